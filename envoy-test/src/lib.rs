@@ -1,1 +1,37 @@
-//! stub
+//! What the tests of `sa-authn` stand on: a key and a request come in, a real Envoy's answer goes out.
+//!
+//! ```text
+//!                    ┌──────────────────── Envoy ────────────────────┐
+//!  client::Request ─►│ listener ─► sa_authn.wasm ─► router           │─► upstream::Upstream (echoes)
+//!                    │                  │ callouts                   │
+//!                    │                  ▼                            │
+//!                    │             cluster "kube-apiserver", with    │
+//!                    │             the token of a ProjectedVolume    │
+//!                    └──────────────────┬────────────────────────────┘
+//!                                       ▼
+//!  token::Token ◄─ mint ─ api_server::ApiServer (own CA, keys, objects, faults, counters)
+//! ```
+//!
+//! Everything listens on 127.0.0.1 with a port of its own, and stops when it is dropped, so tests
+//! run side by side.
+
+pub mod api_server;
+pub mod client;
+pub mod envoy;
+mod headers;
+pub mod keys;
+mod lock;
+pub mod poll;
+pub mod projected;
+mod serve;
+pub mod token;
+pub mod upstream;
+
+pub use api_server::{ApiServer, ApiServerOptions, Endpoint, Fault, Rotation};
+pub use client::{Request, Response};
+pub use envoy::{Envoy, EnvoySetup};
+pub use headers::Pairs;
+pub use keys::{KeyKind, SigningKey, jwks};
+pub use projected::ProjectedVolume;
+pub use token::{Token, unix_now};
+pub use upstream::Upstream;

@@ -1,0 +1,203 @@
+//! Tokens to mint, objects to delete and faults come in; a fake kube-apiserver goes out.
+//!
+//! It answers as kube-apiserver v1.36 was recorded to answer: status, headers, texts, and the traps.
+//! What it knows about one thing is in one file: `discovery` (the two documents), `review`
+//! (TokenReview), `authenticate` (which tokens are genuine), `objects` (what exists), `fault`.
+
+mod answer;
+mod authenticate;
+mod bearer;
+mod cluster;
+mod discovery;
+mod fault;
+mod objects;
+mod options;
+mod record;
+mod review;
+mod route;
+mod tls;
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+
+use crate::keys::SigningKey;
+use crate::lock::lock;
+use crate::poll;
+use crate::serve::Server;
+use crate::token::Token;
+
+use cluster::Cluster;
+use objects::Kind;
+use tls::Tls;
+
+pub use fault::Fault;
+pub use options::{ApiServerOptions, Rotation};
+pub use record::{Endpoint, LoggedRequest};
+
+/// A kube-apiserver of its own: CA, port, signing keys and objects.
+#[derive(Debug)]
+pub struct ApiServer {
+    port: u16,
+    tls: Arc<Tls>,
+    cluster: Arc<Cluster>,
+    server: Mutex<Option<Server>>,
+}
+
+// === impl ApiServer ===
+
+impl ApiServer {
+    /// Starts on a port of its own.
+    pub async fn start(options: ApiServerOptions) -> Result<Self> {
+        let tls = Arc::new(Tls::new()?);
+        let cluster = Arc::new(Cluster::new(options));
+        let server = serve(0, &tls, &cluster).await?;
+        let port = server.port();
+        cluster.listens_on(port);
+        Ok(Self { port, tls, cluster, server: Mutex::new(Some(server)) })
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its CA's certificate, as PEM: `ca.crt` of a pod.
+    pub fn ca_pem(&self) -> &str {
+        self.tls.ca_pem()
+    }
+
+    /// The issuer of its tokens.
+    pub fn issuer(&self) -> &str {
+        &self.cluster.options.issuer
+    }
+
+    /// The audience of tokens for the API server itself.
+    pub fn audience(&self) -> String {
+        self.cluster.options.own_audiences().swap_remove(0)
+    }
+
+    /// The key that it signs with.
+    pub fn signing_key(&self) -> SigningKey {
+        lock(&self.cluster.keys).signing.clone()
+    }
+
+    /// The keys in its JWKS.
+    pub fn published_keys(&self) -> Vec<SigningKey> {
+        lock(&self.cluster.keys).published.clone()
+    }
+
+    /// Signs with a new key of the same kind from now on, and returns it.
+    pub fn rotate(&self, rotation: Rotation) -> SigningKey {
+        let key = SigningKey::generate(self.signing_key().kind());
+        self.rotate_to(key.clone(), rotation);
+        key
+    }
+
+    /// Signs with this key from now on.
+    pub fn rotate_to(&self, key: SigningKey, rotation: Rotation) {
+        lock(&self.cluster.keys).rotate(key, rotation);
+    }
+
+    /// Publishes exactly these keys, whatever it signs with: a replica that lags behind, or hurries.
+    pub fn publish(&self, keys: &[SigningKey]) {
+        lock(&self.cluster.keys).published = keys.to_vec();
+    }
+
+    /// Issues a token: it gets the cluster's issuer and key, and what it is bound to exists from now on.
+    pub fn mint(&self, token: Token) -> String {
+        let bound = lock(&self.cluster.objects).bind(token);
+        let issued = if bound.is_legacy() { bound } else { bound.issuer(self.issuer()) };
+        issued.sign(&self.signing_key())
+    }
+
+    /// Deletes a service account: its tokens end. A new one of this name has another uid.
+    pub fn delete_service_account(&self, namespace: &str, name: &str) {
+        lock(&self.cluster.objects).delete(Kind::ServiceAccount, namespace, name);
+    }
+
+    /// Deletes a pod at once, as `kubectl delete --force` does.
+    pub fn delete_pod(&self, namespace: &str, name: &str) {
+        lock(&self.cluster.objects).delete(Kind::Pod, namespace, name);
+    }
+
+    /// Deletes a secret.
+    pub fn delete_secret(&self, namespace: &str, name: &str) {
+        lock(&self.cluster.objects).delete(Kind::Secret, namespace, name);
+    }
+
+    /// Deletes a node; pods' tokens don't mind.
+    pub fn delete_node(&self, name: &str) {
+        lock(&self.cluster.objects).delete(Kind::Node, "", name);
+    }
+
+    /// Binds `system:auth-delegator` to a service account: it may ask for TokenReviews.
+    pub fn grant_auth_delegator(&self, namespace: &str, name: &str) {
+        lock(&self.cluster.delegators).insert(format!("system:serviceaccount:{namespace}:{name}"));
+    }
+
+    /// Sets `max-age` in the Cache-Control of both documents.
+    pub fn set_max_age(&self, seconds: u64) {
+        *lock(&self.cluster.max_age) = seconds;
+    }
+
+    /// Whether genuine tokens are remembered for 10 s, as in a real one (the default).
+    pub fn set_success_cache(&self, on: bool) {
+        lock(&self.cluster.successes).set_enabled(on);
+    }
+
+    /// Breaks an endpoint (or mends it: None).
+    pub fn set_fault(&self, endpoint: Endpoint, fault: Option<Fault>) {
+        self.cluster.record.set_fault(endpoint, fault);
+    }
+
+    /// How many requests an endpoint got so far, answered or not.
+    pub fn count(&self, endpoint: Endpoint) -> usize {
+        self.requests().iter().filter(|request| request.endpoint == endpoint).count()
+    }
+
+    /// Waits until an endpoint got so many requests, and returns how many it has.
+    pub async fn wait_count(&self, endpoint: Endpoint, at_least: usize) -> Result<usize> {
+        let what = format!("{at_least} requests to {endpoint:?}");
+        let enough = async || Ok(Some(self.count(endpoint)).filter(|count| *count >= at_least));
+        poll::until(&what, enough).await
+    }
+
+    /// Every request so far.
+    pub fn requests(&self) -> Vec<LoggedRequest> {
+        self.cluster.record.requests()
+    }
+
+    /// Goes down: connections are cut, new ones refused.
+    pub async fn stop(&self) {
+        let server = lock(&self.server).take();
+        if let Some(server) = server {
+            server.stop().await;
+        }
+    }
+
+    /// Comes back on the same port.
+    pub async fn restart(&self) -> Result<()> {
+        self.stop().await;
+        let server = poll::until("the API server's port to be free", async || {
+            Ok(serve(self.port, &self.tls, &self.cluster).await.ok())
+        });
+        let server = server.await.context("restarting the API server")?;
+        *lock(&self.server) = Some(server);
+        Ok(())
+    }
+}
+
+// === private ===
+
+async fn serve(port: u16, tls: &Arc<Tls>, cluster: &Arc<Cluster>) -> std::io::Result<Server> {
+    let (tls, cluster) = (tls.clone(), cluster.clone());
+    Server::start(port, move |stream| {
+        let (tls, cluster) = (tls.clone(), cluster.clone());
+        async move { tls::serve(stream, &tls, cluster).await }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests;

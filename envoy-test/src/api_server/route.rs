@@ -1,0 +1,87 @@
+//! An HTTP request comes in; it is authenticated, recorded and authorized, and its answer goes out.
+
+use std::io;
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
+use serde_json::json;
+
+use crate::headers::text;
+
+use super::answer::Answer;
+use super::authenticate::{User, authenticate};
+use super::bearer::bearer;
+use super::cluster::Cluster;
+use super::fault::{self, Body};
+use super::record::{Endpoint, LoggedRequest};
+use super::{discovery, review};
+
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    cluster: &Cluster,
+) -> io::Result<Response<Body>> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let header = |name: &str| parts.headers.get(name).map(|value| text(value.as_bytes()));
+    let caller = caller(cluster, header("authorization").as_deref());
+    let asked = LoggedRequest {
+        endpoint: Endpoint::of(parts.uri.path()),
+        method: parts.method.to_string(),
+        path: parts.uri.path_and_query().map_or("", |path| path.as_str()).to_owned(),
+        caller: caller.as_ref().map(|user| user.username.clone()),
+        accept: header("accept"),
+        user_agent: header("user-agent"),
+        body: text(&body),
+    };
+    let fault = cluster.record.fault(asked.endpoint);
+    cluster.record.add(asked.clone());
+    let answer = match caller {
+        None => Answer::unauthorized(),
+        Some(user) => respond(cluster, &user, &parts.method, &asked, &body),
+    };
+    fault::befall(answer, fault).await
+}
+
+// === private ===
+
+/// Who asks: None for a credential that is no good, and for nobody where nobody is not let in.
+fn caller(cluster: &Cluster, authorization: Option<&str>) -> Option<User> {
+    match authorization.and_then(bearer) {
+        Some(token) => {
+            let own = cluster.options.own_audiences();
+            authenticate(cluster, token, &own).ok().map(|authenticated| authenticated.user)
+        }
+        None => cluster.options.anonymous_auth.then(User::anonymous),
+    }
+}
+
+fn respond(
+    cluster: &Cluster,
+    user: &User,
+    method: &Method,
+    asked: &LoggedRequest,
+    body: &[u8],
+) -> Answer {
+    let document = matches!(asked.endpoint, Endpoint::Discovery | Endpoint::Jwks);
+    let everybody = cluster.options.anonymous_discovery;
+    if document && (everybody || user.username != "system:anonymous") {
+        return match (method, asked.endpoint) {
+            (&Method::GET, Endpoint::Jwks) => discovery::jwks(cluster, asked.accept.as_deref()),
+            (&Method::GET, _) => discovery::document(cluster, asked.accept.as_deref()),
+            _ => Answer::method_not_allowed(),
+        };
+    }
+    match (method, asked.endpoint) {
+        (&Method::POST, Endpoint::TokenReview) => review::review(cluster, user, body),
+        (_, Endpoint::TokenReview) => Answer::method_not_allowed(),
+        _ => forbidden_path(user, method, asked),
+    }
+}
+
+fn forbidden_path(user: &User, method: &Method, asked: &LoggedRequest) -> Answer {
+    let verb = method.as_str().to_lowercase();
+    let path = asked.path.split('?').next().unwrap_or_default();
+    let user = &user.username;
+    Answer::forbidden(&format!("forbidden: User {user:?} cannot {verb} path {path:?}"), json!({}))
+}

@@ -1,0 +1,88 @@
+//! Faults come in; what a client of the fake API server then sees is checked.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::*;
+use crate::client::raw;
+
+const JWKS: &str = "/openid/v1/jwks";
+
+async fn jwks(api_server: &ApiServer) -> Result<Answered> {
+    let token = own_token(api_server, "app");
+    ask(api_server, "GET", JWKS, Some(&token), None, "").await
+}
+
+#[tokio::test]
+async fn answers_are_replaced_and_mended() {
+    let api_server = start().await;
+    let fault = |fault| api_server.set_fault(Endpoint::Jwks, fault);
+    fault(Some(Fault::Status(500)));
+    assert_eq!(jwks(&api_server).await.unwrap().status, 500);
+    fault(Some(Fault::Body(b"{}".to_vec())));
+    assert_eq!(jwks(&api_server).await.unwrap().body, "{}");
+    fault(Some(Fault::Redirect("https://elsewhere.example/".to_owned())));
+    let answered = jwks(&api_server).await.unwrap();
+    assert_eq!(
+        (answered.status, answered.headers["location"].as_str()),
+        (302, "https://elsewhere.example/")
+    );
+    fault(Some(Fault::Slow(Duration::from_millis(1))));
+    assert_eq!(jwks(&api_server).await.unwrap().status, 200);
+    fault(None);
+    assert_eq!(jwks(&api_server).await.unwrap().status, 200);
+    assert_eq!(api_server.count(Endpoint::Jwks), 5);
+    assert_eq!(api_server.count(Endpoint::Discovery), 0);
+}
+
+#[tokio::test]
+async fn cut_answers_are_errors_and_stalled_ones_never_end() {
+    let api_server = start().await;
+    for (fault, body_began) in [(Fault::Close, false), (Fault::Truncate, true)] {
+        api_server.set_fault(Endpoint::Jwks, Some(fault.clone()));
+        let error = jwks(&api_server).await.err().unwrap().to_string();
+        assert_eq!(error == "reading the body", body_began, "{fault:?}: {error}");
+    }
+    for fault in [Fault::Stall, Fault::StallMidBody] {
+        api_server.set_fault(Endpoint::Jwks, Some(fault.clone()));
+        let wait = timeout(Duration::from_millis(200), jwks(&api_server)).await;
+        assert!(wait.is_err(), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn it_goes_down_and_comes_back_on_its_port() {
+    let api_server = start().await;
+    let port = api_server.port();
+    api_server.stop().await;
+    assert!(jwks(&api_server).await.is_err());
+    api_server.restart().await.unwrap();
+    assert_eq!(api_server.port(), port);
+    assert_eq!(jwks(&api_server).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn requests_are_logged_with_their_caller() {
+    let api_server = start().await;
+    jwks(&api_server).await.unwrap();
+    ask(&api_server, "GET", "/api?x=1", Some("garbage"), Some("a/b"), "").await.unwrap();
+    let requests = api_server.requests();
+    let seen: Vec<_> = requests
+        .iter()
+        .map(|request| {
+            (request.path.as_str(), request.caller.as_deref(), request.accept.as_deref())
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [(JWKS, Some("system:serviceaccount:demo:app"), None), ("/api?x=1", None, Some("a/b"))]
+    );
+}
+
+#[tokio::test]
+async fn plain_http_is_told_so() {
+    let api_server = start().await;
+    let answer = raw(api_server.port(), b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.0 400 Bad Request\r\n"));
+}

@@ -1,0 +1,149 @@
+//! A port comes in; a connection that carries many requests goes out.
+
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::{Request, Response};
+use crate::headers::{Pairs, pairs};
+use crate::poll::LIMIT;
+
+type Body = BoxBody<Bytes, Infallible>;
+
+/// One TCP connection, kept for as many requests as wanted, one at a time.
+#[derive(Debug)]
+pub struct Connection {
+    port: u16,
+    sender: Sender,
+    driver: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+enum Sender {
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Connects for HTTP/1.1.
+    pub async fn http1(port: u16) -> Result<Self> {
+        let (sender, connection) = http1::handshake(connect(port).await?).await?;
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { port, sender: Sender::Http1(sender), driver })
+    }
+
+    /// Connects for HTTP/2 with prior knowledge.
+    pub async fn http2(port: u16) -> Result<Self> {
+        let io = connect(port).await?;
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { port, sender: Sender::Http2(sender), driver })
+    }
+
+    /// Sends a request in this connection's protocol, and reads the answer to its end.
+    pub async fn send(&mut self, request: &Request) -> Result<Response> {
+        let what = format!("{} {}", request.method, request.path);
+        timeout(LIMIT, self.exchange(request))
+            .await
+            .with_context(|| format!("no answer to {what} in {LIMIT:?}"))?
+            .with_context(|| what)
+    }
+
+    async fn exchange(&mut self, request: &Request) -> Result<Response> {
+        let message = self.message(request)?;
+        let response = match &mut self.sender {
+            Sender::Http1(sender) => {
+                sender.ready().await?;
+                sender.send_request(message).await?
+            }
+            Sender::Http2(sender) => {
+                sender.ready().await?;
+                sender.send_request(message).await?
+            }
+        };
+        read(response).await
+    }
+
+    fn message(&self, request: &Request) -> Result<hyper::Request<Body>> {
+        let host = request.headers.iter().rfind(|(name, _)| name == "host");
+        let default = format!("127.0.0.1:{}", self.port).into_bytes();
+        let host = host.map_or(&default, |(_, value)| value);
+        let mut headers = HeaderMap::new();
+        let uri = match self.sender {
+            Sender::Http1(_) => {
+                headers.insert("host", HeaderValue::from_bytes(host)?);
+                request.path.clone()
+            }
+            Sender::Http2(_) => format!("http://{}{}", std::str::from_utf8(host)?, request.path),
+        };
+        append(&mut headers, request.headers.iter().filter(|(name, _)| name != "host"))?;
+        let mut message = hyper::Request::builder()
+            .method(request.method.as_str())
+            .uri(uri)
+            .body(body(request)?)?;
+        *message.headers_mut() = headers;
+        Ok(message)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+// === private ===
+
+async fn connect(port: u16) -> Result<TokioIo<TcpStream>> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+        .await
+        .with_context(|| format!("connecting to 127.0.0.1:{port}"))?;
+    stream.set_nodelay(true)?;
+    Ok(TokioIo::new(stream))
+}
+
+fn body(request: &Request) -> Result<Body> {
+    let body = Full::new(Bytes::from(request.body.clone()));
+    if request.trailers.is_empty() {
+        return Ok(body.boxed());
+    }
+    let mut trailers = HeaderMap::new();
+    append(&mut trailers, request.trailers.iter())?;
+    Ok(body.with_trailers(async { Some(Ok(trailers)) }).boxed())
+}
+
+fn append<'a>(
+    map: &mut HeaderMap,
+    pairs: impl Iterator<Item = &'a (String, Vec<u8>)>,
+) -> Result<()> {
+    for (name, value) in pairs {
+        let name = HeaderName::from_bytes(name.as_bytes())?;
+        map.append(name, HeaderValue::from_bytes(value)?);
+    }
+    Ok(())
+}
+
+async fn read(response: hyper::Response<Incoming>) -> Result<Response> {
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await?;
+    let trailers = body.trailers().map_or_else(Pairs::new, pairs);
+    Ok(Response {
+        status: parts.status.as_u16(),
+        headers: pairs(&parts.headers),
+        body: body.to_bytes().to_vec(),
+        trailers,
+    })
+}

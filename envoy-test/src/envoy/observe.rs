@@ -1,0 +1,84 @@
+//! A running Envoy comes in; its statistics, log and access log go out.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::client::Request;
+use crate::poll;
+
+use super::process::{Envoy, LOG};
+
+impl Envoy {
+    /// Every counter and gauge.
+    pub async fn stats(&self) -> Result<BTreeMap<String, u64>> {
+        let text = Request::get("/stats").send(self.admin_port()).await?.text();
+        Ok(text.lines().filter_map(stat).collect())
+    }
+
+    /// One counter or gauge; 0 where there is none of this name.
+    pub async fn stat(&self, name: &str) -> Result<u64> {
+        Ok(self.stats().await?.get(name).copied().unwrap_or_default())
+    }
+
+    /// Waits until a counter or gauge fulfils `condition`, and returns it.
+    pub async fn wait_stat(&self, name: &str, condition: impl Fn(u64) -> bool) -> Result<u64> {
+        poll::until(&format!("{name} to change"), async || {
+            let value = self.stat(name).await?;
+            Ok(condition(value).then_some(value))
+        })
+        .await
+    }
+
+    /// The statistics as Prometheus scrapes them.
+    pub async fn prometheus(&self) -> Result<String> {
+        Ok(Request::get("/stats/prometheus").send(self.admin_port()).await?.text())
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        self.files.read(LOG)
+    }
+
+    /// Waits until `text` stands in the log.
+    pub async fn wait_log(&self, text: &str) -> Result<()> {
+        poll::until(&format!("{text:?} in Envoy's log"), async || {
+            Ok(self.log().contains(text).then_some(()))
+        })
+        .await
+    }
+
+    /// The access log so far, a value per request.
+    pub fn access_log(&self) -> Vec<Value> {
+        let text = self.files.read("access.log");
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Waits until so many requests stand in the access log.
+    pub async fn wait_access_log(&self, count: usize) -> Result<Vec<Value>> {
+        poll::until(&format!("{count} lines in the access log"), async || {
+            let lines = self.access_log();
+            Ok((lines.len() >= count).then_some(lines))
+        })
+        .await
+    }
+
+    /// The end of the log, for an error message.
+    pub(super) fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines.split_at(lines.len().saturating_sub(TAIL)).1.join("\n");
+        format!("the end of Envoy's log:\n{tail}\n")
+    }
+}
+
+// === private ===
+
+/// `name: 12`; histograms have no such number.
+fn stat(line: &str) -> Option<(String, u64)> {
+    let (name, value) = line.rsplit_once(": ")?;
+    Some((name.to_owned(), value.parse().ok()?))
+}
+
+const TAIL: usize = 40;

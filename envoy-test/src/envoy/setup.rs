@@ -1,0 +1,188 @@
+//! What a test wants of its Envoy comes in; the parts of a configuration, then a process, go out.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::api_server::ApiServer;
+use crate::token::Token;
+use crate::upstream::Upstream;
+
+use super::binary::{DEFAULT_VERSION, envoy_binary};
+use super::bootstrap;
+use super::process::{self, Envoy};
+
+/// The parts of an Envoy that tests vary; everything else is as in `envoy.yaml`.
+pub struct EnvoySetup {
+    pub(super) version: String,
+    pub(super) module: Option<PathBuf>,
+    pub(super) plugin_config: Option<String>,
+    pub(super) api_servers: Vec<ApiCluster>,
+    pub(super) upstream_port: Option<u16>,
+    pub(super) concurrency: u32,
+    pub(super) log_level: String,
+    pub(super) stop_iteration: Option<bool>,
+    pub(super) max_request_headers_kb: Option<u32>,
+    pub(super) normalize_path: Option<bool>,
+    pub(super) patches: Vec<Patch>,
+}
+
+/// A cluster of Envoy's that is an API server, and the credential for it.
+#[derive(Debug)]
+pub(super) struct ApiCluster {
+    pub(super) name: String,
+    pub(super) port: u16,
+    pub(super) ca_pem: String,
+    pub(super) token: String,
+}
+
+type Patch = Box<dyn FnOnce(&mut Value) + Send>;
+
+// === impl EnvoySetup ===
+
+impl EnvoySetup {
+    /// One worker, the release module, no API server yet, and an upstream that nobody answers at.
+    pub fn new() -> Self {
+        Self {
+            version: DEFAULT_VERSION.to_owned(),
+            module: Some(default_module()),
+            plugin_config: None,
+            api_servers: Vec::new(),
+            upstream_port: None,
+            concurrency: 1,
+            log_level: "info".to_owned(),
+            stop_iteration: None,
+            max_request_headers_kb: None,
+            normalize_path: None,
+            patches: Vec::new(),
+        }
+    }
+
+    /// Which Envoy; `ENVOY_PATH` overrides it.
+    pub fn version(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.version);
+        self
+    }
+
+    /// The wasm module; `target/sa_authn.wasm` unless said otherwise.
+    pub fn module(mut self, path: impl Into<PathBuf>) -> Self {
+        self.module = Some(path.into());
+        self
+    }
+
+    /// No wasm filter at all: what Envoy does by itself.
+    pub fn without_filter(mut self) -> Self {
+        self.module = None;
+        self
+    }
+
+    /// The filter's configuration.
+    pub fn plugin_config(self, config: Value) -> Self {
+        self.plugin_config_text(config.to_string())
+    }
+
+    /// The filter's configuration, as text that need not be JSON.
+    pub fn plugin_config_text(mut self, config: impl Into<String>) -> Self {
+        self.plugin_config = Some(config.into());
+        self
+    }
+
+    /// The cluster `kube-apiserver`; Envoy is the service account `envoy-system/sa-authn` there, which
+    /// may ask for TokenReviews only after [`ApiServer::grant_auth_delegator`].
+    pub fn api_server(self, api_server: &ApiServer) -> Self {
+        self.api_server_named("kube-apiserver", api_server)
+    }
+
+    /// An API server under another cluster name.
+    pub fn api_server_named(mut self, cluster: &str, api_server: &ApiServer) -> Self {
+        let token = Token::for_service_account("envoy-system", "sa-authn");
+        self.api_servers.push(ApiCluster {
+            name: cluster.to_owned(),
+            port: api_server.port(),
+            ca_pem: api_server.ca_pem().to_owned(),
+            token: api_server.mint(token.audience(&api_server.audience())),
+        });
+        self
+    }
+
+    /// The cluster `upstream`.
+    pub fn upstream(mut self, upstream: &Upstream) -> Self {
+        self.upstream_port = Some(upstream.port());
+        self
+    }
+
+    /// How many workers.
+    pub fn concurrency(mut self, workers: u32) -> Self {
+        self.concurrency = workers;
+        self
+    }
+
+    /// What the filter may log: trace, debug, info (the default), warning, error.
+    pub fn wasm_log_level(mut self, level: &str) -> Self {
+        level.clone_into(&mut self.log_level);
+        self
+    }
+
+    /// Envoy's switch for what happens to the body while the filter holds the headers.
+    pub fn allow_on_headers_stop_iteration(mut self, allow: bool) -> Self {
+        self.stop_iteration = Some(allow);
+        self
+    }
+
+    /// How large the headers of a request may be.
+    pub fn max_request_headers_kb(mut self, kilobytes: u32) -> Self {
+        self.max_request_headers_kb = Some(kilobytes);
+        self
+    }
+
+    /// Whether Envoy resolves dots, slashes and escapes before the filter sees the path.
+    pub fn normalize_path(mut self, normalize: bool) -> Self {
+        self.normalize_path = Some(normalize);
+        self
+    }
+
+    /// Changes the finished bootstrap, for what only one test needs.
+    pub fn patch(mut self, patch: impl FnOnce(&mut Value) + Send + 'static) -> Self {
+        self.patches.push(Box::new(patch));
+        self
+    }
+
+    /// Starts Envoy and waits until it listens.
+    pub async fn start(self) -> Result<Envoy> {
+        let mut envoy = self.spawn()?;
+        envoy.becomes_ready().await.with_context(|| envoy.log_tail())?;
+        Ok(envoy)
+    }
+
+    /// Starts Envoy, which must end by itself because it can't take the configuration; returns its log.
+    pub async fn expect_refused(self) -> Result<String> {
+        let mut envoy = self.spawn()?;
+        envoy.ends().await.with_context(|| envoy.log_tail())?;
+        Ok(envoy.log())
+    }
+
+    fn spawn(self) -> Result<Envoy> {
+        if let Some(module) = &self.module {
+            let missing =
+                || format!("{} is missing: `cargo xtask wasm` builds it", module.display());
+            ensure!(module.is_file(), missing());
+        }
+        let binary = envoy_binary(&self.version)?;
+        let (concurrency, log_level) = (self.concurrency, self.log_level.clone());
+        let files = bootstrap::write(self, process::version(&binary)?)?;
+        process::spawn(&binary, files, concurrency, &log_level)
+    }
+}
+
+impl Default for EnvoySetup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// === private ===
+
+fn default_module() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sa_authn.wasm")
+}

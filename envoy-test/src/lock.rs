@@ -1,0 +1,7 @@
+//! A mutex comes in; its guard goes out, even if a test panicked while it held the lock.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
