@@ -1,1 +1,67 @@
-fn main() {}
+//! The project's commands, `cargo xtask NAME`: a command line comes in, tools are run, an exit code goes out.
+//!
+//! One file a subcommand, each with its `Options` and its `run`; the rest is what they share.
+
+mod demo;
+mod envoy;
+mod process;
+mod repository;
+mod test;
+mod toolchain;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Builds, tests and shows sa-authn.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Subcommand,
+}
+
+#[derive(clap::Subcommand)]
+enum Subcommand {
+    /// Build the release module, and get the wasm32-wasip1 toolchain first if it is missing
+    Wasm(wasm::Options),
+    /// Run every check and test, the end-to-end tests in real Envoys included
+    Test(test::Options),
+    /// Run an Envoy with the arguments after `--`, for example `-- --mode validate -c envoy.yaml`
+    Envoy(envoy::Options),
+    /// Show the filter at work in a real Envoy
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    // Not returned from main: with RUST_BACKTRACE set that would bury the sentence in a backtrace.
+    run(Cli::parse().command).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: Subcommand) -> anyhow::Result<ExitCode> {
+    match command {
+        Subcommand::Wasm(options) => wasm::run(&options)?,
+        Subcommand::Test(options) => return test::run(&options),
+        Subcommand::Envoy(options) => envoy::run(&options)?,
+        Subcommand::Demo(options) => {
+            tokio::runtime::Runtime::new()?.block_on(demo::run(options))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,95 @@
+//! Running other programs: a `Command` comes in, its success or an error that names the command goes out.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+/// Runs a command and shows it, and all it prints, on stderr: stdout belongs to results.
+pub fn run(command: &mut Command) -> Result<()> {
+    announce(command);
+    let status = command
+        .stdout(io::stderr())
+        .status()
+        .with_context(|| format!("`{}` could not be started", shown(command)))?;
+    ensure!(status.success(), "`{}` failed with {status}; its output is above", shown(command));
+    Ok(())
+}
+
+/// Runs a command quietly and gives what it printed on stdout, without white space around it.
+pub fn output(command: &mut Command) -> Result<String> {
+    let output =
+        command.output().with_context(|| format!("`{}` could not be started", shown(command)))?;
+    ensure!(
+        output.status.success(),
+        "`{}` failed with {}: {}",
+        shown(command),
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim(),
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Runs a command, copies its stdout to ours line by line as it comes, and shows each line to `see`.
+pub fn run_seeing_lines(command: &mut Command, mut see: impl FnMut(&str)) -> Result<()> {
+    announce(command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("`{}` could not be started", shown(command)))?;
+    if let Some(stdout) = child.stdout.take() {
+        // Split by bytes: a test may print what is not UTF-8.
+        for line in BufReader::new(stdout).split(b'\n') {
+            let line = line?;
+            let mut ours = io::stdout().lock();
+            ours.write_all(&line)?;
+            ours.write_all(b"\n")?;
+            see(&String::from_utf8_lossy(&line));
+        }
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "`{}` failed with {status}; its output is above", shown(command));
+    Ok(())
+}
+
+/// A command as one would type it.
+pub fn shown(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| quoted(&word.to_string_lossy()))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn announce(command: &Command) {
+    eprintln!("$ {}", shown(command));
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_command_can_be_pasted_into_a_shell() {
+        let mut command = Command::new("cargo");
+        command.args(["test", "--test", "*", "it's", ""]);
+        assert_eq!(shown(&command), r"cargo test --test '*' 'it'\''s' ''");
+    }
+
+    #[test]
+    fn a_failure_names_the_command_and_what_it_said() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no disk >&2; exit 3"]);
+        let error = output(&mut command).expect_err("exit code 3").to_string();
+        assert!(error.contains("exit 3") && error.ends_with("exit status: 3: no disk"), "{error}");
+    }
+}

@@ -1,0 +1,15 @@
+//! Where things are: the repository's root, and cargo's folder for what is built.
+
+use std::path::{Path, PathBuf};
+
+/// The repository's root, from wherever a command was started.
+pub fn root() -> &'static Path {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.parent().unwrap_or(crate_folder)
+}
+
+/// `target`, or the folder that `CARGO_TARGET_DIR` puts in its place.
+pub fn target() -> PathBuf {
+    let chosen = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
+    root().join(chosen.unwrap_or_else(|| "target".into()))
+}

@@ -1,0 +1,125 @@
+//! Performs the steps of one `cargo xtask test`, and keeps what a later step needs of an earlier one.
+
+use std::env;
+use std::mem;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+use envoy_test::envoy::binary::{VERSIONS, envoy_binary};
+
+use super::step::Step;
+use super::tally::Tally;
+use crate::toolchain::{Source, TARGET, Toolchain};
+use crate::{process, repository, wasm};
+
+/// One run of the steps.
+pub struct Session {
+    versions: Vec<String>,
+    source: Option<Source>,
+    toolchain: Option<Toolchain>,
+    module: Option<PathBuf>,
+    tally: Tally,
+}
+
+// === impl Session ===
+
+impl Session {
+    /// No versions means all that are supported.
+    pub fn new(versions: &[String], source: Option<Source>) -> Self {
+        let versions = if versions.is_empty() {
+            VERSIONS.map(str::to_owned).to_vec()
+        } else {
+            versions.to_vec()
+        };
+        Self { versions, source, toolchain: None, module: None, tally: Tally::default() }
+    }
+
+    /// Performs a step; where it runs tests, it counts them.
+    pub fn perform(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Format => process::run(&mut cargo("fmt --all --check")),
+            Step::Clippy => {
+                process::run(&mut cargo("clippy --workspace --all-targets -- -D warnings"))
+            }
+            Step::Module => self.module().map(|_| ()),
+            Step::ClippyWasm => self.clippy_wasm(),
+            Step::NativeTests => self.test(&mut cargo("test -p sa-authn")),
+            Step::ToolTests => self.test(&mut cargo("test -p envoy-test -p xtask --lib --bins")),
+            Step::Docs => docs(),
+            Step::Envoys => self.envoys(),
+            Step::EndToEnd => self.end_to_end(),
+        }
+    }
+
+    /// What was counted since the last call.
+    pub fn take_tally(&mut self) -> Tally {
+        mem::take(&mut self.tally)
+    }
+
+    /// Built once a session, also if only the end-to-end tests are asked for: an old module would prove nothing.
+    fn module(&mut self) -> Result<PathBuf> {
+        if let Some(module) = &self.module {
+            return Ok(module.clone());
+        }
+        let module = wasm::build(&self.toolchain()?)?;
+        self.module = Some(module.clone());
+        Ok(module)
+    }
+
+    fn toolchain(&mut self) -> Result<Toolchain> {
+        let toolchain = match self.toolchain {
+            Some(toolchain) => toolchain,
+            None => Toolchain::find(self.source)?,
+        };
+        self.toolchain = Some(toolchain);
+        Ok(toolchain)
+    }
+
+    fn clippy_wasm(&mut self) -> Result<()> {
+        process::run(
+            self.toolchain()?
+                .cargo_command("clippy")
+                .args(["-p", "sa-authn", "--lib", "--target", TARGET, "--", "-D", "warnings"]),
+        )
+    }
+
+    fn envoys(&self) -> Result<()> {
+        for version in &self.versions {
+            println!("Envoy {version}: {}", envoy_binary(version)?.display());
+        }
+        Ok(())
+    }
+
+    fn end_to_end(&mut self) -> Result<()> {
+        let module = self.module()?;
+        let versions = self.versions.join(" ");
+        println!("SA_AUTHN_MODULE={} ENVOY_VERSIONS=\"{versions}\"", module.display());
+        self.test(
+            // Not `--tests`: that would run the unit tests of tool-tests again.
+            cargo("test -p envoy-test --test *")
+                .env("SA_AUTHN_MODULE", module)
+                .env("ENVOY_VERSIONS", versions),
+        )
+    }
+
+    /// All tests of a step run, also after one of them failed: one run should show all that is wrong.
+    fn test(&mut self, command: &mut Command) -> Result<()> {
+        process::run_seeing_lines(command.arg("--no-fail-fast"), |line| self.tally.see(line))
+    }
+}
+
+fn docs() -> Result<()> {
+    for what in ["-p sa-authn --document-private-items", "--workspace"] {
+        let mut doc = cargo(&format!("doc --no-deps {what}"));
+        process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
+    Ok(())
+}
+
+/// The native cargo, in the repository, with arguments that have no white space in them.
+fn cargo(arguments: &str) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(arguments.split_whitespace()).current_dir(repository::root());
+    cargo
+}

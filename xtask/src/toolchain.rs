@@ -1,0 +1,103 @@
+//! Gets a toolchain that can build and check for wasm32-wasip1, and says how to run its cargo.
+
+mod active;
+mod debian;
+mod debian_std;
+mod root;
+
+use std::fmt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::repository;
+
+/// A toolchain that has the wasm32-wasip1 target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Toolchain {
+    /// The one that builds everything else too, rustup's mostly.
+    Active,
+    /// The packages of Debian, with a standard library built from their sources.
+    Debian,
+}
+
+/// Where a wasm32-wasip1 toolchain can come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Source {
+    /// What this machine has already; nothing is downloaded
+    Installed,
+    /// `rustup target add wasm32-wasip1`
+    Rustup,
+    /// Debian's packages rustc-web and friends; needs root or sudo once
+    Debian,
+}
+
+// === impl Toolchain ===
+
+impl Toolchain {
+    /// Uses the given source, or else the first one that works, the cheapest first.
+    pub fn find(source: Option<Source>) -> Result<Self> {
+        match source {
+            Some(Source::Installed) => Self::installed().context(
+                "no installed toolchain has wasm32-wasip1: \
+                 run `rustup target add wasm32-wasip1`, or allow another source than `installed`",
+            ),
+            Some(Source::Rustup) => active::add_target().map(|()| Self::Active),
+            Some(Source::Debian) => debian::set_up().map(|()| Self::Debian),
+            None => Self::first_that_works(),
+        }
+    }
+
+    fn installed() -> Option<Self> {
+        if active::has_target() {
+            Some(Self::Active)
+        } else {
+            debian::is_set_up().then_some(Self::Debian)
+        }
+    }
+
+    fn first_that_works() -> Result<Self> {
+        if let Some(toolchain) = Self::installed() {
+            return Ok(toolchain);
+        }
+        eprintln!("The target {TARGET} is missing; trying rustup, then Debian's packages.");
+        let Err(rustup) = active::add_target() else { return Ok(Self::Active) };
+        eprintln!("rustup could not: {rustup:#}");
+        debian::set_up()
+            .map(|()| Self::Debian)
+            .with_context(|| format!("neither rustup nor Debian's packages gave {TARGET}"))
+    }
+
+    /// Cargo, to be run in the repository with this toolchain.
+    pub fn cargo_command(&self, subcommand: &str) -> Command {
+        let mut command = match self {
+            Self::Active => active::cargo(subcommand),
+            Self::Debian => debian::cargo(subcommand),
+        };
+        command.current_dir(repository::root());
+        command
+    }
+}
+
+impl fmt::Display for Toolchain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "the toolchain in use",
+            Self::Debian => "Debian's toolchain",
+        })
+    }
+}
+
+/// Whether a folder of rustlib holds a standard library: it may be there and empty.
+fn holds_std(folder: &Path) -> bool {
+    let Ok(entries) = folder.read_dir() else { return false };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("libstd-") && name.ends_with(".rlib")
+    })
+}
+
+/// What Envoy's V8 runs, and what the module is built for.
+pub const TARGET: &str = "wasm32-wasip1";

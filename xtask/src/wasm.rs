@@ -1,0 +1,56 @@
+//! `cargo xtask wasm`: the release module comes out, as `target/sa_authn.wasm`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::toolchain::{Source, TARGET, Toolchain};
+use crate::{process, repository};
+
+/// How to build the module.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order
+    #[arg(long, value_name = "SOURCE", env = "SA_AUTHN_WASM_TOOLCHAIN")]
+    toolchain: Option<Source>,
+}
+
+/// Builds the module and prints its path as the last line of stdout, for scripts to read.
+pub fn run(options: &Options) -> Result<()> {
+    let toolchain = Toolchain::find(options.toolchain)?;
+    build(&toolchain)?;
+    println!("{MODULE}");
+    Ok(())
+}
+
+/// Builds the module and gives its absolute path.
+pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
+    let folder = repository::target();
+    // The package is a cdylib and an rlib; asking for the cdylib alone is what turns on LTO.
+    process::run(
+        toolchain
+            .cargo_command("rustc")
+            .args(["--release", "--lib", "--crate-type", "cdylib"])
+            .args(["--target", TARGET, "-p", "sa-authn", "--target-dir"])
+            .arg(&folder),
+    )?;
+    let built = folder.join(TARGET).join("release/sa_authn.wasm");
+    let module = repository::root().join(MODULE);
+    put(&built, &module)
+        .with_context(|| format!("{} was not copied to {MODULE}", built.display()))?;
+    let kilobytes = fs::metadata(&module)?.len() / 1000;
+    eprintln!("{MODULE}: {kilobytes} KB, built by {toolchain}");
+    Ok(module)
+}
+
+/// Renamed into place, so that an Envoy that is starting never reads half a module.
+fn put(built: &Path, module: &Path) -> std::io::Result<()> {
+    let partial = module.with_extension("wasm.partial");
+    fs::create_dir_all(module.with_file_name(""))?;
+    fs::copy(built, &partial)?;
+    fs::rename(&partial, module)
+}
+
+/// Relative to the repository; the same wherever `CARGO_TARGET_DIR` points, because envoy.yaml and texts name it.
+const MODULE: &str = "target/sa_authn.wasm";
