@@ -1,1 +1,50 @@
-//! stub
+//! sa-authn authenticates service-to-service requests by Kubernetes ServiceAccount tokens, inside Envoy.
+//!
+//! This is the map; [`exchange`] is the story of one request, and the file to read first.
+//!
+//! ```text
+//!   the host's header map
+//!        │  headers         what of it we look at, read once
+//!        ▼
+//!   exchange ───────────── one request: headers in, verdict out
+//!        │
+//!        ├─ authn          WHO IS CALLING?
+//!        │    bearer → jwt (header, claims) → issuer → keys → signature → verify → service_account
+//!        │                                               ▲
+//!        │  authenticator  issuers and their keys, which outlive a request; callouts for them
+//!        │
+//!        ├─ authz          MAY THEY PASS?
+//!        │    path, rule → policy → Permit
+//!        │
+//!        ├─ identity       what the upstream is told
+//!        ▼
+//!   verdict                Allow(Permit, HeaderEdits) | Deny(Denial) | Shadow(Denial, HeaderEdits)
+//! ```
+//!
+//! The core is pure: headers, key sets, replies and the time go in; verdicts, callouts and deadlines
+//! come out. It knows no clock and no host. Two shells drive it: `filter` inside Envoy (wasm32 only),
+//! and the tests natively.
+//!
+//! Nothing passes without proof: [`Verdict::Allow`] needs a [`authz::Permit`], which only
+//! [`authz::Policy`] makes, from a [`authn::ServiceAccount`], which needs an [`authn::Proof`], which only
+//! verification and an accepted TokenReview give.
+//!
+//! [`Verdict::Allow`]: verdict::Verdict::Allow
+
+pub mod headers;
+
+pub mod exchange;
+
+pub mod authn;
+pub mod authz;
+pub mod identity;
+pub mod verdict;
+
+pub mod authenticator;
+pub mod callout;
+pub mod config;
+pub mod time;
+pub mod waiting;
+
+#[cfg(target_arch = "wasm32")]
+mod filter;

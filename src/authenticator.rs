@@ -1,0 +1,255 @@
+//! What outlives a request: the issuers with their keys, and who waits for them.
+//!
+//! It is driven from outside: [`Authenticator::poll`] says which call to send, the shell brings the reply
+//! to [`Authenticator::settle`] and then wakes who waits.
+
+use crate::authn::bearer::BearerToken;
+use crate::authn::issuer::Issuer;
+use crate::authn::jwt::Jwt;
+use crate::authn::keys::{Cause, Lookup, Settled};
+use crate::authn::signature::Verifier;
+use crate::authn::verify::{VerifiedToken, verify};
+use crate::authn::{Proof, ServiceAccount};
+use crate::callout::{Callout, CalloutId, Reply};
+use crate::config::{Config, Settings};
+use crate::time::UnixTime;
+use crate::verdict::{Denial, Reason};
+use crate::waiting::{Hold, Waiting};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The state of one VM under one configuration.
+#[derive(Debug)]
+pub struct Authenticator {
+    settings: Rc<Settings>,
+    issuers: Vec<Issuer>,
+    /// `iss` or alias -> the issuers that are called so: several, where clusters were left at the
+    /// default. The kid tells them apart.
+    by_iss: HashMap<String, Vec<usize>>,
+    verifier: Verifier,
+    waiting: Waiting,
+    /// Which issuer's keys a call is for.
+    calls: HashMap<CalloutId, usize>,
+    last_call: u32,
+}
+
+/// What is known of a request's token.
+#[derive(Debug)]
+pub struct Authentication {
+    /// Who was proven, or why nobody was.
+    pub caller: Result<ServiceAccount, Unproven>,
+    /// Whether the token says that it comes from an issuer of ours: then it is not for the upstream,
+    /// whatever else is wrong with it.
+    pub ours: bool,
+}
+
+/// Why a caller is not proven.
+#[derive(Debug)]
+pub enum Unproven {
+    /// The token is refused.
+    Denied(Denial),
+    /// Keys must be fetched first.
+    Waits(Hold),
+}
+
+/// What a reply did to an issuer's keys.
+#[derive(Debug)]
+pub struct KeysSettled {
+    /// Which issuer, for [`Waiting::for_issuer`].
+    pub issuer: usize,
+    /// Its name, for the log.
+    pub name: String,
+    /// What happened.
+    pub outcome: Settled,
+}
+
+// === impl Authenticator ===
+
+impl Authenticator {
+    /// Starts with no fetched keys. `seed` spreads refreshes and differs between VMs.
+    pub fn new(config: Config, verifier: Verifier, seed: u64) -> Self {
+        let mut by_iss: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut issuers = Vec::new();
+        for (at, (identity, source)) in config.issuers.into_iter().enumerate() {
+            for iss in &identity.issuers {
+                by_iss.entry(iss.clone()).or_default().push(at);
+            }
+            issuers.push(Issuer::new(identity, source, seed.wrapping_add(at as u64)));
+        }
+        let limits = config.settings.limits;
+        Self {
+            settings: Rc::new(config.settings),
+            issuers,
+            by_iss,
+            verifier,
+            waiting: Waiting::new(limits.max_waiting, limits.wait_timeout),
+            calls: HashMap::new(),
+            last_call: 0,
+        }
+    }
+
+    /// What the configuration says of requests.
+    pub fn settings(&self) -> &Rc<Settings> {
+        &self.settings
+    }
+
+    /// Who waits.
+    pub fn waiting(&mut self) -> &mut Waiting {
+        &mut self.waiting
+    }
+
+    /// Proves who sent `token`. `arrived` is when its request came.
+    pub fn authenticate(
+        &mut self,
+        token: BearerToken<'_>,
+        arrived: UnixTime,
+        now: UnixTime,
+    ) -> Authentication {
+        if !now.is_plausible() {
+            let denial = Reason::Internal.because("the clock is not set: it says before 2020");
+            return Authentication { caller: Err(denial.into()), ours: true };
+        }
+        let jwt = match Jwt::parse(token, self.settings.limits.max_token_bytes) {
+            Ok(jwt) => jwt,
+            Err(denial) => return Authentication { caller: Err(denial.into()), ours: false },
+        };
+        match self.issuers_of(&jwt) {
+            Err((denial, ours)) => Authentication { caller: Err(denial.into()), ours },
+            Ok(issuers) => {
+                Authentication { caller: self.prove(jwt, &issuers, arrived, now), ours: true }
+            }
+        }
+    }
+
+    /// Tokens from a Secret are told apart first: no issuer could be configured for them.
+    fn issuers_of(&self, jwt: &Jwt<'_>) -> Result<Vec<usize>, (Denial, bool)> {
+        let iss = jwt.claims.issuer.as_deref();
+        if jwt.claims.legacy || iss == Some(LEGACY_ISSUER) {
+            return Err((Reason::LegacyToken.because("a token from a Secret"), true));
+        }
+        let iss = iss.ok_or_else(|| (Reason::MissingClaim.because("no iss"), false))?;
+        let issuers = self.by_iss.get(iss);
+        issuers
+            .cloned()
+            .ok_or_else(|| (Reason::UnknownIssuer.because(format!("iss {iss:?}")), false))
+    }
+
+    fn prove(
+        &mut self,
+        jwt: Jwt<'_>,
+        issuers: &[usize],
+        arrived: UnixTime,
+        now: UnixTime,
+    ) -> Result<ServiceAccount, Unproven> {
+        let token = self.verify(jwt, issuers, arrived, now)?;
+        Ok(ServiceAccount::from_proof(Proof::Signature(token))?)
+    }
+
+    fn verify(
+        &mut self,
+        jwt: Jwt<'_>,
+        issuers: &[usize],
+        arrived: UnixTime,
+        now: UnixTime,
+    ) -> Result<VerifiedToken, Unproven> {
+        let (kid, alg) = (jwt.header.kid.as_deref(), jwt.header.alg.as_str());
+        let mut found = None;
+        let mut missing = Missing::default();
+        for at in issuers {
+            let Some(issuer) = self.issuers.get_mut(*at) else { continue };
+            match issuer.lookup(kid, alg, arrived, now) {
+                Lookup::Found(keys) => match found.replace((Rc::clone(issuer.identity()), keys)) {
+                    None => {}
+                    Some((other, _)) => return Err(claimed_twice(&other.name, issuer).into()),
+                },
+                Lookup::Hold(cause) => missing.hold(Hold { issuer: *at, cause }),
+                Lookup::Unavailable(wait) => missing.unavailable(wait, &issuer.identity().name),
+                Lookup::Unknown => {}
+            }
+        }
+        match found {
+            Some((issuer, keys)) => Ok(verify(jwt, &issuer, &keys, self.verifier, now)?),
+            None => Err(missing.conclude(kid)),
+        }
+    }
+
+    /// The next call that is due. Ask until there is none.
+    pub fn poll(&mut self, now: UnixTime) -> Option<Callout> {
+        let id = CalloutId(self.last_call.wrapping_add(1));
+        for (at, issuer) in self.issuers.iter_mut().enumerate() {
+            if let Some(callout) = issuer.cache().and_then(|cache| cache.poll(id, now)) {
+                self.last_call = id.0;
+                self.calls.retain(|_, issuer| *issuer != at);
+                self.calls.insert(id, at);
+                return Some(callout);
+            }
+        }
+        None
+    }
+
+    /// Takes the reply to a call. `None` when nobody waits for it any more.
+    pub fn settle(&mut self, id: CalloutId, reply: Reply, now: UnixTime) -> Option<KeysSettled> {
+        let at = self.calls.remove(&id)?;
+        let issuer = self.issuers.get_mut(at)?;
+        let outcome = issuer.cache()?.settle(id, reply, now)?;
+        Some(KeysSettled { issuer: at, name: issuer.identity().name.clone(), outcome })
+    }
+
+    /// When there is something to do: a call to send, or a request whose time is up.
+    pub fn next_deadline(&mut self) -> Option<UnixTime> {
+        let calls =
+            self.issuers.iter_mut().filter_map(Issuer::cache).map(|cache| cache.next_poll());
+        calls.chain(self.waiting.next_deadline()).min()
+    }
+}
+
+/// One key in two clusters: nobody can say whose token it is.
+fn claimed_twice(other: &str, issuer: &Issuer) -> Denial {
+    let detail = format!("issuers {other:?} and {:?} publish the same kid", issuer.identity().name);
+    Reason::Internal.because(detail)
+}
+
+// === impl Missing ===
+
+/// What to say of a key that none of the issuers has: while one may still have it, that is not no.
+#[derive(Default)]
+struct Missing {
+    hold: Option<Hold>,
+    unavailable: Option<(Duration, String)>,
+}
+
+impl Missing {
+    /// Who lacks its first keys comes first: the others' answer is known.
+    fn hold(&mut self, hold: Hold) {
+        if self.hold.is_none() || hold.cause == Cause::NoKeys {
+            self.hold = Some(hold);
+        }
+    }
+
+    fn unavailable(&mut self, wait: Duration, issuer: &str) {
+        self.unavailable = Some((wait, issuer.to_owned()));
+    }
+
+    fn conclude(self, kid: Option<&str>) -> Unproven {
+        match (self.hold, self.unavailable) {
+            (Some(hold), _) => Unproven::Waits(hold),
+            (None, Some((wait, issuer))) => {
+                let detail = format!("keys of {issuer:?} for kid {kid:?}");
+                Reason::KeysUnavailable.because(detail).retry_in(wait).into()
+            }
+            (None, None) => Reason::UnknownKey.because(format!("kid {kid:?}")).into(),
+        }
+    }
+}
+
+// === impl Unproven ===
+
+impl From<Denial> for Unproven {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+/// kubernetes:pkg/serviceaccount/legacy.go
+const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";

@@ -1,0 +1,175 @@
+//! The request's token headers -> the one bearer token (RFC 6750 section 2.1), still unread.
+
+use crate::verdict::{Denial, Reason};
+use std::fmt;
+
+/// Where a token may be found (`tokenFrom`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenSource {
+    /// A header's name, lower-case.
+    pub header: String,
+    /// What stands before the token, such as `Bearer `; compared without regard to case, since RFC
+    /// 9110 section 11.1 says so of schemes. `None`: the value is the token.
+    pub prefix: Option<String>,
+}
+
+/// A token as it was sent. Its bytes are never printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BearerToken<'h>(&'h [u8]);
+
+// === impl BearerToken ===
+
+impl<'h> BearerToken<'h> {
+    /// Finds the token in `values`: each is the index of a source, and a value that its header had.
+    ///
+    /// The same token twice is one token. Tokens that differ are refused, because the upstream might
+    /// act on the one that was not checked.
+    pub fn find(
+        sources: &[TokenSource],
+        values: &[(usize, &'h [u8])],
+    ) -> Result<Option<Self>, Denial> {
+        let mut found: Option<Self> = None;
+        for (source, value) in values {
+            let Some(source) = sources.get(*source) else { continue };
+            for item in items(value) {
+                let Some(token) = source.token_in(item) else { continue };
+                match found {
+                    Some(other) if other != token => {
+                        return Err(
+                            Reason::ConflictingTokens.because("several tokens, which differ")
+                        );
+                    }
+                    _ => found = Some(token),
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The bytes, for whoever parses them.
+    pub fn bytes(self) -> &'h [u8] {
+        self.0
+    }
+}
+
+impl fmt::Debug for BearerToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BearerToken({} bytes)", self.0.len())
+    }
+}
+
+// === impl TokenSource ===
+
+impl TokenSource {
+    /// The token in one item of the header's value; `None` for another scheme and for nothing at all.
+    fn token_in<'h>(&self, item: &'h [u8]) -> Option<BearerToken<'h>> {
+        if item.is_empty() {
+            return None;
+        }
+        let Some(prefix) = &self.prefix else { return Some(BearerToken(item)) };
+        match item.split_at_checked(prefix.len()) {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case(prefix.as_bytes()) => {
+                Some(BearerToken(token))
+            }
+            // `Bearer` with nothing behind it: Envoy cuts trailing spaces off.
+            _ => {
+                item.eq_ignore_ascii_case(prefix.trim_end().as_bytes()).then_some(BearerToken(b""))
+            }
+        }
+    }
+
+    /// Whether a header's value holds a token.
+    pub fn has_token(&self, value: &[u8]) -> bool {
+        items(value).any(|item| self.token_in(item).is_some())
+    }
+
+    /// What is left of a header's value when the tokens are taken off; `None` when that is nothing.
+    pub fn without_token(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let kept: Vec<_> =
+            items(value).filter(|item| !item.is_empty() && self.token_in(item).is_none()).collect();
+        (!kept.is_empty()).then(|| kept.join(b", ".as_slice()))
+    }
+}
+
+/// Envoy joins several `Authorization` lines with a comma, and no token has one in it.
+fn items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let list = value.contains(&b',');
+    // White space belongs to the list, not to a lone value: there it makes the token malformed.
+    value.split(|b| *b == b',').map(move |item| if list { item.trim_ascii() } else { item })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources() -> Vec<TokenSource> {
+        vec![
+            TokenSource { header: "authorization".into(), prefix: Some("Bearer ".into()) },
+            TokenSource { header: "x-client-id".into(), prefix: None },
+        ]
+    }
+
+    fn find(values: &[(usize, &'static str)]) -> Result<Option<&'static [u8]>, Reason> {
+        let values: Vec<_> = values.iter().map(|(source, v)| (*source, v.as_bytes())).collect();
+        BearerToken::find(&sources(), &values)
+            .map(|token| token.map(BearerToken::bytes))
+            .map_err(|denial| denial.reason())
+    }
+
+    #[test]
+    fn the_scheme_is_compared_without_regard_to_case() {
+        assert_eq!(find(&[(0, "bEaReR abc")]), Ok(Some(b"abc".as_slice())));
+    }
+
+    #[test]
+    fn a_second_space_belongs_to_the_token() {
+        assert_eq!(find(&[(0, "Bearer  abc")]), Ok(Some(b" abc".as_slice())));
+    }
+
+    #[test]
+    fn another_scheme_or_an_empty_header_is_no_token() {
+        for value in ["Basic YTpi", "", "Bearerabc", "Digest username=\"Bearer\""] {
+            assert_eq!(find(&[(0, value)]), Ok(None), "{value}");
+        }
+        assert_eq!(find(&[(1, "")]), Ok(None));
+    }
+
+    #[test]
+    fn a_scheme_with_nothing_behind_it_is_an_empty_token() {
+        assert_eq!(find(&[(0, "Bearer")]), Ok(Some(b"".as_slice())));
+        assert_eq!(find(&[(0, "Bearer ")]), Ok(Some(b"".as_slice())));
+    }
+
+    #[test]
+    fn the_same_token_twice_is_one_token() {
+        assert_eq!(find(&[(0, "Bearer abc,Bearer abc"), (1, "abc")]), Ok(Some(b"abc".as_slice())));
+    }
+
+    #[test]
+    fn tokens_that_differ_conflict_wherever_they_stand() {
+        for values in [
+            vec![(0, "Bearer abc,Bearer abd")],
+            vec![(0, "Bearer abc"), (1, "abd")],
+            vec![(1, "abc"), (1, "abd")],
+            vec![(0, "Basic YTpi, Bearer abc, Bearer abd")],
+        ] {
+            assert_eq!(find(&values), Err(Reason::ConflictingTokens), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn other_credentials_beside_the_token_are_kept_when_it_is_taken_off() {
+        let [authorization, raw] = &sources()[..] else { panic!("two sources") };
+        assert_eq!(authorization.without_token(b"Bearer abc"), None);
+        assert_eq!(
+            authorization.without_token(b"Basic YTpi,Bearer abc"),
+            Some(b"Basic YTpi".to_vec())
+        );
+        assert_eq!(raw.without_token(b"abc"), None);
+    }
+
+    #[test]
+    fn a_token_is_never_printed() {
+        assert_eq!(format!("{:?}", BearerToken(b"secret")), "BearerToken(6 bytes)");
+    }
+}

@@ -1,0 +1,85 @@
+//! Who issues tokens that we take, and where its keys come from.
+
+use super::keys::{FetchPlan, KeyCache, KeySet, Lookup, Pace};
+use crate::time::{Leeway, UnixTime};
+use std::rc::Rc;
+
+/// An issuer of the configuration, with the keys that it has.
+#[derive(Debug)]
+pub struct Issuer {
+    identity: Rc<IssuerIdentity>,
+    keys: Keys,
+}
+
+/// What does not change while the configuration stands.
+#[derive(Debug, PartialEq, Eq)]
+pub struct IssuerIdentity {
+    /// How the configuration, the rules and the upstream call it.
+    pub name: String,
+    /// `iss`, then the aliases. Compared byte by byte: an issuer with a slash more is another one.
+    pub issuers: Vec<String>,
+    /// A token must be meant for one of these.
+    pub audiences: Vec<String>,
+    /// How far clocks may differ.
+    pub leeway: Leeway,
+}
+
+/// Where keys come from (`keys` in the configuration).
+#[derive(Debug)]
+pub enum KeySource {
+    /// They stand in the configuration.
+    Static(Rc<KeySet>),
+    /// They are fetched.
+    Fetched(FetchPlan, Pace),
+}
+
+#[derive(Debug)]
+enum Keys {
+    Static(Rc<KeySet>),
+    Fetched(Box<KeyCache>),
+}
+
+// === impl Issuer ===
+
+impl Issuer {
+    /// An issuer that has fetched nothing yet.
+    pub fn new(identity: IssuerIdentity, source: KeySource, seed: u64) -> Self {
+        let keys = match source {
+            KeySource::Static(keys) => Keys::Static(keys),
+            KeySource::Fetched(plan, pace) => {
+                Keys::Fetched(Box::new(KeyCache::new(plan, pace, seed)))
+            }
+        };
+        Self { identity: Rc::new(identity), keys }
+    }
+
+    /// What the configuration says of it.
+    pub fn identity(&self) -> &Rc<IssuerIdentity> {
+        &self.identity
+    }
+
+    /// The keys that may have signed a token; see [`KeyCache::lookup`].
+    pub fn lookup(
+        &mut self,
+        kid: Option<&str>,
+        alg: &str,
+        arrived: UnixTime,
+        now: UnixTime,
+    ) -> Lookup {
+        match &mut self.keys {
+            Keys::Fetched(cache) => cache.lookup(kid, alg, arrived, now),
+            Keys::Static(keys) => match keys.candidates(kid, alg) {
+                none if none.is_empty() => Lookup::Unknown,
+                some => Lookup::Found(some),
+            },
+        }
+    }
+
+    /// The cache of fetched keys, where they are fetched.
+    pub fn cache(&mut self) -> Option<&mut KeyCache> {
+        match &mut self.keys {
+            Keys::Fetched(cache) => Some(cache),
+            Keys::Static(_) => None,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Bearer token -> its three parts, decoded and parsed, still unverified (RFC 7515 section 7.1).
+//!
+//! One text, one reading: only the base64url alphabet and dots, no padding, no stray bits in the last
+//! character. What a lax parser admits, the API server's TokenReview may read as something else.
+
+use super::bearer::BearerToken;
+use super::claims::Claims;
+use super::header::JoseHeader;
+use crate::verdict::{Denial, Reason};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine};
+use std::fmt;
+
+/// A token that is well-formed. Nothing in it is to be believed yet.
+pub struct Jwt<'t> {
+    /// The JOSE header.
+    pub header: JoseHeader,
+    /// The claims.
+    pub claims: Claims,
+    /// The whole token, which is ASCII.
+    pub text: &'t str,
+    /// What the signature signs: the first two parts and the dot between them.
+    pub signing_input: &'t str,
+    /// The decoded third part.
+    pub signature: Vec<u8>,
+}
+
+// === impl Jwt ===
+
+impl<'t> Jwt<'t> {
+    /// Takes a token apart; `max_bytes` is `limits.maxTokenBytes`.
+    pub fn parse(token: BearerToken<'t>, max_bytes: usize) -> Result<Self, Denial> {
+        let bytes = token.bytes();
+        if bytes.len() > max_bytes {
+            let detail = format!("the token has {} bytes, the limit is {max_bytes}", bytes.len());
+            return Err(Reason::TokenTooLarge.because(detail));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| malformed("not ASCII"))?;
+        let (signing_input, signature) = text.rsplit_once('.').ok_or_else(not_three_parts)?;
+        let (header, claims) = signing_input.split_once('.').ok_or_else(not_three_parts)?;
+        if header.is_empty() || claims.is_empty() || signature.is_empty() || claims.contains('.') {
+            return Err(not_three_parts());
+        }
+        Ok(Self {
+            header: JoseHeader::parse(&decode("JOSE header", header)?)?,
+            claims: Claims::parse(&decode("claims", claims)?)?,
+            text,
+            signing_input,
+            signature: decode("signature", signature)?,
+        })
+    }
+}
+
+impl fmt::Debug for Jwt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Jwt {{ {:?}, {:?} }}", self.header, self.claims)
+    }
+}
+
+/// Strict: the engine refuses padding, other alphabets and stray bits.
+fn decode(part: &str, text: &str) -> Result<Vec<u8>, Denial> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|error| {
+        let what = match error {
+            DecodeError::InvalidByte(..) => "a character outside base64url",
+            DecodeError::InvalidLength(..) => "a length that base64url cannot have",
+            DecodeError::InvalidLastSymbol { .. } => "stray bits in the last character",
+            DecodeError::InvalidPadding => "padding",
+        };
+        Reason::MalformedToken.because(format!("{part}: {what}"))
+    })
+}
+
+fn malformed(what: &'static str) -> Denial {
+    Reason::MalformedToken.because(what)
+}
+
+fn not_three_parts() -> Denial {
+    malformed("not three non-empty parts with dots between them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "eyJhbGciOiJSUzI1NiJ9"; // {"alg":"RS256"}
+    const CLAIMS: &str = "e30"; // {}
+
+    fn parse(token: &str) -> Result<Vec<u8>, Denial> {
+        parse_bytes(token.as_bytes())
+    }
+
+    fn parse_bytes(token: &[u8]) -> Result<Vec<u8>, Denial> {
+        let sources = [crate::authn::bearer::TokenSource { header: "x".into(), prefix: None }];
+        let token = BearerToken::find(&sources, &[(0, token)])?.expect("a token");
+        Jwt::parse(token, 100).map(|jwt| jwt.signature)
+    }
+
+    fn refusal(token: &str) -> (Reason, String) {
+        let denial = parse(token).unwrap_err();
+        (denial.reason(), denial.detail().to_owned())
+    }
+
+    #[test]
+    fn three_parts_are_taken_apart() {
+        assert_eq!(parse(&format!("{HEADER}.{CLAIMS}.AQID")).unwrap(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn any_other_number_of_parts_is_malformed() {
+        for token in [
+            "abc".to_owned(),
+            HEADER.to_owned() + "." + CLAIMS,
+            format!("{HEADER}.{CLAIMS}."),
+            format!(".{CLAIMS}.AQID"),
+            format!("{HEADER}..AQID"),
+            format!("{HEADER}.{CLAIMS}.AQID.AQID"),
+            format!("{HEADER}.{CLAIMS}..AQID"),
+            "..".to_owned(),
+        ] {
+            let (reason, detail) = refusal(&token);
+            assert_eq!(reason, Reason::MalformedToken, "{token}");
+            assert!(detail.starts_with("not three non-empty parts"), "{token}: {detail}");
+        }
+    }
+
+    #[test]
+    fn base64url_has_one_spelling() {
+        for (signature, what) in [
+            ("AQI=", "character outside"),
+            ("AQ+D", "character outside"),
+            ("AQ/D", "character outside"),
+            ("AQID\n", "character outside"),
+            (" AQID", "character outside"),
+            ("AQIDA", "length that base64url cannot have"),
+            ("AQJ", "stray bits"),
+        ] {
+            let (reason, detail) = refusal(&format!("{HEADER}.{CLAIMS}.{signature}"));
+            assert_eq!(reason, Reason::MalformedToken, "{signature}");
+            assert!(detail.contains(what), "{signature}: {detail}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_malformed() {
+        let denial = parse_bytes(b"\xff.\xfe.\xfd").unwrap_err();
+        assert_eq!((denial.reason(), denial.detail()), (Reason::MalformedToken, "not ASCII"));
+    }
+
+    #[test]
+    fn the_size_is_looked_at_before_anything_else() {
+        assert_eq!(refusal(&"\u{fc}".repeat(51)).0, Reason::TokenTooLarge);
+    }
+}

@@ -1,0 +1,211 @@
+//! Proof -> the service account that calls: names checked as Kubernetes checks them.
+
+use super::claims::{Claims, ObjectRef};
+use super::proof::Proof;
+use super::token_review::AcceptedReview;
+use super::verify::VerifiedToken;
+use crate::verdict::{Denial, Reason};
+
+/// A caller that has been proven. It can only be had from a [`Proof`].
+#[derive(Clone, Debug)]
+pub struct ServiceAccount {
+    namespace: String,
+    name: String,
+    uid: String,
+    pod: Option<ObjectRef>,
+    node: Option<ObjectRef>,
+    issuer_name: String,
+    audience: String,
+    token_id: Option<String>,
+    proof: Proof,
+}
+
+// === impl ServiceAccount ===
+
+impl ServiceAccount {
+    /// Reads the caller out of a proof.
+    pub fn from_proof(proof: Proof) -> Result<Self, Denial> {
+        match &proof {
+            Proof::Signature(token) => Self::of_token(token, proof.clone()),
+            Proof::Review(review) => Ok(Self::of_review(review, proof.clone())),
+        }
+    }
+
+    /// The subject and the claim `kubernetes.io` must tell of the same account: the API server goes by
+    /// the claim, most others by the subject, and a token that says two things is two callers.
+    fn of_token(token: &VerifiedToken, proof: Proof) -> Result<Self, Denial> {
+        let claims = token.claims();
+        let (namespace, name) = subject(claims)?;
+        let refuse = |what: &'static str| Reason::NotAServiceAccount.because(what);
+        let kubernetes = claims.kubernetes.as_ref().ok_or_else(|| refuse("no kubernetes.io"))?;
+        let account = kubernetes
+            .service_account
+            .as_ref()
+            .ok_or_else(|| refuse("no kubernetes.io.serviceaccount"))?;
+        if kubernetes.namespace.as_deref() != Some(namespace) || account.name != name {
+            return Err(refuse("sub and kubernetes.io name different service accounts"));
+        }
+        let uid = account.uid.clone().filter(|uid| !uid.is_empty());
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: uid.ok_or_else(|| refuse("no kubernetes.io.serviceaccount.uid"))?,
+            pod: kubernetes.pod.clone(),
+            node: kubernetes.node.clone(),
+            issuer_name: token.issuer().name.clone(),
+            audience: token.audience().to_owned(),
+            token_id: claims.token_id.clone(),
+            proof,
+        })
+    }
+
+    /// A review has been checked when it was accepted.
+    fn of_review(review: &AcceptedReview, proof: Proof) -> Self {
+        Self {
+            namespace: review.namespace().to_owned(),
+            name: review.name().to_owned(),
+            uid: review.uid().to_owned(),
+            pod: review.pod(),
+            node: review.node(),
+            issuer_name: review.issuer().name.clone(),
+            audience: review.audience().to_owned(),
+            token_id: review.token_id().map(str::to_owned),
+            proof,
+        }
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Its name within the namespace.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The uid of the ServiceAccount object: a recreated account of the same name has another.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// `system:serviceaccount:<namespace>:<name>`, its username at the API server.
+    pub fn subject(&self) -> String {
+        format!("{PREFIX}{}:{}", self.namespace, self.name)
+    }
+
+    /// The pod that the token is bound to.
+    pub fn pod(&self) -> Option<&ObjectRef> {
+        self.pod.as_ref()
+    }
+
+    /// The node that the pod runs on, or that the token is bound to.
+    pub fn node(&self) -> Option<&ObjectRef> {
+        self.node.as_ref()
+    }
+
+    /// The configuration's name of the issuer.
+    pub fn issuer_name(&self) -> &str {
+        &self.issuer_name
+    }
+
+    /// The configured audience that the token is meant for.
+    pub fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// The token's own id.
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// Why it is believed.
+    pub fn proof(&self) -> &Proof {
+        &self.proof
+    }
+}
+
+fn subject(claims: &Claims) -> Result<(&str, &str), Denial> {
+    let subject =
+        claims.subject.as_deref().ok_or_else(|| Reason::MissingClaim.because("no sub"))?;
+    split_username(subject)
+        .ok_or_else(|| Reason::NotAServiceAccount.because(format!("sub {subject:?}")))
+}
+
+/// Namespace and name of `system:serviceaccount:<namespace>:<name>`, as strict as
+/// kubernetes/apiserver:pkg/authentication/serviceaccount/util.go.
+pub fn split_username(username: &str) -> Option<(&str, &str)> {
+    let (namespace, name) = username.strip_prefix(PREFIX)?.split_once(':')?;
+    (is_dns_label(namespace) && is_dns_subdomain(name)).then_some((namespace, name))
+}
+
+/// RFC 1123: what a namespace may be called.
+pub fn is_dns_label(text: &str) -> bool {
+    let alphanumeric = |byte: Option<&u8>| byte.is_some_and(|b| is_lower_alphanumeric(*b));
+    text.len() <= 63
+        && alphanumeric(text.as_bytes().first())
+        && alphanumeric(text.as_bytes().last())
+        && text.bytes().all(|byte| is_lower_alphanumeric(byte) || byte == b'-')
+}
+
+/// RFC 1123 labels with dots between them: what a service account may be called. Kubernetes limits the
+/// whole to 253 characters, and not its labels.
+pub fn is_dns_subdomain(text: &str) -> bool {
+    let label = |part: &str| {
+        let (first, last) = (part.bytes().next(), part.bytes().next_back());
+        first.is_some_and(is_lower_alphanumeric)
+            && last.is_some_and(is_lower_alphanumeric)
+            && part.bytes().all(|byte| is_lower_alphanumeric(byte) || byte == b'-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+fn is_lower_alphanumeric(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
+}
+
+const PREFIX: &str = "system:serviceaccount:";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_username_is_exactly_a_service_accounts() {
+        let longest = format!("system:serviceaccount:{}:{}", "n".repeat(63), "a".repeat(253));
+        assert!(split_username(&longest).is_some());
+        for (username, expected) in [
+            ("system:serviceaccount:demo:app", Some(("demo", "app"))),
+            ("system:serviceaccount:demo:app.v1-2", Some(("demo", "app.v1-2"))),
+        ] {
+            assert_eq!(split_username(username), expected);
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_service_account_is_none() {
+        for username in [
+            "demo:app",
+            "system:serviceaccount:demo",
+            "system:serviceaccount::app",
+            "system:serviceaccount:demo:",
+            "system:serviceaccount:demo:app:x",
+            "system:serviceaccount:de.mo:app",
+            "system:serviceaccount:Demo:app",
+            "system:serviceaccount:demo:App",
+            "system:serviceaccount:demo:-app",
+            "system:serviceaccount:demo:app.",
+            "system:serviceaccount:demo:a..b",
+            "system:serviceaccount:d\u{435}mo:app",
+            "system:serviceaccount:demo:app ",
+            "System:serviceaccount:demo:app",
+            " system:serviceaccount:demo:app",
+            "system:serviceaccounts:demo:app",
+            "system:anonymous",
+        ] {
+            assert_eq!(split_username(username), None, "{username}");
+        }
+        let too_long = format!("system:serviceaccount:{}:app", "n".repeat(64));
+        assert_eq!(split_username(&too_long), None);
+    }
+}

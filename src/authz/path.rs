@@ -1,0 +1,192 @@
+//! A request's `:path` -> the one form that rules are compared with, or a refusal.
+//!
+//! Proxies and applications differ in how they read a path. Where our reading could differ from the
+//! upstream's, an attacker would write the path so that we see an open one and it sees a protected one;
+//! such a path meets no `allow` and skips no refusal.
+
+use crate::verdict::{Denial, Reason};
+
+/// A path in normal form: it begins with `/`, holds no empty and no dot segments, and nothing that is
+/// escaped without need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NormalPath(String);
+
+// === impl NormalPath ===
+
+impl NormalPath {
+    /// Cuts the query off, decodes unreserved characters (RFC 3986 section 2.3), merges slashes and
+    /// resolves dot segments (section 5.2.4).
+    pub fn parse(path: &[u8]) -> Result<Self, Denial> {
+        let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+        if path.first() != Some(&b'/') {
+            return Err(ambiguous("it does not begin with /"));
+        }
+        let mut segments = Vec::new();
+        let mut pieces = path.split(|byte| *byte == b'/').skip(1).peekable();
+        while let Some(piece) = pieces.next() {
+            let is_last = pieces.peek().is_none();
+            match decode(piece)?.as_str() {
+                "." if is_last => segments.push(String::new()),
+                "." => {}
+                ".." => {
+                    // `/a//../b` is `/a/b` to those who keep empty segments and `/b` to those who merge.
+                    if segments.pop().is_some_and(|gone: String| gone.is_empty()) {
+                        return Err(ambiguous("`..` behind an empty segment"));
+                    }
+                    if is_last {
+                        segments.push(String::new());
+                    }
+                }
+                segment => segments.push(segment.to_owned()),
+            }
+        }
+        Ok(Self(merge(segments)))
+    }
+
+    /// The normal form.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands between the slashes; the last is empty where the path ends with one.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/').skip(1)
+    }
+}
+
+/// Joins segments, leaving out the empty ones but for the last.
+fn merge(segments: Vec<String>) -> String {
+    let last = segments.len().saturating_sub(1);
+    let mut path = String::new();
+    for (at, segment) in segments.iter().enumerate() {
+        if at == last || !segment.is_empty() {
+            path.push('/');
+            path.push_str(segment);
+        }
+    }
+    if path.is_empty() { "/".to_owned() } else { path }
+}
+
+/// One segment, with unreserved characters decoded and other escapes in upper case.
+fn decode(segment: &[u8]) -> Result<String, Denial> {
+    let mut text = String::with_capacity(segment.len());
+    let mut bytes = segment.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => {
+                let (Some(high), Some(low)) = (bytes.next(), bytes.next()) else {
+                    return Err(ambiguous("an escape that is cut off"));
+                };
+                push_escaped(&mut text, *high, *low, bytes.as_slice())?;
+            }
+            b'\\' | b';' | b'#' => return Err(ambiguous("a backslash, semicolon or #")),
+            0x21..=0x7e => text.push(char::from(*byte)),
+            _ => return Err(ambiguous("a byte that is not visible ASCII")),
+        }
+    }
+    Ok(text)
+}
+
+fn push_escaped(text: &mut String, high: u8, low: u8, rest: &[u8]) -> Result<(), Denial> {
+    let byte = hex(high).zip(hex(low)).map(|(high, low)| high << 4 | low);
+    match byte.ok_or_else(|| ambiguous("an escape that is not hexadecimal"))? {
+        byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+            text.push(char::from(byte));
+        }
+        b'/' | b'\\' | b';' | b'?' | b'#' | 0..=0x1f | 0x7f => {
+            return Err(ambiguous("an escaped slash, backslash, ; ? # or control character"));
+        }
+        // Decoded twice, it would be any of these.
+        b'%' if matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()) => {
+            return Err(ambiguous("an escape that is escaped"));
+        }
+        byte => {
+            text.push('%');
+            text.extend([byte >> 4, byte & 0xf].map(|digit| {
+                char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase()
+            }));
+        }
+    }
+    Ok(())
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+fn ambiguous(what: &'static str) -> Denial {
+    Reason::AmbiguousPath.because(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(path: &str) -> String {
+        NormalPath::parse(path.as_bytes()).unwrap_or_else(|d| panic!("{path}: {}", d.detail())).0
+    }
+
+    #[test]
+    fn every_spelling_of_a_path_has_one_form() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("/?x=/y", "/"),
+            ("//", "/"),
+            ("/secrets/db", "/secrets/db"),
+            ("/secrets//db", "/secrets/db"),
+            ("//secrets/db", "/secrets/db"),
+            ("/secrets/db/", "/secrets/db/"),
+            ("/secrets/db//", "/secrets/db/"),
+            ("/%73ecrets/d%62", "/secrets/db"),
+            ("/public/../secrets/db", "/secrets/db"),
+            ("/public/%2e%2E/secrets/./db", "/secrets/db"),
+            ("/a/..", "/"),
+            ("/a/.", "/a/"),
+            ("/../../a", "/a"),
+            ("/a/b/..", "/a/"),
+            ("/...", "/..."),
+            ("/a%20b%c3%a9", "/a%20b%C3%A9"),
+            ("/a:b@c!d$e&f'(g)*h+i,j=k", "/a:b@c!d$e&f'(g)*h+i,j=k"),
+            ("/100%25", "/100%25"),
+        ] {
+            assert_eq!(normal(path), expected, "{path}");
+            assert_eq!(normal(expected), expected, "the normal form of {path} is its own");
+        }
+    }
+
+    #[test]
+    fn what_an_upstream_might_read_otherwise_is_ambiguous() {
+        for path in [
+            "",
+            "secrets",
+            "*",
+            "http://h/secrets",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a;b",
+            "/a%3bb",
+            "/a%00",
+            "/a%0d%0a",
+            "/a%7f",
+            "/a#b",
+            "/a%23b",
+            "/a%3fb",
+            "/%",
+            "/%4",
+            "/%zz",
+            "/%+1",
+            "/%252e%252e/",
+            "/a b",
+            "/\u{fc}",
+            "/a//../b",
+            "/a/%2e/..//../b",
+            "/\u{7f}",
+        ] {
+            let denial = NormalPath::parse(path.as_bytes()).expect_err(path);
+            assert_eq!(denial.reason(), Reason::AmbiguousPath, "{path}");
+        }
+        assert_eq!(NormalPath::parse(b"/\xff").unwrap_err().reason(), Reason::AmbiguousPath);
+    }
+}

@@ -1,0 +1,140 @@
+//! The plugin's configuration: JSON -> checked settings, or every problem at once.
+//!
+//! There are no warnings. What cannot mean what it says is an error, because a configuration that is
+//! taken for stricter than it is lets people in.
+
+mod duration;
+mod issuers;
+mod names;
+mod problems;
+mod read;
+mod rules;
+mod wire;
+
+pub use problems::Problem;
+
+use crate::authn::bearer::TokenSource;
+use crate::authn::issuer::{IssuerIdentity, KeySource};
+use crate::authz::Policy;
+use crate::headers::HeaderIndex;
+use crate::identity::IdentityHeader;
+use crate::verdict::{Mode, Realm};
+use problems::Problems;
+use std::time::Duration;
+
+/// A configuration that means what it says.
+#[derive(Debug)]
+pub struct Config {
+    /// The issuers, each with where its keys come from.
+    pub issuers: Vec<(IssuerIdentity, KeySource)>,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+/// What the configuration says of requests.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where tokens are found.
+    pub token_sources: Vec<TokenSource>,
+    /// The names of all headers that matter.
+    pub index: HeaderIndex,
+    /// What the upstream is told.
+    pub identity_headers: Vec<IdentityHeader>,
+    /// Whether the upstream gets the token too.
+    pub forward_token: bool,
+    /// What is done about a refusal.
+    pub mode: Mode,
+    /// Who may do what.
+    pub policy: Policy,
+    /// What `WWW-Authenticate` says.
+    pub realm: Realm,
+    /// What bounds memory and waiting.
+    pub limits: Limits,
+}
+
+/// What bounds memory and waiting (`limits`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest token that is looked at, in bytes.
+    pub max_token_bytes: usize,
+    /// How many requests of one VM may wait, for each cause.
+    pub max_waiting: usize,
+    /// How long one may wait.
+    pub wait_timeout: Duration,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads and checks a configuration. `Err` holds every problem that was found.
+    pub fn parse(json: &[u8]) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let wire = read::read(json, &mut problems);
+        let config = wire.map(|wire| Self::check(wire, &mut problems));
+        match (config, problems.into_list()) {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    fn check(wire: wire::Plugin, problems: &mut Problems) -> Self {
+        let issuers = issuers::check(wire.issuers, problems);
+        let issuer_names: Vec<_> = issuers.iter().map(|(issuer, _)| issuer.name.as_str()).collect();
+        let policy = Policy::new(rules::check(wire.rules, &issuer_names, problems));
+        let token_sources = names::token_sources(wire.token_from, problems);
+        let identity_headers =
+            names::identity_headers(wire.identity_headers, &token_sources, problems);
+        let settings = Settings {
+            index: HeaderIndex::new(
+                token_sources.iter().map(|source| source.header.as_str()),
+                identity_headers.iter().map(|header| header.name.as_str()),
+            ),
+            token_sources,
+            identity_headers,
+            forward_token: wire.forward_token.unwrap_or(false),
+            mode: match wire.mode {
+                None | Some(wire::Mode::Enforce) => Mode::Enforce,
+                Some(wire::Mode::Shadow) => Mode::Shadow,
+            },
+            policy,
+            realm: Realm::default(),
+            limits: Limits::check(wire.limits.unwrap_or_default(), problems),
+        };
+        Self { issuers, settings }
+    }
+}
+
+// === impl Limits ===
+
+impl Limits {
+    fn check(wire: wire::Limits, problems: &mut Problems) -> Self {
+        let default = Self::default();
+        if wire.token_cache_entries.is_some() {
+            problems.add("limits.tokenCacheEntries", NOT_SUPPORTED_YET);
+        }
+        let max_token_bytes = wire.max_token_bytes.unwrap_or(default.max_token_bytes);
+        if !TOKEN_BYTES.contains(&max_token_bytes) {
+            problems.add("limits.maxTokenBytes", "must be from 256 to 1048576");
+        }
+        let max_waiting = wire.max_waiting.unwrap_or(default.max_waiting);
+        if !WAITING.contains(&max_waiting) {
+            problems.add("limits.maxWaiting", "must be from 1 to 100000");
+        }
+        let wait_timeout = wire.wait_timeout.map_or(default.wait_timeout, |wait| wait.0);
+        if wait_timeout.is_zero() || wait_timeout > LONGEST_WAIT {
+            problems.add("limits.waitTimeout", "must be more than 0s and at most 60s");
+        }
+        Self { max_token_bytes, max_waiting, wait_timeout }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_token_bytes: 16 * 1024, max_waiting: 1000, wait_timeout: Duration::from_secs(5) }
+    }
+}
+
+const NOT_SUPPORTED_YET: &str = "not supported yet: leave it out";
+const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 256..=1024 * 1024;
+const WAITING: std::ops::RangeInclusive<usize> = 1..=100_000;
+const LONGEST_WAIT: Duration = Duration::from_secs(60);

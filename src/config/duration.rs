@@ -1,0 +1,65 @@
+//! Durations as people write them: `30s`, `5m`, `24h`, `250ms`.
+
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use std::fmt;
+use std::time::Duration;
+
+/// A duration of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WireDuration(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for WireDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DurationVisitor;
+        impl Visitor<'_> for DurationVisitor {
+            type Value = WireDuration;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"a duration such as "30s", "5m", "24h" or "250ms""#)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<WireDuration, E> {
+                parse(text)
+                    .map(WireDuration)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_str(DurationVisitor)
+    }
+}
+
+fn parse(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(unit_at)?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => return None,
+    };
+    let duration = number.parse::<u64>().ok()?.checked_mul(millis).map(Duration::from_millis)?;
+    (duration <= LONGEST).then_some(duration)
+}
+
+/// A year. What is longer was meant in another unit.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_and_one_unit_make_a_duration() {
+        for (text, millis) in [("0s", 0), ("250ms", 250), ("30s", 30_000), ("24h", 86_400_000)] {
+            assert_eq!(parse(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_none() {
+        for text in
+            ["", "30", "s", "-1s", "1.5s", "1h30m", "1d", "30 s", "99999999999999999999s", "9999h"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

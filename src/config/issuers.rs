@@ -1,0 +1,243 @@
+//! `issuers`: whose tokens are taken, and where their keys come from.
+
+use super::problems::Problems;
+use super::wire;
+use crate::authn::issuer::{IssuerIdentity, KeySource};
+use crate::authn::keys::{FetchPlan, KeySet, Pace, from_pem};
+use crate::time::Leeway;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The issuers, checked one by one and against each other.
+pub(super) fn check(
+    wire: Option<Vec<wire::Issuer>>,
+    problems: &mut Problems,
+) -> Vec<(IssuerIdentity, KeySource)> {
+    let wire = wire.unwrap_or_default();
+    if wire.is_empty() {
+        problems.add("issuers", "must name at least one issuer");
+    }
+    let mut issuers: Vec<(IssuerIdentity, KeySource)> = Vec::new();
+    for (at, issuer) in wire.into_iter().enumerate() {
+        let path = format!("issuers[{at}]");
+        let identity = identity(&path, &issuer, problems);
+        if issuer.token_review.is_some() {
+            problems.add(format!("{path}.tokenReview"), super::NOT_SUPPORTED_YET);
+        }
+        let source = key_source(&format!("{path}.keys"), issuer.keys, &identity, problems);
+        if issuers.iter().any(|(other, _)| other.name == identity.name) {
+            problems.add(
+                format!("{path}.name"),
+                format!("{:?} is an earlier issuer's name too: give each its own", identity.name),
+            );
+        }
+        issuers.extend(source.map(|source| (identity, source)));
+    }
+    check_shared(&issuers, problems);
+    issuers
+}
+
+fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerIdentity {
+    let issuer = wire.issuer.clone().unwrap_or_default();
+    if issuer.is_empty() {
+        problems.add(
+            format!("{path}.issuer"),
+            "must be the tokens' iss, such as \"https://kubernetes.default.svc.cluster.local\"",
+        );
+    }
+    let mut issuers = vec![issuer.clone()];
+    for (at, alias) in wire.aliases.iter().flatten().enumerate() {
+        if alias.is_empty() || issuers.contains(alias) {
+            problems.add(format!("{path}.aliases[{at}]"), "must be another iss than those before");
+        }
+        issuers.push(alias.clone());
+    }
+    if issuers.iter().any(|iss| iss == "kubernetes/serviceaccount") {
+        problems.add(
+            format!("{path}.issuer"),
+            "is that of tokens from Secrets, which never expire and have no audience",
+        );
+    }
+    let audiences = wire.audiences.clone().unwrap_or_default();
+    if audiences.is_empty() || audiences.iter().any(String::is_empty) {
+        problems.add(
+            format!("{path}.audiences"),
+            "must name what callers' tokens are minted for, such as [\"my-service\"]; without it a \
+             token for any other service would do",
+        );
+    }
+    let leeway = wire.leeway.map_or(DEFAULT_LEEWAY, |leeway| leeway.0);
+    if leeway > LONGEST_LEEWAY {
+        problems
+            .add(format!("{path}.leeway"), "must be at most 10m: it lengthens every token's life");
+    }
+    let name = wire.name.clone().unwrap_or(issuer);
+    if wire.name.as_ref().is_some_and(String::is_empty) {
+        problems.add(format!("{path}.name"), "must not be empty");
+    }
+    IssuerIdentity { name, issuers, audiences, leeway: Leeway(leeway) }
+}
+
+fn key_source(
+    path: &str,
+    wire: Option<wire::Keys>,
+    identity: &IssuerIdentity,
+    problems: &mut Problems,
+) -> Option<KeySource> {
+    let wire = wire.unwrap_or_else(|| {
+        problems.add(path, ONE_SOURCE);
+        wire::Keys::default()
+    });
+    let pace = pace(path, &wire, problems);
+    let timed = [wire.refresh_interval, wire.min_refetch_interval, wire.max_stale, wire.timeout];
+    let timeout = wire.timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.0);
+    if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
+        problems.add(format!("{path}.timeout"), "must be more than 0s and at most 60s");
+    }
+    let plan = |cluster, authority, jwks_path| FetchPlan {
+        cluster,
+        authority,
+        jwks_path,
+        issuers: identity.issuers.clone(),
+        timeout,
+    };
+    let source = match (wire.discovery, wire.jwks, wire.inline, wire.pem) {
+        (Some(discovery), None, None, None) => {
+            let path = format!("{path}.discovery");
+            let cluster = required(&path, "cluster", CLUSTER, discovery.cluster, problems);
+            let authority = required(&path, "authority", AUTHORITY, discovery.authority, problems);
+            KeySource::Fetched(plan(cluster, authority, None), pace)
+        }
+        (None, Some(jwks), None, None) => {
+            let path = format!("{path}.jwks");
+            let cluster = required(&path, "cluster", CLUSTER, jwks.cluster, problems);
+            let authority = required(&path, "authority", AUTHORITY, jwks.authority, problems);
+            let jwks_path = required(&path, "path", JWKS_PATH, jwks.path, problems);
+            if !jwks_path.starts_with('/') {
+                problems.add(format!("{path}.path"), JWKS_PATH);
+            }
+            KeySource::Fetched(plan(cluster, authority, Some(jwks_path)), pace)
+        }
+        (None, None, Some(inline), None) => {
+            static_keys(format!("{path}.inline"), KeySet::from_value(&inline), problems)?
+        }
+        (None, None, None, Some(pem)) => static_keys(
+            format!("{path}.pem"),
+            KeySet::from_keys(pem.iter().map(|text| from_pem(text))),
+            problems,
+        )?,
+        _ => {
+            problems.add(path, ONE_SOURCE);
+            return None;
+        }
+    };
+    if matches!(source, KeySource::Static(_)) && timed.iter().any(Option::is_some) {
+        problems
+            .add(path, "keys that stand in the configuration are not fetched: leave the times out");
+    }
+    Some(source)
+}
+
+/// In the configuration a key that is skipped is a mistake; in a fetched set it may be the future.
+fn static_keys(
+    path: String,
+    keys: Result<KeySet, crate::authn::keys::KeySetError>,
+    problems: &mut Problems,
+) -> Option<KeySource> {
+    match keys {
+        Ok(keys) => {
+            if let Some(unfit) = keys.skipped().first() {
+                problems.add(path, format!("a key that cannot be used: {}", unfit.0));
+            }
+            Some(KeySource::Static(Rc::new(keys)))
+        }
+        Err(error) => {
+            problems.add(path, error.to_string());
+            None
+        }
+    }
+}
+
+fn pace(path: &str, wire: &wire::Keys, problems: &mut Problems) -> Pace {
+    let pace = Pace {
+        refresh: wire.refresh_interval.map_or(DEFAULT_PACE.refresh, |refresh| refresh.0),
+        min_refetch: wire.min_refetch_interval.map_or(DEFAULT_PACE.min_refetch, |min| min.0),
+        max_stale: wire.max_stale.map_or(DEFAULT_PACE.max_stale, |stale| stale.0),
+    };
+    if pace.min_refetch < SHORTEST_REFETCH {
+        problems.add(format!("{path}.minRefetchInterval"), "must be at least 100ms");
+    }
+    if pace.refresh < pace.min_refetch {
+        problems.add(
+            format!("{path}.refreshInterval"),
+            "must not be shorter than minRefetchInterval (10s unless set)",
+        );
+    }
+    if pace.max_stale < pace.refresh {
+        problems.add(
+            format!("{path}.maxStale"),
+            "must not be shorter than refreshInterval (10m unless set): keys would lapse in between",
+        );
+    }
+    pace
+}
+
+fn required(
+    path: &str,
+    field: &str,
+    what: &str,
+    value: Option<String>,
+    problems: &mut Problems,
+) -> String {
+    let value = value.unwrap_or_default();
+    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        problems.add(format!("{path}.{field}"), what);
+    }
+    value
+}
+
+/// Clusters that were left at the default share an `iss`. Their keys tell them apart, so one key in
+/// two of them leaves nobody to say whose a token is.
+fn check_shared(issuers: &[(IssuerIdentity, KeySource)], problems: &mut Problems) {
+    for (at, (identity, source)) in issuers.iter().enumerate() {
+        let KeySource::Static(keys) = source else { continue };
+        let fingerprints: HashSet<_> = keys.keys().iter().map(|key| key.fingerprint()).collect();
+        for (other, other_source) in issuers.iter().take(at) {
+            let shared = identity.issuers.iter().any(|iss| other.issuers.contains(iss));
+            let KeySource::Static(others) = other_source else { continue };
+            if shared && (keys.any_key_may_fit() || others.any_key_may_fit()) {
+                problems.add(
+                    format!("issuers[{at}].keys"),
+                    format!(
+                        "{:?} has the same iss, and only kids tell them apart: use inline",
+                        other.name
+                    ),
+                );
+            }
+            if shared && others.keys().iter().any(|key| fingerprints.contains(&key.fingerprint())) {
+                problems.add(
+                    format!("issuers[{at}].keys"),
+                    format!("hold a key of {:?}, which has the same iss", other.name),
+                );
+            }
+        }
+    }
+}
+
+const ONE_SOURCE: &str = "must hold exactly one of discovery, jwks, inline and pem";
+const CLUSTER: &str = "must be the name of an Envoy cluster";
+const AUTHORITY: &str = "must be what the server is called, such as \"kubernetes.default.svc\"";
+const JWKS_PATH: &str = "must be the JWKS's path, such as \"/openid/v1/jwks\"";
+
+/// What the API server itself allows.
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
+const LONGEST_LEEWAY: Duration = Duration::from_secs(600);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+const SHORTEST_REFETCH: Duration = Duration::from_millis(100);
+const DEFAULT_PACE: Pace = Pace {
+    refresh: Duration::from_secs(10 * 60),
+    min_refetch: Duration::from_secs(10),
+    max_stale: Duration::from_secs(24 * 60 * 60),
+};

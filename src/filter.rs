@@ -1,0 +1,21 @@
+//! ENVOY SHELL, wasm32 only: proxy-wasm contexts around the pure core. Nothing is decided here.
+//!
+//! [`root`] is the plugin: configuration, ticks, callouts, and the waking of requests that waited.
+//! [`http`] is one request. [`apply`] carries a verdict out. [`host`] is the only file that calls the host.
+
+mod apply;
+mod host;
+mod http;
+mod root;
+
+use proxy_wasm::types::LogLevel;
+
+// The SDK's macro expands to an unsafe item; nothing else here may be unsafe but `host`.
+#[allow(unsafe_code)]
+mod entry {
+    proxy_wasm::main! {{
+        // The SDK logs each callback at trace level, through a call that panics when it fails.
+        proxy_wasm::set_log_level(super::LogLevel::Error);
+        proxy_wasm::set_root_context(|_| Box::new(super::root::Root::default()));
+    }}
+}

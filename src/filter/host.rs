@@ -1,0 +1,232 @@
+//! The host's functions that we need, each as a `Result`: the only file that calls the host.
+//!
+//! The SDK's wrappers panic on statuses that they do not expect, and a panic takes down every request of
+//! the VM. So the imports are declared here, as returning u32: an enum would make an unknown status
+//! undefined behaviour. `dispatch_http_call` alone is the SDK's, because its dispatcher panics on the
+//! answer to a call that it has not registered itself.
+#![allow(unsafe_code)]
+
+use proxy_wasm::hostcalls;
+use std::time::Duration;
+
+/// Anything but Ok, as the host gave it (proxy-wasm ABI 0.2.1, `proxy_status_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failed(pub(super) u32);
+
+/// `proxy_log_level_t`.
+#[derive(Clone, Copy)]
+pub(super) enum Level {
+    Info = 2,
+    Warn = 3,
+    Error = 4,
+}
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: u32, data: *const u8, size: usize) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_set_effective_context(id: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+}
+
+/// Writes a line to Envoy's log. A line that cannot be written is lost: there is nowhere to say so.
+pub(super) fn log(level: Level, line: &str) {
+    // SAFETY: pointer and length are those of a live str.
+    let _ = unsafe { proxy_log(level as u32, line.as_ptr(), line.len()) };
+}
+
+/// Nanoseconds since 1970.
+pub(super) fn now_nanos() -> Result<u64, Failed> {
+    let mut time = 0;
+    // SAFETY: the host writes one u64 where the pointer says.
+    check(unsafe { proxy_get_current_time_nanoseconds(&raw mut time) })?;
+    Ok(time)
+}
+
+/// Asks for a tick of the root context every `period`; works from any of its contexts.
+pub(super) fn set_tick(period: Duration) -> Result<(), Failed> {
+    let millis = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
+    // SAFETY: passes a number.
+    check(unsafe { proxy_set_tick_period_milliseconds(millis) })
+}
+
+/// Makes the calls that follow speak of this context. Fails for a request that is gone.
+pub(super) fn set_effective_context(id: u32) -> Result<(), Failed> {
+    // SAFETY: passes a number.
+    check(unsafe { proxy_set_effective_context(id) })
+}
+
+/// Lets the request of the effective context go on.
+pub(super) fn resume_request() -> Result<(), Failed> {
+    // SAFETY: passes a number.
+    check(unsafe { proxy_continue_stream(HTTP_REQUEST_STREAM) })
+}
+
+/// The plugin's configuration.
+pub(super) fn plugin_configuration() -> Result<Vec<u8>, Failed> {
+    buffer(PLUGIN_CONFIGURATION, usize::MAX)
+}
+
+/// The first `max` bytes of the body of the callout's answer.
+pub(super) fn callout_body(max: usize) -> Result<Vec<u8>, Failed> {
+    buffer(HTTP_CALL_RESPONSE_BODY, max)
+}
+
+/// A header of the callout's answer.
+pub(super) fn callout_header(name: &str) -> Result<Vec<u8>, Failed> {
+    taken(|data, size| {
+        // SAFETY: `name` is live; the host writes a pointer and a length.
+        unsafe {
+            let (key, key_size) = (name.as_ptr(), name.len());
+            proxy_get_header_map_value(HTTP_CALL_RESPONSE_HEADERS, key, key_size, data, size)
+        }
+    })
+}
+
+/// All headers of the request, in the form that [`crate::headers`] reads.
+pub(super) fn request_headers() -> Result<Vec<u8>, Failed> {
+    // SAFETY: the host writes a pointer and a length.
+    taken(|data, size| unsafe { proxy_get_header_map_pairs(HTTP_REQUEST_HEADERS, data, size) })
+}
+
+/// Gives a request header one value, whatever it had.
+pub(super) fn set_request_header(name: &[u8], value: &[u8]) -> Result<(), Failed> {
+    // SAFETY: pointers and lengths are those of live slices.
+    check(unsafe {
+        let (key, key_size) = (name.as_ptr(), name.len());
+        let (value, value_size) = (value.as_ptr(), value.len());
+        proxy_replace_header_map_value(HTTP_REQUEST_HEADERS, key, key_size, value, value_size)
+    })
+}
+
+/// Removes a request header with all its values.
+pub(super) fn remove_request_header(name: &[u8]) -> Result<(), Failed> {
+    // SAFETY: pointer and length are those of a live slice.
+    check(unsafe { proxy_remove_header_map_value(HTTP_REQUEST_HEADERS, name.as_ptr(), name.len()) })
+}
+
+/// Answers the request here. `headers` in the form of [`crate::headers::to_map`].
+pub(super) fn send_local_response(
+    status: u16,
+    grpc_status: u8,
+    details: &str,
+    headers: &[u8],
+    body: &str,
+) -> Result<(), Failed> {
+    // SAFETY: pointers and lengths are those of live slices.
+    check(unsafe {
+        proxy_send_local_response(
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            i32::from(grpc_status),
+        )
+    })
+}
+
+/// Envoy's `verify_signature`; fits [`crate::authn::signature::HostVerify`].
+pub(super) fn verify_signature(arguments: &[u8]) -> Option<Vec<u8>> {
+    let name = b"verify_signature";
+    let answer = taken(|data, size| {
+        // SAFETY: pointers and lengths are those of live slices; the host writes a pointer and a length.
+        unsafe {
+            let (argument, argument_size) = (arguments.as_ptr(), arguments.len());
+            proxy_call_foreign_function(
+                name.as_ptr(),
+                name.len(),
+                argument,
+                argument_size,
+                data,
+                size,
+            )
+        }
+    });
+    answer.ok()
+}
+
+/// Sends a GET to a cluster; the answer comes to the root context under the number that is returned.
+pub(super) fn dispatch_get(
+    cluster: &str,
+    headers: &[(&str, &str)],
+    timeout: Duration,
+) -> Result<u32, Failed> {
+    hostcalls::dispatch_http_call(cluster, headers.to_vec(), None, Vec::new(), timeout)
+        .map_err(|status| Failed(status as u32))
+}
+
+fn buffer(buffer: u32, max: usize) -> Result<Vec<u8>, Failed> {
+    // SAFETY: the host writes a pointer and a length.
+    taken(|data, size| unsafe { proxy_get_buffer_bytes(buffer, 0, max, data, size) })
+}
+
+/// What a call hands over: the host has it allocated by our own allocator (`proxy_on_memory_allocate`).
+fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Failed> {
+    let (mut data, mut size) = (std::ptr::null_mut::<u8>(), 0usize);
+    check(call(&raw mut data, &raw mut size))?;
+    if data.is_null() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the SDK's allocation export made this buffer as a Vec of exactly this capacity, and the
+    // host gives it up.
+    Ok(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+fn check(status: u32) -> Result<(), Failed> {
+    if status == OK { Ok(()) } else { Err(Failed(status)) }
+}
+
+/// `BadArgument`: to a callout, Envoy does not know the cluster.
+pub(super) const BAD_ARGUMENT: Failed = Failed(2);
+
+const OK: u32 = 0;
+const HTTP_REQUEST_STREAM: u32 = 0;
+const HTTP_REQUEST_HEADERS: u32 = 0;
+const HTTP_CALL_RESPONSE_HEADERS: u32 = 6;
+const HTTP_CALL_RESPONSE_BODY: u32 = 4;
+const PLUGIN_CONFIGURATION: u32 = 7;

@@ -1,0 +1,259 @@
+//! The host's header map, as one buffer -> what of it the filter looks at.
+//!
+//! All headers are read in one call, because crossing from the VM to the host is what costs. The
+//! buffer is the proxy-wasm form of a map: a count, the sizes of each name and value (u32, little
+//! endian), then the bytes, each with a NUL behind it. Values are bytes: nothing says that they are UTF-8.
+
+use std::collections::HashMap;
+
+/// The names to look out for, indexed once for a configuration.
+#[derive(Debug)]
+pub struct HeaderIndex {
+    names: HashMap<Vec<u8>, Interest>,
+    /// Bit n is set when a name of n bytes is in the index: most headers are told apart by that.
+    lengths: u64,
+}
+
+/// What of a request's headers the filter looks at.
+#[derive(Debug, Default)]
+pub struct Headers<'m> {
+    /// `:method`.
+    pub method: Option<&'m [u8]>,
+    /// `:path`, with its query.
+    pub path: Option<&'m [u8]>,
+    /// Whether `content-type` says that the caller speaks gRPC.
+    pub grpc: bool,
+    /// Values of the configured token headers, with the index of the source.
+    pub tokens: Vec<(usize, &'m [u8])>,
+    /// Names, as they came, that would be taken for identity headers.
+    pub identity: Vec<&'m [u8]>,
+}
+
+/// The buffer is not what proxy-wasm says it is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnreadableHeaders;
+
+#[derive(Clone, Copy, Debug)]
+enum Interest {
+    Method,
+    Path,
+    ContentType,
+    Token(usize),
+    Identity,
+}
+
+/// Walks over the names and values of a header map.
+struct Pairs<'m> {
+    sizes: &'m [u8],
+    bytes: &'m [u8],
+}
+
+// === impl HeaderIndex ===
+
+impl HeaderIndex {
+    /// `tokens` are the names that may carry a token, in the order of `tokenFrom`; `identity` are the
+    /// names that the filter may write. Both lower-case.
+    pub fn new<'n>(
+        tokens: impl IntoIterator<Item = &'n str>,
+        identity: impl IntoIterator<Item = &'n str>,
+    ) -> Self {
+        let mut names = HashMap::from([
+            (b":method".to_vec(), Interest::Method),
+            (b":path".to_vec(), Interest::Path),
+            (b"content-type".to_vec(), Interest::ContentType),
+        ]);
+        names.extend(identity.into_iter().map(|name| (fold(name.as_bytes()), Interest::Identity)));
+        names.extend(
+            tokens
+                .into_iter()
+                .enumerate()
+                .map(|(source, name)| (name.as_bytes().to_vec(), Interest::Token(source))),
+        );
+        let lengths = names.keys().fold(0, |bits, name| bits | length_bit(name));
+        Self { names, lengths }
+    }
+
+    fn interest(&self, name: &[u8]) -> Option<Interest> {
+        if self.lengths & length_bit(name) == 0 {
+            return None;
+        }
+        if let Some(interest) = self.names.get(name) {
+            return Some(*interest);
+        }
+        // Servers that hand headers on as environment variables (CGI, WSGI, many frameworks) see no
+        // difference between `x_sa_name` and `x-sa-name`, so neither may come from a caller.
+        let odd = name.iter().any(|b| *b == b'_' || b.is_ascii_uppercase());
+        match odd.then(|| self.names.get(&fold(name))).flatten() {
+            Some(Interest::Identity) => Some(Interest::Identity),
+            _ => None,
+        }
+    }
+}
+
+/// Lower-case, with dashes for underscores.
+fn fold(name: &[u8]) -> Vec<u8> {
+    name.iter().map(|b| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() }).collect()
+}
+
+fn length_bit(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
+}
+
+// === impl Headers ===
+
+impl<'m> Headers<'m> {
+    /// Reads the host's map once.
+    pub fn read(map: &'m [u8], index: &HeaderIndex) -> Result<Self, UnreadableHeaders> {
+        let mut headers = Self::default();
+        let mut pairs = Pairs::over(map)?;
+        while let Some((name, value)) = pairs.next()? {
+            match index.interest(name) {
+                None => {}
+                // A second pseudo-header would make two readings of one request.
+                Some(Interest::Method) => set_once(&mut headers.method, value)?,
+                Some(Interest::Path) => set_once(&mut headers.path, value)?,
+                Some(Interest::ContentType) => headers.grpc |= is_grpc(value),
+                Some(Interest::Token(source)) => headers.tokens.push((source, value)),
+                Some(Interest::Identity) => headers.identity.push(name),
+            }
+        }
+        Ok(headers)
+    }
+}
+
+fn set_once<'m>(slot: &mut Option<&'m [u8]>, value: &'m [u8]) -> Result<(), UnreadableHeaders> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(UnreadableHeaders),
+    }
+}
+
+/// `application/grpc`, `application/grpc+proto`, `application/grpc; ...`, as Envoy sees it.
+fn is_grpc(content_type: &[u8]) -> bool {
+    content_type
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+// === impl Pairs ===
+
+impl<'m> Pairs<'m> {
+    fn over(map: &'m [u8]) -> Result<Self, UnreadableHeaders> {
+        if map.is_empty() {
+            return Ok(Self { sizes: &[], bytes: &[] });
+        }
+        let (count, rest) = take_u32(map)?;
+        let sizes = count.checked_mul(8).ok_or(UnreadableHeaders)?;
+        let (sizes, bytes) = rest.split_at_checked(sizes).ok_or(UnreadableHeaders)?;
+        Ok(Self { sizes, bytes })
+    }
+
+    fn next(&mut self) -> Result<Option<(&'m [u8], &'m [u8])>, UnreadableHeaders> {
+        if self.sizes.is_empty() {
+            return Ok(None);
+        }
+        let (name, rest) = take_u32(self.sizes)?;
+        let (value, rest) = take_u32(rest)?;
+        self.sizes = rest;
+        Ok(Some((self.take(name)?, self.take(value)?)))
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'m [u8], UnreadableHeaders> {
+        let (bytes, rest) = self.bytes.split_at_checked(length).ok_or(UnreadableHeaders)?;
+        let (_nul, rest) = rest.split_first().ok_or(UnreadableHeaders)?;
+        self.bytes = rest;
+        Ok(bytes)
+    }
+}
+
+fn take_u32(bytes: &[u8]) -> Result<(usize, &[u8]), UnreadableHeaders> {
+    let (number, rest) = bytes.split_first_chunk::<4>().ok_or(UnreadableHeaders)?;
+    let number = usize::try_from(u32::from_le_bytes(*number)).map_err(|_| UnreadableHeaders)?;
+    Ok((number, rest))
+}
+
+/// Names and values in the host's form; for tests and for the command line, which have no host.
+pub fn to_map<'p>(pairs: impl IntoIterator<Item = (&'p [u8], &'p [u8])>) -> Vec<u8> {
+    let pairs: Vec<_> = pairs.into_iter().collect();
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let count = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
+    let mut map = count.to_le_bytes().to_vec();
+    for (name, value) in &pairs {
+        map.extend(length(name));
+        map.extend(length(value));
+    }
+    for (name, value) in &pairs {
+        map.extend_from_slice(name);
+        map.push(0);
+        map.extend_from_slice(value);
+        map.push(0);
+    }
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index() -> HeaderIndex {
+        HeaderIndex::new(["authorization", "x-client-id"], ["x-sa-name"])
+    }
+
+    fn map(pairs: &[(&str, &[u8])]) -> Vec<u8> {
+        to_map(pairs.iter().map(|(name, value)| (name.as_bytes(), *value)))
+    }
+
+    #[test]
+    fn values_need_not_be_utf8() {
+        let map = map(&[(":path", b"/\xff"), ("x-client-id", b"\xfe"), ("cookie", b"a=b")]);
+        let headers = Headers::read(&map, &index()).unwrap();
+        assert_eq!(headers.path, Some(b"/\xff".as_slice()));
+        assert_eq!(headers.tokens, [(1, b"\xfe".as_slice())]);
+    }
+
+    #[test]
+    fn every_spelling_of_an_identity_header_is_seen() {
+        let names = ["x-sa-name", "x_sa_name", "x-sa_name", "X-SA-Name", "x-sa-names"];
+        let map = map(&names.map(|name| (name, b"v".as_slice())));
+        let headers = Headers::read(&map, &index()).unwrap();
+        let seen: Vec<_> = headers.identity.iter().map(|n| String::from_utf8_lossy(n)).collect();
+        assert_eq!(seen, ["x-sa-name", "x_sa_name", "x-sa_name", "X-SA-Name"]);
+    }
+
+    #[test]
+    fn an_underscore_does_not_make_a_token_header() {
+        let map = map(&[("x_client_id", b"t")]);
+        assert!(Headers::read(&map, &index()).unwrap().tokens.is_empty());
+    }
+
+    #[test]
+    fn two_paths_are_unreadable() {
+        let map = map(&[(":path", b"/a"), (":path", b"/b")]);
+        assert_eq!(Headers::read(&map, &index()).unwrap_err(), UnreadableHeaders);
+    }
+
+    #[test]
+    fn a_buffer_that_ends_early_is_unreadable_wherever_it_ends() {
+        let map = map(&[(":path", b"/a"), ("authorization", b"Bearer t")]);
+        for end in 1..map.len() {
+            assert_eq!(
+                Headers::read(&map[..end], &index()).unwrap_err(),
+                UnreadableHeaders,
+                "{end} bytes"
+            );
+        }
+        assert!(Headers::read(&[0xff; 12], &index()).is_err_and(|e| e == UnreadableHeaders));
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_content_type() {
+        for (value, grpc) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(is_grpc(value.as_bytes()), grpc, "{value}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A proven caller -> the header values that tell the upstream who it is.
+
+use crate::authn::claims::ObjectRef;
+use crate::authn::{Proof, ServiceAccount};
+
+/// A header that the filter writes (`identityHeaders`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityHeader {
+    /// Its name, lower-case.
+    pub name: String,
+    /// What it says.
+    pub field: IdentityField,
+}
+
+/// What can be told of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityField {
+    /// `system:serviceaccount:<namespace>:<name>`.
+    Subject,
+    /// The service account's namespace.
+    Namespace,
+    /// The service account's name.
+    Name,
+    /// The service account's uid.
+    Uid,
+    /// The name of the pod that the token is bound to.
+    PodName,
+    /// That pod's uid.
+    PodUid,
+    /// The name of the node.
+    NodeName,
+    /// The node's uid, where the token has it.
+    NodeUid,
+    /// The token's `jti`.
+    TokenId,
+    /// The configured audience that the token is meant for.
+    Audience,
+    /// The configuration's name of the issuer.
+    IssuerName,
+    /// `signature` or `review`: how the caller was proven.
+    ProvenBy,
+}
+
+// === impl IdentityField ===
+
+impl IdentityField {
+    /// Every field with its name in the configuration.
+    pub const NAMES: [(&'static str, Self); 12] = [
+        ("subject", Self::Subject),
+        ("namespace", Self::Namespace),
+        ("name", Self::Name),
+        ("uid", Self::Uid),
+        ("pod.name", Self::PodName),
+        ("pod.uid", Self::PodUid),
+        ("node.name", Self::NodeName),
+        ("node.uid", Self::NodeUid),
+        ("jti", Self::TokenId),
+        ("audience", Self::Audience),
+        ("issuer.name", Self::IssuerName),
+        ("provenBy", Self::ProvenBy),
+    ];
+
+    /// By its name in the configuration.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, field)| *field)
+    }
+
+    /// Its value; `None` where the token does not say, or says what no header can hold: then the
+    /// upstream sees no header, rather than one that was cut or changed.
+    pub fn of(self, account: &ServiceAccount) -> Option<String> {
+        let name = |object: &ObjectRef| object.name.clone();
+        let value = match self {
+            Self::Subject => Some(account.subject()),
+            Self::Namespace => Some(account.namespace().to_owned()),
+            Self::Name => Some(account.name().to_owned()),
+            Self::Uid => Some(account.uid().to_owned()),
+            Self::PodName => account.pod().map(name),
+            Self::PodUid => account.pod().and_then(|pod| pod.uid.clone()),
+            Self::NodeName => account.node().map(name),
+            Self::NodeUid => account.node().and_then(|node| node.uid.clone()),
+            Self::TokenId => account.token_id().map(str::to_owned),
+            Self::Audience => Some(account.audience().to_owned()),
+            Self::IssuerName => Some(account.issuer_name().to_owned()),
+            Self::ProvenBy => Some(match account.proof() {
+                Proof::Signature(_) => "signature".to_owned(),
+                Proof::Review(_) => "review".to_owned(),
+            }),
+        };
+        value.filter(|value| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic()))
+    }
+}

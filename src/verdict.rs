@@ -1,0 +1,95 @@
+//! What becomes of a request: the reasons for a refusal, what each answers, and the verdict itself.
+
+mod answer;
+mod edits;
+mod reason;
+
+pub use answer::{Answer, Realm};
+pub use edits::HeaderEdits;
+pub use reason::Reason;
+
+use crate::authz::Permit;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// Why a request is refused: the reason that everybody may see, and the detail for the operator's log.
+///
+/// The detail names both facts (what was there, what was wanted). It never holds a token or its
+/// signature, and it never reaches the caller: an attacker learns the reason and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    reason: Reason,
+    detail: Cow<'static, str>,
+    retry_after: Option<Duration>,
+}
+
+/// What is to be done with a request.
+///
+/// `Allow` needs a [`Permit`], which only [`crate::authz::Policy`] makes: there is no other way to it.
+/// `Shadow` lets pass what was refused, and can only come of `mode: "shadow"`.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The request goes on, with these edits of its headers.
+    Allow(Permit, HeaderEdits),
+    /// The request is answered here and never reaches the upstream.
+    Deny(Denial),
+    /// Shadow mode: the request would have been refused, and goes on.
+    Shadow(Denial, HeaderEdits),
+}
+
+/// What is done about a judgement (`mode` in the configuration).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// A refused request is refused.
+    #[default]
+    Enforce,
+    /// A refused request is counted and logged, and passes.
+    Shadow,
+}
+
+// === impl Denial ===
+
+impl Denial {
+    /// The one stable name of why.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Both facts, for the log.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// When it may be worth while to ask again; only for failures that are ours.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The same denial with a time after which the caller may try again.
+    #[must_use]
+    pub fn retry_in(self, after: Duration) -> Self {
+        Self { retry_after: Some(after), ..self }
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// A denial for this reason; `detail` is for the log alone.
+    pub fn because(self, detail: impl Into<Cow<'static, str>>) -> Denial {
+        Denial { reason: self, detail: detail.into(), retry_after: None }
+    }
+}
+
+// === impl Mode ===
+
+impl Mode {
+    /// Turns what was judged into what is done.
+    pub fn enforce(self, judgement: Result<Permit, Denial>, edits: HeaderEdits) -> Verdict {
+        match (self, judgement) {
+            (_, Ok(permit)) => Verdict::Allow(permit, edits),
+            (Self::Enforce, Err(denial)) => Verdict::Deny(denial),
+            (Self::Shadow, Err(denial)) => Verdict::Shadow(denial, edits),
+        }
+    }
+}

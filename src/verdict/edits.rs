@@ -1,0 +1,11 @@
+//! The edits of a request's headers that go with letting it pass.
+
+/// What is removed from a request and what is set on it. Removal comes first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    /// Names exactly as they came: identity headers that the caller tried to set, in whatever
+    /// spelling, and the headers that held the token.
+    pub remove: Vec<Vec<u8>>,
+    /// Replaces every value that a name has.
+    pub set: Vec<(String, Vec<u8>)>,
+}

@@ -1,0 +1,129 @@
+//! Requests that wait for keys: by issuer and cause, bounded in number and in time.
+//!
+//! Those with an unknown kid are counted apart: anybody can invent a kid, and a flood of them must not
+//! take the places of callers who wait for an issuer's first keys.
+
+use crate::authn::keys::Cause;
+use crate::time::UnixTime;
+use crate::verdict::{Denial, Reason};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Names a request to the shell (proxy-wasm's context id).
+pub type RequestId = u32;
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Which of the configured issuers.
+    pub issuer: usize,
+    /// What of it.
+    pub cause: Cause,
+}
+
+/// The requests of one VM that wait.
+#[derive(Debug)]
+pub struct Waiting {
+    requests: BTreeMap<RequestId, Entry>,
+    capacity: usize,
+    patience: Duration,
+}
+
+#[derive(Debug)]
+struct Entry {
+    hold: Hold,
+    deadline: UnixTime,
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// `capacity` is `limits.maxWaiting`, for each cause; `patience` is `limits.waitTimeout`.
+    pub fn new(capacity: usize, patience: Duration) -> Self {
+        Self { requests: BTreeMap::new(), capacity, patience }
+    }
+
+    /// Lets a request wait, if there is room. One that waits already keeps its deadline.
+    pub fn admit(&mut self, id: RequestId, hold: Hold, arrived: UnixTime) -> Result<(), Denial> {
+        if let Some(entry) = self.requests.get_mut(&id) {
+            entry.hold = hold;
+            return Ok(());
+        }
+        let same = self.requests.values().filter(|entry| entry.hold.cause == hold.cause);
+        if same.count() >= self.capacity {
+            return Err(
+                Reason::Overloaded.because(format!("{} requests wait already", self.capacity))
+            );
+        }
+        self.requests.insert(id, Entry { hold, deadline: arrived.plus(self.patience) });
+        Ok(())
+    }
+
+    /// Forgets a request: it has its verdict, or its caller hung up.
+    pub fn forget(&mut self, id: RequestId) {
+        self.requests.remove(&id);
+    }
+
+    /// Who waits for this issuer.
+    pub fn for_issuer(&self, issuer: usize) -> Vec<RequestId> {
+        let waiting = self.requests.iter().filter(|(_, entry)| entry.hold.issuer == issuer);
+        waiting.map(|(id, _)| *id).collect()
+    }
+
+    /// Whose time is up.
+    pub fn overdue(&self, now: UnixTime) -> Vec<RequestId> {
+        let overdue = self.requests.iter().filter(|(_, entry)| entry.deadline <= now);
+        overdue.map(|(id, _)| *id).collect()
+    }
+
+    /// When the next request's time is up.
+    pub fn next_deadline(&self) -> Option<UnixTime> {
+        self.requests.values().map(|entry| entry.deadline).min()
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs)
+    }
+
+    fn hold(cause: Cause) -> Hold {
+        Hold { issuer: 0, cause }
+    }
+
+    #[test]
+    fn a_flood_of_unknown_kids_takes_no_place_from_those_without_keys() {
+        let mut waiting = Waiting::new(2, Duration::from_secs(5));
+        for id in 0..2 {
+            assert_eq!(waiting.admit(id, hold(Cause::UnknownKid), at(0)), Ok(()));
+        }
+        let refused = waiting.admit(2, hold(Cause::UnknownKid), at(0)).unwrap_err();
+        assert_eq!(refused.reason(), Reason::Overloaded);
+        assert_eq!(waiting.admit(3, hold(Cause::NoKeys), at(0)), Ok(()));
+    }
+
+    #[test]
+    fn a_request_that_waits_on_keeps_its_deadline() {
+        let mut waiting = Waiting::new(1, Duration::from_secs(5));
+        waiting.admit(7, hold(Cause::NoKeys), at(0)).unwrap();
+        waiting.admit(7, Hold { issuer: 1, cause: Cause::UnknownKid }, at(3)).unwrap();
+        assert_eq!(waiting.overdue(at(4)), []);
+        assert_eq!(waiting.overdue(at(5)), [7]);
+        assert_eq!((waiting.for_issuer(0), waiting.for_issuer(1)), (vec![], vec![7]));
+        waiting.forget(7);
+        assert!(waiting.is_empty());
+    }
+}
