@@ -66,6 +66,31 @@ impl Request {
         self
     }
 
+    /// Its headers, as they were added.
+    pub fn headers(&self) -> &Pairs {
+        &self.headers
+    }
+
+    /// Whether it is sent over HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        self.http2
+    }
+
+    /// What Envoy hands a filter of it: pseudo-headers first, several `authorization` lines as one.
+    pub fn header_map(&self) -> Pairs {
+        let mut map: Pairs =
+            [(":authority", "localhost"), (":method", &self.method), (":path", &self.path)]
+                .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+                .to_vec();
+        for (name, value) in &self.headers {
+            match map.iter_mut().find(|(known, _)| name == "authorization" && known == name) {
+                Some((_, joined)) => *joined = [joined.as_slice(), value].join(&b','),
+                None => map.push((name.clone(), value.clone())),
+            }
+        }
+        map
+    }
+
     /// Adds `authorization: Bearer <token>`.
     pub fn bearer(self, token: &str) -> Self {
         self.header("authorization", format!("Bearer {token}"))

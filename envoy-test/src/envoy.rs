@@ -13,3 +13,10 @@ mod setup;
 pub use binary::envoy_binary;
 pub use process::Envoy;
 pub use setup::EnvoySetup;
+
+/// The Envoys to test with: `ENVOY_VERSIONS` (with spaces between), or every supported one.
+pub fn versions() -> Vec<String> {
+    let chosen = std::env::var("ENVOY_VERSIONS").unwrap_or_default();
+    let chosen: Vec<_> = chosen.split_whitespace().map(str::to_owned).collect();
+    if chosen.is_empty() { binary::VERSIONS.map(str::to_owned).to_vec() } else { chosen }
+}

@@ -23,6 +23,7 @@ pub mod keys;
 mod lock;
 pub mod poll;
 pub mod projected;
+pub mod scenarios;
 mod serve;
 pub mod token;
 pub mod upstream;

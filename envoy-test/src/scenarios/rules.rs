@@ -1,0 +1,224 @@
+//! May they pass? Rules, methods, and paths that try to be another.
+
+use serde_json::json;
+
+use super::{Group, Scenario, World, api, config};
+use crate::client::Request;
+use crate::token::Token;
+
+pub(super) fn groups(world: &World) -> Vec<Group> {
+    let rules = config(json!({ "rules": [
+        { "name": "health", "paths": ["/healthz"], "allow": "anyone" },
+        { "name": "public", "methods": ["GET"], "paths": ["/public/*"], "allow": "anyone" },
+        { "name": "own", "paths": ["/users/*/profile"], "allow": ["*/profile"] },
+        { "name": "write", "methods": ["POST", "PUT"], "paths": ["/secrets/*"], "allow": ["vault/writer"] },
+        { "name": "secrets", "methods": ["GET"], "paths": ["/secrets/*", "/secrets"],
+          "allow": ["api/api", "batch/*", { "serviceAccount": "vault/writer", "issuerName": "local" }] },
+        { "name": "rest", "paths": ["/any"], "allow": "authenticated" },
+    ] }));
+    let methods_only = config(json!({ "rules": [
+        { "methods": ["GET"], "allow": "authenticated" },
+    ] }));
+    vec![
+        Group {
+            name: "rules",
+            config: rules,
+            scenarios: [listed(world), open(world), tricks(world)].into_iter().flatten().collect(),
+        },
+        Group {
+            name: "rules that look at no path",
+            config: methods_only,
+            scenarios: pathless(world),
+        },
+    ]
+}
+
+fn of(world: &World, namespace: &str, name: &str) -> String {
+    Token::for_service_account(namespace, name).sign(&world.cluster)
+}
+
+fn listed(world: &World) -> Vec<Scenario> {
+    let good = &world.good();
+    let by = |method: &str, path: &str, namespace: &str, name: &str| {
+        Request::method(method, path).bearer(&of(world, namespace, name))
+    };
+    let named = |name: &'static str| [("x-sa-name", Some(name))];
+    vec![
+        Scenario::passes(
+            "a listed account",
+            Request::get("/secrets/db").bearer(good),
+            named("api"),
+        ),
+        Scenario::passes(
+            "the base, listed by itself",
+            Request::get("/secrets").bearer(good),
+            named("api"),
+        ),
+        Scenario::passes(
+            "far below",
+            Request::get("/secrets/a/b/c?x=1").bearer(good),
+            named("api"),
+        ),
+        Scenario::passes(
+            "a whole namespace",
+            by("GET", "/secrets/db", "batch", "nightly"),
+            named("nightly"),
+        ),
+        Scenario::refused(
+            "an account that is not listed",
+            by("GET", "/secrets/db", "web", "frontend"),
+            "forbidden",
+        ),
+        Scenario::refused(
+            "the same name in another namespace",
+            by("GET", "/secrets/db", "evil", "api"),
+            "forbidden",
+        ),
+        Scenario::refused(
+            "no rule for DELETE",
+            by("DELETE", "/secrets/db", "api", "api"),
+            "forbidden",
+        ),
+        Scenario::refused(
+            "GET does not include HEAD",
+            by("HEAD", "/secrets/db", "api", "api"),
+            "forbidden",
+        ),
+        Scenario::refused(
+            "the first rule decides",
+            by("POST", "/secrets/db", "api", "api"),
+            "forbidden",
+        ),
+        Scenario::passes(
+            "the first rule's own",
+            by("PUT", "/secrets/db", "vault", "writer"),
+            named("writer"),
+        ),
+        Scenario::passes(
+            "by account and issuer",
+            by("GET", "/secrets/db", "vault", "writer"),
+            named("writer"),
+        ),
+        Scenario::passes(
+            "a name in any namespace",
+            by("GET", "/users/7/profile", "x", "profile"),
+            named("profile"),
+        ),
+        Scenario::refused(
+            "one star is one segment",
+            by("GET", "/users/7/8/profile", "x", "profile"),
+            "forbidden",
+        ),
+        Scenario::refused(
+            "a star is not nothing",
+            by("GET", "/users//profile", "x", "profile"),
+            "forbidden",
+        ),
+        Scenario::passes(
+            "authenticated is enough",
+            by("PATCH", "/any", "web", "frontend"),
+            named("frontend"),
+        ),
+        Scenario::refused(
+            "a path that no rule covers",
+            Request::get("/other").bearer(good),
+            "forbidden",
+        ),
+        Scenario::refused("nor without a token", Request::get("/other"), "missing_token"),
+        Scenario::refused(
+            "a bad token is told before the rules",
+            Request::get("/other").bearer("a.b"),
+            "malformed_token",
+        ),
+    ]
+}
+
+fn open(world: &World) -> Vec<Scenario> {
+    let nobody = [("x-sa-name", None), ("x-sa-namespace", None)];
+    let expired = api().expires_at(1_700_000_000).sign(&world.cluster);
+    vec![
+        Scenario::passes("open to anyone", Request::get("/healthz"), nobody),
+        Scenario::passes(
+            "open, and the caller has a name",
+            Request::get("/healthz").bearer(&world.good()),
+            [("x-sa-name", Some("api")), ("authorization", None)],
+        ),
+        Scenario::passes(
+            "open, and a forged name is taken off",
+            Request::get("/healthz").header("x-sa-name", "admin").header("X_SA_NAME", "admin"),
+            [("x-sa-name", None), ("x_sa_name", None)],
+        ),
+        Scenario::passes(
+            "a bad token on an open path has no name, and goes no further",
+            Request::get("/healthz").bearer(&expired),
+            [("x-sa-name", None), ("authorization", None)],
+        ),
+        Scenario::passes(
+            "a token that is not ours is left alone on an open path",
+            Request::get("/healthz").bearer("opaque"),
+            [("x-sa-name", None), ("authorization", Some("Bearer opaque"))],
+        ),
+        Scenario::refused(
+            "open for GET is not open for POST",
+            Request::post("/public/a"),
+            "missing_token",
+        ),
+        Scenario::refused(
+            "the base of an open folder is not open",
+            Request::get("/public"),
+            "missing_token",
+        ),
+    ]
+}
+
+fn tricks(world: &World) -> Vec<Scenario> {
+    let caller = of(world, "web", "frontend");
+    let get = |path: &str| Request::get(path).bearer(&caller);
+    vec![
+        Scenario::refused("dot segments", get("/public/../secrets/db"), "forbidden"),
+        Scenario::refused("escaped dot segments", get("/public/%2e%2E/secrets/db"), "forbidden"),
+        Scenario::refused("an escaped letter", get("/%73ecrets/db"), "forbidden"),
+        Scenario::refused("two slashes", get("//secrets//db"), "forbidden"),
+        Scenario::refused("an escaped slash", get("/public/..%2fsecrets/db"), "ambiguous_path"),
+        Scenario::refused("an escaped backslash", get("/public/..%5csecrets"), "ambiguous_path"),
+        Scenario::refused("a path parameter", get("/public/..;/secrets/db"), "ambiguous_path"),
+        Scenario::refused("an escaped NUL", get("/public/a%00"), "ambiguous_path"),
+        Scenario::refused(
+            "an escape in an escape",
+            get("/public/%252e%252e/secrets"),
+            "ambiguous_path",
+        ),
+        Scenario::refused("a cut-off escape", get("/public/%2"), "ambiguous_path"),
+        Scenario::refused("an escaped question mark", get("/public/..%3f"), "ambiguous_path"),
+        Scenario::refused(
+            "dots behind two slashes",
+            get("/public//../../secrets/db"),
+            "ambiguous_path",
+        ),
+        Scenario::refused(
+            "an ambiguous path without a token",
+            Request::get("/public/%2f"),
+            "ambiguous_path",
+        ),
+        Scenario::refused(
+            "method override",
+            Request::post("/secrets/db")
+                .bearer(&world.good())
+                .header("x-http-method-override", "GET"),
+            "forbidden",
+        ),
+        Scenario::refused(
+            "another path in x-envoy-original-path",
+            get("/secrets/db").header("x-envoy-original-path", "/healthz"),
+            "forbidden",
+        ),
+    ]
+}
+
+fn pathless(world: &World) -> Vec<Scenario> {
+    let get = |path: &str| Request::get(path).bearer(&world.good());
+    vec![
+        Scenario::passes("a path is not looked at", get("/a%2fb;c"), [("x-sa-name", Some("api"))]),
+        Scenario::refused("a method is", Request::post("/").bearer(&world.good()), "forbidden"),
+    ]
+}

@@ -1,0 +1,107 @@
+//! The scenario table through real Envoys with the release module.
+
+use anyhow::{Result, ensure};
+use envoy_test::envoy::versions;
+use envoy_test::scenarios::{Expect, Group, Scenario, World, grpc_status_of, status_of};
+use envoy_test::upstream::Received;
+use envoy_test::{ApiServer, ApiServerOptions, Envoy, EnvoySetup, Response, Upstream};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_scenario_ends_as_it_must_in_every_envoy() -> Result<()> {
+    let api_server = ApiServer::start(ApiServerOptions::default()).await?;
+    let world = World::around(api_server.signing_key());
+    api_server.publish(&world.published());
+    let mut failures = Vec::new();
+    for version in versions() {
+        let mut count = 0;
+        for group in world.groups() {
+            failures.extend(run(&version, &group, &api_server).await?);
+            count += group.scenarios.len();
+        }
+        println!("Envoy {version}: {count} scenarios");
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    Ok(())
+}
+
+async fn run(version: &str, group: &Group, api_server: &ApiServer) -> Result<Vec<String>> {
+    let upstream = Upstream::start().await?;
+    let envoy = EnvoySetup::new()
+        .version(version)
+        .api_server(api_server)
+        .upstream(&upstream)
+        .plugin_config(group.config.clone())
+        // What Envoy would make of a path is its business; what we make of it is tested here.
+        .normalize_path(false)
+        .start()
+        .await?;
+    let mut failures = Vec::new();
+    for scenario in &group.scenarios {
+        if let Err(error) = check(scenario, &envoy, &upstream).await {
+            failures.push(format!("Envoy {version}, {}: {}: {error:#}", group.name, scenario.name));
+        }
+    }
+    ensure!(envoy.is_running(), "Envoy {version} died in {}", group.name);
+    Ok(failures)
+}
+
+async fn check(scenario: &Scenario, envoy: &Envoy, upstream: &Upstream) -> Result<()> {
+    let before = upstream.count();
+    let response = scenario.request.send(envoy.port()).await?;
+    let reached = upstream.count() - before;
+    match &scenario.expect {
+        Expect::Passes(seen) => {
+            ensure!(response.status == 200, "{} {}", response.status, response.text());
+            ensure!(reached == 1, "the upstream got {reached} requests");
+            let received = upstream.last().ok_or_else(|| anyhow::anyhow!("nothing received"))?;
+            seen.iter().try_for_each(|(name, value)| check_seen(&received, name, value.as_deref()))
+        }
+        Expect::Refused(reason) => {
+            ensure!(reached == 0, "it reached the upstream");
+            check_refusal(&response, reason, is_grpc(scenario))
+        }
+        Expect::EnvoyRefuses(status) => {
+            ensure!(reached == 0, "it reached the upstream");
+            ensure!(response.status == *status, "{} {}", response.status, response.text());
+            ensure!(response.reason().is_none(), "the filter refused it: {}", response.text());
+            Ok(())
+        }
+    }
+}
+
+fn check_seen(received: &Received, name: &str, expected: Option<&str>) -> Result<()> {
+    let values: Vec<_> = received.headers.iter().filter(|(known, _)| known == name).collect();
+    let expected: Vec<_> = expected.into_iter().map(str::as_bytes).collect();
+    let found: Vec<_> = values.iter().map(|(_, value)| value.as_slice()).collect();
+    ensure!(found == expected, "{name} reached the upstream {} times or differs", values.len());
+    Ok(())
+}
+
+fn check_refusal(response: &Response, reason: &str, grpc: bool) -> Result<()> {
+    if grpc {
+        ensure!(response.status == 200, "{} {}", response.status, response.text());
+        let status = response.grpc_status();
+        ensure!(status == Some(grpc_status_of(reason)), "grpc-status {status:?}");
+        let message = response.header("grpc-message").unwrap_or_default();
+        ensure!(message.starts_with(&format!("{reason}: ")), "grpc-message {message:?}");
+        return Ok(());
+    }
+    ensure!(response.status == status_of(reason), "{} {}", response.status, response.text());
+    // A HEAD has no body to tell the reason in.
+    let told = response.reason();
+    ensure!(told.as_deref() == Some(reason) || response.body.is_empty(), "{}", response.text());
+    let challenge = response.header("www-authenticate");
+    let expected = match (response.status, reason) {
+        (401, "missing_token") => challenge.as_deref() == Some(r#"Bearer realm="sa-authn""#),
+        (401, _) => challenge.is_some_and(|text| text.contains(r#"error="invalid_token""#)),
+        _ => challenge.is_none(),
+    };
+    ensure!(expected, "www-authenticate is not as it must be");
+    let retry = response.header("retry-after");
+    ensure!(retry.is_some() == (response.status == 503), "retry-after {retry:?}");
+    Ok(())
+}
+
+fn is_grpc(scenario: &Scenario) -> bool {
+    scenario.request.headers().iter().any(|(_, value)| value.starts_with(b"application/grpc"))
+}
