@@ -6,7 +6,7 @@
 use crate::authn::bearer::BearerToken;
 use crate::authn::issuer::Issuer;
 use crate::authn::jwt::Jwt;
-use crate::authn::keys::{Cause, Lookup, Settled};
+use crate::authn::keys::{Cause, Consulted, KeyCache, Lookup, Settled};
 use crate::authn::signature::Verifier;
 use crate::authn::verify::{VerifiedToken, verify};
 use crate::authn::{Proof, ServiceAccount};
@@ -62,6 +62,28 @@ pub struct KeysSettled {
     pub name: String,
     /// What happened.
     pub outcome: Settled,
+}
+
+/// An issuer whose keys need something.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Which one.
+    pub issuer: usize,
+    /// The entry of the host's shared data to look at first; `None`: fetch.
+    pub shared_key: Option<String>,
+}
+
+/// What the shared entry says is to be done.
+#[derive(Debug)]
+pub enum Consultation {
+    /// Keys were taken over, or are not to be had: wake who waits.
+    Settled(KeysSettled),
+    /// Nothing now.
+    Wait,
+    /// Fetch, if this entry can replace the one that was read.
+    Claim(Vec<u8>),
+    /// Fetch.
+    Fetch,
 }
 
 // === impl Authenticator ===
@@ -174,32 +196,80 @@ impl Authenticator {
         }
     }
 
-    /// The next call that is due. Ask until there is none.
-    pub fn poll(&mut self, now: UnixTime) -> Option<Callout> {
-        let id = CalloutId(self.last_call.wrapping_add(1));
-        for (at, issuer) in self.issuers.iter_mut().enumerate() {
-            if let Some(callout) = issuer.cache().and_then(|cache| cache.poll(id, now)) {
-                self.last_call = id.0;
-                self.calls.retain(|_, issuer| *issuer != at);
-                self.calls.insert(id, at);
-                return Some(callout);
-            }
+    /// Shares fetched keys with the other VMs of this Envoy; `holder` names this one.
+    pub fn share_keys(&mut self, holder: u64) {
+        self.issuers.iter_mut().filter_map(Issuer::cache).for_each(|cache| cache.share(holder));
+    }
+
+    /// The next thing that is due. Ask until there is none.
+    pub fn due(&mut self, now: UnixTime) -> Option<Due> {
+        self.issuers.iter_mut().enumerate().find_map(|(at, issuer)| {
+            let cache = issuer.cache().filter(|cache| cache.is_due(now))?;
+            Some(Due { issuer: at, shared_key: cache.shared_key().map(str::to_owned) })
+        })
+    }
+
+    /// Says what to do about an issuer whose shared entry was read; `None` as the entry for none.
+    pub fn consult(&mut self, issuer: usize, entry: Option<&[u8]>, now: UnixTime) -> Consultation {
+        let Some(cache) = self.cache(issuer) else { return Consultation::Wait };
+        match cache.consult(entry, now) {
+            Consulted::Settled(outcome) => match self.settled(issuer, outcome) {
+                Some(settled) => Consultation::Settled(settled),
+                None => Consultation::Wait,
+            },
+            Consulted::Wait => Consultation::Wait,
+            Consulted::Claim(entry) => Consultation::Claim(entry),
+            Consulted::Fetch => Consultation::Fetch,
         }
-        None
+    }
+
+    /// Somebody else changed the shared entry before we could claim it.
+    pub fn claim_lost(&mut self, issuer: usize, now: UnixTime) {
+        if let Some(cache) = self.cache(issuer) {
+            cache.claim_lost(now);
+        }
+    }
+
+    /// What an issuer's last fetch has for the other VMs: the name of the entry, and its content.
+    pub fn publication(&mut self, issuer: usize, now: UnixTime) -> Option<(String, Vec<u8>)> {
+        self.cache(issuer)?.publication(now)
+    }
+
+    /// The call that an issuer's keys need.
+    pub fn fetch(&mut self, issuer: usize, now: UnixTime) -> Option<Callout> {
+        let id = CalloutId(self.last_call.wrapping_add(1));
+        let callout = self.cache(issuer)?.fetch(id, now);
+        self.last_call = id.0;
+        self.calls.retain(|_, at| *at != issuer);
+        self.calls.insert(id, issuer);
+        Some(callout)
+    }
+
+    /// The next call that is due, where keys are not shared.
+    pub fn poll(&mut self, now: UnixTime) -> Option<Callout> {
+        let due = self.due(now)?;
+        self.fetch(due.issuer, now)
     }
 
     /// Takes the reply to a call. `None` when nobody waits for it any more.
     pub fn settle(&mut self, id: CalloutId, reply: Reply, now: UnixTime) -> Option<KeysSettled> {
-        let at = self.calls.remove(&id)?;
-        let issuer = self.issuers.get_mut(at)?;
-        let outcome = issuer.cache()?.settle(id, reply, now)?;
-        Some(KeysSettled { issuer: at, name: issuer.identity().name.clone(), outcome })
+        let issuer = self.calls.remove(&id)?;
+        let outcome = self.cache(issuer)?.settle(id, reply, now)?;
+        self.settled(issuer, outcome)
+    }
+
+    fn settled(&self, issuer: usize, outcome: Settled) -> Option<KeysSettled> {
+        let name = self.issuers.get(issuer)?.identity().name.clone();
+        Some(KeysSettled { issuer, name, outcome })
+    }
+
+    fn cache(&mut self, issuer: usize) -> Option<&mut KeyCache> {
+        self.issuers.get_mut(issuer)?.cache()
     }
 
     /// When there is something to do: a call to send, or a request whose time is up.
     pub fn next_deadline(&mut self) -> Option<UnixTime> {
-        let calls =
-            self.issuers.iter_mut().filter_map(Issuer::cache).map(|cache| cache.next_poll());
+        let calls = self.issuers.iter_mut().filter_map(Issuer::cache).map(|cache| cache.next_due());
         calls.chain(self.waiting.next_deadline()).min()
     }
 }

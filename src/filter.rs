@@ -16,6 +16,6 @@ mod entry {
     proxy_wasm::main! {{
         // The SDK logs each callback at trace level, through a call that panics when it fails.
         proxy_wasm::set_log_level(super::LogLevel::Error);
-        proxy_wasm::set_root_context(|_| Box::new(super::root::Root::default()));
+        proxy_wasm::set_root_context(|id| Box::new(super::root::Root::new(id)));
     }}
 }

@@ -18,6 +18,16 @@ impl UnixTime {
         Self(secs.saturating_mul(1000))
     }
 
+    /// Milliseconds since 1970.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since 1970.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
     /// What the host's clock gives.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos / 1_000_000)

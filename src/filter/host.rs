@@ -61,6 +61,26 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        cas: u32,
+    ) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
         name_size: usize,
@@ -170,6 +190,34 @@ pub(super) fn send_local_response(
     })
 }
 
+/// An attribute of Envoy's; its path's parts have NULs between them.
+pub(super) fn property(path: &[&str]) -> Result<Vec<u8>, Failed> {
+    let path = path.join("\0");
+    // SAFETY: pointer and length are those of a live str; the host writes a pointer and a length.
+    taken(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+/// What the VMs of this Envoy have under `key`, and the number to replace it with.
+pub(super) fn shared_data(key: &str) -> Result<(Vec<u8>, u32), Failed> {
+    let mut cas = 0;
+    let value = taken(|data, size| {
+        // SAFETY: pointer and length are those of a live str; the host writes a pointer, a length and
+        // a number.
+        unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut cas) }
+    })?;
+    Ok((value, cas))
+}
+
+/// Replaces it, if nobody else has since `cas` was read; with 0 whatever happened, with [`CREATE`] only
+/// where there is nothing.
+pub(super) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), Failed> {
+    // SAFETY: pointers and lengths are those of live slices.
+    check(unsafe {
+        let (key, key_size) = (key.as_ptr(), key.len());
+        proxy_set_shared_data(key, key_size, value.as_ptr(), value.len(), cas)
+    })
+}
+
 /// Envoy's `verify_signature`; fits [`crate::authn::signature::HostVerify`].
 pub(super) fn verify_signature(arguments: &[u8]) -> Option<Vec<u8>> {
     let name = b"verify_signature";
@@ -223,6 +271,9 @@ fn check(status: u32) -> Result<(), Failed> {
 
 /// `BadArgument`: to a callout, Envoy does not know the cluster.
 pub(super) const BAD_ARGUMENT: Failed = Failed(2);
+
+/// A number that the host's count, which begins at 1, does not come to.
+pub(super) const CREATE: u32 = u32::MAX;
 
 const OK: u32 = 0;
 const HTTP_REQUEST_STREAM: u32 = 0;

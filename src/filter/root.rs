@@ -3,7 +3,7 @@
 use super::apply::{Applied, apply};
 use super::host::{self, Failed, Level};
 use super::http::Http;
-use crate::authenticator::{Authenticator, KeysSettled};
+use crate::authenticator::{Authenticator, Consultation, Due, KeysSettled};
 use crate::authn::keys::Settled;
 use crate::authn::signature::Verifier;
 use crate::callout::{Callout, CalloutId, MAX_BODY_BYTES, Reply};
@@ -20,8 +20,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The root context.
-#[derive(Default)]
 pub(super) struct Root {
+    id: u32,
     shared: Rc<SharedState>,
     /// Which callout of the core's a call of the host's is.
     calls: HashMap<u32, CalloutId>,
@@ -121,41 +121,90 @@ impl SharedState {
 // === impl Root ===
 
 impl Root {
-    /// Sends what is due. A call that cannot be sent is answered at once.
-    fn send_due_calls(&mut self, now: UnixTime) {
-        while let Some(callout) = self.shared.with(|core| core.poll(now)).flatten() {
-            match send(&callout) {
-                Ok(token) => {
-                    self.calls.insert(token, callout.id);
+    pub(super) fn new(id: u32) -> Self {
+        Self { id, shared: Rc::default(), calls: HashMap::new() }
+    }
+
+    /// Does what is due: looks at the shared entry where there is one, and fetches where it is our turn.
+    fn do_what_is_due(&mut self, now: UnixTime) {
+        while let Some(Due { issuer, shared_key }) =
+            self.shared.with(|core| core.due(now)).flatten()
+        {
+            match shared_key {
+                Some(key) => self.consult(issuer, &key, now),
+                None => self.fetch(issuer, now),
+            }
+        }
+    }
+
+    fn consult(&mut self, issuer: usize, key: &str, now: UnixTime) {
+        let (entry, cas) = match host::shared_data(key) {
+            Ok((entry, cas)) => (Some(entry), cas),
+            Err(_) => (None, host::CREATE),
+        };
+        let consulted = self.shared.with(|core| core.consult(issuer, entry.as_deref(), now));
+        match consulted {
+            None | Some(Consultation::Wait) => {}
+            Some(Consultation::Settled(settled)) => self.settled(&settled, now),
+            Some(Consultation::Fetch) => self.fetch(issuer, now),
+            Some(Consultation::Claim(entry)) => match host::set_shared_data(key, &entry, cas) {
+                Ok(()) => self.fetch(issuer, now),
+                Err(_) => {
+                    self.shared.with(|core| core.claim_lost(issuer, now));
                 }
-                Err(failed) => {
-                    let unknown = failed == host::BAD_ARGUMENT;
-                    let reply = if unknown { Reply::UnknownCluster } else { Reply::NotSent };
-                    self.settle(callout.id, reply, now);
-                }
+            },
+        }
+    }
+
+    /// Sends a call. One that cannot be sent is answered at once.
+    fn fetch(&mut self, issuer: usize, now: UnixTime) {
+        let Some(callout) = self.shared.with(|core| core.fetch(issuer, now)).flatten() else {
+            return;
+        };
+        match send(&callout) {
+            Ok(token) => {
+                self.calls.insert(token, callout.id);
+            }
+            Err(failed) => {
+                let unknown = failed == host::BAD_ARGUMENT;
+                let reply = if unknown { Reply::UnknownCluster } else { Reply::NotSent };
+                self.settle(callout.id, reply, now);
             }
         }
     }
 
     fn settle(&mut self, id: CalloutId, reply: Reply, now: UnixTime) {
-        let Some(settled) = self.shared.with(|core| core.settle(id, reply, now)).flatten() else {
-            return;
-        };
-        report(&settled);
+        if let Some(settled) = self.shared.with(|core| core.settle(id, reply, now)).flatten() {
+            self.settled(&settled, now);
+        }
+    }
+
+    /// Tells the log and the other VMs, and wakes who waited.
+    fn settled(&self, settled: &KeysSettled, now: UnixTime) {
+        report(settled);
         if matches!(settled.outcome, Settled::Continues) {
             return;
         }
-        let waiting = self.shared.with(|core| core.waiting().for_issuer(settled.issuer));
-        for id in waiting.unwrap_or_default() {
-            self.shared.wake(id, false, now);
+        let publication = self.shared.with(|core| core.publication(settled.issuer, now)).flatten();
+        if let Some((key, entry)) = publication {
+            // Whoever cannot read it fetches.
+            let _ = host::set_shared_data(&key, &entry, 0);
         }
+        let waiting = self.shared.with(|core| core.waiting().for_issuer(settled.issuer));
+        self.wake(waiting.unwrap_or_default(), false, now);
+    }
+
+    fn wake(&self, ids: Vec<RequestId>, past_deadline: bool, now: UnixTime) {
+        for id in ids {
+            self.shared.wake(id, past_deadline, now);
+        }
+        // A call that was sent on behalf of a request would end with it.
+        let _ = host::set_effective_context(self.id);
     }
 
     fn wake_overdue(&self, now: UnixTime) {
         let overdue = self.shared.with(|core| core.waiting().overdue(now));
-        for id in overdue.unwrap_or_default() {
-            self.shared.wake(id, true, now);
-        }
+        self.wake(overdue.unwrap_or_default(), true, now);
     }
 
     /// The next tick, when there is something to do, and not too rarely: a clock can be set back.
@@ -186,8 +235,12 @@ impl RootContext for Root {
             host::log(Level::Warn, &format!("{why}: signatures are verified in the VM"));
             Verifier::default()
         });
-        let seed = host::now_nanos().unwrap_or_default();
-        self.shared.authenticator.replace(Some(Authenticator::new(config, verifier, seed)));
+        let seed = seed();
+        let mut authenticator = Authenticator::new(config, verifier, seed);
+        if has_private_shared_data() {
+            authenticator.share_keys(seed);
+        }
+        self.shared.authenticator.replace(Some(authenticator));
         // Calls wait for the first tick: those of the main thread's trial run would be lost.
         let _ = host::set_tick(SOON);
         true
@@ -195,7 +248,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let Some(now) = clock() else { return };
-        self.send_due_calls(now);
+        self.do_what_is_due(now);
         self.wake_overdue(now);
         self.schedule(now);
     }
@@ -215,7 +268,7 @@ impl Context for Root {
         let reply = if headers == 0 { Reply::Reset } else { read_reply(body) };
         self.settle(id, reply, now);
         // The next call of a discovery must not wait for a tick.
-        self.send_due_calls(now);
+        self.do_what_is_due(now);
     }
 }
 
@@ -247,7 +300,7 @@ fn send(callout: &Callout) -> Result<u32, Failed> {
 fn report(settled: &KeysSettled) {
     let name = &settled.name;
     match &settled.outcome {
-        Settled::Continues => {}
+        Settled::Continues | Settled::Rationed => {}
         Settled::Renewed { keys, skipped } => {
             let line = format!("keys of {name:?}: {keys} usable, {skipped} of other kinds skipped");
             host::log(Level::Info, &line);
@@ -256,6 +309,17 @@ fn report(settled: &KeysSettled) {
             host::log(Level::Warn, &format!("keys of {name:?} cannot be fetched: {failure}"));
         }
     }
+}
+
+/// Differs between VMs: std seeds its hashers from the host's random numbers.
+fn seed() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), host::now_nanos().ok())
+}
+
+/// Shared data is one namespace for all plugins with one vm_id. Istio gives every plugin the empty one,
+/// so there another plugin could plant keys: then each VM fetches for itself.
+fn has_private_shared_data() -> bool {
+    host::property(&["plugin_vm_id"]).is_ok_and(|vm_id| !vm_id.is_empty())
 }
 
 /// How soon a call that a request waits for is sent.

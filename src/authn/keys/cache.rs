@@ -7,10 +7,14 @@
 //!   anybody can invent a kid);
 //! - a token is refused for an unknown key only by a fetch that ended after it came, or a second before.
 
+mod sharing;
+
 use super::fetch::{FetchFailure, FetchPlan, FetchStep, Fetched};
 use super::jwk::Jwk;
 use super::key_set::KeySet;
+use super::pace::{Jitter, Pace, backoff};
 use super::ration::Ration;
+use super::shared::{Entry, SharedSet};
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::time::UnixTime;
 use std::rc::Rc;
@@ -23,20 +27,40 @@ pub struct KeyCache {
     pace: Pace,
     state: State,
     ration: Ration,
+    /// When the next fetch was due before an unknown kid asked for one at once.
+    asked: Option<UnixTime>,
     /// Where discovery found the JWKS; forgotten when fetching from there fails.
     jwks_path: Option<String>,
     jitter: Jitter,
+    sharing: Option<Sharing>,
 }
 
-/// How often keys are fetched, and for how long they count (`keys` in the configuration).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// `refreshInterval`: at the latest after this long, sooner if `max-age` says so.
-    pub refresh: Duration,
-    /// `minRefetchInterval`: how often unknown kids may cause a fetch.
-    pub min_refetch: Duration,
-    /// `maxStale`: for how long after the last success the keys still count.
-    pub max_stale: Duration,
+/// How this cache shares its keys with those of the other VMs of this Envoy.
+#[derive(Debug)]
+struct Sharing {
+    /// The name of the entry in the host's shared data.
+    key: String,
+    /// Which VM this is, among those that hold leases.
+    holder: u64,
+    /// When the entry is to be looked at again.
+    next_look: UnixTime,
+    /// How often in a row somebody else was faster in claiming the lease.
+    lost_claims: u32,
+    /// What the last fetch brought, until it has been published.
+    fetched: Option<SharedSet>,
+}
+
+/// What the shared entry says.
+#[derive(Debug)]
+pub enum Consulted {
+    /// There was something for us in it.
+    Settled(Settled),
+    /// Somebody else is fetching; look again later.
+    Wait,
+    /// It is our turn: fetch, once this entry has replaced the one that was read.
+    Claim(Vec<u8>),
+    /// It is our turn, whatever becomes of the entry.
+    Fetch,
 }
 
 /// What the cache says of a token's key.
@@ -75,6 +99,8 @@ pub enum Settled {
     },
     /// The fetch failed; whatever keys there were are still there.
     Failed(FetchFailure),
+    /// Unknown kids have used up this Envoy's ration of fetches.
+    Rationed,
 }
 
 #[derive(Debug)]
@@ -102,10 +128,6 @@ struct Held {
     fetched: UnixTime,
 }
 
-/// Spreads refreshes, so that ten thousand proxies that started together do not ask together.
-#[derive(Debug)]
-struct Jitter(u64);
-
 // === impl KeyCache ===
 
 impl KeyCache {
@@ -116,9 +138,17 @@ impl KeyCache {
             pace,
             state: State::Empty { next: UnixTime::from_secs(0), failures: 0 },
             ration: Ration::new(pace.min_refetch),
+            asked: None,
             jwks_path: None,
-            jitter: Jitter(seed | 1),
+            jitter: Jitter::new(seed),
+            sharing: None,
         }
+    }
+
+    /// Shares the keys with the other VMs of this Envoy from now on; `holder` names this one.
+    pub fn share(&mut self, holder: u64) {
+        let (next_look, key) = (UnixTime::from_secs(0), self.plan.shared_key());
+        self.sharing = Some(Sharing { key, holder, next_look, lost_claims: 0, fetched: None });
     }
 
     /// The keys that may have signed a token. `arrived` is when its request came.
@@ -142,12 +172,12 @@ impl KeyCache {
 
     /// A token's key is not there, and the keys are older than the token's request.
     fn unknown_kid(&mut self, now: UnixTime) -> Lookup {
-        let retry_is_near = match self.state {
+        let fetch_is_near = match self.state {
             State::Fetching { .. } => true,
+            State::Fresh { next, .. } | State::Empty { next, .. } => next <= now,
             State::Stale { next, .. } => next.since(now) <= WORTH_WAITING,
-            State::Empty { .. } | State::Fresh { .. } => false,
         };
-        if !retry_is_near {
+        if !fetch_is_near {
             if let Err(wait) = self.ration.take(now) {
                 return Lookup::Unavailable(wait);
             }
@@ -168,11 +198,30 @@ impl KeyCache {
         }
     }
 
-    /// The next call, if one is due. The shell sends it and brings the reply to [`Self::settle`].
-    pub fn poll(&mut self, id: CalloutId, now: UnixTime) -> Option<Callout> {
-        if now < self.next_poll() {
-            return None;
+    /// Whether there is something to do: a fetch, or a look at the shared entry.
+    pub fn is_due(&self, now: UnixTime) -> bool {
+        now >= self.next_due()
+    }
+
+    /// When there is something to do.
+    pub fn next_due(&self) -> UnixTime {
+        match (&self.state, &self.sharing) {
+            (State::Fetching { since, .. }, _) => {
+                // Envoy answers every call in the end; should it not, the keys must not depend on it.
+                since.plus(self.plan.timeout).plus(LOST_CALL)
+            }
+            (State::Fresh { next, .. }, Some(sharing)) => (*next).max(sharing.next_look),
+            // Another VM may have better luck with the server.
+            (State::Empty { .. } | State::Stale { .. }, Some(sharing)) => sharing.next_look,
+            (
+                State::Empty { next, .. } | State::Fresh { next, .. } | State::Stale { next, .. },
+                None,
+            ) => *next,
         }
+    }
+
+    /// The call that is due. The shell sends it and brings the reply to [`Self::settle`].
+    pub fn fetch(&mut self, id: CalloutId, now: UnixTime) -> Callout {
         let step = match &self.state {
             // Discovery has just answered: its JWKS follows at once.
             State::Fetching { step: step @ FetchStep::Jwks(_), .. } => step.clone(),
@@ -181,18 +230,7 @@ impl KeyCache {
         let (before, failures) = self.take_held();
         let callout = self.plan.callout(id, &step);
         self.state = State::Fetching { id, since: now, step, before, failures };
-        Some(callout)
-    }
-
-    /// When [`Self::poll`] has something to send.
-    pub fn next_poll(&self) -> UnixTime {
-        match &self.state {
-            State::Empty { next, .. } | State::Fresh { next, .. } | State::Stale { next, .. } => {
-                *next
-            }
-            // Envoy answers every call in the end; should it not, the keys must not depend on it.
-            State::Fetching { since, .. } => since.plus(self.plan.timeout).plus(LOST_CALL),
-        }
+        callout
     }
 
     /// Takes the reply to a call; `None` when the cache does not wait for this one any more.
@@ -200,6 +238,10 @@ impl KeyCache {
         let step = match &self.state {
             State::Fetching { id: expected, step, .. } if *expected == id => step.clone(),
             _ => return None,
+        };
+        let body = match &reply {
+            Reply::Response { body: Some(body), .. } if self.sharing.is_some() => body.clone(),
+            _ => Vec::new(),
         };
         let fetched = self.plan.read(&step, reply);
         let (before, failures) = self.take_held();
@@ -210,16 +252,28 @@ impl KeyCache {
                 self.state = State::Fetching { id, since, step, before, failures };
                 Settled::Continues
             }
-            Ok(Fetched::Keys(keys, max_age)) => self.renew(keys, max_age, now),
+            Ok(Fetched::Keys(keys, max_age)) => {
+                let fresh_until = now.plus(self.pace.fresh_for(max_age));
+                if let FetchStep::Jwks(path) = step {
+                    self.to_be_published(SharedSet { fetched: now, fresh_until, path, body });
+                }
+                self.renew(keys, now, fresh_until, now)
+            }
             Err(failure) => self.fail(failure, before, failures, now),
         })
     }
 
-    fn renew(&mut self, keys: KeySet, max_age: Option<Duration>, now: UnixTime) -> Settled {
+    fn renew(
+        &mut self,
+        keys: KeySet,
+        fetched: UnixTime,
+        fresh_until: UnixTime,
+        now: UnixTime,
+    ) -> Settled {
         let (count, skipped) = (keys.keys().len(), keys.skipped().len());
-        let fresh_for = max_age.map_or(self.pace.refresh, |age| age.min(self.pace.refresh));
-        let next = now.plus(self.jitter.spread(fresh_for.max(self.pace.min_refetch)));
-        self.state = State::Fresh { held: Held { keys, fetched: now }, next };
+        let next = now.plus(self.jitter.spread(fresh_until.since(now)));
+        self.asked = None;
+        self.state = State::Fresh { held: Held { keys, fetched }, next };
         Settled::Renewed { keys: count, skipped }
     }
 
@@ -237,6 +291,8 @@ impl KeyCache {
             _ => self.jitter.spread(backoff(failures)),
         };
         let (next, failures) = (now.plus(wait), failures.saturating_add(1));
+        self.look_at(next.min(now.plus(LOOK_AGAIN)));
+        self.asked = None;
         self.state = match before {
             Some(held) => State::Stale { held, next, failures },
             None => State::Empty { next, failures },
@@ -271,30 +327,22 @@ impl KeyCache {
         }
     }
 
+    /// Has a fetch begin at once, and notes when the next one was due.
     fn make_due(&mut self, now: UnixTime) {
-        if let State::Empty { next, .. } | State::Fresh { next, .. } | State::Stale { next, .. } =
-            &mut self.state
-        {
-            *next = now.min(*next);
+        if let Some(next) = self.next_mut() {
+            let scheduled = std::mem::replace(next, now);
+            self.asked = Some(scheduled);
         }
+        self.look_at(now);
     }
-}
 
-/// 1, 2, 4 ... 60 seconds.
-fn backoff(failures: u32) -> Duration {
-    Duration::from_secs(1 << failures.min(6)).min(LONGEST_BACKOFF)
-}
-
-// === impl Jitter ===
-
-impl Jitter {
-    /// Between nine tenths of `duration` and all of it (xorshift64: spread, not secrecy, is wanted).
-    fn spread(&mut self, duration: Duration) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        let thousandths = u32::try_from(self.0 % 101).unwrap_or_default();
-        duration - duration / 1000 * thousandths
+    fn next_mut(&mut self) -> Option<&mut UnixTime> {
+        match &mut self.state {
+            State::Empty { next, .. } | State::Fresh { next, .. } | State::Stale { next, .. } => {
+                Some(next)
+            }
+            State::Fetching { .. } => None,
+        }
     }
 }
 
@@ -305,7 +353,8 @@ const RECENT: Duration = Duration::from_secs(1);
 /// While the cluster is unknown, nothing is sent: asking again costs nothing.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// How often an empty or stale cache looks whether another VM got keys.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A request is worth holding for a fetch this near.
 const WORTH_WAITING: Duration = Duration::from_secs(2);

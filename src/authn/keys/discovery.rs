@@ -39,7 +39,6 @@ pub fn jwks_path(json: &[u8], issuers: &[String]) -> Result<String, DiscoveryErr
         .ok_or_else(|| DiscoveryError::BadUri(cut(document.jwks_uri.clone())))
 }
 
-/// What goes on the wire as `:path` must be what a request line can hold.
 fn path_of(uri: &str) -> Option<String> {
     let rest = uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://"))?;
     let rest = rest.split('#').next()?;
@@ -48,7 +47,13 @@ fn path_of(uri: &str) -> Option<String> {
         None => "",
     };
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    path.bytes().all(|byte| byte.is_ascii_graphic()).then_some(path)
+    checked_path(&path)
+}
+
+/// What goes on the wire as `:path` must be what a request line can hold.
+pub(super) fn checked_path(path: &str) -> Option<String> {
+    let fits = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| path.to_owned())
 }
 
 fn cut(mut text: String) -> String {
