@@ -165,7 +165,7 @@ impl Authenticator {
         now: UnixTime,
     ) -> Result<ServiceAccount, Unproven> {
         let token = self.verify(jwt, issuers, arrived, now)?;
-        Ok(ServiceAccount::from_proof(Proof::Signature(token))?)
+        Ok(ServiceAccount::from_proof(Proof::Signature(Box::new(token)))?)
     }
 
     fn verify(

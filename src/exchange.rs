@@ -1,7 +1,11 @@
 //! One request, from its headers to its verdict. Read this first.
 //!
-//! 1. Read the headers once. 2. Find the one token. 3. Find the rule that decides. 4. Prove who sent the
-//! token; that may have to wait for keys. 5. Let the policy decide. 6. Turn the judgement into a verdict.
+//! 1. Read the headers once.
+//! 2. Find the one token.
+//! 3. Find the rule that decides.
+//! 4. Prove who sent the token; that may have to wait for keys.
+//! 5. Let the policy decide.
+//! 6. Turn the judgement into a verdict.
 //!
 //! An exchange keeps nothing of its request but when it came: one that waited is judged anew from its
 //! headers, which the host keeps. So there is one way to a verdict, not one for the patient.

@@ -48,6 +48,9 @@ struct Pairs<'m> {
     bytes: &'m [u8],
 }
 
+/// A name and a value.
+type Pair<'m> = (&'m [u8], &'m [u8]);
+
 // === impl HeaderIndex ===
 
 impl HeaderIndex {
@@ -148,7 +151,7 @@ impl<'m> Pairs<'m> {
         Ok(Self { sizes, bytes })
     }
 
-    fn next(&mut self) -> Result<Option<(&'m [u8], &'m [u8])>, UnreadableHeaders> {
+    fn next(&mut self) -> Result<Option<Pair<'m>>, UnreadableHeaders> {
         if self.sizes.is_empty() {
             return Ok(None);
         }

@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn base64url_has_one_spelling() {
         for (signature, what) in [
-            ("AQI=", "character outside"),
+            ("AQI=", "padding"),
             ("AQ+D", "character outside"),
             ("AQ/D", "character outside"),
             ("AQID\n", "character outside"),

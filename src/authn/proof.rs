@@ -7,7 +7,7 @@ use super::verify::VerifiedToken;
 #[derive(Clone, Debug)]
 pub enum Proof {
     /// The token's signature is the issuer's, and its claims hold.
-    Signature(VerifiedToken),
+    Signature(Box<VerifiedToken>),
     /// The API server accepted the token in a TokenReview.
-    Review(AcceptedReview),
+    Review(Box<AcceptedReview>),
 }

@@ -106,14 +106,14 @@ impl SharedState {
         let input =
             if past_deadline { Input::DeadlinePassed(&map) } else { Input::KeysChanged(&map) };
         match self.step(&mut held.exchange, input, now) {
-            Some(Step::Hold) => self.hold(id, held.exchange, held.passed),
+            Some(Step::Hold) => return self.hold(id, held.exchange, held.passed),
             Some(Step::Finish(finished)) => {
-                if apply(&finished, &self.realm) == Applied::Pass {
-                    held.passed.set(true);
-                    let _ = host::resume_request();
-                }
+                held.passed.set(apply(&finished, &self.realm) == Applied::Pass);
             }
             None => {}
+        }
+        if held.passed.get() {
+            let _ = host::resume_request();
         }
     }
 }

@@ -255,7 +255,7 @@ impl KeyCache {
             Ok(Fetched::Keys(keys, max_age)) => {
                 let fresh_until = now.plus(self.pace.fresh_for(max_age));
                 if let FetchStep::Jwks(path) = step {
-                    self.to_be_published(SharedSet { fetched: now, fresh_until, path, body });
+                    self.keep_for_publication(SharedSet { fetched: now, fresh_until, path, body });
                 }
                 self.renew(keys, now, fresh_until, now)
             }

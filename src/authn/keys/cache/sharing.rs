@@ -80,7 +80,7 @@ impl KeyCache {
         Some((key, entry.encode()))
     }
 
-    pub(super) fn to_be_published(&mut self, set: SharedSet) {
+    pub(super) fn keep_for_publication(&mut self, set: SharedSet) {
         if let Some(sharing) = &mut self.sharing {
             sharing.fetched = Some(set);
         }
