@@ -30,7 +30,7 @@ enum Subcommand {
     Test(test::Options),
     /// Run an Envoy with the arguments after `--`, for example `-- --mode validate -c envoy.yaml`
     Envoy(envoy::Options),
-    /// Show the filter at work in a real Envoy
+    /// Show the filter at work: requests with good and bad tokens, and what a real Envoy made of each
     Demo(demo::Options),
 }
 
@@ -47,9 +47,7 @@ fn run(command: Subcommand) -> anyhow::Result<ExitCode> {
         Subcommand::Wasm(options) => wasm::run(&options)?,
         Subcommand::Test(options) => return test::run(&options),
         Subcommand::Envoy(options) => envoy::run(&options)?,
-        Subcommand::Demo(options) => {
-            tokio::runtime::Runtime::new()?.block_on(demo::run(options))?;
-        }
+        Subcommand::Demo(options) => return demo::run(&options),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -60,7 +60,7 @@ fn listener(tree: &mut Value, setup: &EnvoySetup, folder: &Path) {
     let listener = &mut tree["static_resources"]["listeners"][0];
     listener["address"] = loopback(0);
     let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
-    http["access_log"][0]["typed_config"]["path"] = json!(folder.join("access.log"));
+    http["access_log"][0]["typed_config"]["path"] = json!(folder.join(ACCESS_LOG));
     if let Some(kilobytes) = setup.max_request_headers_kb {
         http["max_request_headers_kb"] = json!(kilobytes);
     }
@@ -126,4 +126,5 @@ fn loopback(port: u16) -> Value {
     json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
 }
 
+pub(super) const ACCESS_LOG: &str = "access.log";
 const BOOTSTRAP: &str = include_str!("../../envoy.yaml");

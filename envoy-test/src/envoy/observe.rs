@@ -1,6 +1,7 @@
 //! A running Envoy comes in; its statistics, log and access log go out.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::Value;
@@ -8,6 +9,7 @@ use serde_json::Value;
 use crate::client::Request;
 use crate::poll;
 
+use super::bootstrap::ACCESS_LOG;
 use super::process::{Envoy, LOG};
 
 impl Envoy {
@@ -36,6 +38,16 @@ impl Envoy {
         Ok(Request::get("/stats/prometheus").send(self.admin_port()).await?.text())
     }
 
+    /// Where the log is, for a person to follow.
+    pub fn log_path(&self) -> PathBuf {
+        self.files.path(LOG)
+    }
+
+    /// Where the access log is.
+    pub fn access_log_path(&self) -> PathBuf {
+        self.files.path(ACCESS_LOG)
+    }
+
     /// The log so far.
     pub fn log(&self) -> String {
         self.files.read(LOG)
@@ -51,7 +63,7 @@ impl Envoy {
 
     /// The access log so far, a value per request.
     pub fn access_log(&self) -> Vec<Value> {
-        let text = self.files.read("access.log");
+        let text = self.files.read(ACCESS_LOG);
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
@@ -65,7 +77,7 @@ impl Envoy {
     }
 
     /// The end of the log, for an error message.
-    pub(super) fn log_tail(&self) -> String {
+    pub fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines.split_at(lines.len().saturating_sub(TAIL)).1.join("\n");

@@ -1,0 +1,139 @@
+//! The requests of the demo, in the order of the table.
+
+use envoy_test::ApiServer;
+
+use super::case::{Case, Expected};
+use super::tokens;
+
+use Expected::{Passes, Refused};
+
+/// Everything but what needs a new key.
+pub fn cases(api_server: &ApiServer) -> Vec<Case> {
+    [
+        let_in(api_server),
+        not_valid(api_server),
+        not_genuine(api_server),
+        not_allowed(api_server),
+        tricks(api_server),
+    ]
+    .concat()
+}
+
+/// Sent once the API server signs with a new key.
+pub fn after_rotation(api_server: &ApiServer) -> Vec<Case> {
+    let fresh = tokens::good(api_server, "api", "api");
+    vec![with_token("first token of a new key", &fresh, Passes(Some("api/api")))]
+}
+
+fn let_in(api_server: &ApiServer) -> Vec<Case> {
+    let token = tokens::good(api_server, "api", "api");
+    let job = tokens::good(api_server, "batch", "job");
+    vec![
+        Case::get(SECRET, "no token", Refused(401, "missing_token"), |request| request),
+        Case::get(HEALTH, "no token", Passes(None), |request| request),
+        with_token("token of api/api", &token, Passes(Some("api/api"))),
+        with_token("token of batch/job", &job, Passes(Some("batch/job"))),
+        Case::get(SECRET, "token of api/api in X-Client-Id", Passes(Some("api/api")), |request| {
+            request.header("x-client-id", &token)
+        }),
+    ]
+}
+
+/// Genuine tokens that must not do.
+fn not_valid(api_server: &ApiServer) -> Vec<Case> {
+    let expired = tokens::expired(api_server);
+    vec![
+        with_token("expired token", &expired, Refused(401, "expired")),
+        Case::get(HEALTH, "expired token", Passes(None), |request| request.bearer(&expired)),
+        with_token(
+            "token for another audience",
+            &tokens::for_another_audience(api_server),
+            Refused(401, "wrong_audience"),
+        ),
+        with_token(
+            "user's JWT, same issuer",
+            &tokens::of_a_user(api_server),
+            Refused(401, "not_a_service_account"),
+        ),
+        with_token(
+            "legacy token from a Secret",
+            &tokens::legacy(api_server),
+            Refused(401, "legacy_token"),
+        ),
+    ]
+}
+
+fn not_genuine(api_server: &ApiServer) -> Vec<Case> {
+    let refused = |sent, token: String, reason| with_token(sent, &token, Refused(401, reason));
+    vec![
+        refused("token of another issuer", tokens::of_another_issuer(), "unknown_issuer"),
+        refused("tampered: claims exchanged", tokens::tampered(api_server), "bad_signature"),
+        refused("signed by an unknown key", tokens::of_an_unknown_key(api_server), "unknown_key"),
+        refused(
+            "HS256 with the public key",
+            tokens::hs256_with_public_key(api_server),
+            "unsupported_algorithm",
+        ),
+        refused(
+            "alg: none, another's signature",
+            tokens::alg_none_with_signature(api_server),
+            "unsupported_algorithm",
+        ),
+        refused("alg: none, no signature", tokens::alg_none(api_server), "malformed_token"),
+    ]
+}
+
+fn not_allowed(api_server: &ApiServer) -> Vec<Case> {
+    let token = tokens::good(api_server, "api", "api");
+    vec![
+        with_token(
+            "token of shop/web",
+            &tokens::good(api_server, "shop", "web"),
+            Refused(403, "forbidden"),
+        ),
+        Case::post(SECRET, "token of api/api", Refused(403, "forbidden"), |request| {
+            request.bearer(&token)
+        }),
+    ]
+}
+
+fn tricks(api_server: &ApiServer) -> Vec<Case> {
+    let token = tokens::good(api_server, "api", "api");
+    let job = tokens::good(api_server, "batch", "job");
+    vec![
+        Case::get(SECRET, "token, and x-sa-name: admin", Passes(Some("api/api")), |request| {
+            request.bearer(&token).header("x-sa-name", SPOOFED)
+        }),
+        Case::get(HEALTH, "x-sa-name and x_sa_name: admin", Passes(None), |request| {
+            request.header("x-sa-name", SPOOFED).header("x_sa_name", SPOOFED)
+        }),
+        Case::get(
+            SECRET,
+            "two tokens that differ",
+            Refused(400, "conflicting_tokens"),
+            |request| request.bearer(&token).header("x-client-id", &job),
+        ),
+        Case::get(
+            "/healthz/..%2fsecrets/1",
+            "no token",
+            Refused(400, "ambiguous_path"),
+            |request| request,
+        ),
+        Case::get("/healthz/../secrets/1", "no token", Refused(401, "missing_token"), |request| {
+            request
+        }),
+    ]
+}
+
+fn with_token(sent: &'static str, token: &str, expected: Expected) -> Case {
+    Case::get(SECRET, sent, expected, |request| request.bearer(token))
+}
+
+/// What only an impostor says; the upstream must never see it.
+pub const SPOOFED: &str = "admin";
+
+/// A path that the rule `secrets` is about.
+pub const SECRET: &str = "/secrets/1";
+
+/// The path that is open to anyone.
+pub const HEALTH: &str = "/healthz";

@@ -1,0 +1,228 @@
+//! What was expected and what was seen come in; what is wrong goes out, a phrase each.
+
+use envoy_test::Response;
+use envoy_test::upstream::Received;
+
+use super::case::Expected;
+use super::cases::SPOOFED;
+
+/// Both ends of a request: what the caller got, and what the upstream got.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The answer to the caller.
+    pub answer: Response,
+    /// What reached the upstream: this request, or nothing.
+    pub reached: Vec<Received>,
+}
+
+/// What must be and is not; empty where all is well.
+pub fn faults(expected: Expected, seen: &Seen) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut equal = |what: &str, must: String, is: String| {
+        if must != is {
+            faults.push(format!("{what} is {is}; must be {must}"));
+        }
+    };
+    equal("status", expected.status().to_string(), seen.answer.status.to_string());
+    equal("reason", text(expected.reason()), text(seen.reason().as_deref()));
+    equal("WWW-Authenticate", challenge(expected), text(seen.challenge().as_deref()));
+    equal("what the upstream saw", at_upstream(expected), seen.at_upstream());
+    if seen.values().any(|value| value == SPOOFED.as_bytes()) {
+        faults.push(format!("the upstream must not see the spoofed value `{SPOOFED}`"));
+    }
+    faults
+}
+
+/// RFC 6750 section 3: which 401 names an error.
+fn challenge(expected: Expected) -> String {
+    text(match expected {
+        Expected::Refused(401, "missing_token") => Some("Bearer"),
+        Expected::Refused(401, _) => Some("Bearer error=\"invalid_token\""),
+        _ => None,
+    })
+}
+
+fn at_upstream(expected: Expected) -> String {
+    match expected {
+        Expected::Passes(caller) => told(caller.unwrap_or(NOBODY), false),
+        Expected::Refused(..) => NOTHING.to_owned(),
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// The reason in the answer's body.
+    pub fn reason(&self) -> Option<String> {
+        self.answer.reason()
+    }
+
+    /// What the upstream was told, as the table shows it: the caller, and whether a token came along.
+    pub fn at_upstream(&self) -> String {
+        match self.reached.as_slice() {
+            [] => NOTHING.to_owned(),
+            [one] => told(&caller(one), has_token(one)),
+            several => format!("{} requests", several.len()),
+        }
+    }
+
+    /// `WWW-Authenticate`, without its wording.
+    fn challenge(&self) -> Option<String> {
+        let challenge = self.answer.header("www-authenticate")?;
+        let parameters = challenge.strip_prefix("Bearer realm=\"")?;
+        let error = parameters.split(", ").find(|parameter| parameter.starts_with("error="));
+        Some(error.map_or("Bearer".to_owned(), |error| format!("Bearer {error}")))
+    }
+
+    fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.reached.iter().flat_map(|request| &request.headers).map(|(_, value)| value.as_slice())
+    }
+}
+
+fn told(caller: &str, token: bool) -> String {
+    format!("{caller}, {}", if token { "TOKEN" } else { "no token" })
+}
+
+/// `namespace/name`; every value counts, in whichever spelling a server would take it for the header.
+fn caller(received: &Received) -> String {
+    let values = |wanted: &str| {
+        let named = received.headers.iter().filter(|(name, _)| name.replace('_', "-") == wanted);
+        let values: Vec<_> = named.map(|(_, value)| String::from_utf8_lossy(value)).collect();
+        values.join("+")
+    };
+    match (values("x-sa-namespace"), values("x-sa-name")) {
+        (namespace, name) if namespace.is_empty() && name.is_empty() => NOBODY.to_owned(),
+        (namespace, name) => format!("{namespace}/{name}"),
+    }
+}
+
+/// In its own header, or anywhere else: every JWT begins like this, since `{"` does.
+fn has_token(received: &Received) -> bool {
+    received.headers.iter().any(|(name, value)| {
+        matches!(name.as_str(), "authorization" | "x-client-id")
+            || value.windows(3).any(|bytes| bytes == b"eyJ")
+    })
+}
+
+fn text(value: Option<&str>) -> String {
+    value.unwrap_or(NOTHING).to_owned()
+}
+
+const NOTHING: &str = "-";
+const NOBODY: &str = "no caller";
+
+#[cfg(test)]
+impl Seen {
+    /// What is seen where all is well.
+    pub fn as_it_must_be(expected: Expected) -> Self {
+        match expected {
+            Expected::Passes(caller) => {
+                let (namespace, name) = caller.and_then(|c| c.split_once('/')).unwrap_or_default();
+                let told = [("x-sa-namespace", namespace), ("x-sa-name", name)];
+                let told: Vec<_> =
+                    told.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+                Self::passed(&told)
+            }
+            Expected::Refused(status, reason) => {
+                let error =
+                    if reason == "missing_token" { "" } else { r#", error="invalid_token""# };
+                let challenge = format!(r#"Bearer realm="sa-authn"{error}"#);
+                Self::refused(status, reason, (status == 401).then_some(challenge.as_str()))
+            }
+        }
+    }
+
+    fn passed(headers: &[(&str, &str)]) -> Self {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        let reached = Received {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            authority: "a".to_owned(),
+            headers: headers.collect(),
+            body: Vec::new(),
+            trailers: Vec::new(),
+        };
+        Self { reached: vec![reached], ..Self::refused(200, "", None) }
+    }
+
+    fn refused(status: u16, reason: &str, challenge: Option<&str>) -> Self {
+        let header = |value: &str| ("www-authenticate".to_owned(), value.into());
+        let body =
+            if reason.is_empty() { "{}".to_owned() } else { format!(r#"{{"reason":"{reason}"}}"#) };
+        let answer = Response {
+            status,
+            headers: challenge.map(header).into_iter().collect(),
+            body: body.into_bytes(),
+            trailers: Vec::new(),
+        };
+        Self { answer, reached: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPIRED: Expected = Expected::Refused(401, "expired");
+    const API: [(&str, &str); 2] = [("x-sa-namespace", "api"), ("x-sa-name", "api")];
+
+    #[test]
+    fn a_refused_request_that_got_through_has_every_fault_named() {
+        assert_eq!(
+            faults(EXPIRED, &Seen::passed(&API)),
+            [
+                "status is 200; must be 401",
+                "reason is -; must be expired",
+                "WWW-Authenticate is -; must be Bearer error=\"invalid_token\"",
+                "what the upstream saw is api/api, no token; must be -",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refusal_that_reached_the_upstream_all_the_same_is_wrong() {
+        let reached = Seen::passed(&[]).reached;
+        let seen = Seen { reached, ..Seen::as_it_must_be(EXPIRED) };
+        assert_eq!(
+            faults(EXPIRED, &seen),
+            ["what the upstream saw is no caller, no token; must be -"]
+        );
+    }
+
+    #[test]
+    fn a_challenge_says_what_is_wrong_exactly_where_a_token_was_sent() {
+        let with_description =
+            r#"Bearer realm="sa-authn", error="invalid_token", error_description="a, b""#;
+        let seen = Seen::refused(401, "expired", Some(with_description));
+        assert_eq!(faults(EXPIRED, &seen), [""; 0]);
+        for challenge in [None, Some(r#"Bearer realm="sa-authn""#), Some("Basic realm=\"x\"")] {
+            assert_eq!(faults(EXPIRED, &Seen::refused(401, "expired", challenge)).len(), 1);
+        }
+        let missing = Expected::Refused(401, "missing_token");
+        let seen = Seen::refused(401, "missing_token", Some(with_description));
+        assert_eq!(faults(missing, &seen).len(), 1);
+    }
+
+    #[test]
+    fn a_spoofed_header_is_seen_in_every_spelling_and_place() {
+        for name in ["x-sa-name", "x_sa_name", "x-sa_name"] {
+            let seen = Seen::passed(&[API[0], API[1], (name, SPOOFED)]);
+            let faults = faults(Expected::Passes(Some("api/api")), &seen);
+            assert_eq!(faults.len(), 2, "{faults:?}");
+            assert!(faults[0].contains("is api/api+admin, no token;"), "{faults:?}");
+        }
+        let elsewhere = Seen::passed(&[("x-other", SPOOFED)]);
+        assert_eq!(faults(Expected::Passes(None), &elsewhere).len(), 1);
+    }
+
+    #[test]
+    fn a_token_that_was_forwarded_is_seen_wherever_it_is() {
+        for header in [("authorization", "x"), ("x-client-id", "x"), ("x-other", "b eyJh.e30.x")] {
+            let faults = faults(Expected::Passes(None), &Seen::passed(&[header]));
+            assert_eq!(
+                faults,
+                ["what the upstream saw is no caller, TOKEN; must be no caller, no token"]
+            );
+        }
+    }
+}

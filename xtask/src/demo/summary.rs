@@ -1,0 +1,75 @@
+//! The rows and the stage come in; the last lines of the demo go out, and whether all is well.
+
+use std::fmt;
+use std::fs;
+
+use anyhow::Result;
+use envoy_test::Endpoint;
+
+use crate::repository;
+
+use super::stage::Stage;
+use super::table::Row;
+
+/// What the demo comes down to.
+#[derive(Debug)]
+pub struct Summary {
+    rows: usize,
+    right: usize,
+    envoy: String,
+    module: String,
+    kilobytes: u64,
+    key_fetches: usize,
+    /// Requests to the API server that were not Envoy's own service account's.
+    strangers: usize,
+}
+
+// === impl Summary ===
+
+impl Summary {
+    /// Counts.
+    pub async fn of(stage: &Stage, rows: &[Row]) -> Result<Self> {
+        let module = stage.module();
+        let asked = stage.api_server().requests();
+        let by_envoy = |caller: &Option<String>| caller.as_deref() == Some(ENVOY_SUBJECT);
+        Ok(Self {
+            rows: rows.len(),
+            right: rows.iter().filter(|row| row.is_right()).count(),
+            envoy: stage.envoy_version().await?,
+            module: module.strip_prefix(repository::root()).unwrap_or(module).display().to_string(),
+            kilobytes: fs::metadata(module)?.len() / 1000,
+            key_fetches: stage.api_server().count(Endpoint::Jwks),
+            strangers: asked.iter().filter(|request| !by_envoy(&request.caller)).count(),
+        })
+    }
+
+    /// Whether every request became what it must, and the API server was asked by Envoy alone.
+    pub fn is_success(&self) -> bool {
+        self.right == self.rows && self.strangers == 0
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, right, envoy, module, kilobytes, key_fetches, strangers } = self;
+        writeln!(
+            f,
+            "{right} of {rows} as they must be, in Envoy {envoy} with {module} ({kilobytes} KB)."
+        )?;
+        let fetches = if *key_fetches == 1 { "key fetch" } else { "key fetches" };
+        match strangers {
+            0 => writeln!(
+                f,
+                "The API server saw {key_fetches} {fetches}, each logged in as {ENVOY_SUBJECT}."
+            ),
+            _ => writeln!(
+                f,
+                "WRONG: the API server saw {strangers} requests that were not logged in as \
+                 {ENVOY_SUBJECT}."
+            ),
+        }
+    }
+}
+
+/// Whose token Envoy puts on what the filter sends.
+const ENVOY_SUBJECT: &str = "system:serviceaccount:envoy-system:sa-authn";
