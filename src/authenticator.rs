@@ -4,16 +4,17 @@
 //! to [`Authenticator::settle`] and then wakes who waits.
 
 use crate::authn::bearer::BearerToken;
-use crate::authn::issuer::Issuer;
+use crate::authn::issuer::{Issuer, IssuerIdentity};
 use crate::authn::jwt::Jwt;
-use crate::authn::keys::{Cause, Consulted, KeyCache, Lookup, Settled};
+use crate::authn::keys::{Algorithm, Cause, Consulted, Jwk, KeyCache, Lookup, Settled};
 use crate::authn::signature::Verifier;
 use crate::authn::verify::{VerifiedToken, verify};
 use crate::authn::{Proof, ServiceAccount};
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::config::{Config, Settings};
+use crate::connection::Connection;
 use crate::time::UnixTime;
-use crate::verdict::{Denial, Reason};
+use crate::verdict::{Claimed, Denial, Reason};
 use crate::waiting::{Hold, Waiting};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -126,6 +127,7 @@ impl Authenticator {
         &mut self,
         token: BearerToken<'_>,
         arrived: UnixTime,
+        connection: &Connection,
         now: UnixTime,
     ) -> Authentication {
         if !now.is_plausible() {
@@ -136,12 +138,26 @@ impl Authenticator {
             Ok(jwt) => jwt,
             Err(denial) => return Authentication { caller: Err(denial.into()), ours: false },
         };
-        match self.issuers_of(&jwt) {
-            Err((denial, ours)) => Authentication { caller: Err(denial.into()), ours },
-            Ok(issuers) => {
-                Authentication { caller: self.prove(jwt, &issuers, arrived, now), ours: true }
+        let claimed = claimed(&jwt);
+        let (caller, ours) = match self.issuers_of(&jwt) {
+            Err((denial, ours)) => (Err(denial.into()), ours),
+            Ok(issuers) => (self.prove(jwt, &issuers, arrived, connection, now), true),
+        };
+        let caller = caller.map_err(|unproven| match unproven {
+            Unproven::Denied(denial) => Unproven::Denied(denial.of(claimed)),
+            waits @ Unproven::Waits(_) => waits,
+        });
+        Authentication { caller, ours }
+    }
+
+    /// Whether a token says that it comes from an issuer of ours; nothing is proven by that.
+    pub fn is_ours(&self, token: BearerToken<'_>) -> bool {
+        Jwt::parse(token, self.settings.limits.max_token_bytes).is_ok_and(|jwt| {
+            match self.issuers_of(&jwt) {
+                Ok(_) => true,
+                Err((_, ours)) => ours,
             }
-        }
+        })
     }
 
     /// Tokens from a Secret are told apart first: no issuer could be configured for them.
@@ -162,10 +178,16 @@ impl Authenticator {
         jwt: Jwt<'_>,
         issuers: &[usize],
         arrived: UnixTime,
+        connection: &Connection,
         now: UnixTime,
     ) -> Result<ServiceAccount, Unproven> {
         let token = self.verify(jwt, issuers, arrived, now)?;
-        Ok(ServiceAccount::from_proof(Proof::Signature(Box::new(token)))?)
+        let issuer = Rc::clone(token.issuer());
+        let account = ServiceAccount::from_proof(Proof::Signature(Box::new(token)))?;
+        if let Some(pattern) = &issuer.match_peer {
+            pattern.check(connection.peer_uri.as_deref(), &account)?;
+        }
+        Ok(account)
     }
 
     fn verify(
@@ -176,24 +198,26 @@ impl Authenticator {
         now: UnixTime,
     ) -> Result<VerifiedToken, Unproven> {
         let (kid, alg) = (jwt.header.kid.as_deref(), jwt.header.alg.as_str());
-        let mut found = None;
+        if Algorithm::named(alg).is_none() {
+            let denial = Reason::UnsupportedAlgorithm.because(format!("alg {alg:?}"));
+            return Err(denial.into());
+        }
+        let mut found: Vec<(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)> = Vec::new();
         let mut missing = Missing::default();
         for at in issuers {
             let Some(issuer) = self.issuers.get_mut(*at) else { continue };
             match issuer.lookup(kid, alg, arrived, now) {
-                Lookup::Found(keys) => match found.replace((Rc::clone(issuer.identity()), keys)) {
-                    None => {}
-                    Some((other, _)) => return Err(claimed_twice(&other.name, issuer).into()),
-                },
+                Lookup::Found(keys) => found.push((Rc::clone(issuer.identity()), keys)),
                 Lookup::Hold(cause) => missing.hold(Hold { issuer: *at, cause }),
                 Lookup::Unavailable(wait) => missing.unavailable(wait, &issuer.identity().name),
                 Lookup::Unknown => {}
             }
         }
-        match found {
-            Some((issuer, keys)) => Ok(verify(jwt, &issuer, &keys, self.verifier, now)?),
-            None => Err(missing.conclude(kid)),
+        if found.is_empty() {
+            return Err(missing.conclude(kid));
         }
+        check_told_apart(&found)?;
+        Ok(verify(jwt, &found, self.verifier, now)?)
     }
 
     /// Shares fetched keys with the other VMs of this Envoy; `holder` names this one.
@@ -204,7 +228,10 @@ impl Authenticator {
     /// The next thing that is due. Ask until there is none.
     pub fn due(&mut self, now: UnixTime) -> Option<Due> {
         self.issuers.iter_mut().enumerate().find_map(|(at, issuer)| {
-            let cache = issuer.cache().filter(|cache| cache.is_due(now))?;
+            let cache = issuer.cache()?;
+            if !cache.is_due(now) {
+                return None;
+            }
             Some(Due { issuer: at, shared_key: cache.shared_key().map(str::to_owned) })
         })
     }
@@ -233,6 +260,16 @@ impl Authenticator {
     /// What an issuer's last fetch has for the other VMs: the name of the entry, and its content.
     pub fn publication(&mut self, issuer: usize, now: UnixTime) -> Option<(String, Vec<u8>)> {
         self.cache(issuer)?.publication(now)
+    }
+
+    /// The name of an issuer's shared entry, where there is one.
+    pub fn shared_key(&mut self, issuer: usize) -> Option<String> {
+        self.cache(issuer)?.shared_key().map(str::to_owned)
+    }
+
+    /// The shared entry without our lease, after a fetch that failed; `None` when it is not ours.
+    pub fn released(&mut self, issuer: usize, entry: &[u8]) -> Option<Vec<u8>> {
+        self.cache(issuer)?.released(entry)
     }
 
     /// The call that an issuer's keys need.
@@ -274,10 +311,27 @@ impl Authenticator {
     }
 }
 
+fn claimed(jwt: &Jwt<'_>) -> Claimed {
+    Claimed {
+        kid: jwt.header.kid.clone(),
+        issuer: jwt.claims.issuer.clone(),
+        subject: jwt.claims.subject.clone(),
+        audience: jwt.claims.audience.clone().unwrap_or_default(),
+    }
+}
+
 /// One key in two clusters: nobody can say whose token it is.
-fn claimed_twice(other: &str, issuer: &Issuer) -> Denial {
-    let detail = format!("issuers {other:?} and {:?} publish the same kid", issuer.identity().name);
-    Reason::Internal.because(detail)
+fn check_told_apart(found: &[(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)]) -> Result<(), Denial> {
+    let mut fingerprints = HashMap::new();
+    for (issuer, keys) in found {
+        for key in keys {
+            if let Some(other) = fingerprints.insert(key.fingerprint(), &issuer.name) {
+                let detail = format!("issuers {other:?} and {:?} publish one key", issuer.name);
+                return Err(Reason::Internal.because(detail));
+            }
+        }
+    }
+    Ok(())
 }
 
 // === impl Missing ===

@@ -11,6 +11,7 @@ pub mod issuer;
 mod json;
 pub mod jwt;
 pub mod keys;
+pub mod peer;
 mod proof;
 pub mod service_account;
 pub mod signature;

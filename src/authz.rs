@@ -1,10 +1,13 @@
 //! MAY THEY PASS? From a proven caller (or none) and a request to a [`Permit`].
 //!
-//! In flow order: [`path`] brings the request's path into one form, [`rule`] says what a rule
-//! covers, [`policy`] finds the first that does and decides.
+//! In flow order: [`host`] and [`path`] bring the request into one form, [`index`] finds the [`rule`]s
+//! that cover it, [`policy`] asks them in order, and [`accounts`] says who is meant.
 
+pub mod accounts;
+pub mod host;
+mod index;
 pub mod path;
 pub mod policy;
 pub mod rule;
 
-pub use policy::{Permit, Policy};
+pub use policy::{Judgement, Permit, Policy};

@@ -16,11 +16,14 @@ pub use problems::Problem;
 use crate::authn::bearer::TokenSource;
 use crate::authn::issuer::{IssuerIdentity, KeySource};
 use crate::authz::Policy;
+use crate::connection::ConnectionFacts;
 use crate::headers::HeaderIndex;
-use crate::identity::IdentityHeader;
-use crate::verdict::{Mode, Realm};
+use crate::identity::{IdentityField, IdentityHeader};
+use crate::verdict::{Answers, Mode};
 use problems::Problems;
+use std::rc::Rc;
 use std::time::Duration;
+use wire::Object;
 
 /// A configuration that means what it says.
 #[derive(Debug)]
@@ -38,16 +41,22 @@ pub struct Settings {
     pub token_sources: Vec<TokenSource>,
     /// The names of all headers that matter.
     pub index: HeaderIndex,
+    /// Whether tokens of other issuers are left alone (`foreignTokens: "ignore"`), as if there were none.
+    pub ignore_foreign: bool,
     /// What the upstream is told.
     pub identity_headers: Vec<IdentityHeader>,
+    /// What access logs and other filters are told, each by its name.
+    pub filter_state: Vec<(&'static str, IdentityField)>,
     /// Whether the upstream gets the token too.
     pub forward_token: bool,
     /// What is done about a refusal.
     pub mode: Mode,
     /// Who may do what.
     pub policy: Policy,
-    /// What `WWW-Authenticate` says.
-    pub realm: Realm,
+    /// What of a request's connection must be known.
+    pub connection_facts: ConnectionFacts,
+    /// How refusals are worded.
+    pub answers: Answers,
     /// What bounds memory and waiting.
     pub limits: Limits,
 }
@@ -78,30 +87,52 @@ impl Config {
     }
 
     fn check(wire: wire::Plugin, problems: &mut Problems) -> Self {
+        // Rules may name an issuer whose other fields are wrong.
+        let issuer_names = issuers::names(wire.issuers.as_deref());
+        let audiences = issuers::audiences(wire.issuers.as_deref());
         let issuers = issuers::check(wire.issuers, problems);
-        let issuer_names: Vec<_> = issuers.iter().map(|(issuer, _)| issuer.name.as_str()).collect();
-        let policy = Policy::new(rules::check(wire.rules, &issuer_names, problems));
+        let known = rules::Known { issuer_names: &issuer_names, audiences: &audiences };
+        let rules = rules::check(wire.rules, &known, problems);
+        let rule_names: Vec<_> = rules.iter().flatten().map(|rule| Rc::clone(&rule.name)).collect();
+        let policy = Policy::new(rules);
+        rules::check_reachable(&policy.unreachable(), &rule_names, problems);
         let token_sources = names::token_sources(wire.token_from, problems);
         let identity_headers =
             names::identity_headers(wire.identity_headers, &token_sources, problems);
+        let looks_at = policy.looks_at();
+        let Object(answers) = wire.answers.unwrap_or_default();
         let settings = Settings {
             index: HeaderIndex::new(
                 token_sources.iter().map(|source| source.header.as_str()),
                 identity_headers.iter().map(|header| header.name.as_str()),
             ),
             token_sources,
+            ignore_foreign: wire.foreign_tokens == Some(wire::ForeignTokens::Ignore),
             identity_headers,
+            filter_state: names::filter_state(wire.filter_state, problems),
             forward_token: wire.forward_token.unwrap_or(false),
-            mode: match wire.mode {
-                None | Some(wire::Mode::Enforce) => Mode::Enforce,
-                Some(wire::Mode::Shadow) => Mode::Shadow,
+            mode: names::mode(wire.mode),
+            connection_facts: ConnectionFacts {
+                direction: looks_at.direction,
+                port: looks_at.ports,
+                peer_uri: issuers.iter().any(|(issuer, _)| issuer.match_peer.is_some()),
             },
             policy,
-            realm: Realm::default(),
-            limits: Limits::check(wire.limits.unwrap_or_default(), problems),
+            answers: check_answers(&answers, problems),
+            limits: Limits::check(wire.limits.unwrap_or_default().0, problems),
         };
         Self { issuers, settings }
     }
+}
+
+fn check_answers(wire: &wire::Answers, problems: &mut Problems) -> Answers {
+    let default = Answers::default();
+    let realm = wire.realm.clone().unwrap_or(default.realm);
+    // RFC 9110 section 5.6.4: a quoted string without anything to escape.
+    if !realm.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+        problems.add("answers.realm", "must be printable ASCII without quotes and backslashes");
+    }
+    Answers { realm, hide_reason: wire.hide_reason.unwrap_or(false) }
 }
 
 // === impl Limits ===

@@ -13,7 +13,11 @@
 use crate::authenticator::{Authentication, Authenticator, Unproven};
 use crate::authn::ServiceAccount;
 use crate::authn::bearer::BearerToken;
+use crate::authz::Judgement;
+use crate::authz::policy::Route;
+use crate::authz::rule::Circumstances;
 use crate::config::Settings;
+use crate::connection::Connection;
 use crate::headers::{Headers, UnreadableHeaders};
 use crate::time::UnixTime;
 use crate::verdict::{Denial, HeaderEdits, Mode, Reason, Verdict};
@@ -25,6 +29,7 @@ use std::rc::Rc;
 pub struct Exchange {
     id: RequestId,
     arrived: UnixTime,
+    connection: Connection,
 }
 
 /// What happens to a request. Each brings its header map, in the host's form.
@@ -40,6 +45,7 @@ pub enum Input<'m> {
 
 /// What is to be done next.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly every step is a Finish")]
 pub enum Step {
     /// Hold the request, its body and its trailers, until the next input.
     Hold,
@@ -47,15 +53,21 @@ pub enum Step {
     Finish(Finished),
 }
 
-/// A verdict, and what its answer depends on besides.
+/// A verdict, and what its answer and the operator need to know besides.
 #[derive(Debug)]
 pub struct Finished {
     /// What becomes of the request.
     pub verdict: Verdict,
-    /// Who was proven, whether or not that helped.
-    pub caller: Option<Box<ServiceAccount>>,
+    /// Who was proven, or why nobody was, whether or not that mattered.
+    pub caller: Result<Box<ServiceAccount>, Denial>,
+    /// The rule that decided.
+    pub rule: Option<Rc<str>>,
+    /// Rules on trial that would have refused the request.
+    pub shadowed: Vec<Rc<str>>,
     /// Whether the caller speaks gRPC.
     pub grpc: bool,
+    /// `x-request-id`, for the log.
+    pub request_id: Option<String>,
 }
 
 // === impl Exchange ===
@@ -63,7 +75,13 @@ pub struct Finished {
 impl Exchange {
     /// A request that has just come.
     pub fn new(id: RequestId, arrived: UnixTime) -> Self {
-        Self { id, arrived }
+        Self { id, arrived, connection: Connection::default() }
+    }
+
+    /// The same, with what its connection says.
+    #[must_use]
+    pub fn over(self, connection: Connection) -> Self {
+        Self { connection, ..self }
     }
 
     /// Takes an input to the next step.
@@ -75,7 +93,10 @@ impl Exchange {
         let settings = Rc::clone(with.settings());
         let step = match Headers::read(map, &settings.index) {
             Ok(headers) => self.judge(&headers, &settings, patient, with, now),
-            Err(UnreadableHeaders) => Step::Finish(unreadable()),
+            // In no mode: identity headers that cannot be read cannot be removed.
+            Err(UnreadableHeaders) => Step::Finish(Finished::refused(
+                Reason::Internal.because("the request's headers cannot be read"),
+            )),
         };
         if let Step::Finish(_) = step {
             with.waiting().forget(self.id);
@@ -91,68 +112,120 @@ impl Exchange {
         with: &mut Authenticator,
         now: UnixTime,
     ) -> Step {
-        let token = BearerToken::find(&settings.token_sources, &headers.tokens);
-        let route = settings.policy.route(headers.method, headers.path);
-        let Authentication { caller, ours } = self.authenticate(token.as_ref().copied(), with, now);
+        let counts = |token| !settings.ignore_foreign || with.is_ours(token);
+        let token = BearerToken::find(&settings.token_sources, &headers.tokens, counts);
+        let circumstances = self.circumstances(headers);
+        let route = settings.policy.route(headers.authority, headers.path, &circumstances);
+        let Authentication { caller, ours } = self.authenticate(&token, with, now);
+        let shadow =
+            settings.mode == Mode::Shadow || route.as_ref().is_ok_and(|route| route.is_shadowed());
         let caller = match caller {
             Err(Unproven::Waits(hold)) => {
-                // An open path is not worth waiting for a name; shadow mode must not slow anyone down.
-                let open = route.as_ref().is_ok_and(|route| route.is_open());
-                let may_wait = patient && !open && route.is_ok() && settings.mode == Mode::Enforce;
-                match self.hold(hold, may_wait, with) {
+                // An open path is not worth waiting for a name, and what is on trial must not slow
+                // anyone down.
+                let worth_it = route.as_ref().is_ok_and(|route| !route.is_open()) && !shadow;
+                match self.hold(hold, patient, worth_it, with) {
                     Ok(()) => return Step::Hold,
                     Err(denial) => Err(denial),
                 }
             }
             Err(Unproven::Denied(denial)) => Err(denial),
-            Ok(caller) => Ok(caller),
+            Ok(caller) => Ok(Box::new(caller)),
         };
-        let edits = edits(headers, settings, caller.as_ref().ok(), ours);
-        // Tokens that conflict and a path that is ambiguous are refused whoever calls.
-        let judgement =
-            token.and(route).and_then(|route| settings.policy.decide(route, caller.as_ref()));
-        Step::Finish(Finished {
-            verdict: settings.mode.enforce(judgement, edits),
-            caller: caller.ok().map(Box::new),
-            grpc: headers.grpc,
-        })
+        let mut edits = edits(headers, settings, caller.as_deref().ok());
+        if let (Ok(Some(token)), true) = (&token, ours && !settings.forward_token && !shadow) {
+            take_off(*token, headers, settings, &mut edits);
+        }
+        Step::Finish(conclude(headers, settings, token.err(), route, caller, edits))
+    }
+
+    fn circumstances<'m>(&self, headers: &Headers<'m>) -> Circumstances<'m> {
+        let method = headers.method.unwrap_or_default();
+        Circumstances {
+            method,
+            cors_preflight: method == b"OPTIONS" && headers.origin && headers.cors_request_method,
+            direction: self.connection.direction,
+            port: self.connection.port,
+        }
     }
 
     fn authenticate(
         &self,
-        token: Result<Option<BearerToken<'_>>, &Denial>,
+        token: &Result<Option<BearerToken<'_>>, Denial>,
         with: &mut Authenticator,
         now: UnixTime,
     ) -> Authentication {
         let unproven = |denial: Denial| Authentication { caller: Err(denial.into()), ours: false };
         match token {
-            Ok(Some(token)) => with.authenticate(token, self.arrived, now),
+            Ok(Some(token)) => with.authenticate(*token, self.arrived, &self.connection, now),
             Ok(None) => unproven(Reason::MissingToken.because("no token in any configured header")),
             Err(denial) => unproven(denial.clone()),
         }
     }
 
-    fn hold(&self, hold: Hold, may_wait: bool, with: &mut Authenticator) -> Result<(), Denial> {
-        if may_wait {
-            return with.waiting().admit(self.id, hold, self.arrived);
+    fn hold(
+        &self,
+        hold: Hold,
+        patient: bool,
+        worth_it: bool,
+        with: &mut Authenticator,
+    ) -> Result<(), Denial> {
+        match (patient, worth_it) {
+            (true, true) => with.waiting().admit(self.id, hold, self.arrived),
+            (false, _) => Err(Reason::KeysUnavailable.because("keys did not come in time")),
+            (true, false) => Err(Reason::KeysUnavailable.because("not worth waiting for keys")),
         }
-        Err(Reason::KeysUnavailable.because("keys did not come in time"))
     }
 }
 
-/// A request that cannot be read is not let through.
-fn unreadable() -> Finished {
-    let denial = Reason::Internal.because("the request's headers cannot be read");
-    Finished { verdict: Verdict::Deny(denial), caller: None, grpc: false }
+/// Lets the policy decide, and turns that into a verdict.
+fn conclude(
+    headers: &Headers<'_>,
+    settings: &Settings,
+    conflict: Option<Denial>,
+    route: Result<Route<'_>, Denial>,
+    caller: Result<Box<ServiceAccount>, Denial>,
+    edits: HeaderEdits,
+) -> Finished {
+    // Tokens that conflict and a path that is ambiguous are refused whoever calls.
+    let judgement = match conflict.map_or(Ok(route), Err) {
+        Ok(Ok(route)) => settings.policy.decide(&route, caller.as_deref()),
+        Ok(Err(denial)) | Err(denial) => Judgement::refused(denial),
+    };
+    let mode = match judgement.mode {
+        Mode::Shadow => Mode::Shadow,
+        Mode::Enforce => settings.mode,
+    };
+    Finished {
+        verdict: mode.enforce(judgement.outcome, edits),
+        caller,
+        rule: judgement.rule,
+        shadowed: judgement.shadowed,
+        grpc: headers.grpc,
+        request_id: headers.request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
+    }
+}
+
+impl Finished {
+    /// A refusal for a request of which nothing is known.
+    pub fn refused(denial: Denial) -> Self {
+        Self {
+            verdict: Verdict::Deny(denial.clone()),
+            caller: Err(denial),
+            rule: None,
+            shadowed: Vec::new(),
+            grpc: false,
+            request_id: None,
+        }
+    }
 }
 
 /// What passing does to a request's headers: what only we may say is removed whoever says it, then
-/// said by us where a caller was proven; and a token that is meant for us goes no further.
+/// said by us where a caller was proven.
 fn edits(
     headers: &Headers<'_>,
     settings: &Settings,
     caller: Option<&ServiceAccount>,
-    ours: bool,
 ) -> HeaderEdits {
     let mut edits = HeaderEdits::default();
     edits.remove.extend(headers.identity.iter().map(|name| name.to_vec()));
@@ -161,19 +234,22 @@ fn edits(
             edits.set.push((header.name.clone(), value.into_bytes()));
         }
     }
-    if ours && !settings.forward_token && settings.mode == Mode::Enforce {
-        take_token_off(headers, settings, &mut edits);
-    }
     edits
 }
 
-fn take_token_off(headers: &Headers<'_>, settings: &Settings, edits: &mut HeaderEdits) {
+/// A token that is meant for us goes no further, from whichever header it came.
+fn take_off(
+    token: BearerToken<'_>,
+    headers: &Headers<'_>,
+    settings: &Settings,
+    edits: &mut HeaderEdits,
+) {
     for (at, source) in settings.token_sources.iter().enumerate() {
         let values = headers.tokens.iter().filter(|(from, _)| *from == at).map(|(_, value)| *value);
-        if !values.clone().any(|value| source.has_token(value)) {
+        if !values.clone().any(|value| source.has(token, value)) {
             continue;
         }
-        let kept: Vec<_> = values.filter_map(|value| source.without_token(value)).collect();
+        let kept: Vec<_> = values.filter_map(|value| source.without(token, value)).collect();
         match kept.is_empty() {
             true => edits.remove.push(source.header.clone().into_bytes()),
             false => edits.set.push((source.header.clone(), kept.join(b", ".as_slice()))),

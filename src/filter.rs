@@ -1,12 +1,15 @@
 //! ENVOY SHELL, wasm32 only: proxy-wasm contexts around the pure core. Nothing is decided here.
 //!
 //! [`root`] is the plugin: configuration, ticks, callouts, and the waking of requests that waited.
-//! [`http`] is one request. [`apply`] carries a verdict out. [`host`] is the only file that calls the host.
+//! [`http`] is one request, [`state`] what both share. [`connection`] reads what the core asks of a
+//! connection, [`apply`] carries a verdict out. [`host`] is the only file that calls the host.
 
 mod apply;
+mod connection;
 mod host;
 mod http;
 mod root;
+mod state;
 
 use proxy_wasm::types::LogLevel;
 

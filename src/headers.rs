@@ -17,12 +17,20 @@ pub struct HeaderIndex {
 /// What of a request's headers the filter looks at.
 #[derive(Debug, Default)]
 pub struct Headers<'m> {
+    /// `:authority`, where HTTP/1 has Host.
+    pub authority: Option<&'m [u8]>,
     /// `:method`.
     pub method: Option<&'m [u8]>,
     /// `:path`, with its query.
     pub path: Option<&'m [u8]>,
     /// Whether `content-type` says that the caller speaks gRPC.
     pub grpc: bool,
+    /// `x-request-id`, for the log.
+    pub request_id: Option<&'m [u8]>,
+    /// Whether there is an `origin`.
+    pub origin: bool,
+    /// Whether there is an `access-control-request-method`.
+    pub cors_request_method: bool,
     /// Values of the configured token headers, with the index of the source.
     pub tokens: Vec<(usize, &'m [u8])>,
     /// Names, as they came, that would be taken for identity headers.
@@ -35,9 +43,13 @@ pub struct UnreadableHeaders;
 
 #[derive(Clone, Copy, Debug)]
 enum Interest {
+    Authority,
     Method,
     Path,
     ContentType,
+    RequestId,
+    Origin,
+    CorsRequestMethod,
     Token(usize),
     Identity,
 }
@@ -61,9 +73,13 @@ impl HeaderIndex {
         identity: impl IntoIterator<Item = &'n str>,
     ) -> Self {
         let mut names = HashMap::from([
+            (b":authority".to_vec(), Interest::Authority),
             (b":method".to_vec(), Interest::Method),
             (b":path".to_vec(), Interest::Path),
             (b"content-type".to_vec(), Interest::ContentType),
+            (b"x-request-id".to_vec(), Interest::RequestId),
+            (b"origin".to_vec(), Interest::Origin),
+            (b"access-control-request-method".to_vec(), Interest::CorsRequestMethod),
         ]);
         names.extend(identity.into_iter().map(|name| (fold(name.as_bytes()), Interest::Identity)));
         names.extend(
@@ -113,9 +129,13 @@ impl<'m> Headers<'m> {
             match index.interest(name) {
                 None => {}
                 // A second pseudo-header would make two readings of one request.
+                Some(Interest::Authority) => set_once(&mut headers.authority, value)?,
                 Some(Interest::Method) => set_once(&mut headers.method, value)?,
                 Some(Interest::Path) => set_once(&mut headers.path, value)?,
                 Some(Interest::ContentType) => headers.grpc |= is_grpc(value),
+                Some(Interest::RequestId) => headers.request_id = Some(value),
+                Some(Interest::Origin) => headers.origin = true,
+                Some(Interest::CorsRequestMethod) => headers.cors_request_method = true,
                 Some(Interest::Token(source)) => headers.tokens.push((source, value)),
                 Some(Interest::Identity) => headers.identity.push(name),
             }

@@ -37,6 +37,8 @@ pub enum IdentityField {
     Audience,
     /// The configuration's name of the issuer.
     IssuerName,
+    /// The token's claims, base64url without padding.
+    Payload,
     /// `signature` or `review`: how the caller was proven.
     ProvenBy,
 }
@@ -45,7 +47,7 @@ pub enum IdentityField {
 
 impl IdentityField {
     /// Every field with its name in the configuration.
-    pub const NAMES: [(&'static str, Self); 12] = [
+    pub const NAMES: [(&'static str, Self); 13] = [
         ("subject", Self::Subject),
         ("namespace", Self::Namespace),
         ("name", Self::Name),
@@ -57,6 +59,7 @@ impl IdentityField {
         ("jti", Self::TokenId),
         ("audience", Self::Audience),
         ("issuer.name", Self::IssuerName),
+        ("payload", Self::Payload),
         ("provenBy", Self::ProvenBy),
     ];
 
@@ -81,6 +84,10 @@ impl IdentityField {
             Self::TokenId => account.token_id().map(str::to_owned),
             Self::Audience => Some(account.audience().to_owned()),
             Self::IssuerName => Some(account.issuer_name().to_owned()),
+            Self::Payload => match account.proof() {
+                Proof::Signature(token) => Some(token.payload().to_owned()),
+                Proof::Review(_) => None,
+            },
             Self::ProvenBy => Some(match account.proof() {
                 Proof::Signature(_) => "signature".to_owned(),
                 Proof::Review(_) => "review".to_owned(),

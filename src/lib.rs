@@ -43,6 +43,8 @@ pub mod verdict;
 pub mod authenticator;
 pub mod callout;
 pub mod config;
+pub mod connection;
+pub mod decision_log;
 pub mod time;
 pub mod waiting;
 

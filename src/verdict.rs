@@ -4,7 +4,7 @@ mod answer;
 mod edits;
 mod reason;
 
-pub use answer::{Answer, Realm};
+pub use answer::{Answer, Answers};
 pub use edits::HeaderEdits;
 pub use reason::Reason;
 
@@ -21,6 +21,20 @@ pub struct Denial {
     reason: Reason,
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
+    claimed: Option<Box<Claimed>>,
+}
+
+/// What a refused token said of itself. None of it is proven.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// The key that it named.
+    pub kid: Option<String>,
+    /// `iss`.
+    pub issuer: Option<String>,
+    /// `sub`.
+    pub subject: Option<String>,
+    /// `aud`.
+    pub audience: Vec<String>,
 }
 
 /// What is to be done with a request.
@@ -34,8 +48,12 @@ pub enum Verdict {
     /// The request is answered here and never reaches the upstream.
     Deny(Denial),
     /// Shadow mode: the request would have been refused, and goes on.
-    Shadow(Denial, HeaderEdits),
+    Shadow(Shadowed, HeaderEdits),
 }
+
+/// A refusal that is not enforced. Only [`Mode::enforce`] makes one, where the configuration says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadowed(Denial);
 
 /// What is done about a judgement (`mode` in the configuration).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +83,17 @@ impl Denial {
         self.retry_after
     }
 
+    /// What the token said of itself, where it could be read.
+    pub fn claimed(&self) -> Option<&Claimed> {
+        self.claimed.as_deref()
+    }
+
+    /// The same denial with what its token said of itself.
+    #[must_use]
+    pub fn of(self, claimed: Claimed) -> Self {
+        Self { claimed: Some(Box::new(claimed)), ..self }
+    }
+
     /// The same denial with a time after which the caller may try again.
     #[must_use]
     pub fn retry_in(self, after: Duration) -> Self {
@@ -77,7 +106,7 @@ impl Denial {
 impl Reason {
     /// A denial for this reason; `detail` is for the log alone.
     pub fn because(self, detail: impl Into<Cow<'static, str>>) -> Denial {
-        Denial { reason: self, detail: detail.into(), retry_after: None }
+        Denial { reason: self, detail: detail.into(), retry_after: None, claimed: None }
     }
 }
 
@@ -89,7 +118,16 @@ impl Mode {
         match (self, judgement) {
             (_, Ok(permit)) => Verdict::Allow(permit, edits),
             (Self::Enforce, Err(denial)) => Verdict::Deny(denial),
-            (Self::Shadow, Err(denial)) => Verdict::Shadow(denial, edits),
+            (Self::Shadow, Err(denial)) => Verdict::Shadow(Shadowed(denial), edits),
         }
+    }
+}
+
+// === impl Shadowed ===
+
+impl Shadowed {
+    /// Why the request would have been refused.
+    pub fn denial(&self) -> &Denial {
+        &self.0
     }
 }

@@ -25,6 +25,8 @@ pub struct Hold {
 #[derive(Debug)]
 pub struct Waiting {
     requests: BTreeMap<RequestId, Entry>,
+    /// How many wait with an unknown kid.
+    unknown_kids: usize,
     capacity: usize,
     patience: Duration,
 }
@@ -32,7 +34,7 @@ pub struct Waiting {
 #[derive(Debug)]
 struct Entry {
     hold: Hold,
-    deadline: UnixTime,
+    arrived: UnixTime,
 }
 
 // === impl Waiting ===
@@ -40,28 +42,36 @@ struct Entry {
 impl Waiting {
     /// `capacity` is `limits.maxWaiting`, for each cause; `patience` is `limits.waitTimeout`.
     pub fn new(capacity: usize, patience: Duration) -> Self {
-        Self { requests: BTreeMap::new(), capacity, patience }
+        Self { requests: BTreeMap::new(), unknown_kids: 0, capacity, patience }
     }
 
     /// Lets a request wait, if there is room. One that waits already keeps its deadline.
     pub fn admit(&mut self, id: RequestId, hold: Hold, arrived: UnixTime) -> Result<(), Denial> {
-        if let Some(entry) = self.requests.get_mut(&id) {
-            entry.hold = hold;
-            return Ok(());
+        // One that waits already keeps its place.
+        let arrived = self.take(id).map_or(arrived, |entry| entry.arrived);
+        let same = match hold.cause {
+            Cause::UnknownKid => self.unknown_kids,
+            Cause::NoKeys => self.requests.len().saturating_sub(self.unknown_kids),
+        };
+        if same >= self.capacity {
+            let detail = format!("{} requests wait already", self.capacity);
+            return Err(Reason::Overloaded.because(detail));
         }
-        let same = self.requests.values().filter(|entry| entry.hold.cause == hold.cause);
-        if same.count() >= self.capacity {
-            return Err(
-                Reason::Overloaded.because(format!("{} requests wait already", self.capacity))
-            );
-        }
-        self.requests.insert(id, Entry { hold, deadline: arrived.plus(self.patience) });
+        self.unknown_kids += usize::from(hold.cause == Cause::UnknownKid);
+        self.requests.insert(id, Entry { hold, arrived });
         Ok(())
     }
 
     /// Forgets a request: it has its verdict, or its caller hung up.
     pub fn forget(&mut self, id: RequestId) {
-        self.requests.remove(&id);
+        self.take(id);
+    }
+
+    fn take(&mut self, id: RequestId) -> Option<Entry> {
+        let entry = self.requests.remove(&id)?;
+        let unknown = usize::from(entry.hold.cause == Cause::UnknownKid);
+        self.unknown_kids = self.unknown_kids.saturating_sub(unknown);
+        Some(entry)
     }
 
     /// Who waits for this issuer.
@@ -70,15 +80,17 @@ impl Waiting {
         waiting.map(|(id, _)| *id).collect()
     }
 
-    /// Whose time is up.
+    /// Whose time is up. A clock that was set back makes nobody wait longer.
     pub fn overdue(&self, now: UnixTime) -> Vec<RequestId> {
-        let overdue = self.requests.iter().filter(|(_, entry)| entry.deadline <= now);
+        let overdue =
+            |entry: &Entry| entry.arrived > now || entry.arrived.plus(self.patience) <= now;
+        let overdue = self.requests.iter().filter(|(_, entry)| overdue(entry));
         overdue.map(|(id, _)| *id).collect()
     }
 
     /// When the next request's time is up.
     pub fn next_deadline(&self) -> Option<UnixTime> {
-        self.requests.values().map(|entry| entry.deadline).min()
+        self.requests.values().map(|entry| entry.arrived.plus(self.patience)).min()
     }
 
     /// How many wait.

@@ -21,25 +21,28 @@ pub struct BearerToken<'h>(&'h [u8]);
 
 impl<'h> BearerToken<'h> {
     /// Finds the token in `values`: each is the index of a source, and a value that its header had.
+    /// Only tokens that `counts` are looked at.
     ///
     /// The same token twice is one token. Tokens that differ are refused, because the upstream might
     /// act on the one that was not checked.
     pub fn find(
         sources: &[TokenSource],
         values: &[(usize, &'h [u8])],
+        counts: impl Fn(Self) -> bool,
     ) -> Result<Option<Self>, Denial> {
         let mut found: Option<Self> = None;
         for (source, value) in values {
             let Some(source) = sources.get(*source) else { continue };
-            for item in items(value) {
-                let Some(token) = source.token_in(item) else { continue };
+            for token in items(value).filter_map(|item| source.token_in(item)) {
                 match found {
-                    Some(other) if other != token => {
+                    Some(other) if other == token => {}
+                    _ if !counts(token) => {}
+                    None => found = Some(token),
+                    Some(_) => {
                         return Err(
                             Reason::ConflictingTokens.because("several tokens, which differ")
                         );
                     }
-                    _ => found = Some(token),
                 }
             }
         }
@@ -78,15 +81,16 @@ impl TokenSource {
         }
     }
 
-    /// Whether a header's value holds a token.
-    pub fn has_token(&self, value: &[u8]) -> bool {
-        items(value).any(|item| self.token_in(item).is_some())
+    /// Whether a header's value holds this token.
+    pub fn has(&self, token: BearerToken<'_>, value: &[u8]) -> bool {
+        items(value).any(|item| self.token_in(item) == Some(token))
     }
 
-    /// What is left of a header's value when the tokens are taken off; `None` when that is nothing.
-    pub fn without_token(&self, value: &[u8]) -> Option<Vec<u8>> {
-        let kept: Vec<_> =
-            items(value).filter(|item| !item.is_empty() && self.token_in(item).is_none()).collect();
+    /// What is left of a header's value when this token is taken off; `None` when that is nothing.
+    pub fn without(&self, token: BearerToken<'_>, value: &[u8]) -> Option<Vec<u8>> {
+        let kept: Vec<_> = items(value)
+            .filter(|item| !item.is_empty() && self.token_in(item) != Some(token))
+            .collect();
         (!kept.is_empty()).then(|| kept.join(b", ".as_slice()))
     }
 }
@@ -111,7 +115,7 @@ mod tests {
 
     fn find(values: &[(usize, &'static str)]) -> Result<Option<&'static [u8]>, Reason> {
         let values: Vec<_> = values.iter().map(|(source, v)| (*source, v.as_bytes())).collect();
-        BearerToken::find(&sources(), &values)
+        BearerToken::find(&sources(), &values, |_| true)
             .map(|token| token.map(BearerToken::bytes))
             .map_err(|denial| denial.reason())
     }
@@ -160,12 +164,23 @@ mod tests {
     #[test]
     fn other_credentials_beside_the_token_are_kept_when_it_is_taken_off() {
         let [authorization, raw] = &sources()[..] else { panic!("two sources") };
-        assert_eq!(authorization.without_token(b"Bearer abc"), None);
+        let token = BearerToken(b"abc");
+        assert_eq!(authorization.without(token, b"Bearer abc"), None);
+        assert_eq!(authorization.without(token, b"bearer abc,Bearer abc"), None);
         assert_eq!(
-            authorization.without_token(b"Basic YTpi,Bearer abc"),
+            authorization.without(token, b"Basic YTpi,Bearer abc"),
             Some(b"Basic YTpi".to_vec())
         );
-        assert_eq!(raw.without_token(b"abc"), None);
+        assert_eq!(raw.without(token, b"abc"), None);
+    }
+
+    #[test]
+    fn tokens_that_do_not_count_neither_conflict_nor_are_found() {
+        let values: [(usize, &[u8]); 2] = [(0, b"Bearer foreign"), (1, b"ours")];
+        let ours = |token: BearerToken<'_>| token.bytes() == b"ours";
+        let found = BearerToken::find(&sources(), &values, ours);
+        assert_eq!(found, Ok(Some(BearerToken(b"ours"))));
+        assert_eq!(BearerToken::find(&sources(), &values[..1], ours), Ok(None));
     }
 
     #[test]

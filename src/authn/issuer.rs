@@ -1,8 +1,10 @@
 //! Who issues tokens that we take, and where its keys come from.
 
 use super::keys::{FetchPlan, KeyCache, KeySet, Lookup, Pace};
+use super::peer::PeerPattern;
 use crate::time::{Leeway, UnixTime};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// An issuer of the configuration, with the keys that it has.
 #[derive(Debug)]
@@ -22,6 +24,22 @@ pub struct IssuerIdentity {
     pub audiences: Vec<String>,
     /// How far clocks may differ.
     pub leeway: Leeway,
+    /// How long tokens may live.
+    pub lifetime: Lifetime,
+    /// Whether tokens must be bound to a pod (`requireBound`).
+    pub require_pod: bool,
+    /// Whether the mTLS peer must be the token's service account (`matchPeer`).
+    pub match_peer: Option<PeerPattern>,
+}
+
+/// How long tokens may live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lifetime {
+    /// `maxLifetime`: from `iat` to the effective expiry.
+    pub longest: Option<Duration>,
+    /// `honorWarnAfter`: a token ends when the kubelet should have replaced it. The API server gives
+    /// the default token a year, for clients that never read their file again; this takes it back.
+    pub honor_warn_after: bool,
 }
 
 /// Where keys come from (`keys` in the configuration).

@@ -25,15 +25,15 @@ pub struct ServiceAccount {
 impl ServiceAccount {
     /// Reads the caller out of a proof.
     pub fn from_proof(proof: Proof) -> Result<Self, Denial> {
-        match &proof {
-            Proof::Signature(token) => Self::of_token(token, proof.clone()),
-            Proof::Review(review) => Ok(Self::of_review(review, proof.clone())),
+        match proof {
+            Proof::Signature(token) => Self::of_token(token),
+            Proof::Review(review) => Ok(Self::of_review(review)),
         }
     }
 
     /// The subject and the claim `kubernetes.io` must tell of the same account: the API server goes by
     /// the claim, most others by the subject, and a token that says two things is two callers.
-    fn of_token(token: &VerifiedToken, proof: Proof) -> Result<Self, Denial> {
+    fn of_token(token: Box<VerifiedToken>) -> Result<Self, Denial> {
         let claims = token.claims();
         let (namespace, name) = subject(claims)?;
         let refuse = |what: &'static str| Reason::NotAServiceAccount.because(what);
@@ -45,6 +45,9 @@ impl ServiceAccount {
         if kubernetes.namespace.as_deref() != Some(namespace) || account.name != name {
             return Err(refuse("sub and kubernetes.io name different service accounts"));
         }
+        if token.issuer().require_pod && kubernetes.pod.is_none() {
+            return Err(Reason::NotBound.because("the token is not bound to a pod"));
+        }
         let uid = account.uid.clone().filter(|uid| !uid.is_empty());
         Ok(Self {
             namespace: namespace.to_owned(),
@@ -55,12 +58,12 @@ impl ServiceAccount {
             issuer_name: token.issuer().name.clone(),
             audience: token.audience().to_owned(),
             token_id: claims.token_id.clone(),
-            proof,
+            proof: Proof::Signature(token),
         })
     }
 
     /// A review has been checked when it was accepted.
-    fn of_review(review: &AcceptedReview, proof: Proof) -> Self {
+    fn of_review(review: Box<AcceptedReview>) -> Self {
         Self {
             namespace: review.namespace().to_owned(),
             name: review.name().to_owned(),
@@ -70,7 +73,7 @@ impl ServiceAccount {
             issuer_name: review.issuer().name.clone(),
             audience: review.audience().to_owned(),
             token_id: review.token_id().map(str::to_owned),
-            proof,
+            proof: Proof::Review(review),
         }
     }
 

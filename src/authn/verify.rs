@@ -5,7 +5,7 @@
 //! token. All of these steps are necessary.
 
 use super::claims::Claims;
-use super::issuer::IssuerIdentity;
+use super::issuer::{IssuerIdentity, Lifetime};
 use super::jwt::Jwt;
 use super::keys::Jwk;
 use super::signature::{Signature, Verifier};
@@ -20,6 +20,8 @@ pub struct VerifiedToken {
     claims: Claims,
     audience: String,
     key: ProvingKey,
+    /// The second part of the token as it was sent, base64url.
+    payload: Box<str>,
 }
 
 /// Which key proved a token: when it leaves the issuer's set, so does everything that it proved.
@@ -31,57 +33,68 @@ pub struct ProvingKey {
     pub fingerprint: [u8; 32],
 }
 
-/// Checks the signature by one of `keys`, the times and the audience.
+/// Checks the signature, the times and the audience. `found` are the issuers that the token may be of,
+/// each with the keys that may have signed it: by which of them it verifies, of that one it is.
 pub fn verify(
     jwt: Jwt<'_>,
-    issuer: &Rc<IssuerIdentity>,
-    keys: &[Rc<Jwk>],
+    found: &[(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)],
     verifier: Verifier,
     now: UnixTime,
 ) -> Result<VerifiedToken, Denial> {
-    let key = proving_key(&jwt, keys, verifier)?;
-    check_times(&jwt.claims, issuer.leeway, now)?;
+    let (issuer, key) = signer(&jwt, found, verifier)?;
+    check_times(&jwt.claims, issuer, now)?;
     let audience = matching_audience(&jwt.claims, &issuer.audiences)?;
-    Ok(VerifiedToken { issuer: Rc::clone(issuer), claims: jwt.claims, audience, key })
+    let payload = jwt.signing_input.split('.').nth(1).unwrap_or_default().into();
+    Ok(VerifiedToken { issuer: Rc::clone(issuer), claims: jwt.claims, audience, key, payload })
 }
 
-fn proving_key(jwt: &Jwt<'_>, keys: &[Rc<Jwk>], verifier: Verifier) -> Result<ProvingKey, Denial> {
+fn signer<'f>(
+    jwt: &Jwt<'_>,
+    found: &'f [(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)],
+    verifier: Verifier,
+) -> Result<(&'f Rc<IssuerIdentity>, ProvingKey), Denial> {
     let mut refusal = Reason::UnknownKey.because("no key fits");
-    for key in keys {
-        // The key says how it signs. A token that could choose would choose `none`, or HMAC with the
-        // public key for a secret.
-        let algorithm = key.algorithm().name();
-        if jwt.header.alg != algorithm {
-            refusal = Reason::UnsupportedAlgorithm.because(format!(
-                "the token says {:?}, its key is for {algorithm}",
-                jwt.header.alg
-            ));
-            continue;
-        }
-        match verifier.verify(key.verifying(), jwt) {
-            Signature::Genuine => {
-                let kid = key.kid().to_owned();
-                return Ok(ProvingKey { kid, fingerprint: key.fingerprint() });
-            }
-            Signature::Forged => {
-                refusal = Reason::BadSignature.because(format!("not signed by key {}", key.kid()));
-            }
-            Signature::Unsupported => {
-                refusal = Reason::UnsupportedAlgorithm
-                    .because(format!("{algorithm} needs the host's verify_signature"));
-            }
+    let keys = found.iter().flat_map(|(issuer, keys)| keys.iter().map(move |key| (issuer, key)));
+    for (issuer, key) in keys {
+        match check_signature(jwt, key, verifier) {
+            Ok(proving) => return Ok((issuer, proving)),
+            Err(denial) => refusal = denial,
         }
     }
     Err(refusal)
 }
 
+/// The key says how it signs. A token that could choose would choose `none`, or HMAC with the public
+/// key for a secret.
+fn check_signature(jwt: &Jwt<'_>, key: &Jwk, verifier: Verifier) -> Result<ProvingKey, Denial> {
+    let algorithm = key.algorithm().name();
+    if jwt.header.alg != algorithm {
+        let detail = format!("the token says {:?}, its key is for {algorithm}", jwt.header.alg);
+        return Err(Reason::UnsupportedAlgorithm.because(detail));
+    }
+    match verifier.verify(key.verifying(), jwt) {
+        Signature::Genuine => {
+            Ok(ProvingKey { kid: key.kid().to_owned(), fingerprint: key.fingerprint() })
+        }
+        Signature::Forged => {
+            Err(Reason::BadSignature.because(format!("not signed by key {}", key.kid())))
+        }
+        Signature::Unsupported => Err(Reason::UnsupportedAlgorithm
+            .because(format!("{algorithm} needs the host's verify_signature"))),
+    }
+}
+
 /// RFC 7519 sections 4.1.4 to 4.1.6. The API server judges `iat` as it does `nbf`.
-pub(super) fn check_times(claims: &Claims, leeway: Leeway, now: UnixTime) -> Result<(), Denial> {
-    let Leeway(leeway) = leeway;
+pub(super) fn check_times(
+    claims: &Claims,
+    issuer: &IssuerIdentity,
+    now: UnixTime,
+) -> Result<(), Denial> {
+    let Leeway(leeway) = issuer.leeway;
     let fact = |claim, time: UnixTime| {
         format!("{claim} {}, now {}, leeway {} s", time.as_secs(), now.as_secs(), leeway.as_secs())
     };
-    let expires = claims.expires.ok_or_else(|| Reason::MissingClaim.because("no exp"))?;
+    let expires = effective_expiry(claims, issuer.lifetime)?;
     if now >= expires.plus(leeway) {
         return Err(Reason::Expired.because(fact("exp", expires)));
     }
@@ -91,6 +104,26 @@ pub(super) fn check_times(claims: &Claims, leeway: Leeway, now: UnixTime) -> Res
         {
             return Err(Reason::NotYetValid.because(fact(claim, time)));
         }
+    }
+    check_lifetime(claims, issuer.lifetime, expires)
+}
+
+fn effective_expiry(claims: &Claims, lifetime: Lifetime) -> Result<UnixTime, Denial> {
+    let expires = claims.expires.ok_or_else(|| Reason::MissingClaim.because("no exp"))?;
+    let warn_after = claims.kubernetes.as_ref().and_then(|kubernetes| kubernetes.warn_after);
+    Ok(match warn_after {
+        Some(warn_after) if lifetime.honor_warn_after => expires.min(warn_after),
+        _ => expires,
+    })
+}
+
+fn check_lifetime(claims: &Claims, lifetime: Lifetime, expires: UnixTime) -> Result<(), Denial> {
+    let Some(longest) = lifetime.longest else { return Ok(()) };
+    let issued_at = claims.issued_at.ok_or_else(|| Reason::MissingClaim.because("no iat"))?;
+    let lives = expires.since(issued_at);
+    if lives > longest {
+        let detail = format!("lives {} s, at most {} s", lives.as_secs(), longest.as_secs());
+        return Err(Reason::LifetimeTooLong.because(detail));
     }
     Ok(())
 }
@@ -122,6 +155,11 @@ impl VerifiedToken {
     /// The configured audience that it is meant for.
     pub fn audience(&self) -> &str {
         &self.audience
+    }
+
+    /// The claims as they were sent, base64url.
+    pub fn payload(&self) -> &str {
+        &self.payload
     }
 
     /// The key that proved it.

@@ -1,49 +1,62 @@
 //! A request and its caller -> a permit, or a refusal. The first rule that covers a request decides.
 
+use super::accounts::Who;
+use super::host::NormalHost;
+use super::index::RuleIndex;
 use super::path::NormalPath;
-use super::rule::{Allow, PathPattern, Rule, Segment};
+use super::rule::{Circumstances, PathPattern, Rule};
 use crate::authn::ServiceAccount;
-use crate::verdict::{Denial, Reason};
-use std::collections::HashMap;
+use crate::verdict::{Denial, Mode, Reason};
 use std::rc::Rc;
 
-/// The rules, in an index: ten thousand cost a request what ten do.
+/// The rules, in an index.
 #[derive(Debug, Default)]
 pub struct Policy {
     /// `None`: no rules are configured, and every proven caller passes.
     rules: Option<Vec<Rule>>,
-    /// Rules without paths, in order.
-    anywhere: Vec<usize>,
-    paths: Node,
-    looks_at_paths: bool,
+    index: RuleIndex,
+    looks_at: LooksAt,
 }
 
-/// Which rule decides on a request.
-#[derive(Clone, Copy, Debug)]
+/// What rules look at; what none looks at is neither read nor judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LooksAt {
+    /// Any rule has `hosts`.
+    pub hosts: bool,
+    /// Any rule has `paths`.
+    pub paths: bool,
+    /// Any rule has `direction`.
+    pub direction: bool,
+    /// Any rule has `ports`.
+    pub ports: bool,
+}
+
+/// Which rules are asked about a request: those that cover it, up to the first that decides.
+#[derive(Clone, Debug)]
 pub enum Route<'p> {
     /// None is configured.
     NoRules,
-    /// This one.
-    Rule(&'p Rule),
-    /// There are rules, and none covers it.
-    Uncovered,
+    /// These, in order. Without one that decides, nobody passes.
+    Rules(Vec<&'p Rule>),
 }
 
-/// Leave to pass, and by which rule. Only [`Policy::decide`] makes one.
+/// What the policy says of a request, and by which rule.
+#[derive(Debug)]
+pub struct Judgement {
+    /// Whether it may pass.
+    pub outcome: Result<Permit, Denial>,
+    /// The rule that decided.
+    pub rule: Option<Rc<str>>,
+    /// Whether that rule is to be enforced.
+    pub mode: Mode,
+    /// Rules in shadow mode that would have refused it before.
+    pub shadowed: Vec<Rc<str>>,
+}
+
+/// Leave to pass. Only [`Policy::decide`] makes one.
 #[derive(Debug)]
 pub struct Permit {
     rule: Option<Rc<str>>,
-}
-
-/// One segment of a path in the tree of all patterns.
-#[derive(Debug, Default)]
-struct Node {
-    literal: HashMap<String, Node>,
-    any: Option<Box<Node>>,
-    /// Rules whose pattern ends here, in order.
-    here: Vec<usize>,
-    /// Rules whose pattern is everything below, in order.
-    below: Vec<usize>,
 }
 
 // === impl Policy ===
@@ -53,65 +66,150 @@ impl Policy {
     pub fn new(rules: Option<Vec<Rule>>) -> Self {
         let mut policy = Self::default();
         for (at, rule) in rules.iter().flatten().enumerate() {
-            match &rule.paths {
-                None => policy.anywhere.push(at),
-                Some(patterns) => {
-                    policy.looks_at_paths = true;
-                    patterns.iter().for_each(|pattern| policy.paths.insert(pattern, at));
-                }
-            }
+            policy.looks_at.hosts |= rule.hosts.is_some();
+            policy.looks_at.paths |= rule.paths.is_some();
+            policy.looks_at.direction |= rule.arrival.direction.is_some();
+            policy.looks_at.ports |= !rule.arrival.ports.is_empty();
+            each_pattern(rule, |host, path| policy.index.insert(host, path, at));
         }
         Self { rules, ..policy }
     }
 
-    /// Finds the rule that decides. A request whose method or path is missing is refused, and one
-    /// whose path is ambiguous where any rule looks at paths.
-    pub fn route(&self, method: Option<&[u8]>, path: Option<&[u8]>) -> Result<Route<'_>, Denial> {
-        let (Some(method), Some(path)) = (method, path) else {
-            return Err(Reason::AmbiguousPath.because("no :method or no :path"));
-        };
-        let Some(rules) = &self.rules else { return Ok(Route::NoRules) };
-        let covers = |at: &usize| rules.get(*at).is_some_and(|rule| rule.covers_method(method));
-        let mut first = self.anywhere.iter().copied().find(|at| covers(at));
-        if self.looks_at_paths {
-            let path = NormalPath::parse(path)?;
-            let segments: Vec<_> = path.segments().collect();
-            self.paths.visit(&segments, &mut |candidates| {
-                let found = candidates.iter().copied().find(|at| covers(at));
-                first = first.into_iter().chain(found).min();
+    /// What the rules look at.
+    pub fn looks_at(&self) -> LooksAt {
+        self.looks_at
+    }
+
+    /// Rules that no request can reach, each with an earlier one that covers it.
+    pub fn unreachable(&self) -> Vec<(usize, usize)> {
+        let rules = self.rules.as_deref().unwrap_or_default();
+        let mut unreachable = Vec::new();
+        for (at, rule) in rules.iter().enumerate() {
+            let (mut all, mut by) = (true, None);
+            each_pattern(rule, |host, path| {
+                let mut earlier = self.index.find_covering(host, path).into_iter();
+                let covering = earlier.find(|other| {
+                    *other < at && rules.get(*other).is_some_and(|other| decides_for(other, rule))
+                });
+                all &= covering.is_some();
+                by = by.or(covering);
             });
+            unreachable.extend(by.filter(|_| all).map(|by| (at, by)));
         }
-        Ok(first.and_then(|at| rules.get(at)).map_or(Route::Uncovered, Route::Rule))
+        unreachable
+    }
+
+    /// Finds the rules that are asked. A host or path that could be read in two ways is refused where
+    /// any rule looks at it.
+    pub fn route(
+        &self,
+        host: Option<&[u8]>,
+        path: Option<&[u8]>,
+        request: &Circumstances<'_>,
+    ) -> Result<Route<'_>, Denial> {
+        let path = path.filter(|_| !request.method.is_empty());
+        let path = path.ok_or_else(|| Reason::AmbiguousPath.because("no :method or no :path"))?;
+        let Some(rules) = &self.rules else { return Ok(Route::NoRules) };
+        let host = match self.looks_at.hosts {
+            true => Some(NormalHost::parse(host.unwrap_or_default())?),
+            false => None,
+        };
+        let path = if self.looks_at.paths { NormalPath::parse(path)? } else { NormalPath::root() };
+        let segments: Vec<_> = path.segments().collect();
+        let mut asked = Vec::new();
+        for at in self.index.find(host.as_ref(), &segments) {
+            let Some(rule) = rules.get(at).filter(|rule| rule.covers(request)) else { continue };
+            asked.push(rule);
+            if rule.allow.is_some() {
+                break;
+            }
+        }
+        Ok(Route::Rules(asked))
     }
 
     /// Decides on a request by its route. `caller` is who was proven, or why nobody was.
-    pub fn decide(
-        &self,
-        route: Route<'_>,
-        caller: Result<&ServiceAccount, &Denial>,
-    ) -> Result<Permit, Denial> {
-        let rule = match route {
-            Route::Rule(rule) => Some(rule),
-            Route::NoRules | Route::Uncovered => None,
+    pub fn decide(&self, route: &Route<'_>, caller: Result<&ServiceAccount, &Denial>) -> Judgement {
+        let Route::Rules(asked) = route else {
+            let outcome = caller.map(|_| Permit { rule: None }).map_err(Denial::clone);
+            return Judgement { outcome, rule: None, mode: Mode::Enforce, shadowed: Vec::new() };
         };
-        if let Some(Rule { name, allow: Allow::Anyone, .. }) = rule {
-            return Ok(Permit { rule: Some(Rc::clone(name)) });
+        let mut shadowed = Vec::new();
+        for rule in asked {
+            let name = Rc::clone(&rule.name);
+            let outcome = match (denied(rule, caller), &rule.allow) {
+                // A rule on trial must not open what the rules behind it close.
+                (Err(_), _) if rule.mode == Mode::Shadow && rule.allow.is_none() => {
+                    shadowed.push(name);
+                    continue;
+                }
+                (Err(denial), _) => Err(denial),
+                (Ok(()), None) => continue,
+                (Ok(()), Some(who)) => {
+                    allowed(rule, who, caller).map(|()| Permit { rule: Some(Rc::clone(&name)) })
+                }
+            };
+            return Judgement { outcome, rule: Some(name), mode: rule.mode, shadowed };
         }
-        let caller = caller.map_err(Denial::clone)?;
-        match (route, rule.map(|rule| &rule.allow)) {
-            (Route::NoRules, _) | (_, Some(Allow::Anyone | Allow::Authenticated)) => {}
-            (_, Some(Allow::Listed(accounts))) if accounts.contains(caller) => {}
-            (_, Some(Allow::Listed(_))) => return Err(forbidden(caller, rule)),
-            (Route::Rule(_) | Route::Uncovered, None) => return Err(forbidden(caller, rule)),
-        }
-        Ok(Permit { rule: rule.map(|rule| Rc::clone(&rule.name)) })
+        let refusal = caller.map_or_else(Denial::clone, |caller| {
+            forbidden(caller, "no rule covers the request".to_owned())
+        });
+        Judgement { outcome: Err(refusal), rule: None, mode: Mode::Enforce, shadowed }
     }
 }
 
-fn forbidden(caller: &ServiceAccount, rule: Option<&Rule>) -> Denial {
-    let by = rule.map_or("no rule covers the request".to_owned(), |rule| {
-        format!("rule {:?} does not list it", rule.name)
-    });
+/// Calls `see` with each host and path of a rule.
+fn each_pattern(rule: &Rule, mut see: impl FnMut(Option<&super::host::HostPattern>, &PathPattern)) {
+    let everything = [PathPattern::EVERYTHING];
+    for path in rule.paths.as_deref().unwrap_or(&everything) {
+        match &rule.hosts {
+            None => see(None, path),
+            Some(hosts) => hosts.iter().for_each(|host| see(Some(host), path)),
+        }
+    }
+}
+
+/// Whether `earlier` decides on whatever both cover, so that `rule` is not asked.
+fn decides_for(earlier: &Rule, rule: &Rule) -> bool {
+    let methods = match (&earlier.methods, &rule.methods) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(earlier), Some(methods)) => methods.iter().all(|method| earlier.contains(method)),
+    };
+    let denies_all = matches!(earlier.deny, Some(Who::Anyone)) && earlier.mode == Mode::Enforce;
+    methods && earlier.is_unconditional() && (earlier.allow.is_some() || denies_all)
+}
+
+/// `deny`. Of a caller that cannot be proven nobody knows whether it is on a list: it does not pass one.
+fn denied(rule: &Rule, caller: Result<&ServiceAccount, &Denial>) -> Result<(), Denial> {
+    let name = &rule.name;
+    match (&rule.deny, caller) {
+        (Some(Who::Anyone), _) => {
+            Err(Reason::Forbidden.because(format!("rule {name:?} refuses everybody")))
+        }
+        (Some(Who::Authenticated), Ok(caller)) => {
+            Err(forbidden(caller, format!("rule {name:?} refuses every service account")))
+        }
+        (Some(Who::Listed(accounts)), Ok(caller)) if accounts.contains(caller) => {
+            Err(forbidden(caller, format!("rule {name:?} refuses it")))
+        }
+        (Some(_), Err(denial)) => Err(denial.clone()),
+        (Some(_), Ok(_)) | (None, _) => Ok(()),
+    }
+}
+
+fn allowed(rule: &Rule, who: &Who, caller: Result<&ServiceAccount, &Denial>) -> Result<(), Denial> {
+    if let Who::Anyone = who {
+        return Ok(());
+    }
+    let caller = caller.map_err(Denial::clone)?;
+    match who {
+        Who::Anyone | Who::Authenticated => Ok(()),
+        Who::Listed(accounts) if accounts.contains(caller) => Ok(()),
+        Who::Listed(_) => Err(forbidden(caller, format!("rule {:?} does not list it", rule.name))),
+    }
+}
+
+fn forbidden(caller: &ServiceAccount, by: String) -> Denial {
     Reason::Forbidden.because(format!("{}/{}: {by}", caller.namespace(), caller.name()))
 }
 
@@ -119,8 +217,23 @@ fn forbidden(caller: &ServiceAccount, rule: Option<&Rule>) -> Denial {
 
 impl Route<'_> {
     /// Whether nobody needs to be proven.
-    pub fn is_open(self) -> bool {
-        matches!(self, Self::Rule(Rule { allow: Allow::Anyone, .. }))
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Rules(asked) if asked.first().is_some_and(|rule| rule.is_open()))
+    }
+
+    /// Whether the rule that decides is only on trial, so that nobody may wait for it.
+    pub fn is_shadowed(&self) -> bool {
+        matches!(self, Self::Rules(asked)
+            if asked.last().is_some_and(|rule| rule.allow.is_some() && rule.mode == Mode::Shadow))
+    }
+}
+
+// === impl Judgement ===
+
+impl Judgement {
+    /// A refusal that no rule made.
+    pub fn refused(denial: Denial) -> Self {
+        Self { outcome: Err(denial), rule: None, mode: Mode::Enforce, shadowed: Vec::new() }
     }
 }
 
@@ -130,34 +243,5 @@ impl Permit {
     /// The rule that let the request in; `None` where no rules are configured.
     pub fn rule(&self) -> Option<&str> {
         self.rule.as_deref()
-    }
-}
-
-// === impl Node ===
-
-impl Node {
-    fn insert(&mut self, pattern: &PathPattern, rule: usize) {
-        let mut node = self;
-        for segment in &pattern.segments {
-            node = match segment {
-                Segment::Literal(word) => node.literal.entry(word.clone()).or_default(),
-                Segment::Any => node.any.get_or_insert_default(),
-            };
-        }
-        if pattern.below { node.below.push(rule) } else { node.here.push(rule) }
-    }
-
-    /// Shows `see` the rules of every pattern that matches.
-    fn visit(&self, segments: &[&str], see: &mut impl FnMut(&[usize])) {
-        let Some((segment, rest)) = segments.split_first() else { return see(&self.here) };
-        see(&self.below);
-        if let Some(node) = self.literal.get(*segment) {
-            node.visit(rest, see);
-        }
-        if let Some(node) = &self.any
-            && !segment.is_empty()
-        {
-            node.visit(rest, see);
-        }
     }
 }

@@ -1,8 +1,9 @@
-//! One rule: which requests it covers, and who may make them.
+//! One rule: which requests it covers, and whom it lets in or keeps out.
 
+use super::accounts::Who;
+use super::host::HostPattern;
 use super::path::NormalPath;
-use crate::authn::ServiceAccount;
-use std::collections::HashMap;
+use crate::verdict::Mode;
 use std::rc::Rc;
 
 /// A rule of the configuration, checked.
@@ -10,37 +11,54 @@ use std::rc::Rc;
 pub struct Rule {
     /// How logs, metrics and permits call it.
     pub name: Rc<str>,
+    /// Any of these; `None` is any host.
+    pub hosts: Option<Vec<HostPattern>>,
     /// Exact method names; `None` is any. `GET` does not include `HEAD`.
     pub methods: Option<Vec<String>>,
     /// Any of these; `None` is any path.
     pub paths: Option<Vec<PathPattern>>,
-    /// Who may pass.
-    pub allow: Allow,
+    /// Where the request came in.
+    pub arrival: ArrivalPattern,
+    /// Covers CORS preflights alone.
+    pub cors_preflight: bool,
+    /// Who is refused; everybody else goes on to `allow`, or to the next rule.
+    pub deny: Option<Who>,
+    /// Who may pass. A rule that has it decides.
+    pub allow: Option<Who>,
+    /// `Shadow`: what it refuses is only counted and logged.
+    pub mode: Mode,
 }
 
-/// Who may pass.
-#[derive(Debug)]
-pub enum Allow {
-    /// Everybody, with or without a token.
-    Anyone,
-    /// Every service account of a configured issuer.
-    Authenticated,
-    /// Those that are listed.
-    Listed(Accounts),
-}
-
-/// A set of service accounts, found by hash: a hundred thousand cost a request what ten do.
-#[derive(Debug, Default)]
-pub struct Accounts {
-    /// Namespace, then name, each perhaps [`ANY`].
-    by_name: HashMap<String, HashMap<String, Vec<Condition>>>,
-}
-
-/// What must hold besides the name.
+/// Where a request came in, as far as rules ask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Condition {
-    /// Only accounts of the issuer with this name.
-    pub issuer_name: Option<String>,
+pub struct ArrivalPattern {
+    /// Inbound or outbound listener.
+    pub direction: Option<Direction>,
+    /// The listener's ports; empty is any.
+    pub ports: Vec<u16>,
+}
+
+/// `xds.listener_direction`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Towards the workload.
+    Inbound,
+    /// From the workload.
+    Outbound,
+}
+
+/// What a rule is compared with, besides host and path.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Circumstances<'r> {
+    /// `:method`.
+    pub method: &'r [u8],
+    /// Whether it is a CORS preflight (Fetch standard: OPTIONS with Origin and
+    /// Access-Control-Request-Method).
+    pub cors_preflight: bool,
+    /// The listener's direction, where rules ask for it.
+    pub direction: Option<Direction>,
+    /// The listener's port, where rules ask for it.
+    pub port: Option<u16>,
 }
 
 /// `/a/b`, `/a/*` (everything below `/a`, not `/a` itself), `/a/*/b` (one segment).
@@ -61,59 +79,43 @@ pub(super) enum Segment {
 // === impl Rule ===
 
 impl Rule {
-    /// Whether the rule covers requests with this method.
-    pub fn covers_method(&self, method: &[u8]) -> bool {
-        self.methods
+    /// Whether the rule covers a request whose host and path it covers.
+    pub fn covers(&self, request: &Circumstances<'_>) -> bool {
+        let method = self
+            .methods
             .as_ref()
-            .is_none_or(|methods| methods.iter().any(|name| name.as_bytes() == method))
+            .is_none_or(|methods| methods.iter().any(|name| name.as_bytes() == request.method));
+        method
+            && (!self.cors_preflight || request.cors_preflight)
+            && self.arrival.covers(request.direction, request.port)
+    }
+
+    /// Whether everybody may pass, so that nobody needs to be proven.
+    pub fn is_open(&self) -> bool {
+        self.deny.is_none() && matches!(self.allow, Some(Who::Anyone))
+    }
+
+    /// Whether it covers what its hosts, methods and paths say, whatever the request.
+    pub(super) fn is_unconditional(&self) -> bool {
+        !self.cors_preflight && self.arrival == ArrivalPattern::default()
     }
 }
 
-// === impl Accounts ===
+// === impl ArrivalPattern ===
 
-impl Accounts {
-    /// Adds `namespace/name`, of which a whole part may be `*`. `Err` says what is wrong with it.
-    pub fn add(&mut self, account: &str, condition: Condition) -> Result<(), &'static str> {
-        let (namespace, name) = account.split_once('/').ok_or("not of the form namespace/name")?;
-        for part in [namespace, name] {
-            if part != ANY && part.contains('*') {
-                return Err("`*` must stand for a whole part");
-            }
-        }
-        if namespace != ANY && !crate::authn::service_account::is_dns_label(namespace) {
-            return Err("the namespace is not a DNS label");
-        }
-        if name != ANY && !crate::authn::service_account::is_dns_subdomain(name) {
-            return Err("the name is not a DNS subdomain");
-        }
-        let names = self.by_name.entry(namespace.to_owned()).or_default();
-        names.entry(name.to_owned()).or_default().push(condition);
-        Ok(())
-    }
-
-    /// Whether the set has this account.
-    pub fn contains(&self, account: &ServiceAccount) -> bool {
-        [account.namespace(), ANY]
-            .into_iter()
-            .filter_map(|namespace| self.by_name.get(namespace))
-            .flat_map(|names| [account.name(), ANY].map(|name| names.get(name)))
-            .flatten()
-            .flatten()
-            .any(|condition| condition.holds_for(account))
-    }
-}
-
-// === impl Condition ===
-
-impl Condition {
-    fn holds_for(&self, account: &ServiceAccount) -> bool {
-        self.issuer_name.as_ref().is_none_or(|name| name == account.issuer_name())
+impl ArrivalPattern {
+    fn covers(&self, direction: Option<Direction>, port: Option<u16>) -> bool {
+        self.direction.is_none_or(|wanted| direction == Some(wanted))
+            && (self.ports.is_empty() || port.is_some_and(|port| self.ports.contains(&port)))
     }
 }
 
 // === impl PathPattern ===
 
 impl PathPattern {
+    /// Covers every path.
+    pub const EVERYTHING: Self = Self { segments: Vec::new(), below: true };
+
     /// Reads a pattern of the configuration. `Err` says what would be right.
     pub fn parse(pattern: &str) -> Result<Self, String> {
         let normal = NormalPath::parse(pattern.as_bytes())
@@ -137,7 +139,7 @@ impl PathPattern {
 impl Segment {
     fn parse(text: &str) -> Result<Self, String> {
         match text {
-            ANY => Ok(Self::Any),
+            "*" => Ok(Self::Any),
             word if word.contains('*') => {
                 Err(format!("`*` in {word:?} must stand for a whole segment, as in /a/* or /a/*/b"))
             }
@@ -145,6 +147,3 @@ impl Segment {
         }
     }
 }
-
-/// Stands for any whole part.
-const ANY: &str = "*";

@@ -1,17 +1,31 @@
 //! `issuers`: whose tokens are taken, and where their keys come from.
 
 use super::problems::Problems;
-use super::wire;
-use crate::authn::issuer::{IssuerIdentity, KeySource};
+use super::wire::{self, Object};
+use crate::authn::issuer::{IssuerIdentity, KeySource, Lifetime};
 use crate::authn::keys::{FetchPlan, KeySet, Pace, from_pem};
+use crate::authn::peer::PeerPattern;
+use crate::authn::service_account::is_dns_subdomain;
 use crate::time::Leeway;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// How the issuers are called, whatever else is wrong with them.
+pub(super) fn names(wire: Option<&[Object<wire::Issuer>]>) -> Vec<String> {
+    let name = |wire: &wire::Issuer| wire.name.clone().or_else(|| wire.issuer.clone());
+    wire.unwrap_or_default().iter().filter_map(|Object(issuer)| name(issuer)).collect()
+}
+
+/// All audiences of all issuers.
+pub(super) fn audiences(wire: Option<&[Object<wire::Issuer>]>) -> Vec<String> {
+    let issuers = wire.unwrap_or_default().iter();
+    issuers.flat_map(|Object(issuer)| issuer.audiences.iter().flatten().cloned()).collect()
+}
+
 /// The issuers, checked one by one and against each other.
 pub(super) fn check(
-    wire: Option<Vec<wire::Issuer>>,
+    wire: Option<Vec<Object<wire::Issuer>>>,
     problems: &mut Problems,
 ) -> Vec<(IssuerIdentity, KeySource)> {
     let wire = wire.unwrap_or_default();
@@ -19,7 +33,7 @@ pub(super) fn check(
         problems.add("issuers", "must name at least one issuer");
     }
     let mut issuers: Vec<(IssuerIdentity, KeySource)> = Vec::new();
-    for (at, issuer) in wire.into_iter().enumerate() {
+    for (at, Object(issuer)) in wire.into_iter().enumerate() {
         let path = format!("issuers[{at}]");
         let identity = identity(&path, &issuer, problems);
         if issuer.token_review.is_some() {
@@ -73,21 +87,60 @@ fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerI
             .add(format!("{path}.leeway"), "must be at most 10m: it lengthens every token's life");
     }
     let name = wire.name.clone().unwrap_or(issuer);
-    if wire.name.as_ref().is_some_and(String::is_empty) {
-        problems.add(format!("{path}.name"), "must not be empty");
+    if wire.name.as_deref().is_some_and(|name| !is_visible(name)) {
+        problems
+            .add(format!("{path}.name"), "must be visible ASCII: it goes into headers and metrics");
     }
-    IssuerIdentity { name, issuers, audiences, leeway: Leeway(leeway) }
+    if wire.max_lifetime.is_some_and(|longest| longest.0.is_zero()) {
+        problems.add(
+            format!("{path}.maxLifetime"),
+            "would refuse every token: Kubernetes mints for 10m at least",
+        );
+    }
+    IssuerIdentity {
+        name,
+        issuers,
+        audiences,
+        leeway: Leeway(leeway),
+        lifetime: Lifetime {
+            longest: wire.max_lifetime.map(|longest| longest.0),
+            honor_warn_after: wire.honor_warn_after.unwrap_or(false),
+        },
+        require_pod: matches!(wire.require_bound, Some(wire::Bound::Pod)),
+        match_peer: match_peer(path, wire.match_peer.as_ref(), problems),
+    }
+}
+
+fn match_peer(
+    path: &str,
+    wire: Option<&wire::MatchPeer>,
+    problems: &mut Problems,
+) -> Option<PeerPattern> {
+    match wire? {
+        wire::MatchPeer::Whether(whether) => whether.then_some(PeerPattern { trust_domain: None }),
+        wire::MatchPeer::Peer(wire::PeerPattern { trust_domain }) => {
+            if !trust_domain.as_deref().is_some_and(is_dns_subdomain) {
+                let fault = "must be a trust domain such as \"cluster.local\"";
+                problems.add(format!("{path}.matchPeer.trustDomain"), fault);
+            }
+            Some(PeerPattern { trust_domain: trust_domain.clone() })
+        }
+    }
+}
+
+fn is_visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn key_source(
     path: &str,
-    wire: Option<wire::Keys>,
+    wire: Option<Object<wire::Keys>>,
     identity: &IssuerIdentity,
     problems: &mut Problems,
 ) -> Option<KeySource> {
-    let wire = wire.unwrap_or_else(|| {
+    let Object(wire) = wire.unwrap_or_else(|| {
         problems.add(path, ONE_SOURCE);
-        wire::Keys::default()
+        Object::default()
     });
     let pace = pace(path, &wire, problems);
     let timed = [wire.refresh_interval, wire.min_refetch_interval, wire.max_stale, wire.timeout];
@@ -103,18 +156,18 @@ fn key_source(
         timeout,
     };
     let source = match (wire.discovery, wire.jwks, wire.inline, wire.pem) {
-        (Some(discovery), None, None, None) => {
+        (Some(Object(discovery)), None, None, None) => {
             let path = format!("{path}.discovery");
             let cluster = required(&path, "cluster", CLUSTER, discovery.cluster, problems);
             let authority = required(&path, "authority", AUTHORITY, discovery.authority, problems);
             KeySource::Fetched(plan(cluster, authority, None), pace)
         }
-        (None, Some(jwks), None, None) => {
+        (None, Some(Object(jwks)), None, None) => {
             let path = format!("{path}.jwks");
             let cluster = required(&path, "cluster", CLUSTER, jwks.cluster, problems);
             let authority = required(&path, "authority", AUTHORITY, jwks.authority, problems);
             let jwks_path = required(&path, "path", JWKS_PATH, jwks.path, problems);
-            if !jwks_path.starts_with('/') {
+            if !jwks_path.starts_with('/') || jwks_path.contains('#') {
                 problems.add(format!("{path}.path"), JWKS_PATH);
             }
             KeySource::Fetched(plan(cluster, authority, Some(jwks_path)), pace)
@@ -191,7 +244,7 @@ fn required(
     problems: &mut Problems,
 ) -> String {
     let value = value.unwrap_or_default();
-    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !is_visible(&value) {
         problems.add(format!("{path}.{field}"), what);
     }
     value
@@ -201,28 +254,34 @@ fn required(
 /// two of them leaves nobody to say whose a token is.
 fn check_shared(issuers: &[(IssuerIdentity, KeySource)], problems: &mut Problems) {
     for (at, (identity, source)) in issuers.iter().enumerate() {
-        let KeySource::Static(keys) = source else { continue };
-        let fingerprints: HashSet<_> = keys.keys().iter().map(|key| key.fingerprint()).collect();
+        let path = format!("issuers[{at}].keys");
         for (other, other_source) in issuers.iter().take(at) {
-            let shared = identity.issuers.iter().any(|iss| other.issuers.contains(iss));
-            let KeySource::Static(others) = other_source else { continue };
-            if shared && (keys.any_key_may_fit() || others.any_key_may_fit()) {
+            if !identity.issuers.iter().any(|iss| other.issuers.contains(iss)) {
+                continue;
+            }
+            let sets = [source, other_source].map(|source| match source {
+                KeySource::Static(keys) => Some(keys),
+                KeySource::Fetched(..) => None,
+            });
+            if sets.iter().flatten().any(|keys| keys.any_key_may_fit()) {
                 problems.add(
-                    format!("issuers[{at}].keys"),
-                    format!(
-                        "{:?} has the same iss, and only kids tell them apart: use inline",
-                        other.name
-                    ),
+                    &path,
+                    format!("{:?} has the same iss, and pem keys need no kid to tell them apart: use inline", other.name),
                 );
             }
-            if shared && others.keys().iter().any(|key| fingerprints.contains(&key.fingerprint())) {
-                problems.add(
-                    format!("issuers[{at}].keys"),
-                    format!("hold a key of {:?}, which has the same iss", other.name),
-                );
+            if let [Some(keys), Some(others)] = sets
+                && share_a_key(keys, others)
+            {
+                problems
+                    .add(&path, format!("hold a key of {:?}, which has the same iss", other.name));
             }
         }
     }
+}
+
+fn share_a_key(keys: &KeySet, others: &KeySet) -> bool {
+    let fingerprints: HashSet<_> = keys.keys().iter().map(|key| key.fingerprint()).collect();
+    others.keys().iter().any(|key| fingerprints.contains(&key.fingerprint()))
 }
 
 const ONE_SOURCE: &str = "must hold exactly one of discovery, jwks, inline and pem";

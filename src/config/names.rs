@@ -1,14 +1,15 @@
 //! `tokenFrom` and `identityHeaders`: header names that may be used, and for what.
 
 use super::problems::Problems;
-use super::wire;
+use super::wire::{self, Object};
 use crate::authn::bearer::TokenSource;
 use crate::identity::{IdentityField, IdentityHeader};
+use crate::verdict::Mode;
 use std::collections::BTreeMap;
 
 /// Where tokens are found; `Authorization: Bearer` unless said otherwise.
 pub(super) fn token_sources(
-    wire: Option<Vec<wire::TokenSource>>,
+    wire: Option<Vec<Object<wire::TokenSource>>>,
     problems: &mut Problems,
 ) -> Vec<TokenSource> {
     let Some(wire) = wire else {
@@ -21,18 +22,19 @@ pub(super) fn token_sources(
         problems.add("tokenFrom", "must not be empty: name a header, or leave it out");
     }
     let mut sources: Vec<TokenSource> = Vec::new();
-    for (at, source) in wire.into_iter().enumerate() {
+    for (at, Object(source)) in wire.into_iter().enumerate() {
         let path = format!("tokenFrom[{at}]");
         let header = source.header.unwrap_or_default().to_ascii_lowercase();
+        let credentials = ["authorization", "proxy-authorization"].contains(&header.as_str());
         if let Err(fault) = check_name(&header) {
             problems.add(format!("{path}.header"), fault);
-        }
-        if sources.iter().any(|other| other.header == header) {
+        } else if is_reserved(&header) && !credentials {
+            problems
+                .add(format!("{path}.header"), "HTTP and Envoy use this header for other things");
+        } else if sources.iter().any(|other| other.header == header) {
             problems.add(format!("{path}.header"), "stands in tokenFrom twice");
         }
-        if let Some(prefix) = &source.prefix
-            && !is_scheme(prefix)
-        {
+        if source.prefix.as_deref().is_some_and(|prefix| !is_scheme(prefix)) {
             problems.add(
                 format!("{path}.prefix"),
                 r#"must be a scheme and one space, such as "Bearer ""#,
@@ -49,31 +51,68 @@ pub(super) fn identity_headers(
     token_sources: &[TokenSource],
     problems: &mut Problems,
 ) -> Vec<IdentityHeader> {
-    let Some(wire) = wire else {
-        return DEFAULT_IDENTITY
-            .map(|(name, field)| IdentityHeader { name: name.to_owned(), field })
-            .to_vec();
-    };
+    let wire = wire.unwrap_or_else(|| {
+        DEFAULT_IDENTITY.map(|(name, field)| (name.to_owned(), field.to_owned())).into()
+    });
     let mut headers: Vec<IdentityHeader> = Vec::new();
     for (name, field) in wire {
         let path = format!("identityHeaders.{name}");
         let name = name.to_ascii_lowercase();
         if let Err(fault) = check_name(&name) {
             problems.add(&path, fault);
-        } else if RESERVED.contains(&name.as_str()) {
-            problems
-                .add(&path, "HTTP gives this header another meaning: choose a name like x-sa-name");
+        } else if is_reserved(&name) {
+            problems.add(
+                &path,
+                "HTTP and Envoy give this header another meaning: choose one like x-sa-name",
+            );
         } else if token_sources.iter().any(|source| source.header == name) {
             problems.add(&path, "tokenFrom reads the token from this header");
         } else if headers.iter().any(|header| header.name == name) {
             problems.add(&path, "stands in identityHeaders twice");
         }
-        match IdentityField::named(&field) {
-            Some(field) => headers.push(IdentityHeader { name, field }),
-            None => problems.add(path, format!("{field:?} is none of {}", field_names())),
-        }
+        headers.extend(
+            field_named(path, &field, problems).map(|field| IdentityHeader { name, field }),
+        );
     }
     headers
+}
+
+/// What access logs and other filters are told; the subject unless said otherwise.
+pub(super) fn filter_state(
+    wire: Option<Vec<String>>,
+    problems: &mut Problems,
+) -> Vec<(&'static str, IdentityField)> {
+    let names = wire.unwrap_or_else(|| vec!["subject".to_owned()]);
+    let mut fields: Vec<(&'static str, IdentityField)> = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let path = format!("filterState[{at}]");
+        if fields.iter().any(|(other, _)| other == name) {
+            problems.add(&path, "stands in filterState twice");
+        }
+        let known = field_named(path, name, problems);
+        fields.extend(
+            known.and_then(|field| {
+                IdentityField::NAMES.into_iter().find(|(_, other)| *other == field)
+            }),
+        );
+    }
+    fields
+}
+
+/// `enforce` unless said otherwise.
+pub(super) fn mode(wire: Option<wire::Mode>) -> Mode {
+    match wire {
+        None | Some(wire::Mode::Enforce) => Mode::Enforce,
+        Some(wire::Mode::Shadow) => Mode::Shadow,
+    }
+}
+
+fn field_named(path: String, name: &str, problems: &mut Problems) -> Option<IdentityField> {
+    let field = IdentityField::named(name);
+    if field.is_none() {
+        problems.add(path, format!("{name:?} is none of {}", field_names()));
+    }
+    field
 }
 
 fn field_names() -> String {
@@ -101,11 +140,17 @@ fn is_scheme(prefix: &str) -> bool {
     })
 }
 
-const DEFAULT_IDENTITY: [(&str, IdentityField); 2] =
-    [("x-sa-namespace", IdentityField::Namespace), ("x-sa-name", IdentityField::Name)];
+const DEFAULT_IDENTITY: [(&str, &str); 2] =
+    [("x-sa-namespace", "namespace"), ("x-sa-name", "name")];
 
-/// Written by us, these would change where a request goes, how it is framed, or what it proves.
-const RESERVED: [&str; 20] = [
+fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Written by us, these would change where a request goes, how it is framed, or what it proves; read by
+/// us as tokens, they would not be what others take them for.
+const RESERVED: [&str; 26] = [
+    "accept",
     "authorization",
     "connection",
     "content-encoding",
@@ -114,16 +159,22 @@ const RESERVED: [&str; 20] = [
     "cookie",
     "expect",
     "forwarded",
+    "grpc-timeout",
     "host",
     "http2-settings",
     "keep-alive",
+    "origin",
     "proxy-authorization",
     "proxy-connection",
+    "range",
+    "referer",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
     "via",
-    "x-envoy-original-path",
-    "x-forwarded-for",
+    "x-real-ip",
+    "x-request-id",
 ];
+const RESERVED_PREFIXES: [&str; 3] = ["access-control-", "x-envoy-", "x-forwarded-"];

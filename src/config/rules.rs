@@ -1,35 +1,124 @@
 //! `rules`: what they cover and whom they let in, checked as far as a mistake can be seen.
 
+use super::names;
 use super::problems::Problems;
-use super::wire;
-use crate::authz::rule::{Accounts, Allow, Condition, PathPattern, Rule};
+use super::wire::{self, Object};
+use crate::authz::accounts::{Accounts, Condition, Who};
+use crate::authz::host::HostPattern;
+use crate::authz::rule::{ArrivalPattern, Direction, PathPattern, Rule};
 use std::rc::Rc;
+
+/// What rules can refer to.
+pub(super) struct Known<'k> {
+    pub(super) issuer_names: &'k [String],
+    pub(super) audiences: &'k [String],
+}
 
 /// The rules, in order; `None` where the configuration has none.
 pub(super) fn check(
-    wire: Option<Vec<wire::Rule>>,
-    issuer_names: &[&str],
+    wire: Option<Vec<Object<wire::Rule>>>,
+    known: &Known<'_>,
     problems: &mut Problems,
 ) -> Option<Vec<Rule>> {
     let wire = wire?;
     if wire.is_empty() {
         problems.add("rules", "an empty list lets nobody in: add a rule, or leave it out");
     }
+    let mut names = std::collections::HashSet::new();
     let mut rules: Vec<Rule> = Vec::new();
-    for (at, rule) in wire.into_iter().enumerate() {
+    for (at, Object(rule)) in wire.into_iter().enumerate() {
         let path = format!("rules[{at}]");
         let name: Rc<str> = rule.name.clone().unwrap_or_else(|| path.clone()).into();
-        if name.is_empty() || rules.iter().any(|other| other.name == name) {
+        if name.is_empty() || !names.insert(Rc::clone(&name)) {
             problems.add(format!("{path}.name"), format!("{name:?} must be a name of its own"));
         }
-        rules.push(Rule {
-            name,
-            methods: methods(&path, rule.methods, problems),
-            paths: paths(&path, rule.paths, problems),
-            allow: allow(&path, rule.allow, issuer_names, problems),
-        });
+        rules.push(check_rule(&path, name, rule, known, problems));
     }
     Some(rules)
+}
+
+fn check_rule(
+    path: &str,
+    name: Rc<str>,
+    wire: wire::Rule,
+    known: &Known<'_>,
+    problems: &mut Problems,
+) -> Rule {
+    if wire.allow.is_none() && wire.deny.is_none() {
+        problems.add(format!("{path}.allow"), "must say who may pass (or `deny` who may not)");
+    }
+    let who = |field: &str, wire: Option<wire::Who>, problems: &mut Problems| {
+        wire.map(|wire| check_who(&format!("{path}.{field}"), wire, known, problems))
+    };
+    let deny = who("deny", wire.deny, problems);
+    let allow = who("allow", wire.allow, problems);
+    if matches!(deny, Some(Who::Anyone)) && allow.is_some() {
+        problems.add(format!("{path}.allow"), "nobody is left whom `deny` does not refuse");
+    }
+    Rule {
+        name,
+        hosts: hosts(path, wire.hosts, problems),
+        methods: methods(path, wire.methods, problems),
+        paths: paths(path, wire.paths, problems),
+        arrival: arrival(path, wire.direction, wire.ports, problems),
+        cors_preflight: wire.cors_preflight.unwrap_or(false),
+        deny,
+        allow,
+        mode: names::mode(wire.mode),
+    }
+}
+
+/// Rules that no request can reach.
+pub(super) fn check_reachable(
+    unreachable: &[(usize, usize)],
+    rules: &[Rc<str>],
+    problems: &mut Problems,
+) {
+    for (at, by) in unreachable {
+        let earlier = rules.get(*by).map_or("", |name| name);
+        problems.add(
+            format!("rules[{at}]"),
+            format!("can never be reached: {earlier:?} before it decides on all that it covers"),
+        );
+    }
+}
+
+fn hosts(
+    path: &str,
+    wire: Option<Vec<String>>,
+    problems: &mut Problems,
+) -> Option<Vec<HostPattern>> {
+    let path = format!("{path}.hosts");
+    let patterns = wire?;
+    if patterns.is_empty() {
+        problems.add(&path, "an empty list covers no request: name hosts, or leave it out");
+    }
+    let mut parsed = Vec::new();
+    for (at, pattern) in patterns.iter().enumerate() {
+        match HostPattern::parse(pattern) {
+            Ok(pattern) => parsed.push(pattern),
+            Err(fault) => problems.add(format!("{path}[{at}]"), fault),
+        }
+    }
+    Some(parsed)
+}
+
+fn arrival(
+    path: &str,
+    direction: Option<wire::Direction>,
+    ports: Option<Vec<u16>>,
+    problems: &mut Problems,
+) -> ArrivalPattern {
+    if ports.as_ref().is_some_and(|ports| ports.is_empty() || ports.contains(&0)) {
+        problems.add(format!("{path}.ports"), "must be ports from 1 to 65535, or be left out");
+    }
+    ArrivalPattern {
+        direction: direction.map(|direction| match direction {
+            wire::Direction::Inbound => Direction::Inbound,
+            wire::Direction::Outbound => Direction::Outbound,
+        }),
+        ports: ports.unwrap_or_default(),
+    }
 }
 
 fn methods(path: &str, wire: Option<Vec<String>>, problems: &mut Problems) -> Option<Vec<String>> {
@@ -71,57 +160,69 @@ fn paths(
     Some(parsed)
 }
 
-fn allow(
-    path: &str,
-    wire: Option<wire::Allow>,
-    issuer_names: &[&str],
-    problems: &mut Problems,
-) -> Allow {
-    let path = format!("{path}.allow");
+fn check_who(path: &str, wire: wire::Who, known: &Known<'_>, problems: &mut Problems) -> Who {
     let entries = match wire {
-        Some(wire::Allow::Anyone) => return Allow::Anyone,
-        Some(wire::Allow::Authenticated) => return Allow::Authenticated,
-        Some(wire::Allow::Listed(entries)) => entries,
-        None => {
-            problems
-                .add(&path, "must be \"anyone\", \"authenticated\" or a list of namespace/name");
-            Vec::new()
-        }
+        wire::Who::Anyone => return Who::Anyone,
+        wire::Who::Authenticated => return Who::Authenticated,
+        wire::Who::Listed(entries) => entries,
     };
     if entries.is_empty() {
-        problems.add(&path, "an empty list lets nobody in: name service accounts");
+        problems.add(path, "an empty list means nobody: name service accounts");
     }
     let mut accounts = Accounts::default();
     for (at, entry) in entries.into_iter().enumerate() {
         let path = format!("{path}[{at}]");
         let (account, condition) = match entry {
-            wire::AllowEntry::Account(account) => (account, Condition::default()),
-            wire::AllowEntry::Conditions(wire) => conditions(&path, wire, issuer_names, problems),
+            wire::Entry::Account(account) => (account, Condition::default()),
+            wire::Entry::Conditions(wire) => conditions(&path, *wire, known, problems),
         };
         if let Err(fault) = accounts.add(&account, condition) {
             problems.add(path, format!("{account:?}: {fault}"));
         }
     }
-    Allow::Listed(accounts)
+    Who::Listed(accounts)
 }
 
 fn conditions(
     path: &str,
-    wire: wire::AllowConditions,
-    issuer_names: &[&str],
+    wire: wire::Conditions,
+    known: &Known<'_>,
     problems: &mut Problems,
 ) -> (String, Condition) {
-    if wire.service_account.is_none() && wire.issuer_name.is_none() {
-        problems.add(path, "must have serviceAccount or issuerName");
+    let mut refers = |field: &str, value: &Option<String>, there: &[String]| {
+        if let Some(value) = value.as_ref().filter(|value| !there.contains(value)) {
+            let there = there.join(", ");
+            problems.add(format!("{path}.{field}"), format!("{value:?} is none of {there}"));
+        }
+    };
+    refers("issuerName", &wire.issuer_name, known.issuer_names);
+    refers("audience", &wire.audience, known.audiences);
+    for (field, value) in [("node", &wire.node), ("uid", &wire.uid)] {
+        if value.as_ref().is_some_and(String::is_empty) {
+            problems.add(format!("{path}.{field}"), "must not be empty");
+        }
     }
-    if let Some(name) = &wire.issuer_name
-        && !issuer_names.contains(&name.as_str())
-    {
-        problems.add(
-            format!("{path}.issuerName"),
-            format!("{name:?} is no issuer's name; there is {}", issuer_names.join(", ")),
-        );
+    if wire.pod_bound == Some(false) {
+        problems.add(format!("{path}.podBound"), "only true asks for something: leave it out");
     }
-    let account = wire.service_account.unwrap_or_else(|| "*/*".to_owned());
-    (account, Condition { issuer_name: wire.issuer_name })
+    let account = match (wire.service_account, wire.namespace) {
+        (Some(account), None) => account,
+        (None, Some(namespace)) => format!("{namespace}/*"),
+        (None, None) => "*/*".to_owned(),
+        (Some(account), Some(_)) => {
+            problems.add(format!("{path}.namespace"), "serviceAccount names the namespace already");
+            account
+        }
+    };
+    let condition = Condition {
+        issuer_name: wire.issuer_name,
+        audience: wire.audience,
+        pod_bound: wire.pod_bound.unwrap_or(false),
+        node: wire.node,
+        uid: wire.uid,
+    };
+    if account == "*/*" && condition == Condition::default() {
+        problems.add(path, "asks for nothing: write \"authenticated\" for every service account");
+    }
+    (account, condition)
 }

@@ -1,23 +1,25 @@
 //! A verdict -> what the host is told. Every call may fail, and whatever fails refuses the request.
 
 use super::host::{self, Failed, Level};
+use crate::config::Settings;
 use crate::exchange::Finished;
 use crate::headers::to_map;
-use crate::verdict::{Answer, Denial, HeaderEdits, Realm, Verdict};
+use crate::verdict::{Answer, Denial, HeaderEdits, Reason, Verdict};
 
 /// Whether the request may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Applied {
     /// Its headers were edited; it may go on.
     Pass,
-    /// It was answered, or could not be.
-    Refused,
+    /// It stays where it is: it was answered, could not be, or waits.
+    Stay,
 }
 
 /// Carries out a verdict on the request of the effective context.
-pub(super) fn apply(finished: &Finished, realm: &Realm) -> Applied {
+pub(super) fn apply(finished: &Finished, settings: &Settings) -> Applied {
+    tell_others(finished, settings);
     let edits = match &finished.verdict {
-        Verdict::Deny(denial) => return refuse(denial, finished.grpc, realm),
+        Verdict::Deny(denial) => return refuse(denial, finished.grpc, settings),
         Verdict::Allow(_, edits) | Verdict::Shadow(_, edits) => edits,
     };
     match edit(edits) {
@@ -25,8 +27,7 @@ pub(super) fn apply(finished: &Finished, realm: &Realm) -> Applied {
         Err(Failed(status)) => {
             // Half-edited, the request could carry a forged name or a token.
             host::log(Level::Error, &format!("request headers cannot be edited: status {status}"));
-            let denial = crate::verdict::Reason::Internal.because("headers cannot be edited");
-            refuse(&denial, finished.grpc, realm)
+            refuse(&Reason::Internal.because("headers cannot be edited"), finished.grpc, settings)
         }
     }
 }
@@ -41,9 +42,26 @@ fn edit(edits: &HeaderEdits) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Filter state: what access logs print, and filters behind this one match, of a proven caller.
+fn tell_others(finished: &Finished, settings: &Settings) {
+    let Ok(caller) = &finished.caller else { return };
+    for (name, field) in &settings.filter_state {
+        if let Some(value) = field.of(caller)
+            && let Err(Failed(status)) =
+                host::set_property(&format!("sa_authn.{name}"), value.as_bytes())
+        {
+            host::log(Level::Warn, &format!("filter state cannot be set: status {status}"));
+        }
+    }
+}
+
 /// Should even the answer fail, the request stays where it is and Envoy's own timeouts end it.
-fn refuse(denial: &Denial, grpc: bool, realm: &Realm) -> Applied {
-    let answer = Answer::to(denial, grpc, realm);
+pub(super) fn refuse(denial: &Denial, grpc: bool, settings: &Settings) -> Applied {
+    send(&Answer::to(denial, grpc, &settings.answers))
+}
+
+/// Sends an answer to the request of the effective context.
+pub(super) fn send(answer: &Answer) -> Applied {
     let headers = to_map(answer.headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())));
     let sent = host::send_local_response(
         answer.status,
@@ -55,5 +73,5 @@ fn refuse(denial: &Denial, grpc: bool, realm: &Realm) -> Applied {
     if let Err(Failed(status)) = sent {
         host::log(Level::Error, &format!("a refusal cannot be sent: status {status}"));
     }
-    Applied::Refused
+    Applied::Stay
 }

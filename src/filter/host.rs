@@ -67,6 +67,12 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_set_property(
+        path: *const u8,
+        path_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
     fn proxy_get_shared_data(
         key: *const u8,
         key_size: usize,
@@ -195,6 +201,12 @@ pub(super) fn property(path: &[&str]) -> Result<Vec<u8>, Failed> {
     let path = path.join("\0");
     // SAFETY: pointer and length are those of a live str; the host writes a pointer and a length.
     taken(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+/// Gives the stream a filter state, which Envoy calls `wasm.<name>`.
+pub(super) fn set_property(name: &str, value: &[u8]) -> Result<(), Failed> {
+    // SAFETY: pointers and lengths are those of live slices.
+    check(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
 /// What the VMs of this Envoy have under `key`, and the number to replace it with.

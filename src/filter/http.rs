@@ -1,10 +1,10 @@
 //! One request: its headers go to the core, and nothing of it goes on before a verdict.
 
-use super::apply::{Applied, apply};
-use super::host;
-use super::root::{SharedState, clock};
-use crate::exchange::{Exchange, Input, Step};
-use crate::verdict::Reason;
+use super::apply::{Applied, send};
+use super::connection;
+use super::state::{State, clock};
+use crate::exchange::Exchange;
+use crate::verdict::{Answer, Answers, Reason};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::cell::Cell;
@@ -13,7 +13,8 @@ use std::rc::Rc;
 /// The proxy-wasm context of one request.
 pub(super) struct Http {
     id: u32,
-    shared: Rc<SharedState>,
+    /// `None` without a configuration, which Envoy does not let happen.
+    state: Option<Rc<State>>,
     /// Set by whoever lets the request go on; shared with the root context, which does it for those
     /// that waited.
     passed: Rc<Cell<bool>>,
@@ -22,23 +23,18 @@ pub(super) struct Http {
 // === impl Http ===
 
 impl Http {
-    pub(super) fn new(id: u32, shared: Rc<SharedState>) -> Self {
-        Self { id, shared, passed: Rc::new(Cell::new(false)) }
+    pub(super) fn new(id: u32, state: Option<Rc<State>>) -> Self {
+        Self { id, state, passed: Rc::default() }
     }
 
     fn judge(&self) -> Applied {
-        let (Ok(map), Some(now)) = (host::request_headers(), clock()) else {
-            return self.shared.refuse(Reason::Internal.because("no headers or no clock"));
+        let (Some(state), Some(now)) = (&self.state, clock()) else {
+            let denial = Reason::Internal.because("no configuration or no clock");
+            return send(&Answer::to(&denial, false, &Answers::default()));
         };
-        let mut exchange = Exchange::new(self.id, now);
-        match self.shared.step(&mut exchange, Input::Headers(&map), now) {
-            None => self.shared.refuse(Reason::Internal.because("not configured")),
-            Some(Step::Finish(finished)) => apply(&finished, self.shared.realm()),
-            Some(Step::Hold) => {
-                self.shared.hold(self.id, exchange, Rc::clone(&self.passed));
-                Applied::Refused
-            }
-        }
+        let connection = connection::read(state.settings().connection_facts);
+        let exchange = Exchange::new(self.id, now).over(connection);
+        state.advance(self.id, exchange, false, Rc::clone(&self.passed))
     }
 
     /// The body and the trailers go where the headers go. With `allow_on_headers_stop_iteration` Envoy
@@ -50,7 +46,7 @@ impl Http {
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        self.passed.set(self.judge() == Applied::Pass);
+        self.judge();
         self.follow()
     }
 
@@ -64,9 +60,10 @@ impl HttpContext for Http {
 }
 
 impl Context for Http {
-    /// The request is over, perhaps because its caller hung up while it waited.
     fn on_done(&mut self) -> bool {
-        self.shared.forget(self.id);
+        if let Some(state) = &self.state {
+            state.forget(self.id);
+        }
         true
     }
 }

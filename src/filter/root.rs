@@ -1,135 +1,53 @@
 //! The plugin: its configuration, its ticks, its callouts, and the waking of requests that waited.
 
-use super::apply::{Applied, apply};
 use super::host::{self, Failed, Level};
 use super::http::Http;
+use super::state::{State, clock};
 use crate::authenticator::{Authenticator, Consultation, Due, KeysSettled};
 use crate::authn::keys::Settled;
 use crate::authn::signature::Verifier;
 use crate::callout::{Callout, CalloutId, MAX_BODY_BYTES, Reply};
 use crate::config::Config;
-use crate::exchange::{Exchange, Finished, Input, Step};
 use crate::time::UnixTime;
-use crate::verdict::{Denial, Realm, Verdict};
 use crate::waiting::RequestId;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
 /// The root context.
 pub(super) struct Root {
     id: u32,
-    shared: Rc<SharedState>,
+    state: Option<Rc<State>>,
     /// Which callout of the core's a call of the host's is.
     calls: HashMap<u32, CalloutId>,
-}
-
-/// What the root context and its requests share. Envoy runs one callback of a VM at a time and none
-/// inside another, so a borrow never meets another; should it, the request is refused.
-#[derive(Default)]
-pub(super) struct SharedState {
-    authenticator: RefCell<Option<Authenticator>>,
-    held: RefCell<HashMap<RequestId, Held>>,
-    realm: Realm,
-}
-
-/// A request that waits.
-struct Held {
-    exchange: Exchange,
-    passed: Rc<Cell<bool>>,
-}
-
-/// The host's clock.
-pub(super) fn clock() -> Option<UnixTime> {
-    host::now_nanos().ok().map(UnixTime::from_nanos)
-}
-
-// === impl SharedState ===
-
-impl SharedState {
-    pub(super) fn realm(&self) -> &Realm {
-        &self.realm
-    }
-
-    /// `None` when there is no configuration, which Envoy does not let happen.
-    pub(super) fn step(
-        &self,
-        exchange: &mut Exchange,
-        input: Input<'_>,
-        now: UnixTime,
-    ) -> Option<Step> {
-        let mut authenticator = self.authenticator.try_borrow_mut().ok()?;
-        Some(exchange.step(input, authenticator.as_mut()?, now))
-    }
-
-    /// Keeps a request until it is woken, and has the call that it waits for sent soon.
-    pub(super) fn hold(&self, id: RequestId, exchange: Exchange, passed: Rc<Cell<bool>>) {
-        if let Ok(mut held) = self.held.try_borrow_mut() {
-            held.insert(id, Held { exchange, passed });
-        }
-        let _ = host::set_tick(SOON);
-    }
-
-    pub(super) fn forget(&self, id: RequestId) {
-        let held = self.held.try_borrow_mut().ok().and_then(|mut held| held.remove(&id));
-        if held.is_some()
-            && let Ok(mut authenticator) = self.authenticator.try_borrow_mut()
-            && let Some(authenticator) = authenticator.as_mut()
-        {
-            authenticator.waiting().forget(id);
-        }
-    }
-
-    pub(super) fn refuse(&self, denial: Denial) -> Applied {
-        let finished = Finished { verdict: Verdict::Deny(denial), caller: None, grpc: false };
-        apply(&finished, &self.realm)
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&mut Authenticator) -> T) -> Option<T> {
-        self.authenticator.try_borrow_mut().ok()?.as_mut().map(act)
-    }
-
-    /// Takes a request that waited to its next step. One that is gone is forgotten.
-    fn wake(&self, id: RequestId, past_deadline: bool, now: UnixTime) {
-        let Some(mut held) = self.held.try_borrow_mut().ok().and_then(|mut all| all.remove(&id))
-        else {
-            return;
-        };
-        let map = host::set_effective_context(id).and_then(|()| host::request_headers());
-        let Ok(map) = map else {
-            self.with(|authenticator| authenticator.waiting().forget(id));
-            return;
-        };
-        let input =
-            if past_deadline { Input::DeadlinePassed(&map) } else { Input::KeysChanged(&map) };
-        match self.step(&mut held.exchange, input, now) {
-            Some(Step::Hold) => return self.hold(id, held.exchange, held.passed),
-            Some(Step::Finish(finished)) => {
-                held.passed.set(apply(&finished, &self.realm) == Applied::Pass);
-            }
-            None => {}
-        }
-        if held.passed.get() {
-            let _ = host::resume_request();
-        }
-    }
+    /// Requests whose keys were fetched, or not, and that have not been woken yet.
+    to_wake: VecDeque<RequestId>,
+    /// What was said last of each issuer's keys, and when.
+    said: HashMap<usize, (String, UnixTime)>,
 }
 
 // === impl Root ===
 
 impl Root {
     pub(super) fn new(id: u32) -> Self {
-        Self { id, shared: Rc::default(), calls: HashMap::new() }
+        Self {
+            id,
+            state: None,
+            calls: HashMap::new(),
+            to_wake: VecDeque::new(),
+            said: HashMap::new(),
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Authenticator) -> T) -> Option<T> {
+        self.state.as_ref()?.with(act)
     }
 
     /// Does what is due: looks at the shared entry where there is one, and fetches where it is our turn.
     fn do_what_is_due(&mut self, now: UnixTime) {
-        while let Some(Due { issuer, shared_key }) =
-            self.shared.with(|core| core.due(now)).flatten()
-        {
+        while let Some(Due { issuer, shared_key }) = self.with(|core| core.due(now)).flatten() {
             match shared_key {
                 Some(key) => self.consult(issuer, &key, now),
                 None => self.fetch(issuer, now),
@@ -142,15 +60,14 @@ impl Root {
             Ok((entry, cas)) => (Some(entry), cas),
             Err(_) => (None, host::CREATE),
         };
-        let consulted = self.shared.with(|core| core.consult(issuer, entry.as_deref(), now));
-        match consulted {
+        match self.with(|core| core.consult(issuer, entry.as_deref(), now)) {
             None | Some(Consultation::Wait) => {}
             Some(Consultation::Settled(settled)) => self.settled(&settled, now),
             Some(Consultation::Fetch) => self.fetch(issuer, now),
             Some(Consultation::Claim(entry)) => match host::set_shared_data(key, &entry, cas) {
                 Ok(()) => self.fetch(issuer, now),
                 Err(_) => {
-                    self.shared.with(|core| core.claim_lost(issuer, now));
+                    self.with(|core| core.claim_lost(issuer, now));
                 }
             },
         }
@@ -158,9 +75,7 @@ impl Root {
 
     /// Sends a call. One that cannot be sent is answered at once.
     fn fetch(&mut self, issuer: usize, now: UnixTime) {
-        let Some(callout) = self.shared.with(|core| core.fetch(issuer, now)).flatten() else {
-            return;
-        };
+        let Some(callout) = self.with(|core| core.fetch(issuer, now)).flatten() else { return };
         match send(&callout) {
             Ok(token) => {
                 self.calls.insert(token, callout.id);
@@ -174,44 +89,82 @@ impl Root {
     }
 
     fn settle(&mut self, id: CalloutId, reply: Reply, now: UnixTime) {
-        if let Some(settled) = self.shared.with(|core| core.settle(id, reply, now)).flatten() {
+        if let Some(settled) = self.with(|core| core.settle(id, reply, now)).flatten() {
             self.settled(&settled, now);
         }
     }
 
-    /// Tells the log and the other VMs, and wakes who waited.
-    fn settled(&self, settled: &KeysSettled, now: UnixTime) {
-        report(settled);
+    /// Tells the log and the other VMs, and has those woken who waited.
+    fn settled(&mut self, settled: &KeysSettled, now: UnixTime) {
         if matches!(settled.outcome, Settled::Continues) {
             return;
         }
-        let publication = self.shared.with(|core| core.publication(settled.issuer, now)).flatten();
-        if let Some((key, entry)) = publication {
-            // Whoever cannot read it fetches.
-            let _ = host::set_shared_data(&key, &entry, 0);
-        }
-        let waiting = self.shared.with(|core| core.waiting().for_issuer(settled.issuer));
-        self.wake(waiting.unwrap_or_default(), false, now);
+        self.report(settled, now);
+        self.publish(settled.issuer, now);
+        let waiting = self.with(|core| core.waiting().for_issuer(settled.issuer));
+        self.to_wake.extend(waiting.unwrap_or_default());
     }
 
-    fn wake(&self, ids: Vec<RequestId>, past_deadline: bool, now: UnixTime) {
-        for id in ids {
-            self.shared.wake(id, past_deadline, now);
+    /// Shares what was fetched, or gives the lease back. Whoever cannot read it fetches.
+    fn publish(&self, issuer: usize, now: UnixTime) {
+        let publication = self.with(|core| core.publication(issuer, now)).flatten();
+        if let Some((key, entry)) = publication {
+            let _ = host::set_shared_data(&key, &entry, 0);
+            return;
+        }
+        let Some(key) = self.with(|core| core.shared_key(issuer)).flatten() else { return };
+        let Ok((entry, cas)) = host::shared_data(&key) else { return };
+        if let Some(entry) = self.with(|core| core.released(issuer, &entry)).flatten() {
+            let _ = host::set_shared_data(&key, &entry, cas);
+        }
+    }
+
+    /// Wakes a few of those who are to go on, or whose time is up; the rest at the next tick.
+    ///
+    /// Each refusal has Envoy call the VM again inside this very callback, and those calls nest: some
+    /// three hundred refusals at once overflow the VM's stack.
+    fn wake_some(&mut self, now: UnixTime) {
+        let Some(state) = self.state.clone() else { return };
+        let ready = self.to_wake.drain(..self.to_wake.len().min(WAKES_PER_CALLBACK));
+        let ready: Vec<_> = ready.map(|id| (id, false)).collect();
+        let left = WAKES_PER_CALLBACK.saturating_sub(ready.len());
+        let overdue = state.with(|core| core.waiting().overdue(now)).unwrap_or_default();
+        let more = !self.to_wake.is_empty() || overdue.len() > left;
+        for (id, past_deadline) in
+            ready.into_iter().chain(overdue.into_iter().take(left).map(|id| (id, true)))
+        {
+            state.wake(id, past_deadline);
         }
         // A call that was sent on behalf of a request would end with it.
         let _ = host::set_effective_context(self.id);
+        if more {
+            state.tick_soon();
+        }
     }
 
-    fn wake_overdue(&self, now: UnixTime) {
-        let overdue = self.shared.with(|core| core.waiting().overdue(now));
-        self.wake(overdue.unwrap_or_default(), true, now);
-    }
-
-    /// The next tick, when there is something to do, and not too rarely: a clock can be set back.
-    fn schedule(&self, now: UnixTime) {
-        let due = self.shared.with(|core| core.next_deadline()).flatten();
-        let wait = due.map_or(IDLE, |due| due.since(now));
-        let _ = host::set_tick(wait.clamp(SOON, IDLE));
+    /// Says what changed about an issuer's keys, and once a minute that it still fails.
+    fn report(&mut self, settled: &KeysSettled, now: UnixTime) {
+        let name = &settled.name;
+        let (level, line) = match &settled.outcome {
+            Settled::Continues | Settled::Rationed => return,
+            Settled::Renewed { keys, skipped } => {
+                let line =
+                    format!("keys of {name:?}: {keys} usable, {skipped} of other kinds skipped");
+                (Level::Info, line)
+            }
+            Settled::Failed(failure) => {
+                (Level::Warn, format!("keys of {name:?} cannot be fetched: {failure}"))
+            }
+        };
+        let failed = matches!(settled.outcome, Settled::Failed(_));
+        let known = self
+            .said
+            .get(&settled.issuer)
+            .is_some_and(|(said, at)| *said == line && !(failed && now.since(*at) >= SAY_AGAIN));
+        if !known {
+            host::log(level, &line);
+            self.said.insert(settled.issuer, (line, now));
+        }
     }
 }
 
@@ -240,21 +193,26 @@ impl RootContext for Root {
         if has_private_shared_data() {
             authenticator.share_keys(seed);
         }
-        self.shared.authenticator.replace(Some(authenticator));
+        let state = State::new(authenticator);
         // Calls wait for the first tick: those of the main thread's trial run would be lost.
-        let _ = host::set_tick(SOON);
+        state.tick_soon();
+        self.state = Some(Rc::new(state));
         true
     }
 
     fn on_tick(&mut self) {
-        let Some(now) = clock() else { return };
+        let (Some(state), Some(now)) = (self.state.clone(), clock()) else { return };
+        state.tick_came();
         self.do_what_is_due(now);
-        self.wake_overdue(now);
-        self.schedule(now);
+        let due = state.with(|core| core.next_deadline()).flatten();
+        if let Some(due) = due {
+            state.tick_in(due.since(now));
+        }
+        self.wake_some(now);
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Http::new(id, Rc::clone(&self.shared))))
+        Some(Box::new(Http::new(id, self.state.clone())))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -269,6 +227,7 @@ impl Context for Root {
         self.settle(id, reply, now);
         // The next call of a discovery must not wait for a tick.
         self.do_what_is_due(now);
+        self.wake_some(now);
     }
 }
 
@@ -297,20 +256,6 @@ fn send(callout: &Callout) -> Result<u32, Failed> {
     host::dispatch_get(&callout.cluster, &headers, callout.timeout)
 }
 
-fn report(settled: &KeysSettled) {
-    let name = &settled.name;
-    match &settled.outcome {
-        Settled::Continues | Settled::Rationed => {}
-        Settled::Renewed { keys, skipped } => {
-            let line = format!("keys of {name:?}: {keys} usable, {skipped} of other kinds skipped");
-            host::log(Level::Info, &line);
-        }
-        Settled::Failed(failure) => {
-            host::log(Level::Warn, &format!("keys of {name:?} cannot be fetched: {failure}"));
-        }
-    }
-}
-
 /// Differs between VMs: std seeds its hashers from the host's random numbers.
 fn seed() -> u64 {
     std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), host::now_nanos().ok())
@@ -322,8 +267,8 @@ fn has_private_shared_data() -> bool {
     host::property(&["plugin_vm_id"]).is_ok_and(|vm_id| !vm_id.is_empty())
 }
 
-/// How soon a call that a request waits for is sent.
-const SOON: Duration = Duration::from_millis(10);
+/// See [`Root::wake_some`]; a tenth of what was seen to overflow.
+const WAKES_PER_CALLBACK: usize = 32;
 
-/// How often the time is looked at when nothing is due.
-const IDLE: Duration = Duration::from_secs(1);
+/// How often a failure that goes on is said again.
+const SAY_AGAIN: Duration = Duration::from_secs(60);

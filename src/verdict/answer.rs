@@ -1,6 +1,6 @@
 //! A denial -> the response that the caller gets: status, headers and body, for HTTP and for gRPC.
 
-use super::Denial;
+use super::{Denial, Reason};
 
 /// A local reply, ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,19 +17,29 @@ pub struct Answer {
     pub details: String,
 }
 
-/// What the caller is to be told about where it knocked (RFC 6750 section 3).
-#[derive(Clone, Debug)]
-pub struct Realm(pub String);
+/// How refusals are worded (`answers` in the configuration).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answers {
+    /// What the caller knocked at (RFC 6750 section 3).
+    pub realm: String,
+    /// Whether callers are told no more than the status does. Logs and metrics always know the reason.
+    pub hide_reason: bool,
+}
 
 // === impl Answer ===
 
 impl Answer {
     /// The answer to a refused request. `grpc` when the caller sent `content-type: application/grpc`.
-    pub fn to(denial: &Denial, grpc: bool, realm: &Realm) -> Self {
+    pub fn to(denial: &Denial, grpc: bool, answers: &Answers) -> Self {
         let reason = denial.reason();
+        let (code, message) = match answers.hide_reason {
+            true => reason.hidden(),
+            false => (reason.code(), reason.message()),
+        };
         let mut headers = Vec::new();
         if reason.status() == 401 {
-            headers.push(("www-authenticate", challenge(denial, realm)));
+            let error = (reason != Reason::MissingToken).then_some(message);
+            headers.push(("www-authenticate", challenge(&answers.realm, error)));
         }
         if reason.status() == 503 {
             let seconds = denial.retry_after().map_or(DEFAULT_RETRY_SECS, |after| {
@@ -38,10 +48,10 @@ impl Answer {
             headers.push(("retry-after", seconds.to_string()));
         }
         let body = if grpc {
-            format!("{}: {}", reason.code(), reason.message())
+            format!("{code}: {message}")
         } else {
             headers.push(("content-type", "application/json".to_owned()));
-            format!(r#"{{"reason":"{}","message":"{}"}}"#, reason.code(), reason.message())
+            format!(r#"{{"reason":"{code}","message":"{message}"}}"#)
         };
         Self {
             status: reason.status(),
@@ -54,20 +64,18 @@ impl Answer {
 }
 
 /// RFC 6750 section 3.1: no error code where no token was sent.
-fn challenge(denial: &Denial, realm: &Realm) -> String {
-    let Realm(realm) = realm;
-    match denial.reason() {
-        super::Reason::MissingToken => format!(r#"Bearer realm="{realm}""#),
-        reason => format!(
-            r#"Bearer realm="{realm}", error="invalid_token", error_description="{}""#,
-            reason.message()
+fn challenge(realm: &str, error: Option<&str>) -> String {
+    match error {
+        None => format!(r#"Bearer realm="{realm}""#),
+        Some(message) => format!(
+            r#"Bearer realm="{realm}", error="invalid_token", error_description="{message}""#
         ),
     }
 }
 
-impl Default for Realm {
+impl Default for Answers {
     fn default() -> Self {
-        Self("sa-authn".to_owned())
+        Self { realm: "sa-authn".to_owned(), hide_reason: false }
     }
 }
 
@@ -76,7 +84,6 @@ const DEFAULT_RETRY_SECS: u64 = 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Reason;
     use std::time::Duration;
 
     fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
@@ -85,14 +92,14 @@ mod tests {
 
     #[test]
     fn a_missing_token_is_challenged_without_an_error() {
-        let answer = Answer::to(&Reason::MissingToken.because(""), false, &Realm::default());
+        let answer = Answer::to(&Reason::MissingToken.because(""), false, &Answers::default());
         assert_eq!(header(&answer, "www-authenticate"), Some(r#"Bearer realm="sa-authn""#));
     }
 
     #[test]
     fn a_bad_token_is_challenged_with_an_error_and_no_detail() {
         let denial = Reason::Expired.because("exp 5, now 1000");
-        let answer = Answer::to(&denial, false, &Realm::default());
+        let answer = Answer::to(&denial, false, &Answers::default());
         assert_eq!(
             header(&answer, "www-authenticate"),
             Some(
@@ -104,16 +111,30 @@ mod tests {
     }
 
     #[test]
+    fn a_caller_may_be_told_no_more_than_the_status() {
+        let answers = Answers { realm: "vault".to_owned(), hide_reason: true };
+        let answer = Answer::to(&Reason::WrongAudience.because(""), false, &answers);
+        assert_eq!(answer.body, r#"{"reason":"unauthorized","message":"unauthorized"}"#);
+        assert_eq!(
+            header(&answer, "www-authenticate"),
+            Some(
+                r#"Bearer realm="vault", error="invalid_token", error_description="unauthorized""#
+            )
+        );
+        assert_eq!(answer.details, "sa_authn.wrong_audience");
+    }
+
+    #[test]
     fn our_own_failure_says_when_to_come_back_rounded_up() {
         let denial = Reason::KeysUnavailable.because("").retry_in(Duration::from_millis(2100));
-        let answer = Answer::to(&denial, false, &Realm::default());
+        let answer = Answer::to(&denial, false, &Answers::default());
         assert_eq!((answer.status, header(&answer, "retry-after")), (503, Some("3")));
         assert_eq!(header(&answer, "www-authenticate"), None);
     }
 
     #[test]
     fn a_grpc_caller_gets_plain_text_and_status_3_for_a_bad_request() {
-        let answer = Answer::to(&Reason::AmbiguousPath.because(""), true, &Realm::default());
+        let answer = Answer::to(&Reason::AmbiguousPath.because(""), true, &Answers::default());
         assert_eq!(answer.grpc_status, 3);
         assert_eq!(answer.body, "ambiguous_path: the request's path is ambiguous");
         assert_eq!(header(&answer, "content-type"), None);

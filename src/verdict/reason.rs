@@ -121,6 +121,16 @@ impl Reason {
         }
     }
 
+    /// Code and message for callers that are to be told no more than the status.
+    pub const fn hidden(self) -> (&'static str, &'static str) {
+        match self.status() {
+            400 => ("bad_request", "bad request"),
+            403 => ("forbidden", "forbidden"),
+            503 => ("unavailable", "unavailable"),
+            _ => ("unauthorized", "unauthorized"),
+        }
+    }
+
     const fn texts(self) -> (&'static str, &'static str) {
         match self {
             Self::MissingToken => ("missing_token", "no bearer token was sent"),

@@ -12,7 +12,7 @@ mod sharing;
 use super::fetch::{FetchFailure, FetchPlan, FetchStep, Fetched};
 use super::jwk::Jwk;
 use super::key_set::KeySet;
-use super::pace::{Jitter, Pace, backoff};
+use super::pace::{Jitter, LONGEST_BACKOFF, Pace, backoff};
 use super::ration::Ration;
 use super::shared::{Entry, SharedSet};
 use crate::callout::{Callout, CalloutId, Reply};
@@ -159,6 +159,11 @@ impl KeyCache {
         arrived: UnixTime,
         now: UnixTime,
     ) -> Lookup {
+        self.mind_the_clock(now);
+        if kid.is_none() {
+            // A JWKS that is fetched has a kid for each key, and no fetch brings one for this token.
+            return Lookup::Unknown;
+        }
         let Some(held) = self.usable(now) else { return self.without_keys(now) };
         let candidates = held.keys.candidates(kid, alg);
         if !candidates.is_empty() {
@@ -199,7 +204,8 @@ impl KeyCache {
     }
 
     /// Whether there is something to do: a fetch, or a look at the shared entry.
-    pub fn is_due(&self, now: UnixTime) -> bool {
+    pub fn is_due(&mut self, now: UnixTime) -> bool {
+        self.mind_the_clock(now);
         now >= self.next_due()
     }
 
@@ -286,11 +292,14 @@ impl KeyCache {
     ) -> Settled {
         // The server may have moved its JWKS.
         self.jwks_path = None;
-        let wait = match failure {
-            FetchFailure::UnknownCluster => AT_ONCE,
-            _ => self.jitter.spread(backoff(failures)),
+        let (wait, failures) = match failure {
+            // Nothing was asked, so nothing is to be spared.
+            FetchFailure::UnknownCluster => (AT_ONCE, failures),
+            // Without any keys nobody gets in: that is worth a call every now and then.
+            _ if before.is_none() => (backoff(failures).min(self.pace.min_refetch), failures + 1),
+            _ => (backoff(failures), failures + 1),
         };
-        let (next, failures) = (now.plus(wait), failures.saturating_add(1));
+        let next = now.plus(self.jitter.spread(wait));
         self.look_at(next.min(now.plus(LOOK_AGAIN)));
         self.asked = None;
         self.state = match before {
@@ -300,9 +309,16 @@ impl KeyCache {
         Settled::Failed(failure)
     }
 
-    /// How long ago the keys were fetched, and how many there are.
-    pub fn age(&self, now: UnixTime) -> Option<(Duration, usize)> {
-        self.held().map(|held| (now.since(held.fetched), held.keys.keys().len()))
+    /// A clock that was set back must not put everything off by as much.
+    fn mind_the_clock(&mut self, now: UnixTime) {
+        let latest = now.plus(self.pace.refresh.max(LONGEST_BACKOFF));
+        if let Some(next) = self.next_mut().filter(|next| **next > latest) {
+            *next = now;
+            self.look_at(now);
+        }
+        if let State::Fresh { held, .. } | State::Stale { held, .. } = &mut self.state {
+            held.fetched = held.fetched.min(now);
+        }
     }
 
     fn usable(&self, now: UnixTime) -> Option<&Held> {

@@ -47,6 +47,8 @@ pub enum Fetched {
 pub enum FetchFailure {
     /// Envoy has no such cluster.
     UnknownCluster,
+    /// Envoy would not send the call.
+    NotSent,
     /// No answer: the connection could not be made, broke, or took too long. What Envoy says of it.
     NoAnswer(String),
     /// A status other than 200.
@@ -112,7 +114,7 @@ impl FetchPlan {
             Reply::Response { status, .. } => return Err(FetchFailure::Status(status)),
             Reply::Reset => return Err(FetchFailure::NoAnswer("connection reset".to_owned())),
             Reply::UnknownCluster => return Err(FetchFailure::UnknownCluster),
-            Reply::NotSent => return Err(FetchFailure::NoAnswer("call not sent".to_owned())),
+            Reply::NotSent => return Err(FetchFailure::NotSent),
         };
         match step {
             FetchStep::Discovery => discovery::jwks_path(&body, &self.issuers)
@@ -157,6 +159,12 @@ impl fmt::Display for FetchFailure {
             Self::UnknownCluster => {
                 return f
                     .write_str("Envoy has no such cluster (yet): check the name under `clusters`");
+            }
+            Self::NotSent => {
+                return f.write_str(
+                    "Envoy did not send the call: the cluster has no healthy host (is its name resolved?), \
+                     or its circuit breaker is open",
+                );
             }
             Self::TooLarge => {
                 return write!(f, "the answer is larger than {MAX_BODY_BYTES} bytes");

@@ -50,4 +50,5 @@ impl Jitter {
     }
 }
 
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// A server that comes back is noticed within a minute.
+pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(60);

@@ -68,6 +68,14 @@ impl KeyCache {
         }
     }
 
+    /// The entry without our lease, so that another VM may try; `None` when somebody else holds it.
+    pub fn released(&self, entry: &[u8]) -> Option<Vec<u8>> {
+        let entry = Entry::decode(entry)?;
+        let ours = self.sharing.as_ref()?.holder == entry.holder;
+        let lease_until = UnixTime::from_secs(0);
+        (ours && entry.lease_until > lease_until).then(|| Entry { lease_until, ..entry }.encode())
+    }
+
     /// What there is to publish: the entry's name and its new content, which also ends the lease.
     pub fn publication(&mut self, now: UnixTime) -> Option<(String, Vec<u8>)> {
         let sharing = self.sharing.as_mut()?;

@@ -1,0 +1,90 @@
+//! Sets of service accounts, found by hash: a hundred thousand cost a request what ten do.
+
+use crate::authn::ServiceAccount;
+use crate::authn::service_account::{is_dns_label, is_dns_subdomain};
+use std::collections::HashMap;
+
+/// Who is meant by `allow` or `deny`.
+#[derive(Debug)]
+pub enum Who {
+    /// Everybody, with or without a token.
+    Anyone,
+    /// Every service account of a configured issuer.
+    Authenticated,
+    /// Those that are listed.
+    Listed(Accounts),
+}
+
+/// A set of service accounts.
+#[derive(Debug, Default)]
+pub struct Accounts {
+    /// Namespace, then name, each perhaps [`ANY`].
+    by_name: HashMap<String, HashMap<String, Vec<Condition>>>,
+}
+
+/// What must hold besides the name. `None` and `false` ask for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// The configuration's name of the issuer.
+    pub issuer_name: Option<String>,
+    /// The audience by which the token was accepted.
+    pub audience: Option<String>,
+    /// Whether the token must be bound to a pod.
+    pub pod_bound: bool,
+    /// The node that the token's pod runs on.
+    pub node: Option<String>,
+    /// The uid of the ServiceAccount object: a recreated one of the same name does not match.
+    pub uid: Option<String>,
+}
+
+// === impl Accounts ===
+
+impl Accounts {
+    /// Adds `namespace/name`, of which a whole part may be `*`. `Err` says what is wrong with it.
+    pub fn add(&mut self, account: &str, condition: Condition) -> Result<(), &'static str> {
+        let (namespace, name) = account.split_once('/').ok_or("not of the form namespace/name")?;
+        for part in [namespace, name] {
+            if part != ANY && part.contains('*') {
+                return Err("`*` must stand for a whole part");
+            }
+        }
+        if namespace != ANY && !is_dns_label(namespace) {
+            return Err("the namespace is not a DNS label");
+        }
+        if name != ANY && !is_dns_subdomain(name) {
+            return Err("the name is not a DNS subdomain");
+        }
+        let names = self.by_name.entry(namespace.to_owned()).or_default();
+        names.entry(name.to_owned()).or_default().push(condition);
+        Ok(())
+    }
+
+    /// Whether the set has this account.
+    pub fn contains(&self, account: &ServiceAccount) -> bool {
+        [account.namespace(), ANY]
+            .into_iter()
+            .filter_map(|namespace| self.by_name.get(namespace))
+            .flat_map(|names| [account.name(), ANY].map(|name| names.get(name)))
+            .flatten()
+            .flatten()
+            .any(|condition| condition.holds_for(account))
+    }
+}
+
+// === impl Condition ===
+
+impl Condition {
+    fn holds_for(&self, account: &ServiceAccount) -> bool {
+        let is = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
+        };
+        is(&self.issuer_name, Some(account.issuer_name()))
+            && is(&self.audience, Some(account.audience()))
+            && is(&self.node, account.node().map(|node| node.name.as_str()))
+            && is(&self.uid, Some(account.uid()))
+            && (!self.pod_bound || account.pod().is_some())
+    }
+}
+
+/// Stands for any whole part.
+const ANY: &str = "*";

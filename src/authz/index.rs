@@ -1,0 +1,124 @@
+//! The rules by host and path: a tree of segments for each host, so that the number of rules does not
+//! matter to a request.
+
+use super::host::{HostPattern, NormalHost};
+use super::rule::{PathPattern, Segment};
+use std::collections::HashMap;
+
+/// Which rules cover a host and a path.
+#[derive(Debug, Default)]
+pub(super) struct RuleIndex {
+    anywhere: Node,
+    exact: HashMap<String, Node>,
+    below: HashMap<String, Node>,
+}
+
+/// One segment of a path in the tree of all patterns.
+#[derive(Debug, Default)]
+struct Node {
+    literal: HashMap<String, Node>,
+    any: Option<Box<Node>>,
+    /// Rules whose pattern ends here, in order.
+    here: Vec<usize>,
+    /// Rules whose pattern is everything below, in order.
+    below: Vec<usize>,
+}
+
+// === impl RuleIndex ===
+
+impl RuleIndex {
+    /// Adds a rule under one of its hosts (`None`: any) and one of its paths.
+    pub(super) fn insert(&mut self, host: Option<&HostPattern>, path: &PathPattern, rule: usize) {
+        let tree = match host {
+            None => &mut self.anywhere,
+            Some(HostPattern::Exact(host)) => self.exact.entry(host.clone()).or_default(),
+            Some(HostPattern::Below(host)) => self.below.entry(host.clone()).or_default(),
+        };
+        tree.insert(path, rule);
+    }
+
+    /// The rules that cover a host (`None` where no rule looks at hosts) and a path, in order.
+    pub(super) fn find(&self, host: Option<&NormalHost>, segments: &[&str]) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut see = |rules: &[usize]| found.extend_from_slice(rules);
+        self.anywhere.visit(segments, &mut see);
+        if let Some(host) = host {
+            let trees = host.parents().filter_map(|parent| self.below.get(parent));
+            for tree in self.exact.get(host.as_str()).into_iter().chain(trees) {
+                tree.visit(segments, &mut see);
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The rules that cover whatever a host pattern and a path pattern cover.
+    pub(super) fn find_covering(
+        &self,
+        host: Option<&HostPattern>,
+        path: &PathPattern,
+    ) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut see = |rules: &[usize]| found.extend_from_slice(rules);
+        self.anywhere.visit_covering(&path.segments, path.below, &mut see);
+        let (exact, name) = match host {
+            None => return found,
+            Some(HostPattern::Exact(host)) => (self.exact.get(host), host),
+            Some(HostPattern::Below(host)) => (self.below.get(host), host),
+        };
+        let parents = name.match_indices('.').filter_map(|(at, _)| name.get(at + 1..));
+        let trees = parents.filter_map(|parent| self.below.get(parent));
+        for tree in exact.into_iter().chain(trees) {
+            tree.visit_covering(&path.segments, path.below, &mut see);
+        }
+        found
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    fn insert(&mut self, pattern: &PathPattern, rule: usize) {
+        let mut node = self;
+        for segment in &pattern.segments {
+            node = match segment {
+                Segment::Literal(word) => node.literal.entry(word.clone()).or_default(),
+                Segment::Any => node.any.get_or_insert_default(),
+            };
+        }
+        if pattern.below { node.below.push(rule) } else { node.here.push(rule) }
+    }
+
+    /// Shows `see` the rules of every pattern that matches.
+    fn visit(&self, segments: &[&str], see: &mut impl FnMut(&[usize])) {
+        let Some((segment, rest)) = segments.split_first() else { return see(&self.here) };
+        see(&self.below);
+        if let Some(node) = self.literal.get(*segment) {
+            node.visit(rest, see);
+        }
+        if let Some(node) = &self.any
+            && !segment.is_empty()
+        {
+            node.visit(rest, see);
+        }
+    }
+
+    /// Shows `see` the rules of every pattern that matches all that another pattern matches.
+    fn visit_covering(&self, segments: &[Segment], below: bool, see: &mut impl FnMut(&[usize])) {
+        let Some((segment, rest)) = segments.split_first() else {
+            return see(if below { &self.below } else { &self.here });
+        };
+        see(&self.below);
+        if let Segment::Literal(word) = segment
+            && let Some(node) = self.literal.get(word)
+        {
+            node.visit_covering(rest, below, see);
+        }
+        if let Some(node) = &self.any
+            && *segment != Segment::Literal(String::new())
+        {
+            node.visit_covering(rest, below, see);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Envoy's attributes -> what the core asks of a connection.
+
+use super::host;
+use crate::authz::rule::Direction;
+use crate::connection::{Connection, ConnectionFacts};
+
+/// Reads the facts that are needed. One that cannot be read is absent, and meets no condition.
+pub(super) fn read(facts: ConnectionFacts) -> Connection {
+    let number = |path: &[&str]| {
+        let bytes = host::property(path).ok()?;
+        bytes.try_into().ok().map(i64::from_le_bytes)
+    };
+    Connection {
+        direction: facts
+            .direction
+            .then(|| number(&["xds", "listener_direction"]))
+            .flatten()
+            .and_then(|direction| match direction {
+                1 => Some(Direction::Inbound),
+                2 => Some(Direction::Outbound),
+                _ => None,
+            }),
+        port: facts
+            .port
+            .then(|| number(&["destination", "port"]))
+            .flatten()
+            .and_then(|port| u16::try_from(port).ok()),
+        peer_uri: facts.peer_uri.then(peer_uri).flatten(),
+    }
+}
+
+/// The URI of a certificate that Envoy has verified; not that of a plain connection.
+fn peer_uri() -> Option<String> {
+    let mtls = host::property(&["connection", "mtls"]).ok()?;
+    let uri = host::property(&["connection", "uri_san_peer_certificate"]).ok()?;
+    (mtls == [1]).then(|| String::from_utf8(uri).ok()).flatten().filter(|uri| !uri.is_empty())
+}

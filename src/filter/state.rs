@@ -1,0 +1,162 @@
+//! What the root context and its requests share: the core, and the requests that wait.
+
+use super::apply::{Applied, apply, refuse};
+use super::host::{self, Level};
+use crate::authenticator::Authenticator;
+use crate::config::Settings;
+use crate::decision_log::DecisionLog;
+use crate::exchange::{Exchange, Finished, Input, Step};
+use crate::time::UnixTime;
+use crate::verdict::Reason;
+use crate::waiting::RequestId;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The state of one plugin configuration in one VM.
+///
+/// Envoy runs one callback of a VM at a time. Those that it runs inside another (the end of a request
+/// that is refused) only call [`State::forget`]; should a borrow meet another all the same, the request
+/// is refused, or forgotten later.
+pub(super) struct State {
+    authenticator: RefCell<Authenticator>,
+    settings: Rc<Settings>,
+    held: RefCell<HashMap<RequestId, Held>>,
+    log: RefCell<DecisionLog>,
+    /// Whether a tick is on its way: arming the timer again would put it off.
+    tick_is_near: Cell<bool>,
+}
+
+/// A request that waits.
+struct Held {
+    exchange: Exchange,
+    passed: Rc<Cell<bool>>,
+}
+
+/// The host's clock.
+pub(super) fn clock() -> Option<UnixTime> {
+    host::now_nanos().ok().map(UnixTime::from_nanos)
+}
+
+// === impl State ===
+
+impl State {
+    pub(super) fn new(authenticator: Authenticator) -> Self {
+        Self {
+            settings: Rc::clone(authenticator.settings()),
+            authenticator: RefCell::new(authenticator),
+            held: RefCell::default(),
+            log: RefCell::default(),
+            tick_is_near: Cell::new(false),
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Asks the core for something; `None` when it is in use, which does not happen.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Authenticator) -> T) -> Option<T> {
+        self.authenticator.try_borrow_mut().ok().map(|mut authenticator| act(&mut authenticator))
+    }
+
+    /// Takes a request to its next step, and carries out what that says. The request's context must be
+    /// the effective one.
+    pub(super) fn advance(
+        &self,
+        id: RequestId,
+        mut exchange: Exchange,
+        past_deadline: bool,
+        passed: Rc<Cell<bool>>,
+    ) -> Applied {
+        let (Ok(map), Some(now)) = (host::request_headers(), clock()) else {
+            return self.give_up(id, "no headers or no clock");
+        };
+        let input = match past_deadline {
+            true => Input::DeadlinePassed(&map),
+            false => Input::Headers(&map),
+        };
+        match self.with(|core| exchange.step(input, core, now)) {
+            None => self.give_up(id, "the core is in use"),
+            Some(Step::Hold) => self.hold(id, Held { exchange, passed }),
+            Some(Step::Finish(finished)) => {
+                self.report(&finished, now);
+                let applied = apply(&finished, &self.settings);
+                passed.set(applied == Applied::Pass);
+                applied
+            }
+        }
+    }
+
+    /// Wakes a request. One that is gone is forgotten.
+    pub(super) fn wake(&self, id: RequestId, past_deadline: bool) {
+        let Some(held) = self.take(id) else { return };
+        if host::set_effective_context(id).is_err() {
+            self.with(|core| core.waiting().forget(id));
+            return;
+        }
+        if self.advance(id, held.exchange, past_deadline, held.passed) == Applied::Pass {
+            let _ = host::resume_request();
+        }
+    }
+
+    /// The request is over, perhaps because its caller hung up while it waited.
+    pub(super) fn forget(&self, id: RequestId) {
+        if self.take(id).is_some() {
+            self.with(|core| core.waiting().forget(id));
+        }
+    }
+
+    /// Has the root context look at what is due, soon.
+    pub(super) fn tick_soon(&self) {
+        if !self.tick_is_near.replace(true) {
+            let _ = host::set_tick(SOON);
+        }
+    }
+
+    /// A tick is here: from now on another one may be wanted soon.
+    pub(super) fn tick_came(&self) {
+        self.tick_is_near.set(false);
+    }
+
+    /// Sets the time of the next tick; called by the tick.
+    pub(super) fn tick_in(&self, wait: Duration) {
+        self.tick_is_near.set(wait <= SOON);
+        let _ = host::set_tick(wait.clamp(SOON, IDLE));
+    }
+
+    fn hold(&self, id: RequestId, held: Held) -> Applied {
+        match self.held.try_borrow_mut() {
+            Ok(mut all) => {
+                all.insert(id, held);
+            }
+            Err(_) => return self.give_up(id, "the waiting requests are in use"),
+        }
+        self.tick_soon();
+        Applied::Stay
+    }
+
+    fn take(&self, id: RequestId) -> Option<Held> {
+        self.held.try_borrow_mut().ok()?.remove(&id)
+    }
+
+    fn give_up(&self, id: RequestId, why: &'static str) -> Applied {
+        self.with(|core| core.waiting().forget(id));
+        host::log(Level::Error, &format!("a request cannot be judged: {why}"));
+        refuse(&Reason::Internal.because(why), false, &self.settings)
+    }
+
+    fn report(&self, finished: &Finished, now: UnixTime) {
+        let line = self.log.try_borrow_mut().ok().and_then(|mut log| log.line(finished, now));
+        if let Some(line) = line {
+            host::log(Level::Info, &line);
+        }
+    }
+}
+
+/// How soon a call that a request waits for is sent.
+const SOON: Duration = Duration::from_millis(10);
+
+/// How often the time is looked at when nothing is due: a clock can be set back.
+const IDLE: Duration = Duration::from_secs(1);
