@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use envoy_test::client::Connection;
 use envoy_test::{
-    ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, KeyKind, Request, Rotation,
+    ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Fault, KeyKind, Request, Rotation,
     SigningKey, Token, Upstream, poll,
 };
 use serde_json::{Value, json};
@@ -270,5 +270,54 @@ impl Flood {
     async fn stop(self) -> Result<Vec<u16>> {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await?
+    }
+}
+
+/// Each refusal has Envoy call the VM again, and those calls nest: all at once they overflowed its stack.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_requests_that_waited_are_answered_and_the_vm_lives() -> Result<()> {
+    for passes in [false, true] {
+        let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
+        let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
+        api_server.set_fault(Endpoint::Jwks, Some(Fault::Slow(Duration::from_secs(3))));
+        let config = config(json!({ "timeout": "20s" }));
+        let mut config = config;
+        config["limits"] = json!({ "waitTimeout": "20s" });
+        let setup =
+            EnvoySetup::new().api_server(&api_server).upstream(&upstream).plugin_config(config);
+        let envoy = setup.patch(raise_circuit_breakers).start().await?;
+        let key = SigningKey::generate(KeyKind::P256);
+        let token = match passes {
+            true => mint(&api_server),
+            false => Token::for_service_account("api", "api").sign(&key),
+        };
+        let port = envoy.port();
+        let requests: Vec<_> = (0..1000)
+            .map(|_| {
+                let request = Request::get("/").bearer(&token);
+                tokio::spawn(
+                    async move { request.send(port).await.map(|response| response.status) },
+                )
+            })
+            .collect();
+        let mut statuses = std::collections::BTreeMap::<u16, usize>::new();
+        for request in requests {
+            *statuses.entry(request.await??).or_default() += 1;
+        }
+        let expected = if passes { 200 } else { 401 };
+        assert_eq!(statuses, std::collections::BTreeMap::from([(expected, 1000)]));
+        assert!(!envoy.log().contains("Maximum call stack"), "{}", envoy.log());
+        let good = Request::get("/").bearer(&mint(&api_server)).send(port).await?;
+        assert_eq!(good.status, 200, "{}", good.text());
+    }
+    Ok(())
+}
+
+/// Envoy lets 1024 requests at once to a cluster, and as many connections, if nobody says otherwise.
+fn raise_circuit_breakers(tree: &mut Value) {
+    if let Some(cluster) = tree.pointer_mut("/static_resources/clusters/0") {
+        let many =
+            json!({ "max_connections": 5000, "max_pending_requests": 5000, "max_requests": 5000 });
+        cluster["circuit_breakers"] = json!({ "thresholds": [many] });
     }
 }
