@@ -6,6 +6,7 @@
 pub mod binary;
 mod bootstrap;
 mod credential;
+mod health;
 mod observe;
 mod process;
 mod setup;
@@ -19,4 +20,16 @@ pub fn versions() -> Vec<String> {
     let chosen = std::env::var("ENVOY_VERSIONS").unwrap_or_default();
     let chosen: Vec<_> = chosen.split_whitespace().map(str::to_owned).collect();
     if chosen.is_empty() { binary::VERSIONS.map(str::to_owned).to_vec() } else { chosen }
+}
+
+/// The oldest and the newest of [`versions`]; one, where there is only one.
+pub fn oldest_and_newest() -> Vec<String> {
+    let mut versions = versions();
+    let number = |part: &str| part.parse::<u32>().unwrap_or_default();
+    versions.sort_by_key(|version| version.split('.').map(number).collect::<Vec<_>>());
+    versions.dedup();
+    match versions.as_slice() {
+        [oldest, .., newest] => vec![oldest.clone(), newest.clone()],
+        _ => versions,
+    }
 }

@@ -1,5 +1,5 @@
 //! Drives the core as the shell does: headers, answers and the time go in, verdicts and calls come out.
-#![allow(dead_code, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(dead_code, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use envoy_test::{Pairs, SigningKey, Token, jwks, unix_now};
 use sa_authn::authenticator::{Authenticator, KeysSettled};
@@ -176,7 +176,7 @@ impl From<Step> for Outcome {
         let Step::Finish(finished) = step else { return Self::Held };
         match finished.verdict {
             Verdict::Allow(_, edits) => Self::Passed(edits),
-            Verdict::Shadow(denial, edits) => Self::Shadowed(denial.reason(), edits),
+            Verdict::Shadow(shadowed, edits) => Self::Shadowed(shadowed.denial().reason(), edits),
             Verdict::Deny(denial) => Self::Refused(denial.reason()),
         }
     }

@@ -23,6 +23,8 @@ pub enum Fault {
     Status(u16),
     /// Takes the request and never answers.
     Stall,
+    /// Takes the request and answers it rightly as soon as the endpoint is mended.
+    UntilMended,
     /// Sends the headers and half of the body, then nothing more.
     StallMidBody,
     /// Answers rightly, but so much later.
@@ -40,7 +42,8 @@ pub enum Fault {
 /// Answers as well as the fault allows.
 pub(super) async fn befall(answer: Answer, fault: Option<Fault>) -> io::Result<Response<Body>> {
     match fault {
-        None => response(answer),
+        // Mended: whoever comes here has waited for that.
+        None | Some(Fault::UntilMended) => response(answer),
         Some(Fault::Status(code)) => response(failure(code)),
         Some(Fault::Stall) => pending().await,
         Some(Fault::StallMidBody) => half(answer, false),

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use tokio::sync::Notify;
+
 use crate::lock::lock;
 
 use super::fault::Fault;
@@ -43,6 +45,7 @@ pub struct LoggedRequest {
 pub(super) struct Record {
     requests: Mutex<Vec<LoggedRequest>>,
     faults: Mutex<HashMap<Endpoint, Fault>>,
+    faults_changed: Notify,
 }
 
 // === impl Endpoint ===
@@ -76,9 +79,21 @@ impl Record {
             Some(fault) => faults.insert(endpoint, fault),
             None => faults.remove(&endpoint),
         };
+        self.faults_changed.notify_waiters();
     }
 
-    pub(super) fn fault(&self, endpoint: Endpoint) -> Option<Fault> {
+    fn fault(&self, endpoint: Endpoint) -> Option<Fault> {
         lock(&self.faults).get(&endpoint).cloned()
+    }
+
+    /// The endpoint's fault, once it is not [`Fault::UntilMended`] any more.
+    pub(super) async fn settled_fault(&self, endpoint: Endpoint) -> Option<Fault> {
+        loop {
+            let changed = self.faults_changed.notified();
+            match self.fault(endpoint) {
+                Some(Fault::UntilMended) => changed.await,
+                fault => return fault,
+            }
+        }
     }
 }

@@ -34,8 +34,8 @@ pub(super) async fn answer(
         user_agent: header("user-agent"),
         body: text(&body),
     };
-    let fault = cluster.record.fault(asked.endpoint);
     cluster.record.add(asked.clone());
+    let fault = cluster.record.settled_fault(asked.endpoint).await;
     let answer = match caller {
         None => Answer::unauthorized(),
         Some(user) => respond(cluster, &user, &parts.method, &asked, &body),

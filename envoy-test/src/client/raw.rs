@@ -13,12 +13,13 @@ use tokio::time::timeout;
 /// Where it is kept open, whatever came within two seconds; send `connection: close` to save them.
 pub async fn raw(port: u16, bytes: &[u8]) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    stream.write_all(bytes).await?;
+    let (mut from, mut to) = stream.split();
     let mut answer = Vec::new();
-    // A reset after the answer is an end, too: Envoy cuts connections that broke the protocol.
-    let _ =
-        timeout(LISTEN, async { while matches!(stream.read_buf(&mut answer).await, Ok(1..)) {} })
-            .await;
+    // Envoy cuts connections that broke the protocol, perhaps before everything is sent: that is an end,
+    // too, and no error.
+    let write = async { drop(to.write_all(bytes).await) };
+    let read = async { while matches!(from.read_buf(&mut answer).await, Ok(1..)) {} };
+    let _ = timeout(LISTEN, async { tokio::join!(write, read) }).await;
     Ok(answer)
 }
 

@@ -1,5 +1,6 @@
 //! What a test wants of its Envoy comes in; the parts of a configuration, then a process, go out.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -65,7 +66,7 @@ impl EnvoySetup {
         self
     }
 
-    /// The wasm module; `target/sa_authn.wasm` unless said otherwise.
+    /// The wasm module; the one of `SA_AUTHN_MODULE`, or else `target/sa_authn.wasm`, unless said otherwise.
     pub fn module(mut self, path: impl Into<PathBuf>) -> Self {
         self.module = Some(path.into());
         self
@@ -184,5 +185,8 @@ impl Default for EnvoySetup {
 // === private ===
 
 fn default_module() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sa_authn.wasm")
+    match env::var_os("SA_AUTHN_MODULE").filter(|path| !path.is_empty()) {
+        Some(path) => path.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sa_authn.wasm"),
+    }
 }
