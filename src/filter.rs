@@ -2,7 +2,7 @@
 //!
 //! [`root`] is the plugin: configuration, ticks, callouts, and the waking of requests that waited.
 //! [`http`] is one request, [`state`] what both share. [`connection`] reads what the core asks of a
-//! connection, [`apply`] carries a verdict out. [`host`] is the only file that calls the host.
+//! connection, [`apply`] carries a verdict out, [`stats`] tells figures. [`host`] is the only file that calls the host.
 
 mod apply;
 mod connection;
@@ -10,6 +10,7 @@ mod host;
 mod http;
 mod root;
 mod state;
+mod stats;
 
 use proxy_wasm::types::LogLevel;
 

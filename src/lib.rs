@@ -45,6 +45,7 @@ pub mod callout;
 pub mod config;
 pub mod connection;
 pub mod decision_log;
+pub mod metrics;
 pub mod time;
 pub mod waiting;
 

@@ -21,6 +21,13 @@ pub(super) enum Level {
     Error = 4,
 }
 
+/// `proxy_metric_type_t`.
+#[derive(Clone, Copy)]
+pub(super) enum Metric {
+    Counter = 0,
+    Gauge = 1,
+}
+
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_log(level: u32, data: *const u8, size: usize) -> u32;
@@ -67,6 +74,9 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_set_property(
         path: *const u8,
         path_size: usize,
@@ -201,6 +211,26 @@ pub(super) fn property(path: &[&str]) -> Result<Vec<u8>, Failed> {
     let path = path.join("\0");
     // SAFETY: pointer and length are those of a live str; the host writes a pointer and a length.
     taken(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+/// The number of one of Envoy's stats, `wasmcustom.<name>`; the same for all VMs.
+pub(super) fn define_metric(kind: Metric, name: &str) -> Result<u32, Failed> {
+    let mut id = 0;
+    // SAFETY: pointer and length are those of a live str; the host writes a number.
+    check(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
+    Ok(id)
+}
+
+/// Adds to a counter, or changes a gauge.
+pub(super) fn increment_metric(id: u32, offset: i64) -> Result<(), Failed> {
+    // SAFETY: passes numbers.
+    check(unsafe { proxy_increment_metric(id, offset) })
+}
+
+/// Sets a gauge.
+pub(super) fn record_metric(id: u32, value: u64) -> Result<(), Failed> {
+    // SAFETY: passes numbers.
+    check(unsafe { proxy_record_metric(id, value) })
 }
 
 /// Gives the stream a filter state, which Envoy calls `wasm.<name>`.

@@ -3,11 +3,13 @@
 use super::host::{self, Failed, Level};
 use super::http::Http;
 use super::state::{State, clock};
+use super::stats::Stats;
 use crate::authenticator::{Authenticator, Consultation, Due, KeysSettled};
 use crate::authn::keys::Settled;
 use crate::authn::signature::Verifier;
 use crate::callout::{Callout, CalloutId, MAX_BODY_BYTES, Reply};
 use crate::config::Config;
+use crate::metrics::Change;
 use crate::time::UnixTime;
 use crate::waiting::RequestId;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -26,6 +28,7 @@ pub(super) struct Root {
     to_wake: VecDeque<RequestId>,
     /// What was said last of each issuer's keys, and when.
     said: HashMap<usize, (String, UnixTime)>,
+    stats: Stats,
 }
 
 // === impl Root ===
@@ -38,6 +41,7 @@ impl Root {
             calls: HashMap::new(),
             to_wake: VecDeque::new(),
             said: HashMap::new(),
+            stats: Stats::default(),
         }
     }
 
@@ -99,6 +103,9 @@ impl Root {
         if matches!(settled.outcome, Settled::Continues) {
             return;
         }
+        if let Some(state) = &self.state {
+            state.count(|metrics| metrics.fetched(settled, now));
+        }
         self.report(settled, now);
         self.publish(settled.issuer, now);
         let waiting = self.with(|core| core.waiting().for_issuer(settled.issuer));
@@ -142,12 +149,25 @@ impl Root {
         }
     }
 
+    /// Tells Envoy what was counted: not with each request, because each call costs.
+    fn flush(&mut self, now: UnixTime) {
+        let Some(state) = self.state.clone() else { return };
+        if !self.stats.is_due(now) {
+            return;
+        }
+        let waiting = state.with(|core| core.waiting().len()).unwrap_or_default();
+        state.count(|metrics| {
+            metrics.waiting(waiting);
+            metrics.take().iter().for_each(|change| self.stats.tell(change));
+        });
+    }
+
     /// Says what changed about an issuer's keys, and once a minute that it still fails.
     fn report(&mut self, settled: &KeysSettled, now: UnixTime) {
         let name = &settled.name;
         let (level, line) = match &settled.outcome {
             Settled::Continues | Settled::Rationed => return,
-            Settled::Renewed { keys, skipped } => {
+            Settled::Renewed { keys, skipped, .. } => {
                 let line =
                     format!("keys of {name:?}: {keys} usable, {skipped} of other kinds skipped");
                 (Level::Info, line)
@@ -193,6 +213,8 @@ impl RootContext for Root {
         if has_private_shared_data() {
             authenticator.share_keys(seed);
         }
+        let build = format!("sa_authn.build.{}", env!("CARGO_PKG_VERSION").replace('.', "_"));
+        self.stats.tell(&Change::Level(build, 1));
         let state = State::new(authenticator);
         // Calls wait for the first tick: those of the main thread's trial run would be lost.
         state.tick_soon();
@@ -209,6 +231,7 @@ impl RootContext for Root {
             state.tick_in(due.since(now));
         }
         self.wake_some(now);
+        self.flush(now);
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {

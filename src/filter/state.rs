@@ -6,6 +6,7 @@ use crate::authenticator::Authenticator;
 use crate::config::Settings;
 use crate::decision_log::DecisionLog;
 use crate::exchange::{Exchange, Finished, Input, Step};
+use crate::metrics::Metrics;
 use crate::time::UnixTime;
 use crate::verdict::Reason;
 use crate::waiting::RequestId;
@@ -24,6 +25,7 @@ pub(super) struct State {
     settings: Rc<Settings>,
     held: RefCell<HashMap<RequestId, Held>>,
     log: RefCell<DecisionLog>,
+    metrics: RefCell<Metrics>,
     /// Whether a tick is on its way: arming the timer again would put it off.
     tick_is_near: Cell<bool>,
 }
@@ -48,6 +50,7 @@ impl State {
             authenticator: RefCell::new(authenticator),
             held: RefCell::default(),
             log: RefCell::default(),
+            metrics: RefCell::default(),
             tick_is_near: Cell::new(false),
         }
     }
@@ -147,7 +150,14 @@ impl State {
         refuse(&Reason::Internal.because(why), false, &self.settings)
     }
 
+    pub(super) fn count(&self, count: impl FnOnce(&mut Metrics)) {
+        if let Ok(mut metrics) = self.metrics.try_borrow_mut() {
+            count(&mut metrics);
+        }
+    }
+
     fn report(&self, finished: &Finished, now: UnixTime) {
+        self.count(|metrics| metrics.finished(finished));
         let line = self.log.try_borrow_mut().ok().and_then(|mut log| log.line(finished, now));
         if let Some(line) = line {
             host::log(Level::Info, &line);

@@ -96,6 +96,8 @@ pub enum Settled {
         keys: usize,
         /// Keys of kinds that we do not take.
         skipped: usize,
+        /// Whether another VM of this Envoy fetched them.
+        adopted: bool,
     },
     /// The fetch failed; whatever keys there were are still there.
     Failed(FetchFailure),
@@ -280,7 +282,7 @@ impl KeyCache {
         let next = now.plus(self.jitter.spread(fresh_until.since(now)));
         self.asked = None;
         self.state = State::Fresh { held: Held { keys, fetched }, next };
-        Settled::Renewed { keys: count, skipped }
+        Settled::Renewed { keys: count, skipped, adopted: fetched < now }
     }
 
     fn fail(

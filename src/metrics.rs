@@ -1,0 +1,143 @@
+//! What is counted: by name, as deltas that the shell hands to Envoy at each tick.
+//!
+//! Envoy's stats are one for all VMs. So a counter is added to, and a gauge is either changed by what
+//! changed here (requests that wait) or says what all VMs say (when keys were fetched last). Labels are
+//! parts of the name, in a fixed order, that Envoy's `stats_tags` take out again; each is a reason, or a
+//! rule's or an issuer's name, so that no caller decides how many there are.
+
+use crate::authenticator::KeysSettled;
+use crate::authn::keys::Settled;
+use crate::exchange::Finished;
+use crate::time::UnixTime;
+use crate::verdict::Verdict;
+use std::collections::HashMap;
+
+/// The figures of one VM that Envoy has not been told yet.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    counts: HashMap<String, u64>,
+    levels: HashMap<String, u64>,
+    waiting: usize,
+    waiting_told: usize,
+}
+
+/// What is to be done with one of Envoy's stats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Add to a counter.
+    Count(String, u64),
+    /// Set a gauge.
+    Level(String, u64),
+    /// Change a gauge by so much.
+    Shift(&'static str, i64),
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// A request that got its verdict.
+    pub fn finished(&mut self, finished: &Finished) {
+        let (verdict, denial) = match &finished.verdict {
+            Verdict::Allow(..) => ("allowed", None),
+            Verdict::Deny(denial) => ("denied", Some(denial)),
+            Verdict::Shadow(shadowed, _) => ("shadowed", Some(shadowed.denial())),
+        };
+        // A bad token that passes by a rule for anyone is seen by its reason.
+        let unproven = finished.caller.as_ref().err();
+        let reason = denial.or(unproven).map_or("none", |denial| denial.reason().code());
+        let rule = label(finished.rule.as_deref());
+        let issuer = label(finished.caller.as_ref().ok().map(|caller| caller.issuer_name()));
+        self.count(format!("requests.{verdict}.{reason}.{rule}.{issuer}"));
+        for rule in &finished.shadowed {
+            self.count(format!("trials.{}", label(Some(rule))));
+        }
+    }
+
+    /// A fetch that ended.
+    pub fn fetched(&mut self, settled: &KeysSettled, now: UnixTime) {
+        let issuer = label(Some(&settled.name));
+        let outcome = match &settled.outcome {
+            Settled::Continues => return,
+            Settled::Renewed { keys, adopted, .. } => {
+                self.levels.insert(format!("sa_authn.keys.count.{issuer}"), *keys as u64);
+                self.levels.insert(format!("sa_authn.keys.fetched_at.{issuer}"), now.as_secs());
+                if *adopted { "shared" } else { "success" }
+            }
+            Settled::Failed(_) => "failure",
+            Settled::Rationed => "rationed",
+        };
+        self.count(format!("key_fetches.{outcome}.{issuer}"));
+    }
+
+    /// How many requests wait now.
+    pub fn waiting(&mut self, count: usize) {
+        self.waiting = count;
+    }
+
+    /// What has changed since the last time.
+    pub fn take(&mut self) -> Vec<Change> {
+        let counts = self.counts.drain().map(|(name, count)| Change::Count(name, count));
+        let levels = self.levels.drain().map(|(name, level)| Change::Level(name, level));
+        let mut changes: Vec<_> = counts.chain(levels).collect();
+        let shift = difference(self.waiting, self.waiting_told);
+        if shift != 0 {
+            changes.push(Change::Shift("sa_authn.waiting", shift));
+            self.waiting_told = self.waiting;
+        }
+        changes
+    }
+
+    fn count(&mut self, name: String) {
+        let count = self.counts.entry(format!("sa_authn.{name}")).or_default();
+        *count = count.saturating_add(1);
+    }
+}
+
+fn difference(now: usize, before: usize) -> i64 {
+    let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
+    signed(now).saturating_sub(signed(before))
+}
+
+/// A name as one part of a stat's: dots part, and Prometheus knows letters, digits and underscores.
+fn label(name: Option<&str>) -> String {
+    let Some(name) = name else { return "none".to_owned() };
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "_-/:".contains(c) { c } else { '_' })
+        .take(MAX_LABEL)
+        .collect()
+}
+
+const MAX_LABEL: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Reason;
+
+    #[test]
+    fn a_refusal_is_counted_by_reason_once() {
+        let mut metrics = Metrics::default();
+        let refused = Finished::refused(Reason::Expired.because(""));
+        metrics.finished(&refused);
+        metrics.finished(&refused);
+        let name = "sa_authn.requests.denied.expired.none.none".to_owned();
+        assert_eq!(metrics.take(), [Change::Count(name, 2)]);
+        assert_eq!(metrics.take(), []);
+    }
+
+    #[test]
+    fn a_gauge_that_all_vms_share_is_changed_by_what_changed_here() {
+        let mut metrics = Metrics::default();
+        metrics.waiting(3);
+        assert_eq!(metrics.take(), [Change::Shift("sa_authn.waiting", 3)]);
+        metrics.waiting(1);
+        assert_eq!(metrics.take(), [Change::Shift("sa_authn.waiting", -2)]);
+        assert_eq!(metrics.take(), []);
+    }
+
+    #[test]
+    fn a_label_has_no_dots() {
+        assert_eq!(label(Some("rules[0].x")), "rules_0__x");
+        assert_eq!(label(Some("https://a.b")), "https://a_b");
+    }
+}
