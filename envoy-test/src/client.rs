@@ -78,11 +78,13 @@ impl Request {
 
     /// What Envoy hands a filter of it: pseudo-headers first, several `authorization` lines as one.
     pub fn header_map(&self) -> Pairs {
-        let mut map: Pairs =
-            [(":authority", "localhost"), (":method", &self.method), (":path", &self.path)]
-                .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
-                .to_vec();
-        for (name, value) in &self.headers {
+        let host = self.headers.iter().rfind(|(name, _)| name == "host");
+        let authority = host.map_or(b"localhost".as_slice(), |(_, value)| value);
+        let (method, path) = (self.method.as_bytes(), self.path.as_bytes());
+        let mut map: Pairs = [(":authority", authority), (":method", method), (":path", path)]
+            .map(|(name, value)| (name.to_owned(), value.to_vec()))
+            .to_vec();
+        for (name, value) in self.headers.iter().filter(|(name, _)| name != "host") {
             match map.iter_mut().find(|(known, _)| name == "authorization" && known == name) {
                 Some((_, joined)) => *joined = [joined.as_slice(), value].join(&b','),
                 None => map.push((name.clone(), value.clone())),

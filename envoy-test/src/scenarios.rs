@@ -6,6 +6,7 @@
 mod bodies;
 mod callers;
 mod modes;
+mod policy;
 mod rules;
 mod sources;
 
@@ -91,6 +92,7 @@ impl World {
             callers::groups(self),
             sources::groups(self),
             rules::groups(self),
+            policy::groups(self),
             modes::groups(self),
             bodies::groups(self),
         ];
