@@ -150,11 +150,8 @@ impl Root {
     }
 
     /// Tells Envoy what was counted: not with each request, because each call costs.
-    fn flush(&mut self, now: UnixTime) {
+    fn flush(&mut self) {
         let Some(state) = self.state.clone() else { return };
-        if !self.stats.is_due(now) {
-            return;
-        }
         let waiting = state.with(|core| core.waiting().len()).unwrap_or_default();
         state.count(|metrics| {
             metrics.waiting(waiting);
@@ -231,7 +228,9 @@ impl RootContext for Root {
             state.tick_in(due.since(now));
         }
         self.wake_some(now);
-        self.flush(now);
+        if self.stats.is_due(now) {
+            self.flush();
+        }
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
@@ -244,6 +243,14 @@ impl RootContext for Root {
 }
 
 impl Context for Root {
+    /// The configuration has been replaced, and the last of its requests is over.
+    fn on_done(&mut self) -> bool {
+        self.flush();
+        // Envoy would go on ticking for a context that is no more.
+        let _ = host::set_tick(Duration::ZERO);
+        true
+    }
+
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
         let (Some(id), Some(now)) = (self.calls.remove(&token), clock()) else { return };
         let reply = if headers == 0 { Reply::Reset } else { read_reply(body) };

@@ -7,6 +7,7 @@ use sa_authn::authn::keys::discovery;
 use sa_authn::authn::signature::Verifier;
 use sa_authn::callout::{Callout, Reply};
 use sa_authn::config::Config;
+use sa_authn::connection::Connection;
 use sa_authn::exchange::{Exchange, Finished, Input, Step};
 use sa_authn::headers::to_map;
 use sa_authn::time::UnixTime;
@@ -19,6 +20,8 @@ use std::time::Duration;
 pub struct Core {
     pub authenticator: Authenticator,
     pub now: UnixTime,
+    /// What the connections of requests that come from now on say.
+    pub connection: Connection,
     config: Value,
     last_request: RequestId,
 }
@@ -59,6 +62,7 @@ impl Core {
         Self {
             authenticator: Authenticator::new(parsed, verifier, SEED),
             now: UnixTime::from_secs(unix_seconds),
+            connection: Connection::default(),
             config: config.clone(),
             last_request: 0,
         }
@@ -107,7 +111,8 @@ impl Core {
     pub fn request_of(&mut self, map: Vec<u8>) -> Request {
         self.last_request += 1;
         let id = self.last_request;
-        Request { id, exchange: Exchange::new(id, self.now), map }
+        let exchange = Exchange::new(id, self.now).over(self.connection.clone());
+        Request { id, exchange, map }
     }
 
     /// Judges a request once; `None` when it is held.
