@@ -100,8 +100,8 @@ impl HeaderIndex {
             return Some(*interest);
         }
         // Servers that hand headers on as environment variables (CGI, WSGI, many frameworks) see no
-        // difference between `x_sa_name` and `x-sa-name`, so neither may come from a caller.
-        let odd = name.iter().any(|b| *b == b'_' || b.is_ascii_uppercase());
+        // difference between `x_sa_name`, `x.sa.name` and `x-sa-name`, so none may come from a caller.
+        let odd = name.iter().any(|b| !is_plain(*b));
         match odd.then(|| self.names.get(&fold(name))).flatten() {
             Some(Interest::Identity) => Some(Interest::Identity),
             _ => None,
@@ -109,9 +109,14 @@ impl HeaderIndex {
     }
 }
 
-/// Lower-case, with dashes for underscores.
+/// Lower-case, with dashes for everything but letters and digits.
 fn fold(name: &[u8]) -> Vec<u8> {
-    name.iter().map(|b| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() }).collect()
+    let fold = |byte: u8| if is_plain(byte) { byte } else { b'-' };
+    name.iter().map(|byte| fold(byte.to_ascii_lowercase())).collect()
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
 }
 
 fn length_bit(name: &[u8]) -> u64 {
@@ -195,7 +200,7 @@ fn take_u32(bytes: &[u8]) -> Result<(usize, &[u8]), UnreadableHeaders> {
     Ok((number, rest))
 }
 
-/// Names and values in the host's form; for tests and for the command line, which have no host.
+/// Names and values in the host's form; for what is sent to the host, and for tests, which have none.
 pub fn to_map<'p>(pairs: impl IntoIterator<Item = (&'p [u8], &'p [u8])>) -> Vec<u8> {
     let pairs: Vec<_> = pairs.into_iter().collect();
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
@@ -236,11 +241,11 @@ mod tests {
 
     #[test]
     fn every_spelling_of_an_identity_header_is_seen() {
-        let names = ["x-sa-name", "x_sa_name", "x-sa_name", "X-SA-Name", "x-sa-names"];
+        let names = ["x-sa-name", "x_sa_name", "x.sa_name", "X-SA-Name", "x-sa-names"];
         let map = map(&names.map(|name| (name, b"v".as_slice())));
         let headers = Headers::read(&map, &index()).unwrap();
         let seen: Vec<_> = headers.identity.iter().map(|n| String::from_utf8_lossy(n)).collect();
-        assert_eq!(seen, ["x-sa-name", "x_sa_name", "x-sa_name", "X-SA-Name"]);
+        assert_eq!(seen, ["x-sa-name", "x_sa_name", "x.sa_name", "X-SA-Name"]);
     }
 
     #[test]

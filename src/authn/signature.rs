@@ -2,7 +2,8 @@
 //!
 //! Envoy's own `verify_signature` (BoringSSL, 24 us for RS256) is used where the host has it, and
 //! jwt-simple (about 2 ms in the VM) otherwise and natively. Which sizes, exponents, curves and algorithms
-//! are taken was settled when the key was made ([`super::keys::PublicKey`]), so both see the same keys.
+//! are taken was settled when the key was made ([`super::keys::PublicKey`]), so both see
+//! the same keys (but that only the host has P-521, and looks whether such a point is on the curve).
 
 mod host;
 

@@ -13,22 +13,36 @@ pub struct Problem {
 
 /// The problems found so far.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<Problem>);
+pub(super) struct Problems {
+    list: Vec<Problem>,
+    /// Places whose value was of the wrong form and has been taken out: it must not be called missing.
+    taken_out: Vec<String>,
+}
 
 // === impl Problems ===
 
 impl Problems {
-    /// Notes a problem, unless one is known for this place already: a value of the wrong type is taken
-    /// out before the checks, and must not be called missing too.
+    /// Notes a problem.
     pub(super) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        let path = path.into();
-        if !self.0.iter().any(|problem| problem.path == path) {
-            self.0.push(Problem { path, message: message.into() });
+        let problem = Problem { path: path.into(), message: message.into() };
+        if !self.taken_out.contains(&problem.path) && !self.list.contains(&problem) {
+            self.list.push(problem);
         }
     }
 
+    /// Notes a value of the wrong form, which is about to be taken out.
+    pub(super) fn add_and_take_out(&mut self, path: String, message: impl Into<String>) {
+        self.add(path.clone(), message);
+        self.taken_out.push(path);
+    }
+
+    /// What else goes with it.
+    pub(super) fn taken_out(&mut self, path: &str) {
+        self.taken_out.push(path.to_owned());
+    }
+
     pub(super) fn into_list(self) -> Vec<Problem> {
-        self.0
+        self.list
     }
 }
 

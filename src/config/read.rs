@@ -28,7 +28,11 @@ pub(super) fn read(json: &[u8], problems: &mut Problems) -> Option<wire::Plugin>
             Ok(plugin) => return Some(plugin),
             Err(error) => error,
         };
-        problems.add(path_text(error.path()), error.inner().to_string());
+        let path = path_text(error.path());
+        problems.add_and_take_out(path.clone(), error.inner().to_string());
+        if let Some((list, _)) = path.strip_suffix(']').and_then(|path| path.rsplit_once('[')) {
+            problems.taken_out(list);
+        }
         if !take_out(&mut document, error.path()) {
             return None;
         }
@@ -41,7 +45,7 @@ fn without_nulls(path: &str, value: &mut Value, problems: &mut Problems) {
         Value::Object(members) => members.retain(|name, member| {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             if member.is_null() {
-                problems.add(path, "has no value: give one, or leave it out");
+                problems.add_and_take_out(path, "has no value: give one, or leave it out");
                 return false;
             }
             without_nulls(&path, member, problems);

@@ -170,6 +170,8 @@ impl Root {
                 (Level::Info, line)
             }
             Settled::Failed(failure) => {
+                // A server's own words are in it, and may be many.
+                let failure: String = failure.to_string().chars().take(MAX_SHOWN).collect();
                 (Level::Warn, format!("keys of {name:?} cannot be fetched: {failure}"))
             }
         };
@@ -299,6 +301,8 @@ fn has_private_shared_data() -> bool {
 
 /// See [`Root::wake_some`]; a tenth of what was seen to overflow.
 const WAKES_PER_CALLBACK: usize = 32;
+
+const MAX_SHOWN: usize = 500;
 
 /// How often a failure that goes on is said again.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
