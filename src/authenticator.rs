@@ -202,22 +202,40 @@ impl Authenticator {
             let denial = Reason::UnsupportedAlgorithm.because(format!("alg {alg:?}"));
             return Err(denial.into());
         }
+        // Who has the key is not asked to fetch it, nor are others that share its iss.
         let mut found: Vec<(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)> = Vec::new();
+        for issuer in issuers.iter().filter_map(|at| self.issuers.get(*at)) {
+            let keys = issuer.at_hand(kid, alg, now);
+            if !keys.is_empty() {
+                found.push((Rc::clone(issuer.identity()), keys));
+            }
+        }
+        if found.is_empty() {
+            return Err(self.missing(issuers, kid, alg, arrived, now));
+        }
+        check_told_apart(&found)?;
+        Ok(verify(jwt, &found, self.verifier, now)?)
+    }
+
+    /// None of the issuers has the key at hand: what each of them says of that.
+    fn missing(
+        &mut self,
+        issuers: &[usize],
+        kid: Option<&str>,
+        alg: &str,
+        arrived: UnixTime,
+        now: UnixTime,
+    ) -> Unproven {
         let mut missing = Missing::default();
         for at in issuers {
             let Some(issuer) = self.issuers.get_mut(*at) else { continue };
             match issuer.lookup(kid, alg, arrived, now) {
-                Lookup::Found(keys) => found.push((Rc::clone(issuer.identity()), keys)),
-                Lookup::Hold(cause) => missing.hold(Hold { issuer: *at, cause }),
+                Lookup::Hold(cause) => missing.hold(*at, cause),
                 Lookup::Unavailable(wait) => missing.unavailable(wait, &issuer.identity().name),
-                Lookup::Unknown => {}
+                Lookup::Found(_) | Lookup::Unknown => {}
             }
         }
-        if found.is_empty() {
-            return Err(missing.conclude(kid));
-        }
-        check_told_apart(&found)?;
-        Ok(verify(jwt, &found, self.verifier, now)?)
+        missing.conclude(kid)
     }
 
     /// Shares fetched keys with the other VMs of this Envoy; `holder` names this one.
@@ -344,10 +362,12 @@ struct Missing {
 }
 
 impl Missing {
-    /// Who lacks its first keys comes first: the others' answer is known.
-    fn hold(&mut self, hold: Hold) {
-        if self.hold.is_none() || hold.cause == Cause::NoKeys {
-            self.hold = Some(hold);
+    /// Whichever of the issuers gets keys first wakes the request.
+    fn hold(&mut self, issuer: usize, cause: Cause) {
+        let hold = self.hold.get_or_insert(Hold { issuers: Vec::new(), cause });
+        hold.issuers.push(issuer);
+        if cause == Cause::NoKeys {
+            hold.cause = cause;
         }
     }
 

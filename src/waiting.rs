@@ -13,11 +13,11 @@ use std::time::Duration;
 pub type RequestId = u32;
 
 /// What a request waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// Which of the configured issuers.
-    pub issuer: usize,
-    /// What of it.
+    /// Any of these issuers, as the configuration numbers them.
+    pub issuers: Vec<usize>,
+    /// What of them.
     pub cause: Cause,
 }
 
@@ -76,7 +76,8 @@ impl Waiting {
 
     /// Who waits for this issuer.
     pub fn for_issuer(&self, issuer: usize) -> Vec<RequestId> {
-        let waiting = self.requests.iter().filter(|(_, entry)| entry.hold.issuer == issuer);
+        let waiting =
+            self.requests.iter().filter(|(_, entry)| entry.hold.issuers.contains(&issuer));
         waiting.map(|(id, _)| *id).collect()
     }
 
@@ -113,7 +114,7 @@ mod tests {
     }
 
     fn hold(cause: Cause) -> Hold {
-        Hold { issuer: 0, cause }
+        Hold { issuers: vec![0], cause }
     }
 
     #[test]
@@ -131,7 +132,7 @@ mod tests {
     fn a_request_that_waits_on_keeps_its_deadline() {
         let mut waiting = Waiting::new(1, Duration::from_secs(5));
         waiting.admit(7, hold(Cause::NoKeys), at(0)).unwrap();
-        waiting.admit(7, Hold { issuer: 1, cause: Cause::UnknownKid }, at(3)).unwrap();
+        waiting.admit(7, Hold { issuers: vec![1], cause: Cause::UnknownKid }, at(3)).unwrap();
         assert!(waiting.overdue(at(4)).is_empty());
         assert_eq!(waiting.overdue(at(5)), [7]);
         assert_eq!((waiting.for_issuer(0), waiting.for_issuer(1)), (vec![], vec![7]));

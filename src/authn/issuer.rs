@@ -1,6 +1,6 @@
 //! Who issues tokens that we take, and where its keys come from.
 
-use super::keys::{FetchPlan, KeyCache, KeySet, Lookup, Pace};
+use super::keys::{FetchPlan, Jwk, KeyCache, KeySet, Lookup, Pace};
 use super::peer::PeerPattern;
 use crate::time::{Leeway, UnixTime};
 use std::rc::Rc;
@@ -74,6 +74,14 @@ impl Issuer {
     /// What the configuration says of it.
     pub fn identity(&self) -> &Rc<IssuerIdentity> {
         &self.identity
+    }
+
+    /// The keys at hand that may have signed a token; asks for nothing.
+    pub fn at_hand(&self, kid: Option<&str>, alg: &str, now: UnixTime) -> Vec<Rc<Jwk>> {
+        match &self.keys {
+            Keys::Fetched(cache) => cache.at_hand(kid, alg, now),
+            Keys::Static(keys) => keys.candidates(kid, alg),
+        }
     }
 
     /// The keys that may have signed a token; see [`KeyCache::lookup`].

@@ -1,6 +1,7 @@
 //! A request's `:authority` -> the one host that rules are compared with, or a refusal.
 
 use crate::verdict::{Denial, Reason};
+use std::net::Ipv6Addr;
 
 /// A host in normal form: lower-case, without port and final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,19 +22,14 @@ impl NormalHost {
     /// Several Host lines reach a filter as one value with commas between. Which of them the upstream
     /// goes by nobody knows, so such a request meets no rule.
     pub fn parse(authority: &[u8]) -> Result<Self, Denial> {
-        let ambiguous = |what: &'static str| Reason::AmbiguousPath.because(what);
-        let text =
-            std::str::from_utf8(authority).map_err(|_| ambiguous("a host that is no text"))?;
-        let host = match text.rsplit_once(':') {
-            // The last colon of an IPv6 address stands inside its brackets.
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => text,
+        let text = std::str::from_utf8(authority).unwrap_or_default();
+        let host = match text.strip_prefix('[') {
+            Some(rest) => address(rest),
+            None => name(text),
         };
-        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        if host.is_empty() || !host.bytes().all(is_host_byte) {
-            return Err(ambiguous("a host that is missing, manifold or malformed"));
-        }
-        Ok(Self(host))
+        host.map(Self).ok_or_else(|| {
+            Reason::AmbiguousPath.because("a host that is missing, manifold or malformed")
+        })
     }
 
     /// The normal form.
@@ -65,8 +61,28 @@ impl HostPattern {
     }
 }
 
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte)
+/// `::1]:80`: what stands behind the bracket of an IPv6 address.
+fn address(rest: &str) -> Option<String> {
+    let (address, port) = rest.split_once(']')?;
+    let address: Ipv6Addr = address.parse().ok()?;
+    let port_fits = port.is_empty() || port.strip_prefix(':').is_some_and(is_number);
+    port_fits.then(|| format!("[{address}]"))
+}
+
+/// `api.example.:80`
+fn name(text: &str) -> Option<String> {
+    let host = match text.split_once(':') {
+        Some((host, port)) => is_number(port).then_some(host)?,
+        None => text,
+    };
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let labels = host.split('.').all(|label| !label.is_empty() && label.bytes().all(fits));
+    labels.then_some(host)
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -90,7 +106,24 @@ mod tests {
 
     #[test]
     fn a_host_that_is_two_hosts_or_none_is_refused() {
-        for authority in ["", "a,b", "a, b", "a b", "user@host", "a/b", ":80", "h\u{f6}st", "."] {
+        for authority in [
+            "",
+            "a,b",
+            "a, b",
+            "a b",
+            "user@host",
+            "a/b",
+            ":80",
+            "h\u{f6}st",
+            ".",
+            "a:80:80",
+            "a..",
+            "a..b",
+            ".a",
+            "[a]",
+            "[::1",
+            "[::1]80",
+        ] {
             let denial = NormalHost::parse(authority.as_bytes()).expect_err(authority);
             assert_eq!(denial.reason(), Reason::AmbiguousPath, "{authority}");
         }

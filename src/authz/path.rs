@@ -76,7 +76,7 @@ fn merge(segments: Vec<String>) -> String {
 /// upper case. So `%3A` and `:`, which upstreams that decode do not tell apart, are one for rules too.
 fn decode(segment: &[u8]) -> Result<String, Denial> {
     let mut text = String::with_capacity(segment.len());
-    let mut other = Vec::new();
+    let mut decoded = Vec::with_capacity(segment.len());
     let mut bytes = segment.iter();
     while let Some(byte) = bytes.next() {
         match byte {
@@ -84,14 +84,17 @@ fn decode(segment: &[u8]) -> Result<String, Denial> {
                 let (Some(high), Some(low)) = (bytes.next(), bytes.next()) else {
                     return Err(ambiguous("an escape that is cut off"));
                 };
-                push_escaped(&mut text, &mut other, *high, *low)?;
+                push_escaped(&mut text, &mut decoded, *high, *low)?;
             }
             b'\\' | b';' | b'#' => return Err(ambiguous("a backslash, semicolon or #")),
-            0x21..=0x7e => text.push(char::from(*byte)),
+            0x21..=0x7e => {
+                text.push(char::from(*byte));
+                decoded.push(*byte);
+            }
             _ => return Err(ambiguous("a byte that is not visible ASCII")),
         }
     }
-    if std::str::from_utf8(&other).is_err() {
+    if std::str::from_utf8(&decoded).is_err() {
         return Err(ambiguous("escapes that are not UTF-8"));
     }
     // Decoded twice, it would be something else.
@@ -103,8 +106,8 @@ fn decode(segment: &[u8]) -> Result<String, Denial> {
     Ok(text)
 }
 
-/// `other` collects the bytes beyond ASCII.
-fn push_escaped(text: &mut String, other: &mut Vec<u8>, high: u8, low: u8) -> Result<(), Denial> {
+/// Adds an escape to the normal form, and what it means to `decoded`.
+fn push_escaped(text: &mut String, decoded: &mut Vec<u8>, high: u8, low: u8) -> Result<(), Denial> {
     let byte = hex(high).zip(hex(low)).map(|(high, low)| high << 4 | low);
     match byte.ok_or_else(|| ambiguous("an escape that is not hexadecimal"))? {
         b'/' | b'\\' | b';' | b'?' | b'#' | 0..=0x1f | 0x7f => {
@@ -116,9 +119,12 @@ fn push_escaped(text: &mut String, other: &mut Vec<u8>, high: u8, low: u8) -> Re
             text.extend([byte >> 4, byte & 0xf].map(|digit| {
                 char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase()
             }));
-            other.extend((byte >= 0x80).then_some(byte));
+            decoded.push(byte);
         }
-        byte => text.push(char::from(byte)),
+        byte => {
+            text.push(char::from(byte));
+            decoded.push(byte);
+        }
     }
     Ok(())
 }
@@ -201,6 +207,7 @@ mod tests {
             "/%25%32%65",
             "/%c0%af",
             "/%e2%82",
+            "/%c3x%a9",
         ] {
             let denial = NormalPath::parse(path.as_bytes()).expect_err(path);
             assert_eq!(denial.reason(), Reason::AmbiguousPath, "{path}");

@@ -218,13 +218,16 @@ fn forbidden(caller: &ServiceAccount, by: String) -> Denial {
 impl Route<'_> {
     /// Whether nobody needs to be proven.
     pub fn is_open(&self) -> bool {
-        matches!(self, Self::Rules(asked) if asked.first().is_some_and(|rule| rule.is_open()))
+        // What refuses on trial lets pass, whoever calls.
+        let matters = |rule: &&&Rule| rule.mode == Mode::Enforce || rule.allow.is_some();
+        matches!(self, Self::Rules(asked) if asked.iter().find(matters).is_some_and(|rule| rule.is_open()))
     }
 
-    /// Whether the rule that decides is only on trial, so that nobody may wait for it.
+    /// Whether all that decides is on trial, so that nobody may wait for it.
     pub fn is_shadowed(&self) -> bool {
         matches!(self, Self::Rules(asked)
-            if asked.last().is_some_and(|rule| rule.allow.is_some() && rule.mode == Mode::Shadow))
+            if asked.last().is_some_and(|rule| rule.allow.is_some())
+                && asked.iter().all(|rule| rule.mode == Mode::Shadow))
     }
 }
 

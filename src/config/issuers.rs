@@ -32,7 +32,8 @@ pub(super) fn check(
     if wire.is_empty() {
         problems.add("issuers", "must name at least one issuer");
     }
-    let mut issuers: Vec<(IssuerIdentity, KeySource)> = Vec::new();
+    let mut issuers: Vec<Numbered> = Vec::new();
+    let mut names = Vec::new();
     for (at, Object(issuer)) in wire.into_iter().enumerate() {
         let path = format!("issuers[{at}]");
         let identity = identity(&path, &issuer, problems);
@@ -40,17 +41,21 @@ pub(super) fn check(
             problems.add(format!("{path}.tokenReview"), super::NOT_SUPPORTED_YET);
         }
         let source = key_source(&format!("{path}.keys"), issuer.keys, &identity, problems);
-        if issuers.iter().any(|(other, _)| other.name == identity.name) {
+        if names.contains(&identity.name) {
             problems.add(
                 format!("{path}.name"),
                 format!("{:?} is an earlier issuer's name too: give each its own", identity.name),
             );
         }
-        issuers.extend(source.map(|source| (identity, source)));
+        names.push(identity.name.clone());
+        issuers.extend(source.map(|source| (at, identity, source)));
     }
     check_shared(&issuers, problems);
-    issuers
+    issuers.into_iter().map(|(_, identity, source)| (identity, source)).collect()
 }
+
+/// An issuer with its place in the configuration.
+type Numbered = (usize, IssuerIdentity, KeySource);
 
 fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerIdentity {
     let issuer = wire.issuer.clone().unwrap_or_default();
@@ -252,10 +257,10 @@ fn required(
 
 /// Clusters that were left at the default share an `iss`. Their keys tell them apart, so one key in
 /// two of them leaves nobody to say whose a token is.
-fn check_shared(issuers: &[(IssuerIdentity, KeySource)], problems: &mut Problems) {
-    for (at, (identity, source)) in issuers.iter().enumerate() {
+fn check_shared(issuers: &[Numbered], problems: &mut Problems) {
+    for (at, identity, source) in issuers {
         let path = format!("issuers[{at}].keys");
-        for (other, other_source) in issuers.iter().take(at) {
+        for (_, other, other_source) in issuers.iter().take_while(|(earlier, ..)| earlier < at) {
             if !identity.issuers.iter().any(|iss| other.issuers.contains(iss)) {
                 continue;
             }

@@ -28,7 +28,7 @@ pub(super) fn token_sources(
         let credentials = ["authorization", "proxy-authorization"].contains(&header.as_str());
         if let Err(fault) = check_name(&header) {
             problems.add(format!("{path}.header"), fault);
-        } else if is_reserved(&header) && !credentials {
+        } else if is_reserved(&header) && !credentials && !header.ends_with("-token") {
             problems
                 .add(format!("{path}.header"), "HTTP and Envoy use this header for other things");
         } else if sources.iter().any(|other| other.header == header) {

@@ -41,6 +41,11 @@ impl Problems {
         self.taken_out.push(path.to_owned());
     }
 
+    /// Whether anything was found in this part of the configuration.
+    pub(super) fn any_under(&self, part: &str) -> bool {
+        self.list.iter().any(|problem| problem.path.starts_with(part))
+    }
+
     pub(super) fn into_list(self) -> Vec<Problem> {
         self.list
     }

@@ -153,6 +153,11 @@ impl KeyCache {
         self.sharing = Some(Sharing { key, holder, next_look, lost_claims: 0, fetched: None });
     }
 
+    /// The keys at hand that may have signed a token; asks for nothing.
+    pub fn at_hand(&self, kid: Option<&str>, alg: &str, now: UnixTime) -> Vec<Rc<Jwk>> {
+        self.usable(now).map(|held| held.keys.candidates(kid, alg)).unwrap_or_default()
+    }
+
     /// The keys that may have signed a token. `arrived` is when its request came.
     pub fn lookup(
         &mut self,
@@ -318,8 +323,11 @@ impl KeyCache {
             *next = now;
             self.look_at(now);
         }
-        if let State::Fresh { held, .. } | State::Stale { held, .. } = &mut self.state {
-            held.fetched = held.fetched.min(now);
+        if let State::Fresh { held, .. } | State::Stale { held, .. } = &mut self.state
+            && held.fetched > now
+        {
+            // Nothing was fetched just now, so no unknown kid may be refused by it.
+            held.fetched = UnixTime::from_millis(now.as_millis().saturating_sub(LONG_AGO_MS));
         }
     }
 
@@ -367,6 +375,9 @@ impl KeyCache {
 /// A fetch that ended just before a request came counts for it, so that a flood of unknown kids is
 /// refused by one fetch.
 const RECENT: Duration = Duration::from_secs(1);
+
+/// More than [`RECENT`].
+const LONG_AGO_MS: u64 = 2000;
 
 /// While the cluster is unknown, nothing is sent: asking again costs nothing.
 const AT_ONCE: Duration = Duration::from_millis(100);

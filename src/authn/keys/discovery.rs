@@ -30,8 +30,14 @@ pub enum DiscoveryError {
 /// The host is left out on purpose: the API server names its own address there, often one that no
 /// certificate covers, and which cluster is asked is for the configuration to say, not for a document.
 pub fn jwks_path(json: &[u8], issuers: &[String]) -> Result<String, DiscoveryError> {
-    let document: Document = serde_json::from_slice(json)
-        .map_err(|error| DiscoveryError::NotADocument(error.to_string()))?;
+    let not_a_document = |why: String| DiscoveryError::NotADocument(why);
+    let value: serde_json::Value =
+        serde_json::from_slice(json).map_err(|error| not_a_document(error.to_string()))?;
+    if !value.is_object() {
+        return Err(not_a_document("not an object".to_owned()));
+    }
+    let document =
+        Document::deserialize(value).map_err(|error| not_a_document(error.to_string()))?;
     if !issuers.contains(&document.issuer) {
         return Err(DiscoveryError::OtherIssuer(cut(document.issuer)));
     }

@@ -38,6 +38,14 @@ impl Jwk {
     /// Reads one key. What it does not take is skipped by the set: Kubernetes will sign with kinds of
     /// keys that nobody here knows yet.
     pub fn parse(json: &serde_json::Value) -> Result<Self, Unfit> {
+        if json.get("d").is_some() {
+            return Err(Unfit(
+                "a private key, which must never leave its owner: replace it".to_owned(),
+            ));
+        }
+        if !json.is_object() {
+            return Err(Unfit("not an object".to_owned()));
+        }
         let members = Members::deserialize(json).map_err(|error| Unfit(error.to_string()))?;
         members.check_usage()?;
         let key = members.public_key()?;

@@ -8,7 +8,7 @@ use der::Document;
 /// Reads one PEM block: `PUBLIC KEY` (SubjectPublicKeyInfo) or `RSA PUBLIC KEY` (PKCS#1). The kid is
 /// the one that Kubernetes derives.
 pub fn from_pem(text: &str) -> Result<Jwk, Unfit> {
-    let (label, document) = Document::from_pem(text.trim_start())
+    let (label, document) = Document::from_pem(text.trim())
         .map_err(|error| Unfit(format!("not a PEM block: {error}")))?;
     let key = match label {
         "PUBLIC KEY" => PublicKey::from_spki(document.as_bytes())?,

@@ -1,0 +1,197 @@
+//! Text that is no configuration, unknown fields, values of another type, nulls, and arrays for objects.
+
+use super::{check, check_text, good, set};
+use serde_json::{Value, json};
+
+#[test]
+fn what_is_no_json_object_is_refused_in_one_word() {
+    for (text, piece) in [
+        ("", "the configuration is empty"),
+        (" \n\t", "the configuration is empty"),
+        ("null", "must be an object"),
+        ("[]", "must be an object"),
+        ("\"text\"", "must be an object"),
+        ("5", "must be an object"),
+        ("{", "EOF while parsing"),
+        ("{} {}", "trailing characters"),
+        ("{'a':1}", "key must be a string"),
+        ("{\"issuers\":[],}", "trailing comma"),
+        ("issuers: []", "expected value"),
+        ("\u{feff}{}", "expected value"),
+    ] {
+        check_text(text, &[("", piece)]);
+    }
+    check_text(&"[".repeat(100_000), &[("", "nested too deep")]);
+}
+
+#[test]
+fn a_member_that_stands_twice_is_a_mistake_at_any_depth() {
+    let text = good().to_string();
+    for (from, to) in [
+        ("\"mode\":", "\"mode\":\"shadow\",\"mode\":"),
+        ("\"cluster\":", "\"cluster\":\"x\",\"cluster\":"),
+        ("\"allow\":[", "\"allow\":\"anyone\",\"allow\":["),
+        ("\"mode\":", "\"\\u006dode\":\"shadow\",\"mode\":"),
+    ] {
+        let twice = text.replace(from, to);
+        assert_ne!(twice, text, "{from}");
+        check_text(&twice, &[("", "a member stands twice")]);
+    }
+}
+
+#[test]
+fn an_unknown_field_is_named_with_its_place() {
+    check(vec![
+        (set("/issuer", json!("x")), vec![("issuer", "unknown field `issuer`")]),
+        (set("/Mode", json!("shadow")), vec![("Mode", "unknown field `Mode`")]),
+        (set("/identity_headers", json!({})), vec![("identity_headers", "unknown field")]),
+        (set("/issuers/0/audience", json!("x")), vec![("issuers[0].audience", "unknown field")]),
+        (set("/issuers/0/keys/url", json!("x")), vec![("issuers[0].keys.url", "unknown field")]),
+        (
+            set("/issuers/0/keys/discovery/path", json!("/x")),
+            vec![("issuers[0].keys.discovery.path", "expected `cluster` or `authority`")],
+        ),
+        (set("/tokenFrom/1/scheme", json!("x")), vec![("tokenFrom[1].scheme", "unknown field")]),
+        (set("/rules/0/path", json!("/x")), vec![("rules[0].path", "unknown field `path`")]),
+        (set("/limits/maxTokens", json!(5)), vec![("limits.maxTokens", "unknown field")]),
+    ]);
+}
+
+#[test]
+fn a_value_of_another_type_is_named_with_its_place_and_not_called_missing_too() {
+    check(vec![
+        (set("/issuers", json!({})), vec![("issuers", "invalid type: map, expected a sequence")]),
+        (set("/issuers/0/issuer", json!(5)), vec![("issuers[0].issuer", "expected a string")]),
+        (set("/issuers/0/audiences", json!("a")), vec![("issuers[0].audiences", "a sequence")]),
+        (set("/issuers/0/leeway", json!(60)), vec![("issuers[0].leeway", "a duration such as")]),
+        (set("/issuers/0/keys", json!("x")), vec![("issuers[0].keys", "invalid type: string")]),
+        (set("/issuers/0/keys/pem", json!("x")), vec![("issuers[0].keys.pem", "a sequence")]),
+        (set("/rules", json!("anyone")), vec![("rules", "expected a sequence")]),
+        (set("/rules/0/methods", json!("GET")), vec![("rules[0].methods", "a sequence")]),
+        (set("/identityHeaders", json!(["x"])), vec![("identityHeaders", "expected a map")]),
+        (set("/identityHeaders/x-a", json!(5)), vec![("identityHeaders.x-a", "expected a string")]),
+        (set("/forwardToken", json!("yes")), vec![("forwardToken", "expected a boolean")]),
+        (set("/mode", json!("off")), vec![("mode", "unknown variant `off`")]),
+        (set("/mode", json!(true)), vec![("mode", "invalid type")]),
+        (set("/limits", json!(5)), vec![("limits", "invalid type: integer")]),
+        (set("/limits/maxWaiting", json!("5")), vec![("limits.maxWaiting", "expected usize")]),
+        (set("/limits/maxWaiting", json!(-5)), vec![("limits.maxWaiting", "expected usize")]),
+        (set("/limits/maxWaiting", json!(5.0)), vec![("limits.maxWaiting", "expected usize")]),
+    ]);
+}
+
+#[test]
+fn a_limit_beyond_its_range_is_a_mistake() {
+    let (bytes, waiting) = ("must be from 256 to 1048576", "must be from 1 to 100000");
+    let wait = "must be more than 0s and at most 60s";
+    check(vec![
+        (set("/limits/maxTokenBytes", json!(255)), vec![("limits.maxTokenBytes", bytes)]),
+        (set("/limits/maxTokenBytes", json!(1_048_577)), vec![("limits.maxTokenBytes", bytes)]),
+        (set("/limits/maxWaiting", json!(0)), vec![("limits.maxWaiting", waiting)]),
+        (set("/limits/maxWaiting", json!(100_001)), vec![("limits.maxWaiting", waiting)]),
+        (set("/limits/waitTimeout", json!("0s")), vec![("limits.waitTimeout", wait)]),
+        (set("/limits/waitTimeout", json!("61s")), vec![("limits.waitTimeout", wait)]),
+        (
+            set("/limits/tokenCacheEntries", json!(5)),
+            vec![("limits.tokenCacheEntries", "not supported yet")],
+        ),
+    ]);
+}
+
+#[test]
+fn a_duration_is_a_number_and_a_unit() {
+    for text in
+        ["", "60", "1.5s", "-1s", "+1s", "1 s", "1d", "1w", "1S", "1h30m", "s", "1e3s", "9999h"]
+    {
+        let expected = vec![("issuers[0].leeway", "a duration such as \"30s\"")];
+        check(vec![(set("/issuers/0/leeway", json!(text)), expected)]);
+    }
+}
+
+/// YAML writes null for a member with nothing behind it. Taken for absent, `rules:` would let all in.
+#[test]
+fn a_null_is_a_mistake_wherever_it_stands_for_a_value() {
+    for (pointer, path) in [
+        ("/issuers", "issuers"),
+        ("/tokenFrom", "tokenFrom"),
+        ("/rules", "rules"),
+        ("/identityHeaders", "identityHeaders"),
+        ("/forwardToken", "forwardToken"),
+        ("/mode", "mode"),
+        ("/limits", "limits"),
+        ("/limits/maxWaiting", "limits.maxWaiting"),
+        ("/issuers/0/name", "issuers[0].name"),
+        ("/issuers/0/issuer", "issuers[0].issuer"),
+        ("/issuers/0/aliases", "issuers[0].aliases"),
+        ("/issuers/0/audiences", "issuers[0].audiences"),
+        ("/issuers/0/keys", "issuers[0].keys"),
+        ("/issuers/0/keys/discovery", "issuers[0].keys.discovery"),
+        ("/issuers/0/keys/discovery/cluster", "issuers[0].keys.discovery.cluster"),
+        ("/issuers/0/leeway", "issuers[0].leeway"),
+        ("/tokenFrom/0/prefix", "tokenFrom[0].prefix"),
+        ("/tokenFrom/1/header", "tokenFrom[1].header"),
+        ("/rules/1/name", "rules[1].name"),
+        ("/rules/1/methods", "rules[1].methods"),
+        ("/rules/1/paths", "rules[1].paths"),
+        ("/rules/1/allow", "rules[1].allow"),
+        ("/identityHeaders/x-sa-name", "identityHeaders.x-sa-name"),
+    ] {
+        let found = super::problems(&set(pointer, Value::Null).to_string());
+        let said = found.iter().find(|problem| problem.path == path);
+        assert_eq!(said.map(|p| p.message.as_str()), Some(NO_VALUE), "{pointer}: {found:#?}");
+        // What is not there must not be called wrong as well.
+        let beside: Vec<_> = found.iter().filter(|problem| problem.path != path).collect();
+        let allowed = ["/issuers/0/keys/discovery"].contains(&pointer);
+        assert!(allowed || beside.is_empty(), "{pointer}: {beside:#?}");
+    }
+}
+
+#[test]
+fn a_null_in_a_list_is_a_mistake() {
+    check(vec![
+        (set("/issuers/0/aliases", json!([null])), vec![("issuers[0].aliases[0]", "null")]),
+        (set("/tokenFrom/1", json!(null)), vec![("tokenFrom[1]", "invalid type: null")]),
+        (set("/rules/1", json!(null)), vec![("rules[1]", "invalid type: null")]),
+        (set("/rules/1/paths", json!([null])), vec![("rules[1].paths[0]", "null")]),
+    ]);
+}
+
+#[test]
+fn a_value_that_was_taken_out_for_its_form_makes_no_second_problem() {
+    check(vec![
+        (set("/issuers/0", json!(null)), vec![("issuers[0]", "invalid type: null")]),
+        (set("/issuers/0", json!("https://a")), vec![("issuers[0]", "invalid type: string")]),
+        (set("/issuers/0/audiences", json!([5])), vec![("issuers[0].audiences[0]", "a string")]),
+        (set("/issuers/0/audiences", json!([null])), vec![("issuers[0].audiences[0]", "null")]),
+        (set("/rules/1/allow", json!([null])), vec![("rules[1].allow[0]", "null")]),
+        (set("/rules/0/paths", json!("/x")), vec![("rules[0].paths", "a sequence")]),
+        (set("/rules/1/allow", json!([["a/b"]])), vec![("rules[1].allow[0]", "invalid type")]),
+        (
+            set("/rules/1/allow", json!([5])),
+            vec![("rules[1].allow[0]", "invalid type: integer `5`")],
+        ),
+    ]);
+}
+
+/// serde takes a list for a struct, member by member: then names say nothing, and nulls pass.
+#[test]
+fn a_list_where_an_object_belongs_is_a_mistake() {
+    for (pointer, path) in [
+        ("/limits", "limits"),
+        ("/issuers/0", "issuers[0]"),
+        ("/issuers/0/keys", "issuers[0].keys"),
+        ("/issuers/0/keys/discovery", "issuers[0].keys.discovery"),
+        ("/tokenFrom/1", "tokenFrom[1]"),
+        ("/rules/1", "rules[1]"),
+    ] {
+        for members in 0..32 {
+            let list = json!(vec![Value::Null; members]);
+            let found = super::problems(&set(pointer, list).to_string());
+            let said = found.iter().any(|problem| problem.path == path);
+            assert!(said, "{pointer} as a list of {members}: {found:#?}");
+        }
+    }
+    check(vec![(set("/limits", json!([300])), vec![("limits", "invalid type: sequence")])]);
+}
+
+const NO_VALUE: &str = "has no value: give one, or leave it out";

@@ -1,0 +1,175 @@
+//! Mistakes in `issuers`, each alone and against each other.
+
+use super::{check, good, put, set, without};
+use envoy_test::{KeyKind, SigningKey, jwks};
+use serde_json::{Value, json};
+
+const AUDIENCES: &str = "must name what callers' tokens are minted for";
+const ISS: &str = "must be the tokens' iss";
+
+#[test]
+fn an_issuer_without_what_makes_one_is_refused() {
+    check(vec![
+        (without("/issuers"), vec![("issuers", "must name at least one issuer")]),
+        (set("/issuers", json!([])), vec![("issuers", "must name at least one issuer")]),
+        (without("/issuers/0/issuer"), vec![("issuers[0].issuer", ISS)]),
+        (set("/issuers/0/issuer", json!("")), vec![("issuers[0].issuer", ISS)]),
+        (set("/issuers/0/name", json!("")), vec![("issuers[0].name", "must be visible ASCII")]),
+        (without("/issuers/0/audiences"), vec![("issuers[0].audiences", AUDIENCES)]),
+        (set("/issuers/0/audiences", json!([])), vec![("issuers[0].audiences", AUDIENCES)]),
+        (set("/issuers/0/audiences", json!([""])), vec![("issuers[0].audiences", AUDIENCES)]),
+        (set("/issuers/0/audiences", json!(["a", ""])), vec![("issuers[0].audiences", AUDIENCES)]),
+        (
+            set("/issuers/0/leeway", json!("601s")),
+            vec![("issuers[0].leeway", "at most 10m: it lengthens every token's life")],
+        ),
+        (
+            set("/issuers/0/tokenReview", json!({ "cluster": "a" })),
+            vec![("issuers[0].tokenReview", "not supported yet")],
+        ),
+    ]);
+}
+
+#[test]
+fn a_demand_that_no_token_or_no_peer_can_fulfil_is_refused() {
+    let domain = ("issuers[0].matchPeer.trustDomain", "must be a trust domain");
+    let peer = |value| set("/issuers/0/matchPeer", value);
+    check(vec![
+        (
+            set("/issuers/0/maxLifetime", json!("0s")),
+            vec![("issuers[0].maxLifetime", "would refuse every token")],
+        ),
+        (
+            set("/issuers/0/requireBound", json!("node")),
+            vec![("issuers[0].requireBound", "unknown variant `node`")],
+        ),
+        (
+            set("/issuers/0/honorWarnAfter", json!("yes")),
+            vec![("issuers[0].honorWarnAfter", "expected a boolean")],
+        ),
+        (peer(json!("cluster.local")), vec![("issuers[0].matchPeer", "true, false or")]),
+        (peer(json!({})), vec![domain]),
+        (peer(json!({ "trustDomain": "" })), vec![domain]),
+        (peer(json!({ "trustDomain": "Cluster.local" })), vec![domain]),
+        (peer(json!({ "trustDomain": "spiffe://cluster.local" })), vec![domain]),
+        (
+            peer(json!({ "trustDomain": "a", "domain": "a" })),
+            vec![("issuers[0].matchPeer.domain", "unknown field")],
+        ),
+    ]);
+}
+
+#[test]
+fn an_alias_must_be_another_iss() {
+    let iss = "https://kubernetes.default.svc.cluster.local";
+    let another = "must be another iss than those before";
+    check(vec![
+        (set("/issuers/0/aliases", json!([""])), vec![("issuers[0].aliases[0]", another)]),
+        (set("/issuers/0/aliases", json!([iss])), vec![("issuers[0].aliases[0]", another)]),
+        (
+            set("/issuers/0/aliases", json!(["a", "b", "a", iss])),
+            vec![("issuers[0].aliases[2]", another), ("issuers[0].aliases[3]", another)],
+        ),
+    ]);
+}
+
+#[test]
+fn tokens_from_secrets_can_have_no_issuer() {
+    let legacy = "is that of tokens from Secrets";
+    check(vec![
+        (
+            set("/issuers/0/issuer", json!("kubernetes/serviceaccount")),
+            vec![("issuers[0].issuer", legacy)],
+        ),
+        (
+            set("/issuers/0/aliases", json!(["kubernetes/serviceaccount"])),
+            vec![("issuers[0].issuer", legacy)],
+        ),
+    ]);
+}
+
+#[test]
+fn two_issuers_need_two_names() {
+    let again = vec![("issuers[1].name", "is an earlier issuer's name too")];
+    let second = good()["issuers"][0].clone();
+    let mut nameless = put(good(), "/issuers/1", second.clone());
+    for at in [0, 1] {
+        nameless["issuers"][at].as_object_mut().unwrap().remove("name");
+    }
+    check(vec![(put(good(), "/issuers/1", second), again.clone()), (nameless, again)]);
+}
+
+#[test]
+fn keys_that_fit_any_token_cannot_be_told_apart_from_another_clusters() {
+    let (one, two) = (SigningKey::generate(KeyKind::P256), SigningKey::generate(KeyKind::P256));
+    let (pem, other) = (json!({ "pem": [one.pem()] }), json!({ "pem": [two.pem()] }));
+    let inline = json!({ "inline": jwks(&[&two]) });
+    let apart = vec![("issuers[1].keys", "tell them apart")];
+    check(vec![
+        (pair(pem.clone(), inline.clone()), apart.clone()),
+        (pair(inline, pem.clone()), apart.clone()),
+        (pair(pem, other), apart),
+    ]);
+}
+
+/// Every token of the fetched issuer would be claimed by both, and answered 503.
+#[test]
+fn keys_that_fit_any_token_cannot_be_told_apart_from_fetched_ones_either() {
+    let pem = json!({ "pem": [SigningKey::generate(KeyKind::P256).pem()] });
+    let fetched = good()["issuers"][0]["keys"].clone();
+    let apart = vec![("issuers[1].keys", "tell them apart")];
+    check(vec![(pair(pem.clone(), fetched.clone()), apart.clone()), (pair(fetched, pem), apart)]);
+}
+
+#[test]
+fn an_alias_that_is_anothers_iss_is_a_shared_iss() {
+    let key = SigningKey::generate(KeyKind::P256);
+    let keys = json!({ "inline": jwks(&[&key]) });
+    let config = pair(keys.clone(), keys);
+    let config = put(config, "/issuers/0/issuer", json!("https://first.example"));
+    let config = put(config, "/issuers/1/issuer", json!("https://second.example"));
+    let config = put(config, "/issuers/1/aliases", json!(["https://first.example"]));
+    check(vec![(config, vec![("issuers[1].keys", "hold a key of \"local\"")])]);
+}
+
+#[test]
+fn the_place_of_a_shared_key_is_right_though_an_issuer_before_it_is_broken() {
+    let key = SigningKey::generate(KeyKind::P256);
+    let keys = json!({ "inline": jwks(&[&key]) });
+    let mut config = pair(keys.clone(), keys);
+    let mut broken = good()["issuers"][0].clone();
+    broken["name"] = json!("broken");
+    broken["keys"] = json!({});
+    let issuers = config["issuers"].as_array_mut().unwrap();
+    issuers.insert(0, broken);
+    check(vec![(
+        config,
+        vec![("issuers[0].keys", "exactly one of"), ("issuers[2].keys", "hold a key of \"local\"")],
+    )]);
+}
+
+#[test]
+fn a_name_that_stands_twice_is_told_though_the_first_issuer_is_broken() {
+    let config = set("/issuers/0/keys", json!({}));
+    let config = put(config, "/issuers/1", good()["issuers"][0].clone());
+    check(vec![(
+        config,
+        vec![("issuers[0].keys", "exactly one of"), ("issuers[1].name", "is an earlier issuer's")],
+    )]);
+}
+
+#[test]
+fn a_rule_may_name_an_issuer_whose_keys_are_broken() {
+    let config = set("/issuers/0/keys", json!({}));
+    let config = put(config, "/rules/1/allow", json!([{ "issuerName": "local" }]));
+    check(vec![(config, vec![("issuers[0].keys", "exactly one of")])]);
+}
+
+/// Two issuers that share the iss and differ in their names and keys.
+fn pair(first: Value, second: Value) -> Value {
+    let config = set("/issuers/0/keys", first);
+    let mut other = good()["issuers"][0].clone();
+    other["name"] = json!("other");
+    other["keys"] = second;
+    put(config, "/issuers/1", other)
+}

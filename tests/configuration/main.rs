@@ -1,0 +1,105 @@
+//! Configurations, good and broken: what is said of each, where, and that all of it is said at once.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod form;
+mod good;
+mod headers;
+mod issuers;
+mod keys;
+mod rules;
+#[path = "../support/mod.rs"]
+mod support;
+mod together;
+
+use sa_authn::config::{Config, Problem};
+use serde_json::{Value, json};
+
+/// A configuration, and each of its problems: the path, and a piece of the message.
+type Row = (Value, Vec<(&'static str, &'static str)>);
+
+/// A configuration without fault, in which there is something to change everywhere.
+fn good() -> Value {
+    json!({
+        "issuers": [{
+            "name": "local",
+            "issuer": "https://kubernetes.default.svc.cluster.local",
+            "aliases": ["https://kubernetes.default.svc"],
+            "audiences": ["secret-store"],
+            "keys": {
+                "discovery": { "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" },
+                "refreshInterval": "10m",
+            },
+            "leeway": "60s",
+        }],
+        "tokenFrom": [
+            { "header": "authorization", "prefix": "Bearer " },
+            { "header": "x-client-id" },
+        ],
+        "rules": [
+            { "name": "health", "paths": ["/healthz"], "allow": "anyone" },
+            { "name": "secrets", "methods": ["GET"], "paths": ["/secrets/*"], "allow": ["api/api"] },
+        ],
+        "identityHeaders": { "x-sa-namespace": "namespace", "x-sa-name": "name" },
+        "forwardToken": false,
+        "mode": "enforce",
+        "limits": { "maxTokenBytes": 16384, "maxWaiting": 1000, "waitTimeout": "5s" },
+    })
+}
+
+/// The good configuration with another value at this JSON pointer.
+fn set(pointer: &str, value: Value) -> Value {
+    put(good(), pointer, value)
+}
+
+fn put(mut config: Value, pointer: &str, value: Value) -> Value {
+    let (parent, member) = pointer.rsplit_once('/').expect("a pointer");
+    match config.pointer_mut(parent).expect("a place") {
+        Value::Object(members) => drop(members.insert(member.to_owned(), value)),
+        Value::Array(items) => match member.parse::<usize>().expect("an index") {
+            at if at < items.len() => items[at] = value,
+            _ => items.push(value),
+        },
+        other => panic!("{other} has no members"),
+    }
+    config
+}
+
+/// The good configuration without the member at this JSON pointer.
+fn without(pointer: &str) -> Value {
+    let mut config = good();
+    let (parent, member) = pointer.rsplit_once('/').expect("a pointer");
+    let members = config.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
+    members.remove(member).expect("a member");
+    config
+}
+
+fn problems(json: &str) -> Vec<Problem> {
+    match Config::parse(json.as_bytes()) {
+        Ok(_) => Vec::new(),
+        Err(problems) => {
+            assert!(!problems.is_empty(), "refused without a word: {json}");
+            problems
+        }
+    }
+}
+
+/// Checks that exactly these problems are found, in whatever order.
+fn check(rows: Vec<Row>) {
+    for (config, expected) in rows {
+        check_text(&config.to_string(), &expected);
+    }
+}
+
+fn check_text(json: &str, expected: &[(&str, &str)]) {
+    let mut found = problems(json);
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    let paths: Vec<_> = found.iter().map(|problem| problem.path.as_str()).collect();
+    let places: Vec<_> = expected.iter().map(|(path, _)| *path).collect();
+    assert_eq!(paths, places, "{found:#?}\nin {json}");
+    for (problem, (_, piece)) in found.iter().zip(expected) {
+        assert!(problem.message.contains(piece), "{problem} does not say {piece:?}\nin {json}");
+    }
+}

@@ -1,0 +1,78 @@
+//! Numbers at and beyond the ends of what a number can be.
+
+use super::{Forge, MALFORMED, claims, claims_but};
+use crate::support::Outcome;
+use sa_authn::verdict::Reason;
+
+#[test]
+fn dates_that_are_no_whole_seconds_up_to_2_to_53_are_malformed() {
+    let mut forge = Forge::new();
+    for number in [
+        "-1",
+        "-0",
+        "0.5",
+        "1e3",
+        "1E3",
+        "1.0",
+        "1e400",
+        "-1e400",
+        "9007199254740993",
+        "18446744073709551615",
+        "18446744073709551616",
+        "99999999999999999999999999999999999999999",
+        "-9223372036854775809",
+        &"9".repeat(5000),
+    ] {
+        for claim in ["exp", "iat"] {
+            let claims = claims_but(claim, &format!(r#""{claim}":{number}"#));
+            assert_eq!(forge.with_claims(&claims), MALFORMED, "{claim} {number}");
+        }
+        let claims = claims(&format!(r#""nbf":{number}"#));
+        assert_eq!(forge.with_claims(&claims), MALFORMED, "nbf {number}");
+    }
+}
+
+/// The library that verifies natively keeps times in 32 bits of seconds: it must not judge them.
+#[test]
+fn every_date_up_to_2_to_53_is_a_date() {
+    let mut forge = Forge::new();
+    for exp in [4_294_967_295, 4_294_967_296, 4_294_967_297, 1 << 40, (1 << 53) - 1, 1u64 << 53] {
+        let claims = claims_but("exp", &format!(r#""exp":{exp}"#));
+        assert!(forge.with_claims(&claims).passes(), "exp {exp}");
+    }
+    for later in [4_294_967_296, 8_589_934_592, 1u64 << 53] {
+        let not_yet = Outcome::Refused(Reason::NotYetValid);
+        let claims = claims(&format!(r#""nbf":{later}"#));
+        assert_eq!(forge.with_claims(&claims), not_yet, "nbf {later}");
+        let claims = claims_but("iat", &format!(r#""iat":{later}"#));
+        assert_eq!(forge.with_claims(&claims), not_yet, "iat {later}");
+    }
+    for past in [0, 1] {
+        let claims = claims_but("exp", &format!(r#""exp":{past}"#));
+        assert_eq!(forge.with_claims(&claims), Outcome::Refused(Reason::Expired), "exp {past}");
+        let claims = claims_but("iat", &format!(r#""iat":{past},"nbf":{past}"#));
+        assert!(forge.with_claims(&claims).passes(), "iat {past}");
+    }
+}
+
+#[test]
+fn a_number_that_nobody_needs_may_be_as_large_as_a_number_can_be() {
+    let mut forge = Forge::new();
+    for number in [
+        "18446744073709551615",
+        "18446744073709551616",
+        "-9223372036854775808",
+        "-9223372036854775809",
+        "123456789012345678901234567890",
+        "1e308",
+        "-0",
+        "1e-400",
+        "0.1",
+    ] {
+        assert!(forge.with_claims(&claims(&format!(r#""x":{number}"#))).passes(), "{number}");
+    }
+    for number in ["1e309", "-1e309", "1e400", "1e99999999999999999999", &"9".repeat(400)] {
+        let claims = claims(&format!(r#""x":{number}"#));
+        assert_eq!(forge.with_claims(&claims), MALFORMED, "{number}");
+    }
+}

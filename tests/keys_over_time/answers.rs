@@ -1,0 +1,188 @@
+//! Answers that are no key set: none of them replaces keys that work.
+
+use super::{cached, core, key, set, status};
+use crate::support::{Core, discovery_document, ok};
+use envoy_test::token::DEFAULT_ISSUER;
+use envoy_test::{KeyKind, SigningKey, jwks};
+use sa_authn::authn::keys::Settled;
+use sa_authn::callout::Reply;
+use serde_json::json;
+
+#[test]
+fn no_bad_answer_replaces_good_keys() {
+    let (mut core, key) = (core(json!({})), key());
+    core.publish(&set(&[&key]));
+    for (name, reply, said) in bad_sets() {
+        core.wait_for_next();
+        discover(&mut core);
+        let failure = failure(&mut core, reply);
+        assert!(failure.contains(said), "{name}: {failure}");
+        assert!(core.by(&key).passes(), "{name}");
+    }
+    core.wait_for_next();
+    core.publish(&set(&[&key]));
+    assert!(core.by(&key).passes());
+}
+
+#[test]
+fn no_bad_discovery_document_replaces_good_keys() {
+    let (mut core, key) = (core(json!({})), key());
+    core.publish(&set(&[&key]));
+    core.wait_for_next();
+    core.fails(status(500));
+    for (name, document, said) in bad_documents() {
+        core.wait_for_next();
+        let failure = failure(&mut core, ok(document));
+        assert!(failure.contains(said), "{name}: {failure}");
+        assert!(core.by(&key).passes(), "{name}");
+    }
+    core.wait_for_next();
+    core.publish(&set(&[&key]));
+    assert!(core.by(&key).passes());
+}
+
+#[test]
+fn a_bad_answer_to_the_first_fetch_leaves_no_keys_and_the_next_one_brings_them() {
+    for (name, reply, _) in bad_sets() {
+        let (mut core, key) = (core(json!({})), key());
+        let mut waits = core.held_by(&key);
+        discover(&mut core);
+        failure(&mut core, reply);
+        assert_eq!(waits.wakes(&mut core), super::HELD, "{name}");
+        core.wait_for_next();
+        core.publish(&set(&[&key]));
+        assert!(waits.wakes(&mut core).passes(), "{name}");
+    }
+}
+
+#[test]
+fn a_set_of_a_hundred_keys_is_taken_and_one_more_is_not() {
+    let key = key();
+    let filler: Vec<_> =
+        (0..99).map(|at| json!({ "kty": "future", "kid": at.to_string() })).collect();
+    let mut keys = [filler, vec![key.jwk()]].concat();
+    let mut core = core(json!({}));
+    core.publish(&json!({ "keys": keys }).to_string());
+    assert!(core.by(&key).passes());
+    keys.push(super::key().jwk());
+    core.wait_for_next();
+    let failure = failure(&mut core, ok(json!({ "keys": keys }).to_string()));
+    assert_eq!(failure, "101 keys, the limit is 100");
+    assert!(core.by(&key).passes());
+}
+
+#[test]
+fn keys_that_nobody_knows_yet_are_skipped_and_counted() {
+    let (good, other) = (key(), key());
+    let mut for_encryption = other.jwk();
+    for_encryption["use"] = json!("enc");
+    let mut symmetric_alg = other.jwk();
+    symmetric_alg["alg"] = json!("HS256");
+    let odd = [
+        json!({ "kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA", "kid": "pq" }),
+        json!({ "kty": "OKP", "crv": "Ed25519", "x": "AAAA", "kid": "ed" }),
+        json!({ "kty": "oct", "k": "c2VjcmV0", "kid": "hmac" }),
+        json!({ "kty": "EC", "crv": "secp256k1", "x": "AAAA", "y": "AAAA" }),
+        json!({ "kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA" }),
+        json!({ "kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "tiny" }),
+        json!({ "kid": "nothing else" }),
+        json!(5),
+        json!(null),
+        for_encryption,
+        symmetric_alg,
+    ];
+    let mut core = core(json!({}));
+    discover(&mut core);
+    let keys = [&odd[..], &[good.jwk()]].concat();
+    let body = json!({ "keys": keys, "more": 1 }).to_string();
+    let call = core.call();
+    match core.reply(&call, ok(body)).unwrap().outcome {
+        Settled::Renewed { keys: 1, skipped, .. } => assert_eq!(skipped, odd.len()),
+        other => panic!("{other:?}"),
+    }
+    assert!(core.by(&good).passes());
+    assert_eq!(core.by(&other), super::UNKNOWN_KEY);
+}
+
+/// What a JWKS request may be answered, and what the log says of it.
+fn bad_sets() -> Vec<(&'static str, Reply, &'static str)> {
+    let keys = set(&[&SigningKey::generate(KeyKind::P256)]);
+    let too_large = Reply::Response { status: 200, cache_control: None, body: None };
+    let few = |keys: serde_json::Value| ok(json!({ "keys": keys }).to_string());
+    let octets = json!([{ "kty": "oct", "k": "c2VjcmV0" }]);
+    vec![
+        ("reset", Reply::Reset, "connection reset"),
+        ("not sent", Reply::NotSent, "did not send the call"),
+        ("no such cluster", Reply::UnknownCluster, "no such cluster"),
+        ("oversized", too_large, "larger than 262144 bytes"),
+        ("empty", ok(""), "not a JWKS"),
+        ("spaces", ok("  \n"), "not a JWKS"),
+        ("null", ok("null"), "not a JWKS"),
+        ("a list", ok("[]"), "not a JWKS"),
+        ("no list", ok("{}"), "no list \"keys\""),
+        ("keys is an object", few(json!({})), "no list \"keys\""),
+        ("keys is null", few(json!(null)), "no list \"keys\""),
+        ("no key", few(json!([])), "no usable key"),
+        ("no key of ours", few(octets), "no usable key; kty \"oct\""),
+        ("HTML", ok("<html><body>hello</body></html>"), "not a JWKS"),
+        ("cut off", ok(&keys.as_bytes()[..keys.len() - 1]), "not a JWKS"),
+        ("more behind it", ok(format!("{keys}x")), "not a JWKS"),
+        ("not UTF-8", ok(b"{\"keys\":[\"\xff\"]}".to_vec()), "not a JWKS"),
+        ("deep", ok("[".repeat(200_000)), "not a JWKS"),
+        ("another document", ok(discovery_document(DEFAULT_ISSUER)), "no list \"keys\""),
+        ("200 for an error", cached("{\"error\":\"x\"}", "max-age=3600"), "no list \"keys\""),
+        ("204", status(204), "status 204"),
+        ("206", status(206), "status 206"),
+        ("301", status(301), "redirects are not followed"),
+        ("304", status(304), "redirects are not followed"),
+        ("400", status(400), "plain text"),
+        ("401", status(401), "credential"),
+        ("403", status(403), "refuses this caller"),
+        ("404", status(404), "no such path"),
+        ("406", status(406), "does not offer"),
+        ("429", status(429), "status 429"),
+        ("500", status(500), "status 500"),
+        ("503", status(503), "no answer (503"),
+        ("504", status(504), "no answer (504"),
+    ]
+}
+
+fn bad_documents() -> Vec<(&'static str, String, &'static str)> {
+    let document = |issuer: &str, uri: &str| json!({ "issuer": issuer, "jwks_uri": uri });
+    let uri = "https://10.0.0.1/openid/v1/jwks";
+    vec![
+        ("another issuer", discovery_document("https://other.example"), "is for issuer"),
+        ("a slash more", discovery_document(&format!("{DEFAULT_ISSUER}/")), "is for issuer"),
+        ("no issuer", json!({ "jwks_uri": uri }).to_string(), "missing field `issuer`"),
+        ("no URI", json!({ "issuer": DEFAULT_ISSUER }).to_string(), "missing field `jwks_uri`"),
+        ("a path", document(DEFAULT_ISSUER, "/jwks").to_string(), "no http(s) URL"),
+        ("an FTP URL", document(DEFAULT_ISSUER, "ftp://h/jwks").to_string(), "no http(s) URL"),
+        ("a space", document(DEFAULT_ISSUER, "https://h/a b").to_string(), "no http(s) URL"),
+        ("a line", document(DEFAULT_ISSUER, "https://h/a\r\nx: y").to_string(), "no http(s) URL"),
+        ("a JWKS", jwks(&[&key()]).to_string(), "missing field `issuer`"),
+        ("empty", String::new(), "not a discovery document"),
+        ("HTML", "<html>".to_owned(), "not a discovery document"),
+    ]
+}
+
+/// Answers the discovery call, if it is its turn.
+fn discover(core: &mut Core) {
+    let call = core.call();
+    if call.path == "/.well-known/openid-configuration" {
+        core.reply(&call, ok(discovery_document(DEFAULT_ISSUER)));
+    } else {
+        // The path is remembered: the call that is due is for the keys. Have it sent again.
+        core.reply(&call, status(500));
+        core.wait_for_next();
+        discover(core);
+    }
+}
+
+/// Answers the only call that is due, and says how it failed.
+fn failure(core: &mut Core, reply: Reply) -> String {
+    let call = core.call();
+    match core.reply(&call, reply).expect("a call that is waited for").outcome {
+        Settled::Failed(failure) => failure.to_string(),
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,141 @@
+//! An issuer's keys through days of time: fetched, refreshed, rotated, kept in an outage, waited for.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod answers;
+mod outage;
+mod refresh;
+mod sharing;
+#[path = "../support/mod.rs"]
+mod support;
+mod two_issuers;
+mod unknown_kid;
+mod waiting;
+
+use envoy_test::{KeyKind, SigningKey, jwks};
+use sa_authn::authn::keys::Settled;
+use sa_authn::callout::{Callout, Reply};
+use sa_authn::time::UnixTime;
+use sa_authn::verdict::{Denial, Reason};
+use serde_json::{Value, json};
+use std::time::Duration;
+use support::{Core, Outcome, get, good, with};
+
+/// When everything begins.
+const START: u64 = 1_800_000_000;
+
+const HELD: Outcome = Outcome::Held;
+const UNKNOWN_KEY: Outcome = Outcome::Refused(Reason::UnknownKey);
+const UNAVAILABLE: Outcome = Outcome::Refused(Reason::KeysUnavailable);
+
+/// One issuer whose keys are discovered, and `keys` says more of.
+fn discovered(keys: Value) -> Value {
+    let mut config = support::discovered();
+    let own = config["issuers"][0]["keys"].take();
+    config["issuers"][0]["keys"] = with(own, keys);
+    config
+}
+
+/// The core at the beginning.
+fn core(keys: Value) -> Core {
+    Core::at(START, &discovered(keys))
+}
+
+fn key() -> SigningKey {
+    SigningKey::generate(KeyKind::P256)
+}
+
+fn set(keys: &[&SigningKey]) -> String {
+    jwks(keys).to_string()
+}
+
+/// A token that outlives every test.
+fn token(key: &SigningKey) -> String {
+    good().issued_at(START).lifetime(10 * 365 * 24 * 3600).sign(key)
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The time so long before another.
+fn before(time: UnixTime, duration: Duration) -> UnixTime {
+    let start = UnixTime::from_secs(0);
+    start.plus(time.since(start) - duration)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+// === impl Core ===
+
+impl Core {
+    /// The only call that is due.
+    fn call(&mut self) -> Callout {
+        let [call] = &self.calls()[..] else { panic!("exactly one call") };
+        call.clone()
+    }
+
+    /// The calls that are due, when there should be none.
+    fn is_quiet(&mut self) -> bool {
+        self.calls().is_empty()
+    }
+
+    /// Answers the only call that is due in this way, which must be a failure.
+    fn fails(&mut self, reply: Reply) {
+        let call = self.call();
+        let settled = self.reply(&call, reply).expect("a call that is waited for");
+        assert!(matches!(settled.outcome, Settled::Failed(_)), "{:?}", settled.outcome);
+    }
+
+    /// How long until there is something to do.
+    fn until_next(&mut self) -> Duration {
+        self.authenticator.next_deadline().expect("there always is").since(self.now)
+    }
+
+    /// Lets time pass until there is something to do.
+    fn wait_for_next(&mut self) {
+        let wait = self.until_next();
+        self.wait(wait);
+    }
+
+    /// A token by this key, in a request that comes now.
+    fn by(&mut self, key: &SigningKey) -> Outcome {
+        self.bearer(&token(key))
+    }
+
+    /// A request with a token by this key, which must have to wait.
+    fn held_by(&mut self, key: &SigningKey) -> support::Request {
+        let mut request = self.request(&get("/", &token(key)));
+        assert_eq!(request.arrives(self), HELD);
+        request
+    }
+
+    /// Whether a request with a token by this key would have to wait. It hangs up at once.
+    fn holds(&mut self, key: &SigningKey) -> bool {
+        let mut request = self.request(&get("/", &token(key)));
+        let held = request.arrives(self) == HELD;
+        self.authenticator.waiting().forget(request.id);
+        held
+    }
+
+    fn denial_of(&mut self, key: &SigningKey) -> Denial {
+        self.denial(&get("/", &token(key)))
+    }
+}
+
+/// Whether a jittered wait is between nine tenths of `full` and all of it.
+fn is_about(wait: Duration, full: Duration) -> bool {
+    full / 10 * 9 <= wait && wait <= full
+}
+
+/// An answer of status 200 with a `cache-control`.
+fn cached(body: &str, cache_control: &str) -> Reply {
+    let (body, cache_control) = (Some(body.into()), Some(cache_control.to_owned()));
+    Reply::Response { status: 200, cache_control, body }
+}
+
+fn status(status: u16) -> Reply {
+    Reply::Response { status, cache_control: None, body: Some(json!({}).to_string().into()) }
+}

@@ -1,0 +1,205 @@
+//! A kid that is not in the set: rotated in a moment ago, or invented by anybody.
+
+use super::{HELD, UNKNOWN_KEY, before, core, key, millis, seconds, set};
+use crate::support::{Core, Request, get, ok};
+use envoy_test::SigningKey;
+use sa_authn::callout::Reply;
+use sa_authn::verdict::Reason;
+use serde_json::json;
+
+#[test]
+fn a_rotated_in_key_is_accepted_on_its_very_first_request() {
+    let (mut core, old, new) = at_rest(json!({}));
+    let mut first = core.held_by(&new);
+    let call = core.call();
+    core.reply(&call, ok(set(&[&old, &new])));
+    assert!(first.wakes(&mut core).passes());
+    assert!(core.by(&new).passes());
+    assert!(core.by(&old).passes());
+}
+
+#[test]
+fn the_fetch_for_an_unknown_kid_is_due_at_once_and_is_one_call() {
+    let (mut core, _, new) = at_rest(json!({}));
+    assert!(core.is_quiet());
+    core.held_by(&new);
+    assert_eq!(core.call().path, "/openid/v1/jwks");
+}
+
+#[test]
+fn a_thousand_requests_with_invented_kids_make_one_fetch() {
+    let (mut core, old, _) = at_rest(json!({}));
+    let mut waiting: Vec<_> = (0..500).map(|at| invented(&mut core, &old, at)).collect();
+    let call = core.call();
+    waiting.extend((500..1000).map(|at| invented(&mut core, &old, at)));
+    assert!(core.is_quiet());
+    assert!(core.by(&old).passes(), "who has a good token does not wait");
+    core.reply(&call, ok(set(&[&old])));
+    for request in &mut waiting {
+        assert_eq!(request.wakes(&mut core), UNKNOWN_KEY);
+    }
+    assert!(core.is_quiet());
+    // One of the burst of three was used.
+    for _ in 0..2 {
+        core.wait(millis(1001));
+        invented(&mut core, &old, 0);
+        core.publish(&set(&[&old]));
+    }
+    core.wait(millis(1001));
+    assert_eq!(core.denial_of(&key()).reason(), Reason::KeysUnavailable);
+}
+
+#[test]
+fn a_fetch_that_ended_up_to_a_second_ago_decides_for_a_new_request() {
+    let (mut core, old, new) = (core(json!({})), key(), key());
+    core.publish(&set(&[&old]));
+    for wait in [0, 500, 500] {
+        core.wait(millis(wait));
+        assert_eq!(core.by(&new), UNKNOWN_KEY);
+        assert!(core.is_quiet());
+    }
+    core.wait(millis(1));
+    assert_eq!(core.by(&new), HELD);
+    assert_eq!(core.calls().len(), 1);
+}
+
+#[test]
+fn a_fetch_that_was_under_way_decides_when_it_ends_after_the_request_came() {
+    let (mut core, old, new) = at_rest(json!({}));
+    let mut one = core.held_by(&new);
+    let call = core.call();
+    core.wait(seconds(3));
+    let mut two = core.held_by(&new);
+    core.reply(&call, ok(set(&[&old])));
+    assert_eq!(one.wakes(&mut core), UNKNOWN_KEY);
+    assert_eq!(two.wakes(&mut core), UNKNOWN_KEY);
+}
+
+#[test]
+fn unknown_kids_cause_three_fetches_and_then_one_per_interval() {
+    for (config, interval) in [(json!({}), 10), (json!({ "minRefetchInterval": "30s" }), 30)] {
+        let (mut core, old, new) = at_rest(config);
+        let first = core.now;
+        for _ in 0..3 {
+            let mut request = core.held_by(&new);
+            core.publish(&set(&[&old]));
+            assert_eq!(request.wakes(&mut core), UNKNOWN_KEY);
+            core.wait(seconds(2));
+        }
+        let denial = core.denial_of(&new);
+        assert_eq!(denial.reason(), Reason::KeysUnavailable);
+        assert_eq!(denial.retry_after(), Some(seconds(interval - 6)));
+        assert!(core.is_quiet());
+        core.now = before(first.plus(seconds(interval)), millis(1));
+        assert_eq!(core.denial_of(&new).retry_after(), Some(millis(1)));
+        core.wait(millis(1));
+        core.held_by(&new);
+        core.publish(&set(&[&old, &new]));
+        assert!(core.by(&new).passes());
+    }
+}
+
+#[test]
+fn a_flood_of_invented_kids_over_an_hour_makes_one_fetch_per_interval() {
+    let (mut core, old, _) = at_rest(json!({ "refreshInterval": "24h" }));
+    let (mut fetches, stranger) = (0, key());
+    for _ in 0..3600 * 4 {
+        core.wait(millis(250));
+        core.by(&stranger);
+        for call in core.calls() {
+            fetches += 1;
+            core.reply(&call, ok(set(&[&old])));
+        }
+    }
+    assert!((360..=363).contains(&fetches), "{fetches} fetches");
+    assert!(core.by(&old).passes());
+}
+
+#[test]
+fn requests_that_come_before_the_call_is_sent_use_up_one_fetch_of_the_ration() {
+    let (mut core, old, new) = at_rest(json!({}));
+    let mut requests: Vec<_> = (0..10).map(|_| core.held_by(&new)).collect();
+    core.publish(&set(&[&old, &new]));
+    for request in &mut requests {
+        assert!(request.wakes(&mut core).passes());
+    }
+    assert!(core.is_quiet());
+}
+
+#[test]
+fn a_fetch_that_failed_refuses_nobody_for_an_unknown_key() {
+    let (mut core, old, new) = at_rest(json!({}));
+    let mut request = core.held_by(&new);
+    core.fails(Reply::Reset);
+    assert_eq!(request.wakes(&mut core), HELD);
+    core.wait_for_next();
+    core.publish(&set(&[&old, &new]));
+    assert!(request.wakes(&mut core).passes());
+}
+
+#[test]
+fn in_an_outage_an_unknown_kid_ends_in_503_with_a_time_to_come_back_and_never_in_401() {
+    let (mut core, old, new) = at_rest(json!({}));
+    let mut refused = 0;
+    for _ in 0..100 {
+        for call in core.calls() {
+            core.reply(&call, Reply::Reset);
+        }
+        if !core.holds(&new) {
+            let denial = core.denial_of(&new);
+            assert_eq!(denial.reason(), Reason::KeysUnavailable);
+            let retry = denial.retry_after().expect("a Retry-After");
+            assert!(retry <= seconds(10), "{retry:?}");
+            refused += 1;
+        }
+        core.wait(millis(500));
+    }
+    assert!(refused > 50, "{refused}");
+    assert!(core.by(&old).passes());
+}
+
+#[test]
+fn a_token_without_a_kid_is_refused_for_an_unknown_key() {
+    let (mut core, old, _) = at_rest(json!({}));
+    let nameless = crate::support::good().issued_at(super::START).lifetime(1 << 30);
+    let mut request = core.request(&get("/", &nameless.without_header("kid").sign(&old)));
+    if request.arrives(&mut core) == HELD {
+        core.publish(&set(&[&old]));
+        assert_eq!(request.wakes(&mut core), UNKNOWN_KEY);
+    }
+}
+
+#[test]
+fn an_unknown_kid_does_not_put_the_next_refresh_off() {
+    let (mut core, old, new) = at_rest(json!({}));
+    core.held_by(&new);
+    core.publish(&set(&[&old]));
+    assert!(core.until_next() <= seconds(600));
+}
+
+#[test]
+fn a_kid_stands_for_the_key_of_the_newest_set() {
+    let (mut core, old, new) = at_rest(json!({}));
+    let mut renamed = new.jwk();
+    renamed["kid"] = json!(old.kid());
+    core.wait_for_next();
+    core.publish(&json!({ "keys": [renamed] }).to_string());
+    assert_eq!(core.denial_of(&old).reason(), Reason::BadSignature);
+}
+
+/// Five seconds after the old key was fetched: known keys are too old to refuse anyone.
+fn at_rest(config: serde_json::Value) -> (Core, SigningKey, SigningKey) {
+    let (mut core, old, new) = (core(config), key(), key());
+    core.publish(&set(&[&old]));
+    core.wait(seconds(5));
+    (core, old, new)
+}
+
+/// A request with a kid that nobody has, which must have to wait.
+fn invented(core: &mut Core, key: &SigningKey, at: u32) -> Request {
+    let claims = crate::support::good().issued_at(super::START).lifetime(1 << 30);
+    let token = claims.header("kid", json!(format!("invented-{at}"))).sign(key);
+    let mut request = core.request(&get("/", &token));
+    assert_eq!(request.arrives(core), HELD);
+    request
+}

@@ -1,0 +1,147 @@
+//! Whom a list lets in: names, parts that may be anything, and issuers.
+
+use super::World;
+use crate::support::{Core, get};
+use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER};
+use envoy_test::{KeyKind, SigningKey, Token, jwks};
+use sa_authn::verdict::Reason;
+use serde_json::{Value, json};
+
+#[test]
+fn an_entry_lets_in_exactly_whom_it_names() {
+    let callers = ["api/api", "api/other", "other/api", "other/other", "api/api.v2", "api-2/api"];
+    for (entry, expected) in [
+        ("api/api", &["api/api"][..]),
+        ("api/*", &["api/api", "api/other", "api/api.v2"]),
+        ("*/api", &["api/api", "other/api", "api-2/api"]),
+        ("nobody/here", &[]),
+    ] {
+        for form in [json!(entry), json!({ "serviceAccount": entry })] {
+            let mut world = World::new(rules(json!([form])));
+            let passes =
+                callers.into_iter().filter(|caller| world.judge("GET", "/", caller) == "r");
+            assert_eq!(passes.collect::<Vec<_>>(), expected, "{entry}");
+        }
+    }
+}
+
+#[test]
+fn a_list_is_the_sum_of_its_entries() {
+    let mut world = World::new(rules(json!(["a/x", "a/y", "*/z", { "serviceAccount": "b/*" }])));
+    for (caller, expected) in [
+        ("a/x", "r"),
+        ("a/y", "r"),
+        ("a/z", "r"),
+        ("c/z", "r"),
+        ("b/anything", "r"),
+        ("a/w", "forbidden"),
+        ("c/x", "forbidden"),
+    ] {
+        assert_eq!(world.judge("GET", "/", caller), expected, "{caller}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_accounts_are_told_apart() {
+    let accounts: Vec<_> = (0..100_000).map(|at| format!("ns-{}/sa-{at}", at % 100)).collect();
+    let mut world = World::new(rules(json!(accounts)));
+    assert_eq!(world.judge("GET", "/", "ns-42/sa-42"), "r");
+    assert_eq!(world.judge("GET", "/", "ns-99/sa-99999"), "r");
+    assert_eq!(world.judge("GET", "/", "ns-43/sa-42"), "forbidden");
+    assert_eq!(world.judge("GET", "/", "ns-0/sa-100000"), "forbidden");
+}
+
+#[test]
+fn an_entry_may_ask_for_the_issuer() {
+    let (east, west) = (SigningKey::generate(KeyKind::P256), SigningKey::generate(KeyKind::P256));
+    for (list, expected) in [
+        (json!([{ "issuerName": "east" }]), [true, false]),
+        (json!([{ "issuerName": "west" }]), [false, true]),
+        (json!([{ "serviceAccount": "api/api", "issuerName": "east" }]), [true, false]),
+        (json!([{ "serviceAccount": "other/*", "issuerName": "east" }]), [false, false]),
+        (json!([{ "serviceAccount": "api/*", "issuerName": "west" }]), [false, true]),
+        (json!([{ "issuerName": "east" }, "api/api"]), [true, true]),
+        (json!([{ "issuerName": "east" }, { "issuerName": "west" }]), [true, true]),
+        (
+            json!([
+                { "serviceAccount": "api/api", "issuerName": "west" },
+                { "serviceAccount": "api/*", "issuerName": "east" },
+            ]),
+            [true, true],
+        ),
+        (json!("authenticated"), [true, true]),
+    ] {
+        let mut core = two_clusters(&east, &west, &list);
+        let mut passes = |key: &SigningKey| {
+            let token = Token::for_service_account("api", "api").sign(key);
+            match core.judge(&get("/", &token)).expect("a verdict").verdict {
+                sa_authn::verdict::Verdict::Allow(..) => true,
+                sa_authn::verdict::Verdict::Deny(denial) => {
+                    assert_eq!(denial.reason(), Reason::Forbidden, "{list}");
+                    false
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!([passes(&east), passes(&west)], expected, "{list}");
+    }
+}
+
+#[test]
+fn an_entry_may_ask_for_more_than_a_name() {
+    let key = SigningKey::generate(KeyKind::P256);
+    let plain = || Token::for_service_account("api", "api");
+    let callers = [
+        plain(),
+        plain().pod("api-1"),
+        plain().pod("api-1").node("node-1"),
+        plain().pod("api-1").node("node-2"),
+        plain().audience("second"),
+        plain().claim("/kubernetes.io/serviceaccount/uid", json!("recreated")),
+        Token::for_service_account("other", "api").pod("api-1"),
+    ];
+    let uid = plain().claims()["kubernetes.io"]["serviceaccount"]["uid"].clone();
+    for (entry, expected) in [
+        (json!({ "namespace": "api" }), [true, true, true, true, true, true, false]),
+        (json!({ "podBound": true }), [false, true, true, true, false, false, true]),
+        (json!({ "node": "node-1" }), [false, false, true, false, false, false, false]),
+        (json!({ "audience": "second" }), [false, false, false, false, true, false, false]),
+        (json!({ "uid": uid }), [true, true, true, true, true, false, false]),
+        (
+            json!({ "serviceAccount": "api/*", "podBound": true, "node": "node-2" }),
+            [false, false, false, true, false, false, false],
+        ),
+        (
+            json!({ "namespace": "other", "node": "node-1" }),
+            [false, false, false, false, false, false, false],
+        ),
+    ] {
+        let issuer = json!({
+            "issuer": DEFAULT_ISSUER,
+            "audiences": [DEFAULT_AUDIENCE, "second"],
+            "keys": { "inline": jwks(&[&key]) },
+        });
+        let rules = json!([{ "allow": [entry] }]);
+        let mut core = Core::new(&json!({ "issuers": [issuer], "rules": rules }));
+        let passes: Vec<_> =
+            callers.iter().map(|token| core.bearer(&token.clone().sign(&key)).passes()).collect();
+        assert_eq!(passes, expected, "{entry}");
+    }
+}
+
+fn rules(allow: Value) -> Value {
+    json!({ "rules": [{ "name": "r", "allow": allow }] })
+}
+
+fn two_clusters(east: &SigningKey, west: &SigningKey, allow: &Value) -> Core {
+    let issuer = |name: &str, key: &SigningKey| {
+        json!({
+            "name": name,
+            "issuer": DEFAULT_ISSUER,
+            "audiences": [DEFAULT_AUDIENCE],
+            "keys": { "inline": jwks(&[key]) },
+        })
+    };
+    let issuers = json!([issuer("east", east), issuer("west", west)]);
+    Core::new(&json!({ "issuers": issuers, "rules": [{ "allow": allow }] }))
+}

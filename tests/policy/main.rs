@@ -1,0 +1,92 @@
+//! Who may do what, what the upstream is told of it, and what it never sees.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod accounts;
+mod arrival;
+mod demands;
+mod deny;
+mod identity;
+mod paths;
+mod rules;
+mod shadow;
+#[path = "../support/mod.rs"]
+mod support;
+mod tokens;
+
+use envoy_test::{KeyKind, Pairs, SigningKey, Token};
+use sa_authn::verdict::{HeaderEdits, Verdict};
+use serde_json::Value;
+use support::{Core, inline, pairs, with};
+
+/// A core under some rules, and callers of a cluster that it trusts.
+struct World {
+    key: SigningKey,
+    core: Core,
+}
+
+// === impl World ===
+
+impl World {
+    /// One issuer, and what `more` says.
+    fn new(more: Value) -> Self {
+        let key = SigningKey::generate(KeyKind::P256);
+        let core = Core::new(&with(inline(&[&key]), more));
+        Self { key, core }
+    }
+
+    /// A token of `namespace/name`; of nobody for `""`, and an expired one for `expired`.
+    fn bearer(&self, caller: &str) -> Option<String> {
+        let token = match caller.split_once('/') {
+            Some((namespace, name)) => Token::for_service_account(namespace, name),
+            None if caller == "expired" => Token::for_service_account("api", "api").expires_at(1),
+            None => return None,
+        };
+        Some(format!("Bearer {}", token.sign(&self.key)))
+    }
+
+    fn request(&self, method: &str, path: &str, caller: &str) -> Pairs {
+        let mut headers = pairs(&[(":method", method), (":path", path)]);
+        if let Some(bearer) = self.bearer(caller) {
+            headers.extend(pairs(&[("authorization", &bearer)]));
+        }
+        headers
+    }
+
+    /// The rule that lets a request pass (`-` where there are none), or the reason why none does.
+    fn judge(&mut self, method: &str, path: &str, caller: &str) -> String {
+        let headers = self.request(method, path, caller);
+        match self.core.judge(&headers).expect("a verdict").verdict {
+            Verdict::Allow(permit, _) => permit.rule().unwrap_or("-").to_owned(),
+            Verdict::Deny(denial) => denial.reason().code().to_owned(),
+            Verdict::Shadow(shadowed, _) => {
+                format!("shadow: {}", shadowed.denial().reason().code())
+            }
+        }
+    }
+
+    /// The headers of a request that passes, as the upstream sees them.
+    fn upstream(&mut self, sent: &Pairs) -> Pairs {
+        let finished = self.core.judge(sent).expect("a verdict");
+        let (Verdict::Allow(_, edits) | Verdict::Shadow(_, edits)) = finished.verdict else {
+            panic!("{:?}", finished.verdict)
+        };
+        edited(sent, &edits)
+    }
+}
+
+fn edited(sent: &Pairs, edits: &HeaderEdits) -> Pairs {
+    let mut headers = sent.clone();
+    headers.retain(|(name, _)| !edits.remove.iter().any(|removed| removed == name.as_bytes()));
+    for (name, value) in &edits.set {
+        headers.retain(|(known, _)| known != name);
+        headers.push((name.clone(), value.clone()));
+    }
+    headers
+}
+
+/// All values of a name.
+fn values<'h>(headers: &'h Pairs, name: &str) -> Vec<&'h str> {
+    let found = headers.iter().filter(|(known, _)| known == name);
+    found.map(|(_, value)| std::str::from_utf8(value).expect("text")).collect()
+}

@@ -1,0 +1,178 @@
+//! Rules and requests: which rule decides, and for whom.
+
+use super::World;
+use serde_json::{Value, json};
+
+/// Method, path, caller, and the rule that lets the request pass or the reason why none does.
+type Row = (&'static str, &'static str, &'static str, &'static str);
+
+fn rules() -> Value {
+    json!({ "rules": [
+        { "name": "health", "paths": ["/healthz", "/readyz"], "allow": "anyone" },
+        { "name": "public", "methods": ["GET", "HEAD"], "paths": ["/public/*"], "allow": "anyone" },
+        { "name": "admin", "paths": ["/secrets/admin/*"], "allow": ["ops/admin"] },
+        { "name": "read", "methods": ["GET"], "paths": ["/secrets/*"], "allow": ["api/api", "batch/*"] },
+        { "name": "own", "paths": ["/of/*/state"], "allow": ["*/api"] },
+        { "name": "any", "methods": ["POST"], "paths": ["/in"], "allow": "authenticated" },
+        { "name": "late", "paths": ["/secrets/*", "/healthz"], "allow": "anyone" },
+    ] })
+}
+
+#[test]
+fn every_request_is_judged_by_the_first_rule_that_covers_it() {
+    let mut world = World::new(rules());
+    let rows = [OPEN, LISTED, FIRST, UNCOVERED, METHODS, PATHS];
+    for (method, path, caller, expected) in rows.concat() {
+        assert_eq!(world.judge(method, path, caller), expected, "{method} {path} by {caller:?}");
+    }
+}
+
+/// Open to anyone, whatever token comes along.
+const OPEN: &[Row] = &[
+    ("GET", "/healthz", "", "health"),
+    ("GET", "/healthz", "expired", "health"),
+    ("GET", "/healthz", "api/api", "health"),
+    ("DELETE", "/readyz", "", "health"),
+    ("GET", "/public/a/b", "", "public"),
+    ("HEAD", "/public/a", "expired", "public"),
+];
+
+const LISTED: &[Row] = &[
+    ("GET", "/secrets/1", "api/api", "read"),
+    ("GET", "/secrets/1", "batch/nightly", "read"),
+    ("GET", "/secrets/1", "api/other", "forbidden"),
+    ("GET", "/secrets/1", "other/api", "forbidden"),
+    ("GET", "/secrets/1", "batch-2/nightly", "forbidden"),
+    ("GET", "/secrets/1", "", "missing_token"),
+    ("GET", "/secrets/1", "expired", "expired"),
+    ("GET", "/of/x/state", "any/api", "own"),
+    ("GET", "/of/x/state", "api/any", "forbidden"),
+    ("POST", "/in", "any/body", "any"),
+    ("POST", "/in", "", "missing_token"),
+];
+
+/// A later rule neither opens nor closes what an earlier one covers.
+const FIRST: &[Row] = &[
+    ("GET", "/secrets/admin/1", "ops/admin", "admin"),
+    ("GET", "/secrets/admin/1", "api/api", "forbidden"),
+    ("GET", "/secrets/admin/1", "", "missing_token"),
+    ("GET", "/secrets/1", "", "missing_token"),
+    ("POST", "/secrets/1", "", "late"),
+    ("POST", "/secrets/1", "api/api", "late"),
+    ("POST", "/secrets/admin/1", "", "missing_token"),
+];
+
+/// No rule covers these: the genuine are forbidden, and the others are told what they lack.
+const UNCOVERED: &[Row] = &[
+    ("GET", "/", "api/api", "forbidden"),
+    ("GET", "/", "", "missing_token"),
+    ("GET", "/", "expired", "expired"),
+    ("POST", "/public/a", "api/api", "forbidden"),
+    ("GET", "/in", "api/api", "forbidden"),
+];
+
+const METHODS: &[Row] = &[
+    ("HEAD", "/in", "api/api", "forbidden"),
+    ("post", "/in", "api/api", "forbidden"),
+    ("POSTX", "/in", "api/api", "forbidden"),
+    ("POS", "/in", "api/api", "forbidden"),
+    ("OPTIONS", "/public/a", "", "missing_token"),
+    ("", "/in", "api/api", "ambiguous_path"),
+];
+
+const PATHS: &[Row] = &[
+    ("GET", "/healthz?x=/secrets/1", "", "health"),
+    ("GET", "/%68ealthz", "", "health"),
+    ("GET", "//healthz", "", "health"),
+    ("GET", "/x/../healthz", "", "health"),
+    ("GET", "/./healthz", "", "health"),
+    ("GET", "/healthz/", "", "missing_token"),
+    ("GET", "/healthz/x", "", "missing_token"),
+    ("GET", "/HEALTHZ", "", "missing_token"),
+    ("GET", "/public", "", "missing_token"),
+    ("GET", "/public/", "", "public"),
+    ("GET", "/publicity", "", "missing_token"),
+    ("GET", "/public/../secrets/1", "", "missing_token"),
+    ("GET", "/public/%2e%2e/secrets/1", "", "missing_token"),
+    ("GET", "/public/../secrets/1", "api/api", "read"),
+    ("GET", "/public/..%2fsecrets/1", "", "ambiguous_path"),
+    ("GET", "/public/..\\secrets\\1", "", "ambiguous_path"),
+    ("GET", "/public/;/../../secrets/1", "", "ambiguous_path"),
+    ("GET", "/public/%252e%252e/secrets/1", "", "ambiguous_path"),
+    ("GET", "/of/x/y/state", "a/api", "forbidden"),
+    ("GET", "/of//state", "a/api", "forbidden"),
+    ("GET", "/of/x/state/", "a/api", "forbidden"),
+    ("GET", "/of/*/state", "a/api", "own"),
+];
+
+#[test]
+fn without_rules_every_proven_caller_passes_and_nobody_else() {
+    let mut world = World::new(json!({}));
+    for (caller, expected) in
+        [("api/api", "-"), ("other/x", "-"), ("", "missing_token"), ("expired", "expired")]
+    {
+        assert_eq!(world.judge("GET", "/any/thing", caller), expected, "{caller:?}");
+    }
+    assert_eq!(world.judge("GET", "/a%2fb;c\\d", "api/api"), "-", "no rule looks at paths");
+}
+
+#[test]
+fn a_path_is_ambiguous_only_where_some_rule_looks_at_paths() {
+    let blind = json!({ "rules": [
+        { "name": "read", "methods": ["GET"], "allow": "authenticated" },
+        { "name": "open", "methods": ["HEAD"], "allow": "anyone" },
+    ] });
+    let mut world = World::new(blind);
+    assert_eq!(world.judge("GET", "/a%2fb", "api/api"), "read");
+    assert_eq!(world.judge("HEAD", "/a%2fb", ""), "open");
+    let looking = json!({ "rules": [
+        { "name": "read", "methods": ["GET"], "allow": "authenticated" },
+        { "name": "open", "methods": ["HEAD"], "paths": ["/x"], "allow": "anyone" },
+    ] });
+    let mut world = World::new(looking);
+    for caller in ["api/api", "expired", ""] {
+        assert_eq!(world.judge("GET", "/a%2fb", caller), "ambiguous_path", "{caller:?}");
+    }
+}
+
+#[test]
+fn the_order_of_rules_with_and_without_paths_is_the_configurations() {
+    let mut world = World::new(json!({ "rules": [
+        { "name": "post", "methods": ["POST"], "allow": "authenticated" },
+        { "name": "x", "paths": ["/x/*"], "allow": "anyone" },
+        { "name": "rest", "methods": ["GET"], "allow": ["ops/admin"] },
+        { "name": "late", "paths": ["/y"], "allow": "anyone" },
+    ] }));
+    for (method, path, caller, expected) in [
+        ("POST", "/x/1", "", "missing_token"),
+        ("POST", "/x/1", "a/b", "post"),
+        ("GET", "/x/1", "", "x"),
+        ("GET", "/y", "", "missing_token"),
+        ("GET", "/y", "a/b", "forbidden"),
+        ("GET", "/y", "ops/admin", "rest"),
+        ("PUT", "/y", "", "late"),
+        ("POST", "/y", "", "missing_token"),
+    ] {
+        assert_eq!(world.judge(method, path, caller), expected, "{method} {path} by {caller:?}");
+    }
+}
+
+#[test]
+fn tokens_that_conflict_are_refused_on_open_paths_too() {
+    let mut world = World::new(rules());
+    let mut headers = world.request("GET", "/healthz", "api/api");
+    headers.extend(world.request("GET", "/healthz", "other/x").split_off(2));
+    let denial = world.core.denial(&headers);
+    assert_eq!(denial.reason().code(), "conflicting_tokens");
+}
+
+#[test]
+fn a_refusal_says_in_the_log_whom_and_which_rule() {
+    let mut world = World::new(rules());
+    let listed = world.request("GET", "/secrets/1", "other/x");
+    let detail = world.core.denial(&listed).detail().to_owned();
+    assert!(detail.contains("other/x") && detail.contains("\"read\""), "{detail}");
+    let uncovered = world.request("GET", "/", "other/x");
+    let detail = world.core.denial(&uncovered).detail().to_owned();
+    assert!(detail.contains("other/x") && detail.contains("no rule covers"), "{detail}");
+}

@@ -1,0 +1,85 @@
+//! Shadow mode: everything passes, is judged as ever, and keeps its token.
+
+use super::{World, values};
+use crate::support::{Outcome, pairs, with};
+use sa_authn::verdict::Reason;
+use serde_json::json;
+
+fn shadow(rules: serde_json::Value) -> World {
+    World::new(with(json!({ "mode": "shadow" }), rules))
+}
+
+#[test]
+fn what_enforce_would_refuse_passes_and_is_judged_the_same() {
+    let rules = json!({ "rules": [
+        { "name": "open", "paths": ["/open"], "allow": "anyone" },
+        { "name": "closed", "paths": ["/*"], "allow": ["ops/admin"] },
+    ] });
+    let (mut shadow, mut enforce) = (shadow(rules.clone()), World::new(rules));
+    for path in ["/open", "/closed", "/a%2fb"] {
+        for caller in ["", "expired", "api/api", "ops/admin"] {
+            let enforced = enforce.judge("GET", path, caller);
+            let shadowed = shadow.judge("GET", path, caller);
+            let expected = match enforced.as_str() {
+                "open" | "closed" => enforced,
+                reason => format!("shadow: {reason}"),
+            };
+            assert_eq!(shadowed, expected, "{path} by {caller:?}");
+        }
+    }
+}
+
+#[test]
+fn a_proven_caller_is_named_even_where_it_would_be_refused() {
+    let mut world = shadow(json!({ "rules": [{ "allow": ["ops/admin"] }] }));
+    let mut sent = world.request("GET", "/", "api/api");
+    sent.extend(pairs(&[("x-sa-name", "forged"), ("x_sa_namespace", "forged")]));
+    let seen = world.upstream(&sent);
+    assert_eq!(values(&seen, "x-sa-name"), ["api"]);
+    assert_eq!(values(&seen, "x-sa-namespace"), ["api"]);
+    assert_eq!(values(&seen, "x_sa_namespace"), Vec::<&str>::new());
+}
+
+#[test]
+fn an_unproven_caller_has_no_name_and_cannot_give_itself_one() {
+    let mut world = shadow(json!({}));
+    for caller in ["", "expired"] {
+        let mut sent = world.request("GET", "/", caller);
+        sent.extend(pairs(&[("x-sa-name", "forged"), ("X-SA-Namespace", "forged")]));
+        let seen = world.upstream(&sent);
+        let told = seen.iter().filter(|(name, _)| name.to_ascii_lowercase().starts_with("x-sa-"));
+        assert_eq!(told.count(), 0, "{caller:?}");
+    }
+}
+
+#[test]
+fn no_token_is_taken_off() {
+    let mut world = shadow(json!({}));
+    for caller in ["api/api", "expired"] {
+        let sent = world.request("GET", "/", caller);
+        let seen = world.upstream(&sent);
+        assert_eq!(values(&seen, "authorization"), values(&sent, "authorization"), "{caller}");
+    }
+}
+
+#[test]
+fn conflicting_tokens_pass_in_shadow_mode_with_nobodys_name() {
+    let mut world = shadow(json!({}));
+    let mut sent = world.request("GET", "/", "api/api");
+    sent.extend(world.request("GET", "/", "other/x").split_off(2));
+    match world.core.outcome(&sent) {
+        Outcome::Shadowed(reason, edits) => {
+            assert_eq!(reason, Reason::ConflictingTokens);
+            assert!(edits.set.is_empty(), "{edits:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Headers that cannot be read cannot be cleaned of forged names either.
+#[test]
+fn an_unreadable_request_is_refused_in_shadow_mode_too() {
+    let mut world = shadow(json!({}));
+    let mut request = world.core.request_of(vec![1, 0, 0, 0]);
+    assert_eq!(request.arrives(&mut world.core), Outcome::Refused(Reason::Internal));
+}

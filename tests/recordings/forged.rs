@@ -1,0 +1,208 @@
+//! The shapes of token that were forged, tampered with or made up for the recording, minted anew.
+
+use super::support::{Core, get};
+use super::{FILTER, ISSUER, MINTED, config, parse, read};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use envoy_test::token::{assemble, hs256};
+use envoy_test::{KeyKind, SigningKey, Token, jwks};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const REVIEWS: &str = include_str!("../testdata/tokenreview.json");
+
+/// What only a review can know: the signature is the cluster's and the claims are in order.
+const LEFT_TO_REVIEWS: [&str; 2] = ["forged.sa_missing", "forged.wrong_uid"];
+
+struct Forge {
+    key: SigningKey,
+    another: SigningKey,
+}
+
+#[test]
+fn every_forged_shape_is_judged_as_the_table_says() {
+    let forge = Forge::new();
+    let mut core = forge.core();
+    for (case, token, expected) in forge.cases() {
+        assert_eq!(read(core.judge(&get("/", &token))), expected, "{case}");
+    }
+}
+
+#[test]
+fn the_table_names_every_forged_shape_of_the_recording() {
+    let cases = Forge::new().cases();
+    let named: BTreeSet<_> = cases.iter().map(|(case, ..)| *case).collect();
+    let recorded = parse(REVIEWS);
+    let forged = |case: &&String| {
+        ["forged.", "tampered.", "garbage.", "whitespace."].iter().any(|of| case.starts_with(of))
+    };
+    assert_eq!(named, recorded.keys().filter(forged).map(String::as_str).collect());
+}
+
+#[test]
+fn nothing_passes_that_the_api_server_refused_but_what_only_it_can_know() {
+    let recorded = parse(REVIEWS);
+    let refused = |case: &str| recorded[case]["status"]["authenticated"] != json!(true);
+    let passing = Forge::new().cases().into_iter().filter(|row| row.2.starts_with("demo/"));
+    let beyond: Vec<_> = passing.map(|row| row.0).filter(|case| refused(case)).collect();
+    assert_eq!(BTreeSet::from_iter(beyond), BTreeSet::from(LEFT_TO_REVIEWS));
+}
+
+// === impl Forge ===
+
+impl Forge {
+    fn new() -> Self {
+        let generate = || SigningKey::generate(KeyKind::Rsa2048);
+        Self { key: generate(), another: generate() }
+    }
+
+    fn core(&self) -> Core {
+        Core::at(MINTED, &config(&[FILTER], &jwks(&[&self.key])))
+    }
+
+    /// Case of the recording, token, and what becomes of it.
+    fn cases(&self) -> Vec<(&'static str, String, &'static str)> {
+        let mut cases = Vec::new();
+        for (case, token, expected) in [times(), claims(), headers()].concat() {
+            cases.push((case, token.sign(&self.key), expected));
+        }
+        cases.extend(self.signatures());
+        cases.extend(self.spellings());
+        cases
+    }
+
+    fn signatures(&self) -> Vec<(&'static str, String, &'static str)> {
+        let kid = self.key.kid();
+        let (hmac, none) = (header("HS256", kid), header("none", kid));
+        let claims = plain().claims().to_string();
+        let same_kid = plain().header("kid", json!(kid)).sign(&self.another);
+        let hs256 = hs256(&hmac, &claims, self.key.pem().as_bytes());
+        let good = plain().sign(&self.key);
+        let (input, signature) = good.rsplit_once('.').expect("three parts");
+        let other = claims.replace("demo", "prod");
+        let payload = assemble(&header("RS256", kid), &other, |_| decoded(signature));
+        vec![
+            ("forged.other_rsa_key_same_kid", same_kid, "bad_signature"),
+            ("forged.HS256_with_public_pem", hs256, "unsupported_algorithm"),
+            ("forged.alg_none", assemble(&none, &claims, |_| Vec::new()), "malformed_token"),
+            ("tampered.signature", format!("{input}.{}", flipped(signature)), "bad_signature"),
+            ("tampered.payload", payload, "bad_signature"),
+            ("tampered.padding_added", format!("{good}=="), "malformed_token"),
+            ("tampered.noncanonical_trailing_bits", stray_bits(&good), "malformed_token"),
+        ]
+    }
+
+    fn spellings(&self) -> Vec<(&'static str, String, &'static str)> {
+        let good = plain().sign(&self.key);
+        let spellings = [
+            ("garbage.abc", "abc".to_owned()),
+            ("garbage.three_dots", "a.b.c".to_owned()),
+            ("garbage.empty", String::new()),
+            ("garbage.4parts", format!("{good}.x")),
+            ("garbage.space_before", format!(" {good}")),
+            ("garbage.newline_after", format!("{good}\n")),
+            ("whitespace.space_only", " ".to_owned()),
+            ("whitespace.space_x", " x".to_owned()),
+            ("whitespace.tab", "\t".to_owned()),
+            ("whitespace.space_forged_alg_none", " eyJhbGciOiJub25lIn0.e30.".to_owned()),
+            ("whitespace.x_space_y", "x y".to_owned()),
+            ("whitespace.nul", "\0".to_owned()),
+        ];
+        spellings.into_iter().map(|(case, token)| (case, token, "malformed_token")).collect()
+    }
+}
+
+fn times() -> Vec<(&'static str, Token, &'static str)> {
+    let expired = |ago| plain().expires_at(MINTED - ago);
+    let from = |claim, later| plain().claim(claim, json!(MINTED + later));
+    vec![
+        ("forged.same_claims_resigned_ok", plain(), "demo/app"),
+        ("forged.expired_30s_ago", expired(30), "demo/app"),
+        ("forged.expired_58s_ago", expired(58), "demo/app"),
+        ("forged.expired_62s_ago", expired(62), "expired"),
+        ("forged.expired_1h_ago", expired(3600), "expired"),
+        ("forged.nbf_in_30s", from("nbf", 30), "demo/app"),
+        ("forged.nbf_in_120s", from("nbf", 120), "not_yet_valid"),
+        ("forged.iat_in_30s", from("iat", 30), "demo/app"),
+        ("forged.iat_in_120s", from("iat", 120), "not_yet_valid"),
+        ("forged.no_exp", plain().without("exp"), "missing_claim"),
+        ("forged.no_nbf_iat", plain().without("nbf").without("iat"), "demo/app"),
+        ("forged.exp_float", plain().claim("exp", json!(1.795305668e9)), "malformed_token"),
+        ("forged.exp_string", plain().claim("exp", json!("1795305668")), "malformed_token"),
+    ]
+}
+
+fn claims() -> Vec<(&'static str, Token, &'static str)> {
+    let subject = "system:serviceaccount:demo:nope";
+    let missing = plain().claim("/kubernetes.io/serviceaccount/name", json!("nope"));
+    let no_uid = json!("00000000-0000-0000-0000-000000000000");
+    vec![
+        ("forged.no_jti", plain().without("jti"), "demo/app"),
+        ("forged.no_aud_no_request", plain().without("aud"), "missing_claim"),
+        ("forged.no_aud_filter_request", plain().without("aud"), "missing_claim"),
+        ("forged.aud_string_not_list", plain().claim("aud", json!(FILTER)), "demo/app"),
+        ("forged.no_sub", plain().without("sub"), "missing_claim"),
+        (
+            "forged.sub_differs_from_claims",
+            plain().claim("sub", json!(subject)),
+            "not_a_service_account",
+        ),
+        ("forged.no_private_claims", plain().without("kubernetes.io"), "not_a_service_account"),
+        (
+            "forged.wrong_uid",
+            plain().claim("/kubernetes.io/serviceaccount/uid", no_uid),
+            "demo/app",
+        ),
+        ("forged.sa_missing", missing.claim("sub", json!(subject)), "demo/nope"),
+        ("forged.iss_other", plain().issuer("https://other.example"), "unknown_issuer"),
+        ("forged.iss_trailing_slash", plain().issuer(&format!("{ISSUER}/")), "unknown_issuer"),
+    ]
+}
+
+fn headers() -> Vec<(&'static str, Token, &'static str)> {
+    let with = |name, value: Value| plain().header(name, value);
+    vec![
+        ("forged.no_kid", plain().without_header("kid"), "unknown_key"),
+        ("forged.unknown_kid", with("kid", json!("nobody-has-it")), "unknown_key"),
+        ("forged.typ_JWT", with("typ", json!("JWT")), "demo/app"),
+        ("forged.typ_at+jwt", with("typ", json!("at+jwt")), "malformed_token"),
+        ("forged.crit", with("crit", json!(["exp"])), "malformed_token"),
+        ("forged.jwk_in_header_unrelated", with("jwk", json!({ "kty": "RSA" })), "malformed_token"),
+        ("forged.alg_RS384", with("alg", json!("RS384")), "unsupported_algorithm"),
+        ("forged.alg_RS512", with("alg", json!("RS512")), "unsupported_algorithm"),
+        ("forged.alg_PS256", with("alg", json!("PS256")), "unsupported_algorithm"),
+    ]
+}
+
+/// What the cases were made from.
+fn plain() -> Token {
+    let token = Token::for_service_account("demo", "app").audience(FILTER);
+    token.issued_at(MINTED).lifetime(600).claim("jti", json!("x"))
+}
+
+fn header(alg: &str, kid: &str) -> String {
+    json!({ "alg": alg, "kid": kid }).to_string()
+}
+
+fn decoded(part: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(part).expect("base64url")
+}
+
+fn flipped(signature: &str) -> String {
+    let mut bytes = decoded(signature);
+    bytes[10] ^= 1;
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// 256 bytes leave four bits of the last character unused.
+fn stray_bits(token: &str) -> String {
+    let (rest, last) = token.split_at(token.len() - 1);
+    let spelled_otherwise = match last {
+        "A" => "B",
+        "Q" => "R",
+        "g" => "h",
+        "w" => "x",
+        other => panic!("{other} has stray bits already"),
+    };
+    format!("{rest}{spelled_otherwise}")
+}

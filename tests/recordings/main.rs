@@ -1,0 +1,61 @@
+//! What a real kube-apiserver (v1.36.2) minted, published and reviewed, judged by the core.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod documents;
+mod forged;
+mod reviews;
+#[path = "../support/mod.rs"]
+mod support;
+mod tokens;
+
+use sa_authn::authn::ServiceAccount;
+use sa_authn::exchange::Finished;
+use sa_authn::verdict::Verdict;
+use serde_json::{Map, Value, json};
+
+/// When the recorded tokens were minted.
+const MINTED: u64 = 1_795_302_068;
+
+const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// The audience of tokens that were requested for the filter.
+const FILTER: &str = "https://filter.example";
+
+/// The audience of tokens that were requested for nothing in particular: the API server's own.
+const API: &str = ISSUER;
+
+const JWKS: &str = include_str!("../testdata/jwks.json");
+
+/// The recorded issuer, meant for these audiences, with these keys.
+fn config(audiences: &[&str], keys: &Value) -> Value {
+    let issuer = json!({
+        "name": "recorded", "issuer": ISSUER, "audiences": audiences, "keys": { "inline": keys },
+    });
+    json!({ "issuers": [issuer] })
+}
+
+fn parse(recording: &str) -> Map<String, Value> {
+    serde_json::from_str(recording).expect("a recording is a JSON object")
+}
+
+/// Who passes, or the reason why nobody does.
+fn read(finished: Option<Finished>) -> String {
+    let Some(Finished { verdict, caller, .. }) = finished else { return "held".to_owned() };
+    match (verdict, caller) {
+        (Verdict::Allow(..), Ok(caller)) => named(&caller),
+        (Verdict::Deny(denial), _) => denial.reason().code().to_owned(),
+        (verdict, _) => format!("{verdict:?}"),
+    }
+}
+
+/// Such as `demo/app in app-1 on node1`.
+fn named(caller: &ServiceAccount) -> String {
+    let mut text = format!("{}/{}", caller.namespace(), caller.name());
+    for (word, object) in [("in", caller.pod()), ("on", caller.node())] {
+        if let Some(object) = object {
+            text += &format!(" {word} {}", object.name);
+        }
+    }
+    text
+}

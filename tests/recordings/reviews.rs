@@ -1,0 +1,193 @@
+//! Every recorded TokenReview: which of the API server's answers are believed, and whom they name.
+
+use super::{API, FILTER, JWKS, config, named, parse};
+use sa_authn::authn::issuer::IssuerIdentity;
+use sa_authn::authn::token_review::{self, AcceptedReview};
+use sa_authn::authn::{Proof, ServiceAccount};
+use sa_authn::config::Config;
+use sa_authn::verdict::{Denial, Reason};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+const RECORDED: &str = include_str!("../testdata/tokenreview.json");
+
+/// Where the filter's audience is wanted: vouched for, and for whom.
+const ACCEPTED: [(&str, &str); 34] = [
+    ("_verbatim_pod_node1", "demo/app in app-1 on node1"),
+    ("aud_api_and_filter.aud_filter", "demo/app"),
+    ("aud_one_600s.aud_filter", "demo/app"),
+    ("aud_two.aud_filter", "demo/app"),
+    ("aud_two.request_three", "demo/app"),
+    ("forged.alg_PS256", "demo/app"),
+    ("forged.alg_RS384", "demo/app"),
+    ("forged.alg_RS512", "demo/app"),
+    ("forged.aud_string_not_list", "demo/app"),
+    ("forged.exp_float", "demo/app"),
+    ("forged.expired_30s_ago", "demo/app"),
+    ("forged.expired_58s_ago", "demo/app"),
+    ("forged.iat_in_30s", "demo/app"),
+    ("forged.jwk_in_header_unrelated", "demo/app"),
+    ("forged.nbf_in_30s", "demo/app"),
+    ("forged.no_exp", "demo/app"),
+    ("forged.no_jti", "demo/app"),
+    ("forged.no_kid", "demo/app"),
+    ("forged.no_nbf_iat", "demo/app"),
+    ("forged.no_sub", "demo/app"),
+    ("forged.same_claims_resigned_ok", "demo/app"),
+    ("forged.sub_differs_from_claims", "demo/app"),
+    ("forged.typ_JWT", "demo/app"),
+    ("forged.typ_at+jwt", "demo/app"),
+    ("node_bound.aud_filter", "demo/app on node1"),
+    ("other.aud_filter", "demo/other"),
+    ("pod_missing_node.aud_filter", "demo/app in app-ghost on ghost-node"),
+    ("pod_no_node.aud_filter", "demo/app in app-nonode"),
+    ("pod_node1.aud_filter", "demo/app in app-1 on node1"),
+    ("pod_node1_filter_aud_3607s.aud_filter", "demo/app in app-1 on node1"),
+    ("reviewer.sa_with_auth_delegator", "demo/app"),
+    ("secret_bound.aud_filter", "demo/app"),
+    ("tampered.noncanonical_trailing_bits", "demo/app"),
+    ("ten_years.aud_filter", "demo/app"),
+];
+
+/// Answered `authenticated: true`, and yet not believed: what the detail says of why.
+const MISMATCHED: [(&str, &str); 12] = [
+    ("aud_api_and_filter.no_audiences_in_request", "reviewed for audiences"),
+    ("default.no_audiences_in_request", "reviewed for audiences"),
+    ("forged.no_aud_no_request", "reviewed for audiences"),
+    ("garbage.newline_after", "reviewed for audiences"),
+    ("garbage.space_before", r#"reviewed as "system:anonymous""#),
+    ("legacy_secret.no_audiences_in_request", "reviewed for audiences"),
+    ("pod_node1_api_aud_3600s.no_audiences_in_request", "reviewed for audiences"),
+    ("pod_node1_api_aud_3607s_extended.no_audiences_in_request", "reviewed for audiences"),
+    ("whitespace.space_forged_alg_none", r#"reviewed as "system:anonymous""#),
+    ("whitespace.space_only", r#"reviewed as "system:anonymous""#),
+    ("whitespace.space_x", r#"reviewed as "system:anonymous""#),
+    ("whitespace.tab", r#"reviewed as "system:anonymous""#),
+];
+
+/// Not answered at all: the reviewer's fault or ours, never the caller's.
+const UNAVAILABLE: [(&str, &str); 4] = [
+    ("garbage.empty", "the API server answered 400"),
+    ("reviewer.anonymous", "the API server answered 403"),
+    ("reviewer.own_token_has_wrong_aud", "the API server answered 401"),
+    ("reviewer.sa_without_rbac", "the API server answered 403"),
+];
+
+#[test]
+fn every_recorded_review_is_believed_or_not_as_the_tables_say() {
+    let wanted = issuer(&[FILTER]);
+    for (case, recorded) in reviews() {
+        match (judge(&recorded, &wanted), listed(&ACCEPTED, &case)) {
+            (Ok(review), Some(expected)) => assert_eq!(caller(review), expected, "{case}"),
+            (Ok(review), None) => panic!("{case} is accepted for {}", caller(review)),
+            (Err(denial), None) => check_refusal(&case, &recorded, &denial),
+            (Err(denial), Some(_)) => panic!("{case}: {denial:?}"),
+        }
+    }
+}
+
+fn check_refusal(case: &str, recorded: &Value, denial: &Denial) {
+    let (reason, detail) = if let Some(detail) = listed(&MISMATCHED, case) {
+        (Reason::ReviewMismatch, detail)
+    } else if let Some(detail) = listed(&UNAVAILABLE, case) {
+        (Reason::ReviewUnavailable, detail)
+    } else {
+        (Reason::Revoked, recorded["status"]["error"].as_str().expect("an error"))
+    };
+    assert_eq!(denial.reason(), reason, "{case}: {}", denial.detail());
+    assert!(denial.detail().starts_with(detail), "{case}: {}", denial.detail());
+}
+
+#[test]
+fn the_tables_name_every_review_that_is_not_a_plain_no() {
+    let named: BTreeSet<_> =
+        [&ACCEPTED[..], &MISMATCHED, &UNAVAILABLE].concat().into_iter().map(|row| row.0).collect();
+    let recorded = reviews();
+    let plain_no = |review: &Value| review["status"]["error"].is_string();
+    let expected: BTreeSet<_> = recorded
+        .iter()
+        .filter(|(_, review)| !plain_no(review))
+        .map(|(case, _)| case.as_str())
+        .collect();
+    assert_eq!(named, expected);
+    assert_eq!(recorded.len() - named.len(), 41, "plain noes");
+}
+
+#[test]
+fn where_the_api_servers_own_audience_is_wanted_its_tokens_are_believed() {
+    let wanted = issuer(&[API]);
+    for (case, detail) in MISMATCHED {
+        let (_, recorded) = reviews().into_iter().find(|(name, _)| name == case).unwrap();
+        match judge(&recorded, &wanted) {
+            Ok(review) => {
+                assert_eq!(detail, "reviewed for audiences", "{case}");
+                assert!(caller(review).starts_with("demo/app"), "{case}");
+            }
+            Err(denial) => {
+                assert_eq!(denial.reason(), Reason::ReviewMismatch, "{case}");
+                assert!(denial.detail().contains("system:anonymous"), "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_believed_review_carries_the_uid_the_audience_and_the_tokens_id() {
+    let review = judge(&recorded("pod_node1.aud_filter"), &issuer(&[FILTER])).unwrap();
+    assert_eq!(review.uid(), "c42e1ca4-75ad-4422-adb7-763aeb1bf2d4");
+    assert_eq!(review.audience(), FILTER);
+    assert_eq!(review.token_id(), Some("1cb25161-47b9-47b9-90df-60265ab27779"));
+    let (pod, node) = (review.pod().unwrap(), review.node().unwrap());
+    assert_eq!(pod.uid.as_deref(), Some("e083b032-0f2f-45dd-b86d-dc80cc36065e"));
+    assert_eq!(node.uid.as_deref(), Some("763bb867-90ea-4de7-8404-41520be7aa06"));
+}
+
+#[test]
+fn what_a_review_does_not_say_is_absent_and_not_empty() {
+    let wanted = issuer(&[FILTER]);
+    let review = judge(&recorded("forged.no_jti"), &wanted).unwrap();
+    assert_eq!((review.token_id(), review.pod(), review.node()), (None, None, None));
+    let ghost = judge(&recorded("pod_missing_node.aud_filter"), &wanted).unwrap();
+    assert_eq!(ghost.node().unwrap().uid, None);
+}
+
+#[test]
+fn the_audience_is_the_first_of_ours_that_the_api_server_confirmed() {
+    let wanted = issuer(&["https://none.example", FILTER, "https://second.example"]);
+    let review = judge(&recorded("aud_two.request_three"), &wanted).unwrap();
+    assert_eq!(review.audience(), FILTER);
+}
+
+/// Every case that is a review; the recording also holds two plain requests.
+fn reviews() -> Vec<(String, Value)> {
+    let cases = parse(RECORDED).into_iter();
+    cases.filter(|(case, _)| !case.starts_with("direct_use")).collect()
+}
+
+fn recorded(case: &str) -> Value {
+    parse(RECORDED)[case].clone()
+}
+
+fn judge(recorded: &Value, wanted: &Rc<IssuerIdentity>) -> Result<AcceptedReview, Denial> {
+    let status = recorded["http_status"].as_u64().and_then(|status| u16::try_from(status).ok());
+    let body = match &recorded["response_body"] {
+        Value::Null => json!({ "kind": "TokenReview", "status": recorded["status"] }),
+        verbatim => verbatim.clone(),
+    };
+    token_review::judge(status.unwrap(), body.to_string().as_bytes(), wanted)
+}
+
+fn issuer(audiences: &[&str]) -> Rc<IssuerIdentity> {
+    let config = config(audiences, &serde_json::from_str(JWKS).unwrap()).to_string();
+    let mut issuers = Config::parse(config.as_bytes()).unwrap().issuers;
+    Rc::new(issuers.remove(0).0)
+}
+
+fn caller(review: AcceptedReview) -> String {
+    named(&ServiceAccount::from_proof(Proof::Review(review.into())).unwrap())
+}
+
+fn listed(table: &[(&str, &'static str)], case: &str) -> Option<&'static str> {
+    table.iter().find(|(name, _)| *name == case).map(|(_, expected)| *expected)
+}
