@@ -1,0 +1,234 @@
+//! An attacker's round: forty and more ways to reach a protected path, or to be taken for somebody else.
+//!
+//! The attacker has a valid token of the wrong service account, or none. What is gained: nothing.
+
+use anyhow::{Result, ensure};
+use envoy_test::client::raw;
+use envoy_test::token::{assemble, hs256};
+use envoy_test::upstream::Received;
+use envoy_test::{
+    ApiServer, ApiServerOptions, Envoy, EnvoySetup, KeyKind, Request, SigningKey, Token, Upstream,
+};
+use serde_json::{Value, json};
+
+fn config() -> Value {
+    json!({
+        "issuers": [{
+            "name": "local",
+            "issuer": envoy_test::token::DEFAULT_ISSUER,
+            "audiences": ["secret-store"],
+            "keys": { "discovery": { "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" } },
+        }],
+        "tokenFrom": [{ "header": "authorization", "prefix": "Bearer " }, { "header": "x-client-id" }],
+        "rules": [
+            { "name": "admin", "paths": ["/admin", "/admin/*"], "allow": ["ops/admin"] },
+            { "name": "host", "hosts": ["admin.example"], "allow": ["ops/admin"] },
+            { "name": "read", "methods": ["GET"], "paths": ["/data/*"], "allow": "authenticated" },
+            { "name": "public", "paths": ["/public/*"], "allow": "anyone" },
+        ],
+    })
+}
+
+struct World {
+    api_server: ApiServer,
+    upstream: Upstream,
+    envoy: Envoy,
+    /// A valid token of web/web, which may do nothing but read.
+    web: String,
+}
+
+async fn start(version: &str) -> Result<World> {
+    let options = ApiServerOptions { key_kind: KeyKind::Rsa2048, ..ApiServerOptions::default() };
+    let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
+    // Envoy's own normalisation is off: the filter must not need it.
+    let setup = EnvoySetup::new().version(version).api_server(&api_server).upstream(&upstream);
+    let envoy = setup.plugin_config(config()).normalize_path(false).start().await?;
+    let web = api_server.mint(Token::for_service_account("web", "web"));
+    Ok(World { api_server, upstream, envoy, web })
+}
+
+/// Ways to reach `/admin/keys`, `admin.example` or a write, with a token of web/web.
+fn ways_in(world: &World) -> Vec<(&'static str, Request)> {
+    let get = |path: &str| Request::get(path).bearer(&world.web);
+    let read = || get("/admin/keys");
+    vec![
+        ("straight", read()),
+        ("the base", get("/admin")),
+        ("two slashes", get("//admin//keys")),
+        ("dot segments", get("/public/../admin/keys")),
+        ("escaped dots", get("/public/%2e%2e/admin/keys")),
+        ("half escaped dots", get("/public/.%2E/admin/keys")),
+        ("an escaped letter", get("/%61dmin/keys")),
+        ("all letters escaped", get("/%61%64%6d%69%6e/keys")),
+        ("an escaped slash", get("/public/..%2fadmin/keys")),
+        ("an escaped slash in capitals", get("/public%2F..%2Fadmin/keys")),
+        ("a backslash", get("/public/..\\admin\\keys")),
+        ("an escaped backslash", get("/public/..%5cadmin%5ckeys")),
+        ("a path parameter", get("/public/..;/admin/keys")),
+        ("a path parameter behind the base", get("/admin;x=1/keys")),
+        ("an escaped semicolon", get("/public/..%3b/admin/keys")),
+        ("an escaped NUL", get("/public/x%00/../../admin/keys")),
+        ("an escaped escape", get("/public/%252e%252e/admin/keys")),
+        ("an escape put together by escapes", get("/public/%25%32%65%25%32%65/admin/keys")),
+        ("overlong UTF-8", get("/public/%c0%ae%c0%ae/admin/keys")),
+        ("an escaped question mark", get("/public/..%3f/admin/keys")),
+        ("an escaped fragment", get("/public/..%23/../admin/keys")),
+        ("dots behind an empty segment", get("/public//../../admin/keys")),
+        ("a single dot", get("/./admin/./keys")),
+        ("the path in the query", get("/?/../public/../admin/keys")),
+        ("x-original-url", read().header("x-original-url", "/public/a")),
+        ("x-rewrite-url", read().header("x-rewrite-url", "/public/a")),
+        ("x-envoy-original-path", read().header("x-envoy-original-path", "/public/a")),
+        (
+            "method override",
+            Request::post("/data/x").bearer(&world.web).header("x-http-method-override", "GET"),
+        ),
+        ("an unknown method", Request::method("GETX", "/data/x").bearer(&world.web)),
+        ("a method in lower case", Request::method("get", "/data/x").bearer(&world.web)),
+        ("a host in capitals", get("/other").header("host", "ADMIN.example")),
+        ("a host with a dot", get("/other").header("host", "admin.example.")),
+        ("a host with a port", get("/other").header("host", "admin.example:80")),
+        ("HTTP/2", read().http2()),
+        ("gRPC", Request::post("/admin/keys").grpc().bearer(&world.web)),
+        ("an upgrade", read().header("connection", "upgrade").header("upgrade", "websocket")),
+        ("no token at all", Request::get("/admin/keys")),
+    ]
+}
+
+/// Tokens that say ops/admin, in front of `/admin/keys`.
+fn forgeries(world: &World) -> Vec<(&'static str, Request)> {
+    let key = world.api_server.signing_key();
+    let own = SigningKey::generate(KeyKind::Rsa2048);
+    let admin = || Token::for_service_account("ops", "admin");
+    let (claims, kid) = (admin().claims().to_string(), key.kid().to_owned());
+    let header = |alg: &str| json!({ "alg": alg, "kid": kid }).to_string();
+    let send = |token: &str| Request::get("/admin/keys").bearer(token);
+    let parts: Vec<&str> = world.web.split('.').collect();
+    let forged = assemble("{}", &claims, |_| Vec::new());
+    let spliced = [parts[0], forged.split('.').nth(1).unwrap_or_default(), parts[2]].join(".");
+    vec![
+        ("alg none", send(&assemble(&header("none"), &claims, |_| vec![0]))),
+        ("HS256 by the public key", send(&hs256(&header("HS256"), &claims, key.pem().as_bytes()))),
+        ("HS256 by nothing", send(&hs256(&header("HS256"), &claims, b""))),
+        ("a key of one's own", send(&admin().sign(&own))),
+        (
+            "a key of one's own under a known kid",
+            send(&admin().header("kid", json!(kid)).sign(&own)),
+        ),
+        ("a key that came along", send(&admin().header("jwk", own.jwk()).sign(&own))),
+        (
+            "a key to be fetched",
+            send(&admin().header("jku", json!("https://evil.example/jwks")).sign(&own)),
+        ),
+        ("claims spliced under a signature", send(&spliced)),
+        (
+            "a second token",
+            Request::get("/admin/keys")
+                .bearer(&world.web)
+                .header("x-client-id", admin().sign(&own)),
+        ),
+        (
+            "a second Authorization",
+            Request::get("/admin/keys").bearer(&world.web).bearer(&admin().sign(&own)),
+        ),
+        ("a trailing newline's worth of space", send(&format!("{} ", world.web))),
+        ("a kid that is a path", send(&admin().header("kid", json!("../../dev/null")).sign(&own))),
+    ]
+}
+
+/// Headers that say ops/admin, where anybody may pass.
+fn masks(world: &World) -> Vec<(&'static str, Request)> {
+    let open = || Request::get("/public/a");
+    let named = |name: &str| open().header(name, "admin");
+    vec![
+        ("the header itself", named("x-sa-name")),
+        ("twice", named("x-sa-name").header("x-sa-name", "admin")),
+        ("with underscores", named("x_sa_name")),
+        ("half and half", named("x-sa_name")),
+        ("with dots", named("x.sa.name")),
+        ("beside a valid token", named("x-sa-name").bearer(&world.web)),
+        ("beside a bad token", named("x-sa-name").bearer("a.b.c")),
+        ("over HTTP/2", named("x-sa-name").http2()),
+        (
+            "as a trailer",
+            Request::post("/public/a").http2().body("x").trailer("x-sa-name", "admin"),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn no_way_leads_past_the_rules() -> Result<()> {
+    for version in envoy_test::envoy::versions() {
+        let world = start(&version).await?;
+        let mut tried = 0;
+        for (name, request) in ways_in(&world).into_iter().chain(forgeries(&world)) {
+            let response = request.send(world.envoy.port()).await;
+            ensure!(
+                world.upstream.count() == 0,
+                "Envoy {version}: {name} reached the upstream: {response:?}"
+            );
+            tried += 1;
+        }
+        for (name, lines) in raw_ways(&world) {
+            raw(world.envoy.port(), lines.as_bytes()).await?;
+            ensure!(world.upstream.count() == 0, "Envoy {version}: {name} reached the upstream");
+            tried += 1;
+        }
+        let admin = world.api_server.mint(Token::for_service_account("ops", "admin"));
+        let good = Request::get("/admin/keys").bearer(&admin).send(world.envoy.port()).await?;
+        assert_eq!(
+            (good.status, world.upstream.count()),
+            (200, 1),
+            "Envoy {version}: the one who may"
+        );
+        assert!(tried >= 40, "{tried} ways");
+        println!("Envoy {version}: {tried} ways, none leads in");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_caller_is_taken_for_another_by_a_header() -> Result<()> {
+    for version in envoy_test::envoy::versions() {
+        let world = start(&version).await?;
+        for (name, request) in masks(&world) {
+            let response = request.send(world.envoy.port()).await?;
+            assert_eq!(response.status, 200, "Envoy {version}: {name}: {}", response.text());
+            let received = world.upstream.last().expect("it reached the upstream");
+            let forged = forged_headers(&received);
+            assert_eq!(forged, Vec::<String>::new(), "Envoy {version}: {name}");
+        }
+    }
+    Ok(())
+}
+
+/// Headers that an application could take for the filter's and that say admin. Trailers come behind the
+/// body, and no application takes them for headers.
+fn forged_headers(received: &Received) -> Vec<String> {
+    let like = |name: &str| name.replace(['_', '.'], "-").eq_ignore_ascii_case("x-sa-name");
+    let forged = received.headers.iter().filter(|(name, value)| like(name) && value == b"admin");
+    forged.map(|(name, _)| name.clone()).collect()
+}
+
+/// What a well-behaved client cannot send.
+fn raw_ways(world: &World) -> Vec<(&'static str, String)> {
+    let token = &world.web;
+    let request = |line: &str, more: &str| {
+        format!(
+            "{line} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n{more}connection: close\r\n\r\n"
+        )
+    };
+    vec![
+        ("CONNECT", request("CONNECT /admin/keys", "")),
+        ("absolute form", request("GET http://public.example/admin/keys", "")),
+        ("two hosts", request("GET /admin/keys", "host: b\r\n")),
+        ("a fragment", request("GET /public/..#/../admin/keys", "")),
+        ("a folded header", request("GET /admin/keys", "x-a: b\r\n c: d\r\n")),
+        (
+            "a request inside a body",
+            request("POST /admin/keys", "content-length: 5\r\ntransfer-encoding: chunked\r\n"),
+        ),
+        ("a path that is no path", request("GET admin/keys", "")),
+        ("OPTIONS *", request("OPTIONS *", "")),
+    ]
+}
