@@ -6,6 +6,7 @@ mod accounts;
 mod arrival;
 mod demands;
 mod deny;
+mod flat;
 mod identity;
 mod paths;
 mod rules;
