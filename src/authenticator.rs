@@ -285,6 +285,14 @@ impl Authenticator {
         self.cache(issuer)?.shared_key().map(str::to_owned)
     }
 
+    /// The shared entries that we may hold a lease of, each with its issuer.
+    pub fn leases(&mut self) -> Vec<(usize, String)> {
+        let caches = self.issuers.iter_mut().enumerate();
+        let leased =
+            caches.filter_map(|(at, issuer)| Some((at, issuer.cache()?.leased_key()?.to_owned())));
+        leased.collect()
+    }
+
     /// The shared entry without our lease, after a fetch that failed; `None` when it is not ours.
     pub fn released(&mut self, issuer: usize, entry: &[u8]) -> Option<Vec<u8>> {
         self.cache(issuer)?.released(entry)

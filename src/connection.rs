@@ -9,7 +9,7 @@ pub struct Connection {
     pub direction: Option<Direction>,
     /// `destination.port`: the listener's.
     pub port: Option<u16>,
-    /// `connection.uri_san_peer_certificate`, of a certificate that Envoy has verified.
+    /// `connection.uri_san_peer_certificate`, of a certificate that the listener has verified.
     pub peer_uri: Option<String>,
 }
 

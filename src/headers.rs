@@ -149,6 +149,22 @@ impl<'m> Headers<'m> {
     }
 }
 
+/// Names in a map of trailers that would be taken for identity headers, or that may hold a token. Some
+/// servers hand trailers on as if they were headers.
+pub fn claims_in_trailers<'m>(
+    map: &'m [u8],
+    index: &HeaderIndex,
+) -> Result<Vec<&'m [u8]>, UnreadableHeaders> {
+    let mut names = Vec::new();
+    let mut pairs = Pairs::over(map)?;
+    while let Some((name, _)) = pairs.next()? {
+        if let Some(Interest::Identity | Interest::Token(_)) = index.interest(name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
 fn set_once<'m>(slot: &mut Option<&'m [u8]>, value: &'m [u8]) -> Result<(), UnreadableHeaders> {
     match slot.replace(value) {
         None => Ok(()),
@@ -271,6 +287,13 @@ mod tests {
             );
         }
         assert!(Headers::read(&[0xff; 12], &index()).is_err_and(|e| e == UnreadableHeaders));
+    }
+
+    #[test]
+    fn identity_and_tokens_are_seen_in_trailers_too() {
+        let map = map(&[("grpc-status", b"0"), ("X_sa_name", b"a"), ("x-client-id", b"t")]);
+        let names = claims_in_trailers(&map, &index()).unwrap();
+        assert_eq!(names, [b"X_sa_name".as_slice(), b"x-client-id"]);
     }
 
     #[test]

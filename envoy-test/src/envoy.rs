@@ -7,6 +7,7 @@ pub mod binary;
 mod bootstrap;
 mod credential;
 mod health;
+mod lds;
 mod observe;
 mod process;
 mod setup;

@@ -202,11 +202,12 @@ async fn no_caller_is_taken_for_another_by_a_header() -> Result<()> {
     Ok(())
 }
 
-/// Headers that an application could take for the filter's and that say admin. Trailers come behind the
-/// body, and no application takes them for headers.
+/// Headers that an application could take for the filter's and that say admin; trailers too, which some
+/// hand on as headers.
 fn forged_headers(received: &Received) -> Vec<String> {
     let like = |name: &str| name.replace(['_', '.'], "-").eq_ignore_ascii_case("x-sa-name");
-    let forged = received.headers.iter().filter(|(name, value)| like(name) && value == b"admin");
+    let all = received.headers.iter().chain(&received.trailers);
+    let forged = all.filter(|(name, value)| like(name) && value == b"admin");
     forged.map(|(name, _)| name.clone()).collect()
 }
 

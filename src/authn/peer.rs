@@ -1,7 +1,8 @@
 //! The mTLS peer -> whether it is the workload that the token belongs to.
 //!
 //! A bearer token can be stolen; a private key that never leaves its proxy cannot so easily. With
-//! `matchPeer` a token is good only on connections of its own service account.
+//! `matchPeer` a token is good only on connections of its own service account. That the certificate is
+//! genuine is for the listener to see to: Envoy shows the URI of whatever its validation accepts.
 
 use super::service_account::{ServiceAccount, is_dns_label, is_dns_subdomain};
 use crate::verdict::{Denial, Reason};

@@ -3,7 +3,7 @@
 use super::host::{self, Failed, Level};
 use crate::config::Settings;
 use crate::exchange::Finished;
-use crate::headers::to_map;
+use crate::headers::{UnreadableHeaders, claims_in_trailers, to_map};
 use crate::verdict::{Answer, Denial, HeaderEdits, Reason, Verdict};
 
 /// Whether the request may go on.
@@ -40,6 +40,15 @@ fn edit(edits: &HeaderEdits) -> Result<(), Failed> {
         host::set_request_header(name.as_bytes(), value)?;
     }
     Ok(())
+}
+
+/// Takes out of the trailers what only we may say, and tokens that go no further. It is done when they
+/// come, because those of a request that waits go on without being asked about again.
+pub(super) fn clean_trailers(settings: &Settings) -> Result<(), Failed> {
+    let map = host::request_trailers()?;
+    let names = claims_in_trailers(&map, &settings.index);
+    let names = names.map_err(|UnreadableHeaders| Failed(host::BAD_ARGUMENT.0))?;
+    names.into_iter().try_for_each(host::remove_request_trailer)
 }
 
 /// Filter state: what access logs print, and filters behind this one match, of a proven caller.

@@ -29,7 +29,8 @@ pub(super) fn read(facts: ConnectionFacts) -> Connection {
     }
 }
 
-/// The URI of a certificate that Envoy has verified; not that of a plain connection.
+/// The URI of the certificate that the peer presented; not that of a plain connection. Whether it was
+/// verified is for the listener to see to: no attribute tells (`ACCEPT_UNTRUSTED` would forge it).
 fn peer_uri() -> Option<String> {
     let mtls = host::property(&["connection", "mtls"]).ok()?;
     let uri = host::property(&["connection", "uri_san_peer_certificate"]).ok()?;

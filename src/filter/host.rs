@@ -163,8 +163,12 @@ pub(super) fn callout_header(name: &str) -> Result<Vec<u8>, Failed> {
 
 /// All headers of the request, in the form that [`crate::headers`] reads.
 pub(super) fn request_headers() -> Result<Vec<u8>, Failed> {
-    // SAFETY: the host writes a pointer and a length.
-    taken(|data, size| unsafe { proxy_get_header_map_pairs(HTTP_REQUEST_HEADERS, data, size) })
+    pairs(HTTP_REQUEST_HEADERS)
+}
+
+/// All trailers of the request, in the same form.
+pub(super) fn request_trailers() -> Result<Vec<u8>, Failed> {
+    pairs(HTTP_REQUEST_TRAILERS)
 }
 
 /// Gives a request header one value, whatever it had.
@@ -179,8 +183,12 @@ pub(super) fn set_request_header(name: &[u8], value: &[u8]) -> Result<(), Failed
 
 /// Removes a request header with all its values.
 pub(super) fn remove_request_header(name: &[u8]) -> Result<(), Failed> {
-    // SAFETY: pointer and length are those of a live slice.
-    check(unsafe { proxy_remove_header_map_value(HTTP_REQUEST_HEADERS, name.as_ptr(), name.len()) })
+    remove(HTTP_REQUEST_HEADERS, name)
+}
+
+/// Removes a request trailer with all its values.
+pub(super) fn remove_request_trailer(name: &[u8]) -> Result<(), Failed> {
+    remove(HTTP_REQUEST_TRAILERS, name)
 }
 
 /// Answers the request here. `headers` in the form of [`crate::headers::to_map`].
@@ -290,6 +298,16 @@ pub(super) fn dispatch_get(
         .map_err(|status| Failed(status as u32))
 }
 
+fn pairs(map: u32) -> Result<Vec<u8>, Failed> {
+    // SAFETY: the host writes a pointer and a length.
+    taken(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
+}
+
+fn remove(map: u32, name: &[u8]) -> Result<(), Failed> {
+    // SAFETY: pointer and length are those of a live slice.
+    check(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
+}
+
 fn buffer(buffer: u32, max: usize) -> Result<Vec<u8>, Failed> {
     // SAFETY: the host writes a pointer and a length.
     taken(|data, size| unsafe { proxy_get_buffer_bytes(buffer, 0, max, data, size) })
@@ -320,6 +338,7 @@ pub(super) const CREATE: u32 = u32::MAX;
 const OK: u32 = 0;
 const HTTP_REQUEST_STREAM: u32 = 0;
 const HTTP_REQUEST_HEADERS: u32 = 0;
+const HTTP_REQUEST_TRAILERS: u32 = 1;
 const HTTP_CALL_RESPONSE_HEADERS: u32 = 6;
 const HTTP_CALL_RESPONSE_BODY: u32 = 4;
 const PLUGIN_CONFIGURATION: u32 = 7;

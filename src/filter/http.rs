@@ -1,6 +1,6 @@
 //! One request: its headers go to the core, and nothing of it goes on before a verdict.
 
-use super::apply::{Applied, send};
+use super::apply::{Applied, clean_trailers, send};
 use super::connection;
 use super::state::{State, clock};
 use crate::exchange::Exchange;
@@ -55,7 +55,9 @@ impl HttpContext for Http {
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        self.follow()
+        let cleaned = self.state.as_ref().map(|state| clean_trailers(state.settings()));
+        // What cannot be cleaned goes no further.
+        if cleaned == Some(Ok(())) { self.follow() } else { Action::Pause }
     }
 }
 

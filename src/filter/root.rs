@@ -119,10 +119,15 @@ impl Root {
             let _ = host::set_shared_data(&key, &entry, 0);
             return;
         }
-        let Some(key) = self.with(|core| core.shared_key(issuer)).flatten() else { return };
-        let Ok((entry, cas)) = host::shared_data(&key) else { return };
+        if let Some(key) = self.with(|core| core.shared_key(issuer)).flatten() {
+            self.release(issuer, &key);
+        }
+    }
+
+    fn release(&self, issuer: usize, key: &str) {
+        let Ok((entry, cas)) = host::shared_data(key) else { return };
         if let Some(entry) = self.with(|core| core.released(issuer, &entry)).flatten() {
-            let _ = host::set_shared_data(&key, &entry, cas);
+            let _ = host::set_shared_data(key, &entry, cas);
         }
     }
 
@@ -248,6 +253,10 @@ impl Context for Root {
     /// The configuration has been replaced, and the last of its requests is over.
     fn on_done(&mut self) -> bool {
         self.flush();
+        // A fetch that ends with us must not keep the next configuration from its own.
+        for (issuer, key) in self.with(|core| core.leases()).unwrap_or_default() {
+            self.release(issuer, &key);
+        }
         // Envoy would go on ticking for a context that is no more.
         let _ = host::set_tick(Duration::ZERO);
         true

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::projected::ProjectedVolume;
 
 use super::credential;
+use super::lds;
 use super::process::Version;
 use super::setup::EnvoySetup;
 
@@ -44,6 +45,9 @@ pub(super) fn write(setup: EnvoySetup, version: Version) -> Result<Files> {
     let credentials = clusters(&mut tree, &setup, version, folder.path())?;
     for patch in setup.patches {
         patch(&mut tree);
+    }
+    if setup.drain_time.is_some() {
+        lds::split(&mut tree, folder.path())?;
     }
     let files = Files { folder, credentials };
     fs::write(files.path("envoy.json"), serde_json::to_vec_pretty(&tree)?)?;

@@ -19,10 +19,10 @@ pub(super) fn install(
     version: Version,
     folder: &Path,
 ) -> Result<ProjectedVolume> {
-    let volume = ProjectedVolume::create(
-        folder.join(format!("{}-credential", api_server.name)),
-        &[("token", &api_server.token), ("ca.crt", &api_server.ca_pem)],
-    )?;
+    let mut files = vec![("ca.crt", api_server.ca_pem.as_str())];
+    files.extend(api_server.token.as_deref().map(|token| ("token", token)));
+    let volume =
+        ProjectedVolume::create(folder.join(format!("{}-credential", api_server.name)), &files)?;
     let tls = &mut cluster["transport_socket"]["typed_config"]["common_tls_context"];
     tls["validation_context"]["trusted_ca"]["filename"] = json!(volume.file("ca.crt"));
 

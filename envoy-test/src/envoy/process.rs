@@ -100,26 +100,20 @@ impl Envoy {
     }
 }
 
-pub(super) fn spawn(
-    binary: &Path,
-    files: Files,
-    concurrency: u32,
-    wasm_log_level: &str,
-) -> Result<Envoy> {
+pub(super) fn spawn(binary: &Path, files: Files, arguments: &[String]) -> Result<Envoy> {
     let log = File::create(files.path(LOG))?;
     let child = Command::new(binary)
         .arg("--config-path")
         .arg(files.path("envoy.json"))
         .arg("--admin-address-path")
         .arg(files.path(ADMIN))
-        .args(["--concurrency", &concurrency.to_string()])
         // Hot restart takes shared memory under one name, which several Envoys would fight for.
         .arg("--disable-hot-restart")
         // At level info every start lists all of its extensions.
         .args(["--log-level", "warning"])
-        .args(["--component-log-level", &format!("wasm:{wasm_log_level}")])
         // The access log is written at once, and not every ten seconds.
         .args(["--file-flush-interval-msec", "20"])
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

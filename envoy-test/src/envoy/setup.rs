@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -26,6 +27,7 @@ pub struct EnvoySetup {
     pub(super) stop_iteration: Option<bool>,
     pub(super) max_request_headers_kb: Option<u32>,
     pub(super) normalize_path: Option<bool>,
+    pub(super) drain_time: Option<Duration>,
     pub(super) patches: Vec<Patch>,
 }
 
@@ -35,7 +37,8 @@ pub(super) struct ApiCluster {
     pub(super) name: String,
     pub(super) port: u16,
     pub(super) ca_pem: String,
-    pub(super) token: String,
+    /// What the token's file holds; None for no file.
+    pub(super) token: Option<String>,
 }
 
 type Patch = Box<dyn FnOnce(&mut Value) + Send>;
@@ -56,6 +59,7 @@ impl EnvoySetup {
             stop_iteration: None,
             max_request_headers_kb: None,
             normalize_path: None,
+            drain_time: None,
             patches: Vec::new(),
         }
     }
@@ -102,8 +106,16 @@ impl EnvoySetup {
             name: cluster.to_owned(),
             port: api_server.port(),
             ca_pem: api_server.ca_pem().to_owned(),
-            token: api_server.mint(token.audience(&api_server.audience())),
+            token: Some(api_server.mint(token.audience(&api_server.audience()))),
         });
+        self
+    }
+
+    /// Another credential for the API server that was named last, or no file at all.
+    pub fn credential(mut self, token: Option<&str>) -> Self {
+        if let Some(api_server) = self.api_servers.last_mut() {
+            api_server.token = token.map(str::to_owned);
+        }
         self
     }
 
@@ -143,6 +155,13 @@ impl EnvoySetup {
         self
     }
 
+    /// Has the listener come from a file, so that [`Envoy::replace_listener`] can change it; a listener
+    /// that was replaced keeps its requests for `drain_time`, and is then gone.
+    pub fn dynamic_listener(mut self, drain_time: Duration) -> Self {
+        self.drain_time = Some(drain_time);
+        self
+    }
+
     /// Changes the finished bootstrap, for what only one test needs.
     pub fn patch(mut self, patch: impl FnOnce(&mut Value) + Send + 'static) -> Self {
         self.patches.push(Box::new(patch));
@@ -170,9 +189,17 @@ impl EnvoySetup {
             ensure!(module.is_file(), missing());
         }
         let binary = envoy_binary(&self.version)?;
-        let (concurrency, log_level) = (self.concurrency, self.log_level.clone());
+        let mut arguments = vec![
+            "--concurrency".to_owned(),
+            self.concurrency.to_string(),
+            "--component-log-level".to_owned(),
+            format!("wasm:{}", self.log_level),
+        ];
+        if let Some(drain_time) = self.drain_time {
+            arguments.extend(["--drain-time-s".to_owned(), drain_time.as_secs().to_string()]);
+        }
         let files = bootstrap::write(self, process::version(&binary)?)?;
-        process::spawn(&binary, files, concurrency, &log_level)
+        process::spawn(&binary, files, &arguments)
     }
 }
 

@@ -301,7 +301,7 @@ impl KeyCache {
         self.jwks_path = None;
         let (wait, failures) = match failure {
             // Nothing was asked, so nothing is to be spared.
-            FetchFailure::UnknownCluster => (AT_ONCE, failures),
+            FetchFailure::UnknownCluster(_) => (AT_ONCE, failures),
             // Without any keys nobody gets in: that is worth a call every now and then.
             _ if before.is_none() => (backoff(failures).min(self.pace.min_refetch), failures + 1),
             _ => (backoff(failures), failures + 1),

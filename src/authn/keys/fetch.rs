@@ -46,7 +46,7 @@ pub enum Fetched {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchFailure {
     /// Envoy has no such cluster.
-    UnknownCluster,
+    UnknownCluster(String),
     /// Envoy would not send the call.
     NotSent,
     /// No answer: the connection could not be made, broke, or took too long. What Envoy says of it.
@@ -113,7 +113,9 @@ impl FetchPlan {
             }
             Reply::Response { status, .. } => return Err(FetchFailure::Status(status)),
             Reply::Reset => return Err(FetchFailure::NoAnswer("connection reset".to_owned())),
-            Reply::UnknownCluster => return Err(FetchFailure::UnknownCluster),
+            Reply::UnknownCluster => {
+                return Err(FetchFailure::UnknownCluster(self.cluster.clone()));
+            }
             Reply::NotSent => return Err(FetchFailure::NotSent),
         };
         match step {
@@ -144,26 +146,31 @@ impl FetchFailure {
     /// looks the same and is treated the same.
     fn of_envoy(status: u16, body: Option<Vec<u8>>) -> Self {
         let body = body.unwrap_or_default();
-        let text: String = String::from_utf8_lossy(&body)
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(MAX_SHOWN)
-            .collect();
-        Self::NoAnswer(format!("{status} {text}"))
+        let text = String::from_utf8_lossy(&body);
+        // Envoy 1.36 says what TLS had against the server; 1.40 says no more than this, whatever it was.
+        let hint = match text.contains("TLS_error") || text.contains("remote connection failure") {
+            true => ": is the cluster's address right, and are its trusted_ca and sni?",
+            false => "",
+        };
+        let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect();
+        Self::NoAnswer(format!("{status} {text}{hint}"))
     }
 }
 
 impl fmt::Display for FetchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let remedy = match self {
-            Self::UnknownCluster => {
-                return f
-                    .write_str("Envoy has no such cluster (yet): check the name under `clusters`");
+            Self::UnknownCluster(cluster) => {
+                return write!(
+                    f,
+                    "Envoy has no such cluster (yet) as {cluster:?}: check the name under `clusters`"
+                );
             }
             Self::NotSent => {
                 return f.write_str(
                     "Envoy did not send the call: the cluster has no healthy host (is its name resolved?), \
-                     or its circuit breaker is open",
+                     its credential_injector has no credential (is the token file there?), or its \
+                     circuit breaker is open",
                 );
             }
             Self::TooLarge => {
@@ -171,10 +178,7 @@ impl fmt::Display for FetchFailure {
             }
             Self::Discovery(error) => return error.fmt(f),
             Self::Keys(error) => return error.fmt(f),
-            Self::NoAnswer(text) if text.contains("CERTIFICATE_VERIFY_FAILED") => {
-                return write!(f, "TLS failed ({text}): check the cluster's trusted_ca and sni");
-            }
-            Self::NoAnswer(text) => return write!(f, "no answer ({text})"),
+            Self::NoAnswer(text) => return write!(f, "no answer: {text}"),
             Self::Status(401) => {
                 "the credential that Envoy injects is missing, expired or not for the API server's \
                  audience: check the cluster's credential_injector and its token file"

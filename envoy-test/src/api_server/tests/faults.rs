@@ -52,6 +52,22 @@ async fn cut_answers_are_errors_and_stalled_ones_never_end() {
 }
 
 #[tokio::test]
+async fn what_came_before_it_was_mended_is_answered_then() {
+    let api_server = start().await;
+    let fault = |fault| api_server.set_fault(Endpoint::Jwks, fault);
+    for (mended, status) in [(None, 200), (Some(Fault::Status(500)), 500)] {
+        let before = api_server.count(Endpoint::Jwks);
+        fault(Some(Fault::UntilMended));
+        let mend = async {
+            api_server.wait_count(Endpoint::Jwks, before + 1).await.unwrap();
+            fault(mended);
+        };
+        let (answered, ()) = tokio::join!(jwks(&api_server), mend);
+        assert_eq!(answered.unwrap().status, status);
+    }
+}
+
+#[tokio::test]
 async fn it_goes_down_and_comes_back_on_its_port() {
     let api_server = start().await;
     let port = api_server.port();

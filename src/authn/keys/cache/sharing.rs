@@ -68,6 +68,14 @@ impl KeyCache {
         }
     }
 
+    /// The name of the entry under which we may hold the lease, because a fetch is under way.
+    pub fn leased_key(&self) -> Option<&str> {
+        match self.state {
+            State::Fetching { .. } => self.sharing.as_ref().map(|sharing| sharing.key.as_str()),
+            _ => None,
+        }
+    }
+
     /// The entry without our lease, so that another VM may try; `None` when somebody else holds it.
     pub fn released(&self, entry: &[u8]) -> Option<Vec<u8>> {
         let entry = Entry::decode(entry)?;

@@ -1,0 +1,79 @@
+//! URIs come in; certificates of a CA of its own, and Envoy's TLS contexts with them, go out.
+
+use anyhow::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+use serde_json::{Value, json};
+
+/// A CA that vouches for workloads, as a mesh's does.
+#[derive(Debug)]
+pub struct WorkloadCa {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// A certificate and its private key, as PEM.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    certificate: String,
+    key: String,
+}
+
+// === impl WorkloadCa ===
+
+impl WorkloadCa {
+    /// A CA with a key of its own.
+    pub fn new() -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let mut ca = CertificateParams::default();
+        ca.distinguished_name.push(DnType::CommonName, "workload-ca");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let pem = ca.self_signed(&key)?.pem();
+        Ok(Self { issuer: Issuer::new(ca, key), pem })
+    }
+
+    /// Signs a certificate with these URIs, in this order, and with a DNS name.
+    pub fn issue(&self, uris: &[&str]) -> Result<Identity> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(vec!["workload.test".to_owned()])?;
+        for uri in uris {
+            params.subject_alt_names.push(SanType::URI((*uri).try_into()?));
+        }
+        let certificate = params.signed_by(&key, &self.issuer)?.pem();
+        Ok(Identity { certificate, key: key.serialize_pem() })
+    }
+
+    /// A listener's `transport_socket`: it shows `own`, and takes clients with certificates of this CA
+    /// (or, unless they are required, without any).
+    pub fn downstream(&self, own: &Identity, required: bool) -> Value {
+        json!({ "name": "envoy.transport_sockets.tls", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "require_client_certificate": required,
+            "common_tls_context": self.common(Some(own)),
+        } })
+    }
+
+    /// A cluster's `transport_socket`: it shows `own`, if there is one, and takes servers of this CA.
+    pub fn upstream(&self, own: Option<&Identity>) -> Value {
+        json!({ "name": "envoy.transport_sockets.tls", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": "workload.test",
+            "common_tls_context": self.common(own),
+        } })
+    }
+
+    fn common(&self, own: Option<&Identity>) -> Value {
+        let own = own.map(|own| {
+            json!({
+                "certificate_chain": { "inline_string": own.certificate },
+                "private_key": { "inline_string": own.key },
+            })
+        });
+        json!({
+            "tls_certificates": own.into_iter().collect::<Vec<_>>(),
+            "validation_context": { "trusted_ca": { "inline_string": self.pem } },
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! The credential that Envoy puts on what the filter sends: none, bad ones, and one that rotates.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use envoy_test::api_server::LoggedRequest;
+use envoy_test::envoy::oldest_and_newest;
+use envoy_test::{
+    ApiServer, ApiServerOptions, Endpoint, EnvoySetup, KeyKind, Token, poll, unix_now,
+};
+use serde_json::{Value, json};
+use support::{Gate, api, check_refused, config, discovery, get};
+
+const UNAUTHORIZED: &str = "keys of \"local\" cannot be fetched: status 401: the credential that Envoy \
+    injects is missing, expired or not for the API server's audience: check the cluster's \
+    credential_injector and its token file";
+const FORBIDDEN: &str = "keys of \"local\" cannot be fetched: status 403: the API server refuses this \
+    caller: inject a ServiceAccount's token into the cluster (ClusterRole \
+    system:service-account-issuer-discovery must be bound to it)";
+const NOT_SENT: &str = "keys of \"local\" cannot be fetched: Envoy did not send the call";
+
+async fn api_server(anonymous_auth: bool) -> Result<ApiServer> {
+    let key_kind = KeyKind::P256;
+    ApiServer::start(ApiServerOptions { key_kind, anonymous_auth, ..ApiServerOptions::default() })
+        .await
+}
+
+/// Keys that are fetched again and again, for requests that do not wait long.
+fn impatient() -> Value {
+    let pace = json!({ "refreshInterval": "1s", "minRefetchInterval": "1s" });
+    let mut config = config(discovery(pace));
+    config["limits"] = json!({ "waitTimeout": "500ms" });
+    config
+}
+
+fn setup(version: &str, api_server: &ApiServer) -> EnvoySetup {
+    EnvoySetup::new().version(version).api_server(api_server).plugin_config(impatient())
+}
+
+/// Envoy's own token, in the name of this service account.
+fn own(api_server: &ApiServer, name: &str) -> Token {
+    Token::for_service_account("envoy-system", name).audience(&api_server.audience())
+}
+
+/// Replaces the token's file as the kubelet does.
+fn put(gate: &Gate, api_server: &ApiServer, token: &str) -> Result<()> {
+    let files = [("token", token), ("ca.crt", api_server.ca_pem())];
+    gate.envoy.credential("kube-apiserver").update(&files)
+}
+
+/// Tokens that the API server answers with 401.
+fn bad(api_server: &ApiServer) -> [(&'static str, String); 3] {
+    let expired = own(api_server, "sa-authn").issued_at(unix_now() - 7200).lifetime(3600);
+    let foreign = own(api_server, "sa-authn").audience("another-service");
+    [
+        ("garbage", "not-a-token".to_owned()),
+        ("expired", api_server.mint(expired)),
+        ("of another audience", api_server.mint(foreign)),
+    ]
+}
+
+/// Starts with this credential, which gets no keys and has that logged.
+async fn told(
+    setup: EnvoySetup,
+    api_server: &ApiServer,
+    credential: Option<&str>,
+    problem: &str,
+) -> Result<Gate> {
+    let before = api_server.requests().len();
+    let gate = Gate::start(setup.credential(credential)).await?;
+    let refused = get(&api_server.mint(api())).send(gate.envoy.port()).await?;
+    check_refused(&refused, 503, "keys_unavailable")?;
+    gate.envoy.wait_log(problem).await?;
+    ensure!(gate.upstream.count() == 0, "a request got through");
+    let asked = &api_server.requests()[before..];
+    ensure!(asked.iter().all(|request| request.caller.is_none()), "{asked:?}");
+    Ok(gate)
+}
+
+/// Puts a good credential in place, with which requests must pass by themselves.
+async fn check_mended(gate: &Gate, api_server: &ApiServer) -> Result<()> {
+    put(gate, api_server, &api_server.mint(own(api_server, "sa-authn")))?;
+    let token = api_server.mint(api());
+    poll::until("a request to pass", async || {
+        let response = get(&token).send(gate.envoy.port()).await?;
+        if response.status != 200 {
+            check_refused(&response, 503, "keys_unavailable")?;
+        }
+        Ok((response.status == 200).then_some(()))
+    })
+    .await?;
+    gate.check_alive(&token).await
+}
+
+#[tokio::test]
+async fn a_credential_that_the_api_server_refuses_is_told_and_mended_without_a_restart()
+-> Result<()> {
+    for version in oldest_and_newest() {
+        let api_server = api_server(false).await?;
+        for (name, token) in bad(&api_server) {
+            let which = || format!("a credential that is {name}, Envoy {version}");
+            let setup = setup(&version, &api_server);
+            let gate = told(setup, &api_server, Some(&token), UNAUTHORIZED).await;
+            check_mended(&gate.with_context(which)?, &api_server).await.with_context(which)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_empty_token_file_is_told_and_mended_without_a_restart() -> Result<()> {
+    for version in oldest_and_newest() {
+        let which = || format!("Envoy {version}");
+        let api_server = api_server(false).await?;
+        let gate = told(setup(&version, &api_server), &api_server, Some(""), NOT_SENT).await;
+        // Nothing at all is sent with an empty one.
+        assert_eq!(api_server.requests().len(), 0, "Envoy {version}");
+        check_mended(&gate.with_context(which)?, &api_server).await.with_context(which)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_missing_token_file_is_told_and_newer_envoys_find_it_when_it_comes() -> Result<()> {
+    let newest = oldest_and_newest().pop();
+    for version in oldest_and_newest() {
+        let which = || format!("Envoy {version}");
+        let api_server = api_server(false).await?;
+        let gate = told(setup(&version, &api_server), &api_server, None, NOT_SENT).await;
+        let gate = gate.with_context(which)?;
+        assert_eq!(api_server.requests().len(), 0, "Envoy {version}");
+        let log = gate.envoy.log();
+        let file = gate.envoy.credential("kube-apiserver").file("token");
+        assert!(log.contains(&format!("Invalid path: {}", file.display())), "{version}: {log}");
+        // Envoy 1.36 watches only what it has read once, and needs a restart.
+        if newest.as_ref() == Some(&version) {
+            check_mended(&gate, &api_server).await.with_context(which)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_without_an_injector_is_told_that_it_needs_one() -> Result<()> {
+    for version in oldest_and_newest() {
+        for (anonymous_auth, problem) in [(true, FORBIDDEN), (false, UNAUTHORIZED)] {
+            let api_server = api_server(anonymous_auth).await?;
+            let without = setup(&version, &api_server).patch(without_injector);
+            let gate = Gate::start(without).await?;
+            let refused = get(&api_server.mint(api())).send(gate.envoy.port()).await?;
+            check_refused(&refused, 503, "keys_unavailable")?;
+            gate.envoy.wait_log(problem).await?;
+            assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
+        }
+    }
+    Ok(())
+}
+
+/// Only the codec is left of the upstream filters.
+fn without_injector(tree: &mut Value) {
+    let filters = "/static_resources/clusters/1/typed_extension_protocol_options\
+        /envoy.extensions.upstreams.http.v3.HttpProtocolOptions/http_filters";
+    let filters = tree.pointer_mut(filters).and_then(Value::as_array_mut).expect("filters");
+    filters.drain(..filters.len() - 1);
+}
+
+#[tokio::test]
+async fn a_credential_that_goes_bad_is_told_and_the_keys_go_on() -> Result<()> {
+    for version in oldest_and_newest() {
+        let api_server = api_server(false).await?;
+        let gate = Gate::start(setup(&version, &api_server)).await?;
+        let token = api_server.mint(api());
+        gate.check_alive(&token).await?;
+        let [_, (_, expired), _] = bad(&api_server);
+        for (credential, problem) in [(expired.as_str(), UNAUTHORIZED), ("", NOT_SENT)] {
+            put(&gate, &api_server, credential)?;
+            poll::until(problem, async || {
+                gate.check_alive(&token).await?;
+                Ok(gate.envoy.log().contains(problem).then_some(()))
+            })
+            .await
+            .with_context(|| format!("Envoy {version}"))?;
+            put(&gate, &api_server, &api_server.mint(own(&api_server, "mended")))?;
+            let before = fetches(&api_server).len();
+            poll::until("keys to be fetched again", async || {
+                gate.check_alive(&token).await?;
+                let fetches = fetches(&api_server);
+                Ok(fetches[before..].iter().any(is_from("mended")).then_some(()))
+            })
+            .await
+            .with_context(|| format!("Envoy {version}, after {problem}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn five_rotations_of_the_credential_lose_no_fetch_and_no_request() -> Result<()> {
+    for version in oldest_and_newest() {
+        let api_server = api_server(false).await?;
+        let gate = Gate::start(setup(&version, &api_server).concurrency(2)).await?;
+        let token = api_server.mint(api());
+        gate.check_alive(&token).await?;
+        for number in 1..=5 {
+            let name = format!("rotated-{number}");
+            put(&gate, &api_server, &api_server.mint(own(&api_server, &name)))?;
+            poll::until(&format!("a fetch by {name}"), async || {
+                gate.check_alive(&token).await?;
+                Ok(fetches(&api_server).iter().any(is_from(&name)).then_some(()))
+            })
+            .await
+            .with_context(|| format!("Envoy {version}"))?;
+        }
+        let asked = api_server.requests();
+        let callers: BTreeSet<_> = asked.iter().map(|request| request.caller.clone()).collect();
+        let mut expected = BTreeSet::from([user("sa-authn")]);
+        expected.extend((1..=5).map(|number| user(&format!("rotated-{number}"))));
+        assert_eq!(callers, expected, "Envoy {version}");
+        // Each new credential stays: the old one is never sent again.
+        let mut order: Vec<_> = asked.into_iter().map(|request| request.caller).collect();
+        order.dedup();
+        assert_eq!(order.len(), 6, "Envoy {version}: {order:?}");
+        assert!(!gate.envoy.log().contains("cannot be fetched"), "{}", gate.envoy.log());
+    }
+    Ok(())
+}
+
+fn user(name: &str) -> Option<String> {
+    Some(format!("system:serviceaccount:envoy-system:{name}"))
+}
+
+fn fetches(api_server: &ApiServer) -> Vec<LoggedRequest> {
+    let mut requests = api_server.requests();
+    requests.retain(|request| request.endpoint == Endpoint::Jwks);
+    requests
+}
+
+fn is_from(name: &str) -> impl Fn(&LoggedRequest) -> bool {
+    let caller = user(name);
+    move |request| request.caller == caller
+}

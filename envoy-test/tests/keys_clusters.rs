@@ -1,0 +1,111 @@
+//! A cluster that is set up wrongly: nobody passes, and the log says what to change.
+
+mod support;
+
+use anyhow::{Result, ensure};
+use envoy_test::envoy::oldest_and_newest;
+use envoy_test::{ApiServer, ApiServerOptions, EnvoySetup, KeyKind, poll};
+use serde_json::{Value, json};
+use support::{Gate, api, check_refused, config, discovery, get};
+
+/// The cluster `kube-apiserver`.
+fn cluster(tree: &mut Value) -> &mut Value {
+    &mut tree["static_resources"]["clusters"][1]
+}
+
+/// The lines of the log that tell why there are no keys, after a caller was turned away.
+async fn told(
+    version: &str,
+    patch: impl FnOnce(&mut Value) + Send + 'static,
+) -> Result<Vec<String>> {
+    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
+    let api_server = ApiServer::start(options).await?;
+    let mut config = config(discovery(json!({})));
+    config["limits"] = json!({ "waitTimeout": "1s" });
+    let setup = EnvoySetup::new().version(version).api_server(&api_server).patch(patch);
+    let gate = Gate::start(setup.plugin_config(config)).await?;
+    let response = get(&api_server.mint(api())).send(gate.envoy.port()).await?;
+    check_refused(&response, 503, "keys_unavailable")?;
+    ensure!(gate.upstream.count() == 0, "it reached the upstream");
+    let lines = || -> Vec<String> {
+        let log = gate.envoy.log();
+        let told =
+            log.lines().filter_map(|line| line.split_once("keys of \"local\" cannot be fetched: "));
+        told.map(|(_, why)| why.to_owned()).collect()
+    };
+    poll::until("a line in the log", async || Ok((!lines().is_empty()).then_some(()))).await?;
+    ensure!(gate.envoy.vm_failures().await?.is_empty(), "a VM died");
+    Ok(lines())
+}
+
+#[tokio::test]
+async fn without_a_credential_the_log_names_the_cluster_role() -> Result<()> {
+    for version in oldest_and_newest() {
+        let lines = told(&version, |tree| {
+            let options =
+                cluster(tree)["typed_extension_protocol_options"].as_object_mut().unwrap();
+            let filters =
+                options.values_mut().next().unwrap()["http_filters"].as_array_mut().unwrap();
+            filters.retain(|filter| filter["name"] == "envoy.filters.http.upstream_codec");
+        });
+        let expected = "status 403: the API server refuses this caller: inject a ServiceAccount's token into \
+             the cluster (ClusterRole system:service-account-issuer-discovery must be bound to it)";
+        assert_eq!(lines.await?[0], expected, "Envoy {version}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_tls_the_log_names_the_transport_socket() -> Result<()> {
+    for version in oldest_and_newest() {
+        let lines = told(&version, |tree| {
+            cluster(tree).as_object_mut().unwrap().remove("transport_socket");
+        });
+        let expected =
+            "status 400: a TLS port may have been asked in plain text: check transport_socket";
+        assert_eq!(lines.await?[0], expected, "Envoy {version}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handshake_that_fails_points_to_trusted_ca_and_sni() -> Result<()> {
+    let foreign = ApiServer::start(ApiServerOptions::default()).await?;
+    for version in oldest_and_newest() {
+        let foreign = foreign.ca_pem().to_owned();
+        for lines in [
+            told(&version, move |tree| {
+                let tls =
+                    &mut cluster(tree)["transport_socket"]["typed_config"]["common_tls_context"];
+                tls["validation_context"]["trusted_ca"] = json!({ "inline_string": foreign });
+            })
+            .await?,
+            told(&version, |tree| {
+                let tls =
+                    &mut cluster(tree)["transport_socket"]["typed_config"]["common_tls_context"];
+                let names = &mut tls["validation_context"]["match_typed_subject_alt_names"];
+                names[0]["matcher"]["exact"] = json!("another.test");
+            })
+            .await?,
+        ] {
+            assert!(lines[0].contains("trusted_ca and sni"), "Envoy {version}: {}", lines[0]);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_that_envoy_does_not_have_is_named_and_not_ten_times_a_second() -> Result<()> {
+    for version in oldest_and_newest() {
+        let lines = told(&version, |tree| {
+            cluster(tree)["name"] = json!("another");
+            cluster(tree)["load_assignment"]["cluster_name"] = json!("another");
+        });
+        let lines = lines.await?;
+        assert!(lines[0].contains("Envoy has no such cluster"), "Envoy {version}: {}", lines[0]);
+        assert!(lines[0].contains("kube-apiserver"), "Envoy {version}: {}", lines[0]);
+        // A caller waited for a second meanwhile; there are two VMs, the main thread's and a worker's.
+        assert!(lines.len() <= 4, "Envoy {version}: {} lines", lines.len());
+    }
+    Ok(())
+}

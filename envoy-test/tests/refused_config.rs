@@ -1,0 +1,142 @@
+//! Configurations that cannot mean what they say: Envoy refuses to start, and the log has every problem.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use envoy_test::EnvoySetup;
+use envoy_test::envoy::oldest_and_newest;
+use serde_json::{Value, json};
+use support::{config, discovery};
+
+/// Starts the oldest and the newest Envoy with this configuration, which both must refuse with these
+/// problems and no others, each told by how it begins.
+async fn refused(config: &str, expected: &[&str]) -> Result<()> {
+    let mut expected = expected.to_vec();
+    expected.sort();
+    for version in oldest_and_newest() {
+        let setup = EnvoySetup::new().version(&version).plugin_config_text(config);
+        let log = setup.expect_refused().await?;
+        let lines = log.lines().filter_map(|line| line.split_once("configuration: "));
+        // Envoy asks the filter more than once.
+        let problems: BTreeSet<&str> = lines.map(|(_, problem)| problem).collect();
+        let as_expected = problems.len() == expected.len()
+            && problems.iter().zip(&expected).all(|(problem, begin)| problem.starts_with(begin));
+        ensure!(as_expected, "Envoy {version}: {problems:#?} instead of {expected:#?}");
+        ensure!(!log.contains("panicked at"), "Envoy {version}: {log}");
+    }
+    Ok(())
+}
+
+/// A configuration that would be accepted, after a change.
+fn changed(change: impl FnOnce(&mut Value)) -> String {
+    let mut config = config(discovery(json!({})));
+    change(&mut config);
+    config.to_string()
+}
+
+#[tokio::test]
+async fn an_empty_configuration_names_what_is_needed() -> Result<()> {
+    let empty = ["the configuration is empty: at least `issuers` is needed"];
+    refused("", &empty).await?;
+    refused(" \n", &empty).await?;
+    refused("{}", &["issuers: must name at least one issuer"]).await
+}
+
+#[tokio::test]
+async fn text_that_is_no_json_is_told_with_its_place() -> Result<()> {
+    refused("{\"issuers\": [}", &["expected value at line 1 column 14"]).await?;
+    refused("[]", &["must be an object"]).await?;
+    let twice = "{\"issuers\": [], \"issuers\": []}";
+    let expected =
+        ["a member stands twice at line 1 column 25", "issuers: must name at least one issuer"];
+    refused(twice, &expected).await
+}
+
+#[tokio::test]
+async fn every_problem_is_told_at_once_with_its_path() -> Result<()> {
+    let config = json!({
+        "issuers": [
+            { "name": "east", "issuer": "", "audiences": [], "keys": {} },
+            {
+                "name": "west",
+                "issuer": "https://west.test",
+                "audience": "secret-store",
+                "keys": { "discovery": { "cluster": "" }, "refreshInterval": "1s", "timeout": "10" },
+                "leeway": "1h",
+            },
+        ],
+        "tokenFrom": [{ "header": "X Y" }],
+        "rules": [{ "paths": ["secrets/*"], "methods": ["get"], "allow": ["api"] }],
+        "identityHeaders": { "authorization": "name", "x-sa-name": "nom" },
+        "mode": "audit",
+        "limits": { "maxWaiting": 0, "waitTimeout": "0s" },
+    });
+    let expected = [
+        "issuers[0].issuer: must be the tokens' iss, such as ",
+        "issuers[0].audiences: must name what callers' tokens are minted for, such as ",
+        "issuers[0].keys: must hold exactly one of discovery, jwks, inline and pem",
+        "issuers[1].audience: unknown field `audience`, expected one of `name`, ",
+        "issuers[1].audiences: must name what callers' tokens are minted for, such as ",
+        "issuers[1].leeway: must be at most 10m: it lengthens every token's life",
+        "issuers[1].keys.timeout: invalid value: string \"10\", expected a duration such as \"30s\"",
+        "issuers[1].keys.refreshInterval: must not be shorter than minRefetchInterval",
+        "issuers[1].keys.discovery.cluster: must be the name of an Envoy cluster",
+        "issuers[1].keys.discovery.authority: must be what the server is called, such as ",
+        "tokenFrom[0].header: must be letters, digits and dashes",
+        "rules[0].paths[0]: no request's path can match it: it does not begin with /",
+        "rules[0].methods[0]: must be a method in capitals, such as \"GET\"",
+        "rules[0].allow[0]: \"api\": not of the form namespace/name",
+        "identityHeaders.authorization: HTTP",
+        "identityHeaders.x-sa-name: \"nom\" is none of subject, namespace, name, ",
+        "mode: unknown variant `audit`, expected `enforce` or `shadow`",
+        "limits.maxWaiting: must be from 1 to ",
+        "limits.waitTimeout: must be more than 0s and at most ",
+    ];
+    refused(&config.to_string(), &expected).await
+}
+
+#[tokio::test]
+async fn an_issuer_without_keys_hides_no_problem_of_the_next() -> Result<()> {
+    let config = changed(|config| {
+        let mut twin = config["issuers"][0].clone();
+        config["issuers"][0]["keys"] = json!({});
+        twin["issuer"] = json!("https://twin.test");
+        config["issuers"].as_array_mut().unwrap().push(twin);
+    });
+    let keys = "issuers[0].keys: must hold exactly one of discovery, jwks, inline and pem";
+    let name = "issuers[1].name: \"local\" is an earlier issuer's name too: give each its own";
+    refused(&config, &[keys, name]).await
+}
+
+#[tokio::test]
+async fn a_rule_may_name_an_issuer_whose_keys_are_a_problem() -> Result<()> {
+    let config = changed(|config| {
+        config["issuers"][0]["keys"] = json!({});
+        config["rules"] = json!([{ "allow": [{ "issuerName": "local" }] }]);
+    });
+    let keys = "issuers[0].keys: must hold exactly one of discovery, jwks, inline and pem";
+    refused(&config, &[keys]).await
+}
+
+#[tokio::test]
+async fn what_is_not_supported_yet_is_said_to_be_so() -> Result<()> {
+    let with_review = changed(|config| {
+        config["issuers"][0]["tokenReview"] =
+            json!({ "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" });
+    });
+    let expected = ["issuers[0].tokenReview: not supported yet: leave it out"];
+    refused(&with_review, &expected).await
+}
+
+#[tokio::test]
+async fn a_field_that_nobody_knows_is_a_problem() -> Result<()> {
+    let misspelt = changed(|config| config["forwardTokens"] = json!(true));
+    let expected = "forwardTokens: unknown field `forwardTokens`, expected one of `issuers`, ";
+    refused(&misspelt, &[expected]).await?;
+    let nested = changed(|config| config["issuers"][0]["keys"]["discovery"]["path"] = json!("/"));
+    let expected =
+        "issuers[0].keys.discovery.path: unknown field `path`, expected `cluster` or `authority`";
+    refused(&nested, &[expected]).await
+}

@@ -1,0 +1,229 @@
+//! The filter's configuration is replaced while Envoy runs: what becomes of requests, keys and old timers.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use envoy_test::envoy::oldest_and_newest;
+use envoy_test::{
+    ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, KeyKind, Request, Token, poll,
+};
+use serde_json::{Value, json};
+use support::{
+    ACTIVE, Gate, answers, api, check_refused, config, discovery, get, mend, patient, send_all,
+    stalled,
+};
+
+/// Lets this account in, and calls itself so in `WWW-Authenticate`.
+fn variant(mut config: Value, realm: &str, account: &str) -> Value {
+    config["rules"] = json!([{ "name": "secrets", "paths": ["/secrets/*"], "allow": [account] }]);
+    config["answers"] = json!({ "realm": realm });
+    config
+}
+
+fn dynamic(version: &str, api_server: &ApiServer, drain_time: Duration) -> EnvoySetup {
+    EnvoySetup::new().version(version).api_server(api_server).dynamic_listener(drain_time)
+}
+
+fn web() -> Token {
+    Token::for_service_account("web", "web")
+}
+
+/// Which configuration judges a new connection.
+async fn realm(port: u16) -> Result<String> {
+    let response = Request::get("/secrets/1").send(port).await?;
+    check_refused(&response, 401, "missing_token")?;
+    let challenge = response.header("www-authenticate").unwrap_or_default();
+    Ok(challenge.split('"').nth(1).unwrap_or_default().to_owned())
+}
+
+/// Puts a configuration in place, and waits until each worker judges by it.
+async fn reload(envoy: &Envoy, config: &Value, workers: usize) -> Result<()> {
+    let wanted = config["answers"]["realm"].as_str().unwrap_or_default();
+    envoy.replace_plugin_config(config)?;
+    let mut in_a_row = 0;
+    poll::until(&format!("configuration {wanted}"), async || {
+        in_a_row = if realm(envoy.port()).await? == wanted { in_a_row + 1 } else { 0 };
+        Ok((in_a_row >= 4 * workers - 3).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn whoever_waits_is_judged_by_the_configuration_under_which_it_came() -> Result<()> {
+    for version in oldest_and_newest() {
+        let api_server = stalled().await?;
+        let setup = dynamic(&version, &api_server, Duration::from_secs(60));
+        let old = variant(patient(json!({})), "old", "api/api");
+        let new = variant(patient(json!({})), "new", "web/web");
+        let gate = Gate::start(setup.plugin_config(old)).await?;
+        let (port, api, web) = (gate.envoy.port(), api_server.mint(api()), api_server.mint(web()));
+        let requests = || [get(&api), get(&web).grpc(), get(&api).http2(), get(&web)];
+        let before = send_all(port, requests());
+        gate.envoy.wait_stat(ACTIVE, |active| active == 4).await?;
+        reload(&gate.envoy, &new, 1).await?;
+        let after = send_all(port, requests());
+        gate.envoy.wait_stat(ACTIVE, |active| active == 8).await?;
+        assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
+
+        mend(&api_server);
+        let verdicts = async |sent| -> Result<Vec<String>> {
+            let answers = answers(sent).await?;
+            let verdict = |answer: &envoy_test::Response| match answer.grpc_status() {
+                Some(status) => format!("gRPC {status}"),
+                None => format!("{} {}", answer.status, answer.reason().unwrap_or_default()),
+            };
+            Ok(answers.iter().map(verdict).collect())
+        };
+        let (passes, forbidden) = ("200 ", "403 forbidden");
+        assert_eq!(verdicts(before).await?, [passes, "gRPC 7", passes, forbidden], "{version}");
+        let after = verdicts(after).await?;
+        assert_eq!(after, [forbidden, "gRPC 0", forbidden, passes], "Envoy {version}");
+        assert_eq!(gate.upstream.count(), 4, "Envoy {version}");
+        // The old configuration fetched for both.
+        let fetches = [Endpoint::Discovery, Endpoint::Jwks].map(|one| api_server.count(one));
+        assert_eq!(fetches, [1, 1], "Envoy {version}");
+        assert_eq!(gate.envoy.vm_failures().await?, [""; 0], "Envoy {version}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bad_configuration_is_refused_and_the_old_one_goes_on() -> Result<()> {
+    for version in oldest_and_newest() {
+        let api_server = api_server().await?;
+        let setup = dynamic(&version, &api_server, Duration::from_secs(1));
+        let old = variant(config(discovery(json!({}))), "old", "api/api");
+        let gate = Gate::start(setup.plugin_config(old.clone())).await?;
+        let token = api_server.mint(api());
+        gate.check_alive(&token).await?;
+
+        let mut bad = variant(old.clone(), "bad", "web/web");
+        bad["issuers"][0]["audience"] = json!("secret-store");
+        bad["rules"][0]["paths"] = json!(["secrets/*"]);
+        gate.envoy.replace_plugin_config(&bad)?;
+        gate.envoy.wait_stat("listener_manager.lds.update_rejected", |count| count == 1).await?;
+        let log = gate.envoy.log();
+        for problem in [
+            "configuration: issuers[0].audience: unknown field `audience`, expected one of ",
+            "configuration: rules[0].paths[0]: ",
+        ] {
+            assert!(log.contains(problem), "Envoy {version}: no {problem:?} in {log}");
+        }
+        for _ in 0..10 {
+            assert_eq!(realm(gate.envoy.port()).await?, "old", "Envoy {version}");
+            gate.check_alive(&token).await?;
+        }
+
+        reload(&gate.envoy, &variant(old, "mended", "web/web"), 1).await?;
+        let refused = get(&token).send(gate.envoy.port()).await?;
+        check_refused(&refused, 403, "forbidden")?;
+        assert_eq!(gate.envoy.stat("listener_manager.lds.update_rejected").await?, 1);
+        assert_eq!(gate.envoy.vm_failures().await?, [""; 0], "Envoy {version}");
+    }
+    Ok(())
+}
+
+/// Callers of three kinds, each request on a connection of its own, until they are stopped.
+struct Callers {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicUsize>,
+    tasks: Vec<tokio::task::JoinHandle<Result<()>>>,
+}
+
+impl Callers {
+    fn start(port: u16, kinds: Vec<(Request, u16)>) -> Self {
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let tasks = kinds.into_iter().map(|(request, expected)| {
+            let (stop, sent) = (stop.clone(), sent.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let response = request.send(port).await?;
+                    let (status, text) = (response.status, response.text());
+                    ensure!(status == expected, "{status} instead of {expected}: {text}");
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            })
+        });
+        let tasks = tasks.collect();
+        Self { stop, sent, tasks }
+    }
+
+    async fn wait_more(&self, count: usize) -> Result<()> {
+        let enough = self.sent.load(Ordering::Relaxed) + count;
+        poll::until("more requests", async || {
+            Ok((self.sent.load(Ordering::Relaxed) >= enough).then_some(()))
+        })
+        .await
+    }
+
+    async fn stop(self) -> Result<usize> {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await??;
+        }
+        Ok(self.sent.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_reloads_under_load_give_not_one_wrong_verdict_and_fetch_no_keys() -> Result<()> {
+    const WORKERS: u32 = 2;
+    for version in oldest_and_newest() {
+        let api_server = api_server().await?;
+        let setup = dynamic(&version, &api_server, Duration::from_secs(1)).concurrency(WORKERS);
+        let base = config(discovery(json!({})));
+        let first = variant(base.clone(), "first", "api/api");
+        let gate = Gate::start(setup.plugin_config(first)).await?;
+        let (api, web) = (api_server.mint(api()), api_server.mint(web()));
+        gate.check_alive(&api).await?;
+        let kinds = vec![(get(&api), 200), (get(&web), 403), (Request::get("/secrets/1"), 401)];
+        let callers = Callers::start(gate.envoy.port(), kinds);
+        for number in 1..=20 {
+            let next = variant(base.clone(), &format!("reload {number}"), "api/api");
+            reload(&gate.envoy, &next, WORKERS as usize).await?;
+            callers.wait_more(50).await?;
+        }
+        let sent = callers.stop().await?;
+        let fetches = [Endpoint::Discovery, Endpoint::Jwks].map(|one| api_server.count(one));
+        // The keys are in the shared data, for every root context that comes later.
+        assert_eq!(fetches, [1, 1], "Envoy {version}, {sent} requests");
+        assert!(sent >= 1000, "Envoy {version}: {sent} requests");
+        gate.check_alive(&api).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fetch_that_ended_with_its_configuration_delays_the_next_by_its_timeout_at_most()
+-> Result<()> {
+    for version in oldest_and_newest() {
+        let api_server = stalled().await?;
+        let setup = dynamic(&version, &api_server, Duration::from_secs(1));
+        let mut old = variant(patient(json!({})), "old", "api/api");
+        old["issuers"][0]["keys"]["timeout"] = json!("4s");
+        let gate = Gate::start(setup.plugin_config(old.clone())).await?;
+        api_server.wait_count(Endpoint::Discovery, 1).await?;
+        reload(&gate.envoy, &variant(old, "new", "api/api"), 1).await?;
+        gate.envoy.wait_stat(DRAINING, |count| count == 0).await?;
+        // Nobody waits for that answer any more, but the lease on the next question is still taken.
+        mend(&api_server);
+        let start = Instant::now();
+        gate.check_alive(&api_server.mint(api())).await?;
+        // The lease is a second longer than a call.
+        assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+        assert_eq!(api_server.count(Endpoint::Jwks), 1, "Envoy {version}");
+    }
+    Ok(())
+}
+
+async fn api_server() -> Result<ApiServer> {
+    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
+    ApiServer::start(options).await
+}
+
+const DRAINING: &str = "listener_manager.total_filter_chains_draining";
