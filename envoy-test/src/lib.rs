@@ -20,6 +20,7 @@ pub mod client;
 pub mod envoy;
 mod headers;
 pub mod keys;
+pub mod load;
 mod lock;
 pub mod mtls;
 pub mod poll;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use envoy_test::client::Connection;
+use envoy_test::load::{Report, Steady};
 use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Fault, KeyKind, Request, Rotation,
     SigningKey, Token, Upstream, poll,
@@ -130,7 +131,7 @@ async fn a_flood_of_unknown_kids_costs_genuine_callers_at_most_one_interval() ->
     let (api_server, _upstream, envoy) = start(json!({ "minRefetchInterval": "4s" })).await?;
     let api_server = Arc::new(api_server);
     let (began, before) = (Instant::now(), api_server.count(Endpoint::Jwks));
-    let steady = steady(envoy.port(), mint(&api_server));
+    let steady = Steady::start(envoy.port(), mint(&api_server));
     let floods = [Flood::start(envoy.port()), Flood::start(envoy.port())];
     let used_up = async || Ok((api_server.count(Endpoint::Jwks) >= before + 3).then_some(()));
     poll::until("the burst to be used up", used_up).await?;
@@ -152,7 +153,7 @@ async fn a_flood_of_unknown_kids_costs_genuine_callers_at_most_one_interval() ->
     for flood in floods {
         statuses.extend(flood.stop().await?);
     }
-    let (good, refused) = steady.stop().await?;
+    let Report { sent: good, refused, .. } = steady.stop().await?;
     assert!(refused.is_empty(), "of {good} good requests beside the flood: {refused:?}");
     assert!(good > 0);
     let strange = statuses.iter().filter(|status| !matches!(**status, 401 | 503)).count();
@@ -172,13 +173,13 @@ async fn an_api_server_that_is_down_is_noticed_only_after_max_stale() -> Result<
     let keys = json!({ "refreshInterval": "1s", "minRefetchInterval": "1s", "maxStale": "5s" });
     let (api_server, _upstream, envoy) = start(keys).await?;
     let token = mint(&api_server);
-    let steady = steady(envoy.port(), token.clone());
+    let steady = Steady::start(envoy.port(), token.clone());
     api_server.stop().await;
     let stopped = Instant::now();
     let longer_than_refresh =
         async || Ok((stopped.elapsed() > Duration::from_millis(3500)).then_some(()));
     poll::until("longer than refreshInterval", longer_than_refresh).await?;
-    let (good, refused) = steady.stop().await?;
+    let Report { sent: good, refused, .. } = steady.stop().await?;
     assert!(good > 100 && refused.is_empty(), "{good} sent, refused: {refused:?}");
 
     let lapsed = async || {
@@ -207,38 +208,6 @@ async fn an_api_server_that_is_down_is_noticed_only_after_max_stale() -> Result<
         "{good} requests while the API server was down; recovered after {recovered:?} (said {retry_after:?})"
     );
     Ok(())
-}
-
-/// One caller whose requests are all good.
-struct Steady {
-    stop: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<Result<(usize, Vec<String>)>>,
-}
-
-fn steady(port: u16, token: String) -> Steady {
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = stop.clone();
-    let task = tokio::spawn(async move {
-        let mut connection = Connection::http1(port).await?;
-        let (mut sent, mut refused) = (0, Vec::new());
-        while !stopped.load(Ordering::Relaxed) {
-            let response = connection.send(&Request::get("/").bearer(&token)).await?;
-            sent += 1;
-            if response.status != 200 {
-                refused.push(format!("{} {}", response.status, response.text()));
-            }
-        }
-        Ok((sent, refused))
-    });
-    Steady { stop, task }
-}
-
-impl Steady {
-    /// How many were sent, and every answer but 200.
-    async fn stop(self) -> Result<(usize, Vec<String>)> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.await?
-    }
 }
 
 /// Tokens whose kids nobody has, as fast as one connection goes.

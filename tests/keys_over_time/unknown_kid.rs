@@ -50,17 +50,32 @@ fn a_thousand_requests_with_invented_kids_make_one_fetch() {
 }
 
 #[test]
-fn a_fetch_that_ended_up_to_a_second_ago_decides_for_a_new_request() {
+fn a_key_that_is_rotated_in_right_after_a_fetch_is_accepted_on_its_first_request() {
     let (mut core, old, new) = (core(json!({})), key(), key());
     core.publish(&set(&[&old]));
+    core.wait(millis(1));
+    let mut request = core.held_by(&new);
+    core.publish(&set(&[&old, &new]));
+    assert!(request.wakes(&mut core).passes());
+}
+
+#[test]
+fn a_fetch_that_ended_up_to_a_second_ago_decides_when_the_ration_is_used_up() {
+    let (mut core, old, new) = (core(json!({})), key(), key());
+    core.publish(&set(&[&old]));
+    for _ in 0..3 {
+        core.wait(millis(1));
+        let mut request = core.held_by(&new);
+        core.publish(&set(&[&old]));
+        assert_eq!(request.wakes(&mut core), UNKNOWN_KEY);
+    }
     for wait in [0, 500, 500] {
         core.wait(millis(wait));
         assert_eq!(core.by(&new), UNKNOWN_KEY);
         assert!(core.is_quiet());
     }
     core.wait(millis(1));
-    assert_eq!(core.by(&new), HELD);
-    assert_eq!(core.calls().len(), 1);
+    assert_eq!(core.denial_of(&new).reason(), Reason::KeysUnavailable);
 }
 
 #[test]

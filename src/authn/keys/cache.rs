@@ -5,7 +5,8 @@
 //!   being restarted would lock everyone out);
 //! - an unknown kid makes one fetch, for all who wait for it, within a [`Ration`] (keys rotate; and
 //!   anybody can invent a kid);
-//! - a token is refused for an unknown key only by a fetch that ended after it came, or a second before.
+//! - a token is refused for an unknown key only by a fetch that ended after it came; or a second before,
+//!   when the ration has no other.
 
 mod sharing;
 
@@ -176,22 +177,25 @@ impl KeyCache {
         if !candidates.is_empty() {
             return Lookup::Found(candidates);
         }
-        if held.fetched.plus(RECENT) >= arrived {
+        let fetched = held.fetched;
+        if fetched >= arrived {
             return Lookup::Unknown;
         }
-        self.unknown_kid(now)
+        self.unknown_kid(fetched, arrived, now)
     }
 
     /// A token's key is not there, and the keys are older than the token's request.
-    fn unknown_kid(&mut self, now: UnixTime) -> Lookup {
+    fn unknown_kid(&mut self, fetched: UnixTime, arrived: UnixTime, now: UnixTime) -> Lookup {
         let fetch_is_near = match self.state {
             State::Fetching { .. } => true,
             State::Fresh { next, .. } | State::Empty { next, .. } => next <= now,
             State::Stale { next, .. } => next.since(now) <= WORTH_WAITING,
         };
         if !fetch_is_near {
-            if let Err(wait) = self.ration.take(now) {
-                return Lookup::Unavailable(wait);
+            match self.ration.take(now) {
+                Ok(()) => {}
+                Err(_) if fetched.plus(RECENT) >= arrived => return Lookup::Unknown,
+                Err(wait) => return Lookup::Unavailable(wait),
             }
             self.make_due(now);
         }
@@ -372,8 +376,8 @@ impl KeyCache {
     }
 }
 
-/// A fetch that ended just before a request came counts for it, so that a flood of unknown kids is
-/// refused by one fetch.
+/// When the ration is used up, a fetch that ended just before a request came counts for it: most of what
+/// has an unknown kid has a wrong one, and is to be told so.
 const RECENT: Duration = Duration::from_secs(1);
 
 /// More than [`RECENT`].

@@ -178,7 +178,7 @@ impl fmt::Display for FetchFailure {
             }
             Self::Discovery(error) => return error.fmt(f),
             Self::Keys(error) => return error.fmt(f),
-            Self::NoAnswer(text) => return write!(f, "no answer: {text}"),
+            Self::NoAnswer(text) => return write!(f, "no answer ({text})"),
             Self::Status(401) => {
                 "the credential that Envoy injects is missing, expired or not for the API server's \
                  audience: check the cluster's credential_injector and its token file"

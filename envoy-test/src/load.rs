@@ -1,0 +1,72 @@
+//! A port and a token come in; a caller that sends one request after another goes out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tokio::task::JoinHandle;
+
+use crate::client::{Connection, Request};
+
+/// One caller whose requests are all good, on one connection.
+#[derive(Debug)]
+pub struct Steady {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicUsize>,
+    task: JoinHandle<Result<Report>>,
+}
+
+/// What became of a caller's requests.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many were sent.
+    pub sent: usize,
+    /// Every answer but 200: status and body.
+    pub refused: Vec<String>,
+    /// How long the slowest took.
+    pub slowest: Duration,
+}
+
+// === impl Steady ===
+
+impl Steady {
+    /// Starts sending.
+    pub fn start(port: u16, token: String) -> Self {
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let task = tokio::spawn(send(port, token, stop.clone(), sent.clone()));
+        Self { stop, sent, task }
+    }
+
+    /// How many were sent so far.
+    pub fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Stops, and says what became of them.
+    pub async fn stop(self) -> Result<Report> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await?
+    }
+}
+
+async fn send(
+    port: u16,
+    token: String,
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicUsize>,
+) -> Result<Report> {
+    let mut connection = Connection::http1(port).await?;
+    let mut report = Report::default();
+    while !stop.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        let response = connection.send(&Request::get("/").bearer(&token)).await?;
+        report.slowest = report.slowest.max(start.elapsed());
+        report.sent += 1;
+        sent.fetch_add(1, Ordering::Relaxed);
+        if response.status != 200 {
+            report.refused.push(format!("{} {}", response.status, response.text()));
+        }
+    }
+    Ok(report)
+}

@@ -1,0 +1,179 @@
+//! What callers see of each trouble that a key server can have: with keys at hand, and at the very start.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use envoy_test::load::Steady;
+use envoy_test::{
+    ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Fault, KeyKind, Request, Rotation,
+    Token, Upstream, poll, unix_now,
+};
+use serde_json::json;
+
+/// A trouble, and what a good caller sees who comes before there are any keys.
+struct Trouble {
+    name: &'static str,
+    endpoint: Endpoint,
+    fault: Option<Fault>,
+    at_start: &'static str,
+}
+
+fn troubles() -> Vec<Trouble> {
+    let jwks = |name, fault| Trouble {
+        name,
+        endpoint: Endpoint::Jwks,
+        fault: Some(fault),
+        at_start: "503 keys_unavailable",
+    };
+    let foreign = r#"{"issuer":"https://other.example","jwks_uri":"https://other.example/keys"}"#;
+    vec![
+        Trouble {
+            name: "down",
+            endpoint: Endpoint::Jwks,
+            fault: None,
+            at_start: "503 keys_unavailable",
+        },
+        Trouble { at_start: "200", ..jwks("slow", Fault::Slow(Duration::from_millis(700))) },
+        jwks("stalled", Fault::Stall),
+        jwks("stalled mid-body", Fault::StallMidBody),
+        jwks("500", Fault::Status(500)),
+        jwks("403", Fault::Status(403)),
+        jwks("garbage", Fault::Body(b"<html>not found</html>".to_vec())),
+        jwks("10 MB", Fault::Body(vec![b' '; 10 << 20])),
+        jwks("truncated", Fault::Truncate),
+        jwks("redirect", Fault::Redirect("https://elsewhere.example/keys".to_owned())),
+        Trouble {
+            name: "another issuer",
+            endpoint: Endpoint::Discovery,
+            fault: Some(Fault::Body(foreign.as_bytes().to_vec())),
+            at_start: "503 keys_unavailable",
+        },
+    ]
+}
+
+struct World {
+    api_server: ApiServer,
+    _upstream: Upstream,
+    envoy: Envoy,
+}
+
+/// An Envoy of four workers that refreshes every second; `trouble` is there before it.
+async fn start(trouble: Option<&Trouble>) -> Result<World> {
+    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
+    let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
+    let config = json!({
+        "issuers": [{
+            "issuer": envoy_test::token::DEFAULT_ISSUER,
+            "audiences": ["secret-store"],
+            "keys": {
+                "discovery": { "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" },
+                "refreshInterval": "1s", "minRefetchInterval": "1s", "timeout": "1s",
+            },
+        }],
+        "limits": { "waitTimeout": "2s" },
+    });
+    let setup = EnvoySetup::new().api_server(&api_server).upstream(&upstream).concurrency(4);
+    if let Some(trouble) = trouble {
+        begin(trouble, &api_server).await;
+    }
+    let envoy = setup.plugin_config(config).start().await?;
+    Ok(World { api_server, _upstream: upstream, envoy })
+}
+
+async fn begin(trouble: &Trouble, api_server: &ApiServer) {
+    match &trouble.fault {
+        Some(fault) => api_server.set_fault(trouble.endpoint, Some(fault.clone())),
+        None => api_server.stop().await,
+    }
+}
+
+async fn end(trouble: &Trouble, api_server: &ApiServer) -> Result<()> {
+    match trouble.fault {
+        Some(_) => api_server.set_fault(trouble.endpoint, None),
+        None => api_server.restart().await?,
+    }
+    Ok(())
+}
+
+impl World {
+    fn token(&self) -> String {
+        self.api_server.mint(Token::for_service_account("api", "api"))
+    }
+
+    async fn answer(&self, token: &str) -> Result<String> {
+        let response = Request::get("/").bearer(token).send(self.envoy.port()).await?;
+        let reason = response.reason().map(|reason| format!(" {reason}")).unwrap_or_default();
+        Ok(format!("{}{reason}", response.status))
+    }
+
+    async fn wait_for(&self, answer: &str, token: &str) -> Result<()> {
+        let there = async || Ok((self.answer(token).await? == answer).then_some(()));
+        poll::until(answer, there).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_with_keys_at_hand_notice_none_of_it() -> Result<()> {
+    let world = start(None).await?;
+    world.wait_for("200", &world.token()).await?;
+    for trouble in troubles() {
+        let steady = Steady::start(world.envoy.port(), world.token());
+        let asked = world.api_server.requests().len();
+        begin(&trouble, &world.api_server).await;
+        let (began, before) = (std::time::Instant::now(), steady.sent());
+        // Two refreshes' worth of trouble, as far as the API server is there to be asked.
+        poll::until("two refreshes", async || {
+            let long = began.elapsed() > Duration::from_millis(2500);
+            Ok((long && steady.sent() > before).then_some(()))
+        })
+        .await?;
+        end(&trouble, &world.api_server).await?;
+        let report = steady.stop().await?;
+        ensure!(report.sent > 100, "{}: only {} requests", trouble.name, report.sent);
+        assert_eq!(report.refused, Vec::<String>::new(), "{} of {}", trouble.name, report.sent);
+        let asked = world.api_server.requests().len() - asked;
+        ensure!(asked > 0 || trouble.fault.is_none(), "{}: nobody asked", trouble.name);
+        // The next trouble begins when this one is over for the filter too, backoff included.
+        world
+            .api_server
+            .wait_count(Endpoint::Jwks, world.api_server.count(Endpoint::Jwks) + 1)
+            .await?;
+        println!("{}: {} requests, none refused, {asked} calls", trouble.name, report.sent);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_at_the_start_wait_or_are_told_to_come_back() -> Result<()> {
+    for trouble in troubles() {
+        let world = start(Some(&trouble)).await?;
+        let token = world.token();
+        assert_eq!(world.answer(&token).await?, trouble.at_start, "{}", trouble.name);
+        end(&trouble, &world.api_server).await?;
+        world.wait_for("200", &token).await?;
+        println!("{}: {} at the start, 200 once it is over", trouble.name, trouble.at_start);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_rotated_out_and_a_clock_that_is_ahead_are_told_apart() -> Result<()> {
+    let world = start(None).await?;
+    let old = world.token();
+    world.wait_for("200", &old).await?;
+    world.api_server.rotate(Rotation::RemoveOld);
+    let steady = Steady::start(world.envoy.port(), world.token());
+    world.wait_for("401 unknown_key", &old).await?;
+    let ahead = Token::for_service_account("api", "api").issued_at(unix_now() + 600);
+    let ahead = ahead.sign(&world.api_server.signing_key());
+    assert_eq!(world.answer(&ahead).await?, "401 not_yet_valid");
+    let report = steady.stop().await?;
+    ensure!(report.sent > 0, "nothing sent");
+    ensure!(
+        report.refused.is_empty(),
+        "{} refused, such as {}",
+        report.refused.len(),
+        report.refused[0]
+    );
+    Ok(())
+}
