@@ -3,22 +3,25 @@
 //! This is the map; [`exchange`] is the story of one request, and the file to read first.
 //!
 //! ```text
-//!   the host's header map
-//!        │  headers         what of it we look at, read once
-//!        ▼
+//!   the host's header map            connection: what rules and issuers ask of it
+//!        │  headers                      │
+//!        ▼  what of it we look at        ▼
 //!   exchange ───────────── one request: headers in, verdict out
 //!        │
 //!        ├─ authn          WHO IS CALLING?
-//!        │    bearer → jwt (header, claims) → issuer → keys → signature → verify → service_account
+//!        │    bearer → jwt (header, claims) → issuer → keys → signature → verify → service_account → peer
 //!        │                                               ▲
-//!        │  authenticator  issuers and their keys, which outlive a request; callouts for them
+//!        │  authenticator  issuers and their keys, which outlive a request; callouts for them;
+//!        │                 waiting: the requests that wait for keys
 //!        │
 //!        ├─ authz          MAY THEY PASS?
-//!        │    path, rule → policy → Permit
+//!        │    host, path → index of rules → policy → Permit
 //!        │
 //!        ├─ identity       what the upstream is told
 //!        ▼
-//!   verdict                Allow(Permit, HeaderEdits) | Deny(Denial) | Shadow(Denial, HeaderEdits)
+//!   verdict                Allow(Permit, HeaderEdits) | Deny(Denial) | Shadow(Shadowed, HeaderEdits)
+//!        │
+//!        └─ decision_log, metrics   what the operator is told
 //! ```
 //!
 //! The core is pure: headers, key sets, replies and the time go in; verdicts, callouts and deadlines

@@ -1,0 +1,61 @@
+//! What a key cache says: of a token's key, of a reply, and of the shared entry.
+
+use crate::authn::keys::fetch::FetchFailure;
+use crate::authn::keys::jwk::Jwk;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What the shared entry says.
+#[derive(Debug)]
+pub enum Consulted {
+    /// There was something for us in it.
+    Settled(Settled),
+    /// Somebody else is fetching; look again later.
+    Wait,
+    /// It is our turn: fetch, once this entry has replaced the one that was read.
+    Claim(Vec<u8>),
+    /// It is our turn, whatever becomes of the entry.
+    Fetch,
+}
+
+/// What the cache says of a token's key.
+#[derive(Debug)]
+pub enum Lookup {
+    /// One of these may have signed it; never empty.
+    Found(Vec<Rc<Jwk>>),
+    /// A fetch is under way or due, and its result decides.
+    Hold(Cause),
+    /// The issuer does not publish such a key.
+    Unknown,
+    /// Nobody can say now; after this long it is worth asking again.
+    Unavailable(Duration),
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// There are no keys yet.
+    NoKeys,
+    /// There are keys, but not with this kid.
+    UnknownKid,
+}
+
+/// What a reply did.
+#[derive(Debug)]
+pub enum Settled {
+    /// Nothing for anyone who waits: another call follows.
+    Continues,
+    /// There are fresh keys: so many, and so many skipped.
+    Renewed {
+        /// Keys that can be used.
+        keys: usize,
+        /// Keys of kinds that we do not take.
+        skipped: usize,
+        /// Whether another VM of this Envoy fetched them.
+        adopted: bool,
+    },
+    /// The fetch failed; whatever keys there were are still there.
+    Failed(FetchFailure),
+    /// Unknown kids have used up this Envoy's ration of fetches.
+    Rationed,
+}
