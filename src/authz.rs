@@ -1,6 +1,6 @@
 //! MAY THEY PASS? From a proven caller (or none) and a request to a [`Permit`].
 //!
-//! In flow order: [`host`] and [`path`] bring the request into one form, [`index`] finds the [`rule`]s
+//! In flow order: [`host`] and [`path`] bring the request into one form, an index finds the [`rule`]s
 //! that cover it, [`policy`] asks them in order, and [`accounts`] says who is meant.
 
 pub mod accounts;

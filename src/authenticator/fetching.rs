@@ -9,7 +9,7 @@ use crate::time::UnixTime;
 /// What a reply did to an issuer's keys.
 #[derive(Debug)]
 pub struct KeysSettled {
-    /// Which issuer, for [`Waiting::for_issuer`].
+    /// Which issuer, for [`crate::waiting::Waiting::for_issuer`].
     pub issuer: usize,
     /// Its name, for the log.
     pub name: String,
