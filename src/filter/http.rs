@@ -2,7 +2,7 @@
 
 use super::apply::{Applied, clean_trailers, send};
 use super::connection;
-use super::state::{State, clock};
+use super::state::{Happened, State, clock};
 use crate::exchange::Exchange;
 use crate::verdict::{Answer, Answers, Reason};
 use proxy_wasm::traits::{Context, HttpContext};
@@ -34,7 +34,7 @@ impl Http {
         };
         let connection = connection::read(state.settings().connection_facts);
         let exchange = Exchange::new(self.id, now).over(connection);
-        state.advance(self.id, exchange, false, Rc::clone(&self.passed))
+        state.advance(self.id, exchange, Happened::Arrived, Rc::clone(&self.passed))
     }
 
     /// The body and the trailers go where the headers go. With `allow_on_headers_stop_iteration` Envoy

@@ -2,7 +2,7 @@
 
 use super::host::{self, Failed, Level};
 use super::http::Http;
-use super::state::{State, clock};
+use super::state::{Happened, State, clock};
 use super::stats::Stats;
 use crate::authenticator::{Authenticator, Consultation, Due, KeysSettled};
 use crate::authn::keys::Settled;
@@ -137,16 +137,13 @@ impl Root {
     /// three hundred refusals at once overflow the VM's stack.
     fn wake_some(&mut self, now: UnixTime) {
         let Some(state) = self.state.clone() else { return };
-        let ready = self.to_wake.drain(..self.to_wake.len().min(WAKES_PER_CALLBACK));
-        let ready: Vec<_> = ready.map(|id| (id, false)).collect();
+        let ready = self.to_wake.len().min(WAKES_PER_CALLBACK);
+        let ready: Vec<_> = self.to_wake.drain(..ready).collect();
         let left = WAKES_PER_CALLBACK.saturating_sub(ready.len());
         let overdue = state.with(|core| core.waiting().overdue(now)).unwrap_or_default();
         let more = !self.to_wake.is_empty() || overdue.len() > left;
-        for (id, past_deadline) in
-            ready.into_iter().chain(overdue.into_iter().take(left).map(|id| (id, true)))
-        {
-            state.wake(id, past_deadline);
-        }
+        ready.into_iter().for_each(|id| state.wake(id, Happened::KeysChanged));
+        overdue.into_iter().take(left).for_each(|id| state.wake(id, Happened::DeadlinePassed));
         // A call that was sent on behalf of a request would end with it.
         let _ = host::set_effective_context(self.id);
         if more {

@@ -36,6 +36,14 @@ struct Held {
     passed: Rc<Cell<bool>>,
 }
 
+/// What happened to a request: [`Input`], still without its header map.
+#[derive(Clone, Copy)]
+pub(super) enum Happened {
+    Arrived,
+    KeysChanged,
+    DeadlinePassed,
+}
+
 /// The host's clock.
 pub(super) fn clock() -> Option<UnixTime> {
     host::now_nanos().ok().map(UnixTime::from_nanos)
@@ -70,17 +78,13 @@ impl State {
         &self,
         id: RequestId,
         mut exchange: Exchange,
-        past_deadline: bool,
+        happened: Happened,
         passed: Rc<Cell<bool>>,
     ) -> Applied {
         let (Ok(map), Some(now)) = (host::request_headers(), clock()) else {
             return self.give_up(id, "no headers or no clock");
         };
-        let input = match past_deadline {
-            true => Input::DeadlinePassed(&map),
-            false => Input::Headers(&map),
-        };
-        match self.with(|core| exchange.step(input, core, now)) {
+        match self.with(|core| exchange.step(happened.to(&map), core, now)) {
             None => self.give_up(id, "the core is in use"),
             Some(Step::Hold) => self.hold(id, Held { exchange, passed }),
             Some(Step::Finish(finished)) => {
@@ -93,13 +97,13 @@ impl State {
     }
 
     /// Wakes a request. One that is gone is forgotten.
-    pub(super) fn wake(&self, id: RequestId, past_deadline: bool) {
+    pub(super) fn wake(&self, id: RequestId, happened: Happened) {
         let Some(held) = self.take(id) else { return };
         if host::set_effective_context(id).is_err() {
             self.with(|core| core.waiting().forget(id));
             return;
         }
-        if self.advance(id, held.exchange, past_deadline, held.passed) == Applied::Pass {
+        if self.advance(id, held.exchange, happened, held.passed) == Applied::Pass {
             let _ = host::resume_request();
         }
     }
@@ -161,6 +165,18 @@ impl State {
         let line = self.log.try_borrow_mut().ok().and_then(|mut log| log.line(finished, now));
         if let Some(line) = line {
             host::log(Level::Info, &line);
+        }
+    }
+}
+
+// === impl Happened ===
+
+impl Happened {
+    fn to(self, map: &[u8]) -> Input<'_> {
+        match self {
+            Self::Arrived => Input::Headers(map),
+            Self::KeysChanged => Input::KeysChanged(map),
+            Self::DeadlinePassed => Input::DeadlinePassed(map),
         }
     }
 }
