@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use envoy_test::{
-    ApiServer, ApiServerOptions, Envoy, EnvoySetup, Fault, KeyKind, Request, Token, Upstream, poll,
+    ApiServer, ApiServerOptions, Envoy, EnvoySetup, Fault, KeyKind, Request, SigningKey, Token,
+    Upstream, jwks, poll,
 };
 use serde_json::{Value, json};
 
@@ -151,6 +152,27 @@ async fn a_refusal_is_a_line_of_the_log_and_no_token_is_in_it() -> Result<()> {
         assert!(!world.envoy.log().contains(part), "a part of the token is in the log");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn callers_may_be_told_no_more_than_the_status_and_operators_still_know() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let key = SigningKey::generate(KeyKind::P256);
+    let mut config = config();
+    config["issuers"][0]["keys"] = json!({ "inline": jwks(&[&key]) });
+    config["answers"] = json!({ "realm": "vault", "hideReason": true });
+    let envoy = EnvoySetup::new().upstream(&upstream).plugin_config(config).start().await?;
+    let token = Token::for_service_account("api", "api").audience("other").sign(&key);
+    let response = Request::get("/secrets/1").bearer(&token).send(envoy.port()).await?;
+    assert_eq!(response.status, 401);
+    assert_eq!(response.text(), r#"{"reason":"unauthorized","message":"unauthorized"}"#);
+    assert_eq!(
+        response.header("www-authenticate").as_deref(),
+        Some(r#"Bearer realm="vault", error="invalid_token", error_description="unauthorized""#)
+    );
+    let log = envoy.wait_access_log(1).await?;
+    assert_eq!(log[0]["details"], "sa_authn.wrong_audience");
+    envoy.wait_log("\"reason\":\"wrong_audience\"").await
 }
 
 #[tokio::test]

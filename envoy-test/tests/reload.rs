@@ -199,23 +199,21 @@ async fn twenty_reloads_under_load_give_not_one_wrong_verdict_and_fetch_no_keys(
 }
 
 #[tokio::test]
-async fn a_fetch_that_ended_with_its_configuration_delays_the_next_by_its_timeout_at_most()
--> Result<()> {
+async fn a_fetch_that_ended_with_its_configuration_does_not_delay_the_next() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = stalled().await?;
         let setup = dynamic(&version, &api_server, Duration::from_secs(1));
         let mut old = variant(patient(json!({})), "old", "api/api");
-        old["issuers"][0]["keys"]["timeout"] = json!("4s");
+        old["issuers"][0]["keys"]["timeout"] = json!("20s");
         let gate = Gate::start(setup.plugin_config(old.clone())).await?;
         api_server.wait_count(Endpoint::Discovery, 1).await?;
         reload(&gate.envoy, &variant(old, "new", "api/api"), 1).await?;
         gate.envoy.wait_stat(DRAINING, |count| count == 0).await?;
-        // Nobody waits for that answer any more, but the lease on the next question is still taken.
+        // Nobody waits for that answer any more, and the lease on the next question was given back.
         mend(&api_server);
         let start = Instant::now();
         gate.check_alive(&api_server.mint(api())).await?;
-        // The lease is a second longer than a call.
-        assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
         assert_eq!(api_server.count(Endpoint::Jwks), 1, "Envoy {version}");
     }
     Ok(())
