@@ -72,6 +72,9 @@ enum State {
     Stale { held: Held, next: UnixTime, failures: u32 },
 }
 
+/// Whether another VM of this Envoy fetched a set.
+struct Adopted(bool);
+
 #[derive(Debug)]
 struct Held {
     keys: KeySet,
@@ -222,7 +225,7 @@ impl KeyCache {
                 if let FetchStep::Jwks(path) = step {
                     self.keep_for_publication(SharedSet { fetched: now, fresh_until, path, body });
                 }
-                self.renew(keys, now, fresh_until, now)
+                self.renew(keys, Adopted(false), now, fresh_until, now)
             }
             Err(failure) => self.fail(failure, before, failures, now),
         })
@@ -231,6 +234,7 @@ impl KeyCache {
     fn renew(
         &mut self,
         keys: KeySet,
+        Adopted(adopted): Adopted,
         fetched: UnixTime,
         fresh_until: UnixTime,
         now: UnixTime,
@@ -239,7 +243,7 @@ impl KeyCache {
         let next = now.plus(self.jitter.spread(fresh_until.since(now)));
         self.asked = None;
         self.state = State::Fresh { held: Held { keys, fetched }, next };
-        Settled::Renewed { keys: count, skipped, adopted: fetched < now }
+        Settled::Renewed { keys: count, skipped, adopted }
     }
 
     fn fail(

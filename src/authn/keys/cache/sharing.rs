@@ -4,7 +4,7 @@
 //! nothing to do; otherwise the lease is claimed with compare-and-swap. What is read is checked as if it
 //! came from the network, and whatever is odd about it ends in a fetch of our own.
 
-use super::{Consulted, Entry, KeyCache, KeySet, LOOK_AGAIN, Settled, SharedSet, State};
+use super::{Adopted, Consulted, Entry, KeyCache, KeySet, LOOK_AGAIN, Settled, SharedSet, State};
 use crate::time::UnixTime;
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ impl KeyCache {
         }
         let keys = KeySet::parse(&set.body).ok()?;
         self.jwks_path = Some(set.path.clone());
-        Some(self.renew(keys, set.fetched, fresh_until, now))
+        Some(self.renew(keys, Adopted(true), set.fetched, fresh_until, now))
     }
 
     fn rationed(&mut self) -> Settled {
