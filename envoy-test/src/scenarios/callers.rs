@@ -54,6 +54,26 @@ fn genuine(world: &World) -> Vec<Scenario> {
                 ("x-sa-pod", None),
             ],
         ),
+        Scenario::passes(
+            "a token bound to a secret",
+            get(&Token::for_service_account("api", "api").secret("opaque").sign(&world.cluster)),
+            plain,
+        ),
+        Scenario::passes(
+            "a token bound to a node",
+            get(&Token::for_service_account("api", "api").node("node-1").sign(&world.cluster)),
+            [("x-sa-node", Some("node-1")), ("x-sa-pod", None)],
+        ),
+        Scenario::passes(
+            "ten years",
+            get(&api().lifetime(315_360_000).sign(&world.cluster)),
+            plain,
+        ),
+        Scenario::passes(
+            "a default token, extended to a year",
+            get(&api().lifetime(31_536_000).warn_after(unix_now() + 3607).sign(&world.cluster)),
+            plain,
+        ),
         Scenario::passes("an alias of the issuer", get(&alias.sign(&world.cluster)), plain),
         Scenario::passes(
             "one of several audiences",
