@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct CalloutId(pub u32);
 
 /// A request that the shell is to send to an Envoy cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Callout {
     /// Comes back with the reply.
     pub id: CalloutId,
@@ -20,6 +20,8 @@ pub struct Callout {
     pub path: String,
     /// `accept`: the API server answers 406 to a JWKS request that takes `application/json` alone.
     pub accept: &'static str,
+    /// A JSON document to POST; without one it is a GET.
+    pub body: Option<Vec<u8>>,
     /// After this long Envoy answers 504 itself. Never zero: that would mean forever.
     pub timeout: Duration,
 }
@@ -44,11 +46,65 @@ pub enum Reply {
     NotSent,
 }
 
+/// Why there is no answer of the server's to a [`Callout`]. Its text says what to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallFailure {
+    /// Envoy has no such cluster.
+    UnknownCluster(String),
+    /// Envoy would not send the call.
+    NotSent,
+    /// The connection could not be made, broke, or took too long. What Envoy says of it.
+    NoAnswer(String),
+    /// More than [`MAX_BODY_BYTES`].
+    TooLarge,
+}
+
+/// An answer of the server's, or of a proxy before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAnswer {
+    /// `:status`.
+    pub status: u16,
+    /// `cache-control`, where there is one.
+    pub cache_control: Option<String>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
 /// The largest answer that is read. A JWKS of 100 RSA 4096 keys has 90 KB; beyond that somebody is
 /// trying to fill the VM's memory.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
+// === impl Callout ===
+
+/// The body may hold a token.
+impl fmt::Debug for Callout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = if self.body.is_some() { "POST" } else { "GET" };
+        let (cluster, authority, path) = (&self.cluster, &self.authority, &self.path);
+        write!(f, "Callout {{ {:?}, {method} {path} of {authority} by {cluster} }}", self.id)
+    }
+}
+
 // === impl Reply ===
+
+impl Reply {
+    /// The answer, of whatever status but those that Envoy itself gives for a server that it cannot
+    /// reach: a real server's 503 looks the same, and is treated the same.
+    pub fn answer(self, cluster: &str) -> Result<ServerAnswer, CallFailure> {
+        match self {
+            Self::Response { status: status @ (503 | 504), body, .. } => {
+                Err(CallFailure::of_envoy(status, &body.unwrap_or_default()))
+            }
+            Self::Response { status, cache_control, body } => {
+                let body = body.ok_or(CallFailure::TooLarge)?;
+                Ok(ServerAnswer { status, cache_control, body })
+            }
+            Self::Reset => Err(CallFailure::NoAnswer("connection reset".to_owned())),
+            Self::UnknownCluster => Err(CallFailure::UnknownCluster(cluster.to_owned())),
+            Self::NotSent => Err(CallFailure::NotSent),
+        }
+    }
+}
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,3 +119,38 @@ impl fmt::Debug for Reply {
         }
     }
 }
+
+// === impl CallFailure ===
+
+impl CallFailure {
+    fn of_envoy(status: u16, body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        // Envoy 1.36 says what TLS had against the server; 1.40 says no more than this, whatever it was.
+        let hint = match text.contains("TLS_error") || text.contains("remote connection failure") {
+            true => ": is the cluster's address right, and are its trusted_ca and sni?",
+            false => "",
+        };
+        let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect();
+        Self::NoAnswer(format!("{status} {text}{hint}"))
+    }
+}
+
+impl fmt::Display for CallFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownCluster(cluster) => write!(
+                f,
+                "Envoy has no such cluster (yet) as {cluster:?}: check the name under `clusters`"
+            ),
+            Self::NotSent => f.write_str(
+                "Envoy did not send the call: the cluster has no healthy host (is its name resolved?), \
+                 its credential_injector has no credential (is the token file there?), or its \
+                 circuit breaker is open",
+            ),
+            Self::NoAnswer(text) => write!(f, "no answer ({text})"),
+            Self::TooLarge => write!(f, "the answer is larger than {MAX_BODY_BYTES} bytes"),
+        }
+    }
+}
+
+const MAX_SHOWN: usize = 200;

@@ -8,6 +8,7 @@ mod issuers;
 mod names;
 mod problems;
 mod read;
+mod reviews;
 mod rules;
 mod wire;
 
@@ -66,10 +67,14 @@ pub struct Settings {
 pub struct Limits {
     /// The longest token that is looked at, in bytes.
     pub max_token_bytes: usize,
-    /// How many requests of one VM may wait, for each cause.
+    /// How many requests of one VM may wait for keys, for keys with their kid, and for reviews, each.
     pub max_waiting: usize,
     /// How long one may wait.
     pub wait_timeout: Duration,
+    /// How many proven tokens one VM remembers; large ones count for several. None with 0.
+    pub token_cache_entries: usize,
+    /// How many reviews of one VM may be under way.
+    pub max_reviews: usize,
 }
 
 // === impl Config ===
@@ -143,9 +148,6 @@ fn check_answers(wire: &wire::Answers, problems: &mut Problems) -> Answers {
 impl Limits {
     fn check(wire: wire::Limits, problems: &mut Problems) -> Self {
         let default = Self::default();
-        if wire.token_cache_entries.is_some() {
-            problems.add("limits.tokenCacheEntries", NOT_SUPPORTED_YET);
-        }
         let max_token_bytes = wire.max_token_bytes.unwrap_or(default.max_token_bytes);
         if !TOKEN_BYTES.contains(&max_token_bytes) {
             problems.add("limits.maxTokenBytes", "must be from 256 to 1048576");
@@ -158,17 +160,32 @@ impl Limits {
         if wait_timeout.is_zero() || wait_timeout > LONGEST_WAIT {
             problems.add("limits.waitTimeout", "must be more than 0s and at most 60s");
         }
-        Self { max_token_bytes, max_waiting, wait_timeout }
+        let token_cache_entries = wire.token_cache_entries.unwrap_or(default.token_cache_entries);
+        if token_cache_entries > MOST_TOKENS {
+            problems.add("limits.tokenCacheEntries", "must be at most 1000000");
+        }
+        let max_reviews = wire.max_reviews.unwrap_or(default.max_reviews);
+        if !REVIEWS.contains(&max_reviews) {
+            problems.add("limits.maxReviews", "must be from 1 to 1000");
+        }
+        Self { max_token_bytes, max_waiting, wait_timeout, token_cache_entries, max_reviews }
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_token_bytes: 16 * 1024, max_waiting: 1000, wait_timeout: Duration::from_secs(5) }
+        Self {
+            max_token_bytes: 16 * 1024,
+            max_waiting: 1000,
+            wait_timeout: Duration::from_secs(5),
+            token_cache_entries: 10_000,
+            max_reviews: 64,
+        }
     }
 }
 
-const NOT_SUPPORTED_YET: &str = "not supported yet: leave it out";
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 256..=1024 * 1024;
 const WAITING: std::ops::RangeInclusive<usize> = 1..=100_000;
+const MOST_TOKENS: usize = 1_000_000;
+const REVIEWS: std::ops::RangeInclusive<usize> = 1..=1000;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);

@@ -25,8 +25,11 @@ impl DecisionLog {
         let (what, denial) = match &finished.verdict {
             Verdict::Deny(denial) => ("denied", denial),
             Verdict::Shadow(shadowed, _) => ("shadowed", shadowed.denial()),
-            Verdict::Allow(..) if finished.shadowed.is_empty() => return None,
-            Verdict::Allow(..) => return self.admit(now).map(|left_out| trial(finished, left_out)),
+            Verdict::Allow(..) => {
+                let notable = !finished.shadowed.is_empty() || finished.unreviewed.is_some();
+                let left_out = if notable { self.admit(now)? } else { return None };
+                return Some(allowed(finished, left_out));
+            }
         };
         let left_out = self.admit(now)?;
         let mut line = line(what, denial, finished);
@@ -84,13 +87,22 @@ fn line(what: &str, denial: &Denial, finished: &Finished) -> Map<String, Value> 
     line
 }
 
-/// A rule on trial would have refused what passed.
-fn trial(finished: &Finished, left_out: u64) -> String {
+/// A rule on trial would have refused what passed, or nobody has asked the API server about it.
+fn allowed(finished: &Finished, left_out: u64) -> String {
     let mut line = Map::new();
-    line.insert("verdict".to_owned(), json!("shadowed"));
-    line.insert("rule".to_owned(), json!(finished.shadowed.join(" ")));
-    let subject = finished.caller.as_ref().ok().map(|caller| caller.subject());
-    line.extend(subject.map(|subject| ("sub".to_owned(), json!(subject))));
+    let mut say = |name: &str, value: &str| line.insert(name.to_owned(), json!(cut(value)));
+    if finished.shadowed.is_empty() {
+        say("verdict", "allowed");
+    } else {
+        say("verdict", "shadowed");
+        say("rule", &finished.shadowed.join(" "));
+    }
+    if let Some(why) = &finished.unreviewed {
+        say("unreviewed", why.detail());
+    }
+    if let Ok(caller) = &finished.caller {
+        say("sub", &caller.subject());
+    }
     note(&mut line, left_out);
     Value::Object(line).to_string()
 }

@@ -3,14 +3,14 @@
 //! 1. Read the headers once.
 //! 2. Find the one token.
 //! 3. Find the rule that decides.
-//! 4. Prove who sent the token; that may have to wait for keys.
+//! 4. Prove who sent the token; that may have to wait for keys, or for the API server.
 //! 5. Let the policy decide.
 //! 6. Turn the judgement into a verdict.
 //!
 //! An exchange keeps nothing of its request but when it came: one that waited is judged anew from its
 //! headers, which the host keeps. So there is one way to a verdict, not one for the patient.
 
-use crate::authenticator::{Authentication, Authenticator, Unproven};
+use crate::authenticator::{Authentication, Authenticator, Presented, Reviewed, Unproven};
 use crate::authn::ServiceAccount;
 use crate::authn::bearer::BearerToken;
 use crate::authz::Judgement;
@@ -39,6 +39,8 @@ pub enum Input<'m> {
     Headers(&'m [u8]),
     /// Keys of the issuer that it waits for were fetched, or the fetch failed.
     KeysChanged(&'m [u8]),
+    /// The review that it waits for has ended.
+    Reviewed(&'m [u8], &'m Reviewed),
     /// It waited long enough.
     DeadlinePassed(&'m [u8]),
 }
@@ -59,7 +61,9 @@ pub struct Finished {
     /// What becomes of the request.
     pub verdict: Verdict,
     /// Who was proven, or why nobody was, whether or not that mattered.
-    pub caller: Result<Box<ServiceAccount>, Denial>,
+    pub caller: Result<Rc<ServiceAccount>, Denial>,
+    /// Why the caller was not reviewed, though it should have been.
+    pub unreviewed: Option<Denial>,
     /// The rule that decided.
     pub rule: Option<Rc<str>>,
     /// Rules on trial that would have refused the request.
@@ -86,13 +90,14 @@ impl Exchange {
 
     /// Takes an input to the next step.
     pub fn step(&mut self, input: Input<'_>, with: &mut Authenticator, now: UnixTime) -> Step {
-        let (map, patient) = match input {
-            Input::Headers(map) | Input::KeysChanged(map) => (map, true),
-            Input::DeadlinePassed(map) => (map, false),
+        let (map, reviewed, patient) = match input {
+            Input::Headers(map) | Input::KeysChanged(map) => (map, None, true),
+            Input::Reviewed(map, reviewed) => (map, Some(reviewed), true),
+            Input::DeadlinePassed(map) => (map, None, false),
         };
         let settings = Rc::clone(with.settings());
         let step = match Headers::read(map, &settings.index) {
-            Ok(headers) => self.judge(&headers, &settings, patient, with, now),
+            Ok(headers) => self.judge(&headers, &settings, (reviewed, patient), with, now),
             // In no mode: identity headers that cannot be read cannot be removed.
             Err(UnreadableHeaders) => Step::Finish(Finished::refused(
                 Reason::Internal.because("the request's headers cannot be read"),
@@ -108,7 +113,7 @@ impl Exchange {
         &self,
         headers: &Headers<'_>,
         settings: &Settings,
-        patient: bool,
+        (reviewed, patient): (Option<&Reviewed>, bool),
         with: &mut Authenticator,
         now: UnixTime,
     ) -> Step {
@@ -116,27 +121,32 @@ impl Exchange {
         let token = BearerToken::find(&settings.token_sources, &headers.tokens, counts);
         let circumstances = self.circumstances(headers);
         let route = settings.policy.route(headers.authority, headers.path, &circumstances);
-        let Authentication { caller, ours } = self.authenticate(&token, with, now);
+        let Authentication { caller, ours, unreviewed } =
+            self.authenticate(&token, reviewed, with, now);
         let shadow =
             settings.mode == Mode::Shadow || route.as_ref().is_ok_and(|route| route.is_shadowed());
-        let caller = match caller {
-            Err(Unproven::Waits(hold)) => {
+        let (caller, unreviewed) = match caller {
+            Err(Unproven::Waits { hold, otherwise }) => {
                 // An open path is not worth waiting for a name, and what is on trial must not slow
                 // anyone down.
                 let worth_it = route.as_ref().is_ok_and(|route| !route.is_open()) && !shadow;
                 match self.hold(hold, patient, worth_it, with) {
                     Ok(()) => return Step::Hold,
-                    Err(denial) => Err(denial),
+                    Err(denial) => match otherwise {
+                        Some(account) if worth_it => (Ok(account), Some(denial)),
+                        _ => (Err(denial), None),
+                    },
                 }
             }
-            Err(Unproven::Denied(denial)) => Err(denial),
-            Ok(caller) => Ok(Box::new(caller)),
+            Err(Unproven::Denied(denial)) => (Err(denial), None),
+            Ok(caller) => (Ok(caller), unreviewed),
         };
         let mut edits = edits(headers, settings, caller.as_deref().ok());
         if let (Ok(Some(token)), true) = (&token, ours && !settings.forward_token && !shadow) {
             take_off(*token, headers, settings, &mut edits);
         }
-        Step::Finish(conclude(headers, settings, token.err(), route, caller, edits))
+        let finished = conclude(headers, settings, token.err(), route, caller, edits);
+        Step::Finish(Finished { unreviewed, ..finished })
     }
 
     fn circumstances<'m>(&self, headers: &Headers<'m>) -> Circumstances<'m> {
@@ -152,15 +162,20 @@ impl Exchange {
     fn authenticate(
         &self,
         token: &Result<Option<BearerToken<'_>>, Denial>,
+        reviewed: Option<&Reviewed>,
         with: &mut Authenticator,
         now: UnixTime,
     ) -> Authentication {
-        let unproven = |denial: Denial| Authentication { caller: Err(denial.into()), ours: false };
-        match token {
-            Ok(Some(token)) => with.authenticate(*token, self.arrived, &self.connection, now),
-            Ok(None) => unproven(Reason::MissingToken.because("no token in any configured header")),
-            Err(denial) => unproven(denial.clone()),
-        }
+        let (arrived, connection) = (self.arrived, &self.connection);
+        let denial = match token {
+            Ok(Some(token)) => {
+                let presented = Presented { token: *token, arrived, connection, reviewed };
+                return with.authenticate(&presented, now);
+            }
+            Ok(None) => Reason::MissingToken.because("no token in any configured header"),
+            Err(denial) => denial.clone(),
+        };
+        Authentication::refused(denial, false)
     }
 
     fn hold(
@@ -172,8 +187,8 @@ impl Exchange {
     ) -> Result<(), Denial> {
         match (patient, worth_it) {
             (true, true) => with.waiting().admit(self.id, hold, self.arrived),
-            (false, _) => Err(Reason::KeysUnavailable.because("keys did not come in time")),
-            (true, false) => Err(Reason::KeysUnavailable.because("not worth waiting for keys")),
+            (false, _) => Err(hold.unavailable("did not come in time")),
+            (true, false) => Err(hold.unavailable("would have to be waited for")),
         }
     }
 }
@@ -184,7 +199,7 @@ fn conclude(
     settings: &Settings,
     conflict: Option<Denial>,
     route: Result<Route<'_>, Denial>,
-    caller: Result<Box<ServiceAccount>, Denial>,
+    caller: Result<Rc<ServiceAccount>, Denial>,
     edits: HeaderEdits,
 ) -> Finished {
     // Tokens that conflict and a path that is ambiguous are refused whoever calls.
@@ -199,6 +214,7 @@ fn conclude(
     Finished {
         verdict: mode.enforce(judgement.outcome, edits),
         caller,
+        unreviewed: None,
         rule: judgement.rule,
         shadowed: judgement.shadowed,
         grpc: headers.grpc,
@@ -212,6 +228,7 @@ impl Finished {
         Self {
             verdict: Verdict::Deny(denial.clone()),
             caller: Err(denial),
+            unreviewed: None,
             rule: None,
             shadowed: Vec::new(),
             grpc: false,

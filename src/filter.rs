@@ -1,13 +1,16 @@
 //! ENVOY SHELL, wasm32 only: proxy-wasm contexts around the pure core. Nothing is decided here.
 //!
-//! [`root`] is the plugin: configuration, ticks, callouts, and the waking of requests that waited.
-//! [`http`] is one request, [`state`] what both share. [`connection`] reads what the core asks of a
-//! connection, [`apply`] carries a verdict out, [`stats`] tells figures. [`host`] is the only file that calls the host.
+//! [`root`] is the plugin: configuration, ticks, and the waking of requests that waited; [`calls`] sends
+//! its callouts. [`http`] is one request, [`state`] what both share. [`connection`] reads what the core asks of a
+//! connection, [`apply`] carries a verdict out, [`stats`] tells figures and
+//! [`news`] what changes. [`host`] is the only file that calls the host.
 
 mod apply;
+mod calls;
 mod connection;
 mod host;
 mod http;
+mod news;
 mod root;
 mod state;
 mod stats;

@@ -5,11 +5,11 @@
 //! parts of the name, in a fixed order, that Envoy's `stats_tags` take out again; each is a reason, or a
 //! rule's or an issuer's name, so that no caller decides how many there are.
 
-use crate::authenticator::KeysSettled;
+use crate::authenticator::{KeysSettled, ReviewSettled, Tally};
 use crate::authn::keys::Settled;
 use crate::exchange::Finished;
 use crate::time::UnixTime;
-use crate::verdict::Verdict;
+use crate::verdict::{Denial, Reason, Verdict};
 use std::collections::HashMap;
 
 /// The figures of one VM that Envoy has not been told yet.
@@ -48,6 +48,9 @@ impl Metrics {
         let rule = label(finished.rule.as_deref());
         let issuer = label(finished.caller.as_ref().ok().map(|caller| caller.issuer_name()));
         self.count(format!("requests.{verdict}.{reason}.{rule}.{issuer}"));
+        if finished.unreviewed.is_some() {
+            self.count(format!("unreviewed.{issuer}"));
+        }
         for rule in &finished.shadowed {
             self.count(format!("trials.{}", label(Some(rule))));
         }
@@ -69,6 +72,31 @@ impl Metrics {
         self.count(format!("key_fetches.{outcome}.{issuer}"));
     }
 
+    /// A review that ended.
+    pub fn reviewed(&mut self, settled: &ReviewSettled) {
+        let outcome = match settled.reviewed.outcome().map_err(Denial::reason) {
+            Ok(_) => "accepted",
+            Err(Reason::Revoked) => "refused",
+            Err(Reason::ReviewMismatch) => "mismatch",
+            Err(_) => "unavailable",
+        };
+        self.count(format!("reviews.{outcome}.{}", label(Some(&settled.name))));
+    }
+
+    /// Look-ups of tokens and reviews.
+    pub fn looked_up(&mut self, tally: Tally) {
+        let counts = [
+            ("token_cache.hit", tally.token_hits),
+            ("token_cache.miss", tally.token_misses),
+            ("review_cache.accepted", tally.approval_hits),
+            ("review_cache.refused", tally.refusal_hits),
+            ("review_cache.miss", tally.review_misses),
+        ];
+        for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            self.add(name, count);
+        }
+    }
+
     /// How many requests wait now.
     pub fn waiting(&mut self, count: usize) {
         self.waiting = count;
@@ -88,8 +116,12 @@ impl Metrics {
     }
 
     fn count(&mut self, name: String) {
+        self.add(&name, 1);
+    }
+
+    fn add(&mut self, name: &str, more: u64) {
         let count = self.counts.entry(format!("sa_authn.{name}")).or_default();
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(more);
     }
 }
 
@@ -112,7 +144,6 @@ const MAX_LABEL: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Reason;
 
     #[test]
     fn a_refusal_is_counted_by_reason_once() {

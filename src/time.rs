@@ -44,6 +44,12 @@ impl UnixTime {
         Self(self.0.saturating_add(millis(duration)))
     }
 
+    /// `duration` before this time, or 1970.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
+    }
+
     /// How long after `earlier` this is; zero when it is not after it (clocks can be set back).
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

@@ -121,16 +121,6 @@ async fn a_rule_may_name_an_issuer_whose_keys_are_a_problem() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_supported_yet_is_said_to_be_so() -> Result<()> {
-    let with_review = changed(|config| {
-        config["issuers"][0]["tokenReview"] =
-            json!({ "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" });
-    });
-    let expected = ["issuers[0].tokenReview: not supported yet: leave it out"];
-    refused(&with_review, &expected).await
-}
-
-#[tokio::test]
 async fn a_field_that_nobody_knows_is_a_problem() -> Result<()> {
     let misspelt = changed(|config| config["forwardTokens"] = json!(true));
     let expected = "forwardTokens: unknown field `forwardTokens`, expected one of `issuers`, ";

@@ -104,23 +104,20 @@ impl Authenticator {
 
     /// The call that an issuer's keys need.
     pub fn fetch(&mut self, issuer: usize, now: UnixTime) -> Option<Callout> {
-        let id = CalloutId(self.last_call.wrapping_add(1));
+        let id = self.next_call();
         let callout = self.cache(issuer)?.fetch(id, now);
-        self.last_call = id.0;
         self.calls.retain(|_, at| *at != issuer);
         self.calls.insert(id, issuer);
         Some(callout)
     }
 
-    /// The next call that is due, where keys are not shared.
-    pub fn poll(&mut self, now: UnixTime) -> Option<Callout> {
-        let due = self.due(now)?;
-        self.fetch(due.issuer, now)
-    }
-
-    /// Takes the reply to a call. `None` when nobody waits for it any more.
-    pub fn settle(&mut self, id: CalloutId, reply: Reply, now: UnixTime) -> Option<KeysSettled> {
-        let issuer = self.calls.remove(&id)?;
+    pub(super) fn settle_keys(
+        &mut self,
+        issuer: usize,
+        id: CalloutId,
+        reply: Reply,
+        now: UnixTime,
+    ) -> Option<KeysSettled> {
         let outcome = self.cache(issuer)?.settle(id, reply, now)?;
         self.settled(issuer, outcome)
     }
@@ -132,11 +129,5 @@ impl Authenticator {
 
     fn cache(&mut self, issuer: usize) -> Option<&mut KeyCache> {
         self.issuers.get_mut(issuer)?.cache()
-    }
-
-    /// When there is something to do: a call to send, or a request whose time is up.
-    pub fn next_deadline(&mut self) -> Option<UnixTime> {
-        let calls = self.issuers.iter_mut().filter_map(Issuer::cache).map(|cache| cache.next_due());
-        calls.chain(self.waiting.next_deadline()).min()
     }
 }

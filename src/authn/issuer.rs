@@ -2,6 +2,7 @@
 
 use super::keys::{FetchPlan, Jwk, KeyCache, KeySet, Lookup, Pace};
 use super::peer::PeerPattern;
+use super::token_review::{Purpose, ReviewPlan};
 use crate::time::{Leeway, UnixTime};
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct IssuerIdentity {
     pub require_pod: bool,
     /// Whether the mTLS peer must be the token's service account (`matchPeer`).
     pub match_peer: Option<PeerPattern>,
+    /// Whether the API server is asked about tokens, and how (`tokenReview`).
+    pub review: Option<ReviewPlan>,
 }
 
 /// How long tokens may live.
@@ -49,12 +52,15 @@ pub enum KeySource {
     Static(Rc<KeySet>),
     /// They are fetched.
     Fetched(FetchPlan, Pace),
+    /// There are none: the API server's review is the proof.
+    Absent,
 }
 
 #[derive(Debug)]
 enum Keys {
     Static(Rc<KeySet>),
     Fetched(Box<KeyCache>),
+    Absent,
 }
 
 // === impl Issuer ===
@@ -67,6 +73,7 @@ impl Issuer {
             KeySource::Fetched(plan, pace) => {
                 Keys::Fetched(Box::new(KeyCache::new(plan, pace, seed)))
             }
+            KeySource::Absent => Keys::Absent,
         };
         Self { identity: Rc::new(identity), keys }
     }
@@ -81,7 +88,30 @@ impl Issuer {
         match &self.keys {
             Keys::Fetched(cache) => cache.at_hand(kid, alg, now),
             Keys::Static(keys) => keys.candidates(kid, alg),
+            Keys::Absent => Vec::new(),
         }
+    }
+
+    /// Whether there are keys that may be used now: fetched ones lapse after `maxStale`.
+    pub fn has_keys(&self, now: UnixTime) -> bool {
+        match &self.keys {
+            Keys::Fetched(cache) => cache.has_keys(now),
+            Keys::Static(_) => true,
+            Keys::Absent => false,
+        }
+    }
+
+    /// See [`KeyCache::generation`]; keys that stand in the configuration never change.
+    pub fn generation(&self) -> u64 {
+        match &self.keys {
+            Keys::Fetched(cache) => cache.generation(),
+            Keys::Static(_) | Keys::Absent => 0,
+        }
+    }
+
+    /// Whether its tokens are proven by review and not by keys.
+    pub fn is_reviewed_instead(&self) -> bool {
+        self.identity.review.as_ref().is_some_and(|plan| plan.purpose == Purpose::Instead)
     }
 
     /// The keys that may have signed a token; see [`KeyCache::lookup`].
@@ -98,6 +128,7 @@ impl Issuer {
                 none if none.is_empty() => Lookup::Unknown,
                 some => Lookup::Found(some),
             },
+            Keys::Absent => Lookup::Unknown,
         }
     }
 
@@ -105,7 +136,7 @@ impl Issuer {
     pub fn cache(&mut self) -> Option<&mut KeyCache> {
         match &mut self.keys {
             Keys::Fetched(cache) => Some(cache),
-            Keys::Static(_) => None,
+            Keys::Static(_) | Keys::Absent => None,
         }
     }
 }

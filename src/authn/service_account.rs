@@ -1,10 +1,12 @@
 //! Proof -> the service account that calls: names checked as Kubernetes checks them.
 
 use super::claims::{Claims, ObjectRef};
+use super::issuer::IssuerIdentity;
 use super::proof::Proof;
 use super::token_review::AcceptedReview;
 use super::verify::VerifiedToken;
 use crate::verdict::{Denial, Reason};
+use std::rc::Rc;
 
 /// A caller that has been proven. It can only be had from a [`Proof`].
 #[derive(Clone, Debug)]
@@ -20,6 +22,15 @@ pub struct ServiceAccount {
     proof: Proof,
 }
 
+/// Whom a token's claims name. Nothing is proven by that.
+pub(crate) struct Named<'c> {
+    namespace: &'c str,
+    name: &'c str,
+    uid: &'c str,
+    pod: Option<&'c ObjectRef>,
+    node: Option<&'c ObjectRef>,
+}
+
 // === impl ServiceAccount ===
 
 impl ServiceAccount {
@@ -31,30 +42,15 @@ impl ServiceAccount {
         }
     }
 
-    /// The subject and the claim `kubernetes.io` must tell of the same account: the API server goes by
-    /// the claim, most others by the subject, and a token that says two things is two callers.
     fn of_token(token: Box<VerifiedToken>) -> Result<Self, Denial> {
-        let claims = token.claims();
-        let (namespace, name) = subject(claims)?;
-        let refuse = |what: &'static str| Reason::NotAServiceAccount.because(what);
-        let kubernetes = claims.kubernetes.as_ref().ok_or_else(|| refuse("no kubernetes.io"))?;
-        let account = kubernetes
-            .service_account
-            .as_ref()
-            .ok_or_else(|| refuse("no kubernetes.io.serviceaccount"))?;
-        if kubernetes.namespace.as_deref() != Some(namespace) || account.name != name {
-            return Err(refuse("sub and kubernetes.io name different service accounts"));
-        }
-        if token.issuer().require_pod && kubernetes.pod.is_none() {
-            return Err(Reason::NotBound.because("the token is not bound to a pod"));
-        }
-        let uid = account.uid.clone().filter(|uid| !uid.is_empty());
+        let claims = Rc::clone(token.claims());
+        let named = Named::check(&claims, token.issuer())?;
         Ok(Self {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            uid: uid.ok_or_else(|| refuse("no kubernetes.io.serviceaccount.uid"))?,
-            pod: kubernetes.pod.clone(),
-            node: kubernetes.node.clone(),
+            namespace: named.namespace.to_owned(),
+            name: named.name.to_owned(),
+            uid: named.uid.to_owned(),
+            pod: named.pod.cloned(),
+            node: named.node.cloned(),
             issuer_name: token.issuer().name.clone(),
             audience: token.audience().to_owned(),
             token_id: claims.token_id.clone(),
@@ -63,16 +59,17 @@ impl ServiceAccount {
     }
 
     /// A review has been checked when it was accepted.
-    fn of_review(review: Box<AcceptedReview>) -> Self {
+    fn of_review(review: Rc<AcceptedReview>) -> Self {
+        let user = review.user();
         Self {
-            namespace: review.namespace().to_owned(),
-            name: review.name().to_owned(),
-            uid: review.uid().to_owned(),
-            pod: review.pod(),
-            node: review.node(),
-            issuer_name: review.issuer().name.clone(),
-            audience: review.audience().to_owned(),
-            token_id: review.token_id().map(str::to_owned),
+            namespace: user.namespace().to_owned(),
+            name: user.name().to_owned(),
+            uid: user.uid().to_owned(),
+            pod: user.pod(),
+            node: user.node(),
+            issuer_name: user.issuer().name.clone(),
+            audience: user.audience().to_owned(),
+            token_id: user.token_id().map(str::to_owned),
             proof: Proof::Review(review),
         }
     }
@@ -125,6 +122,32 @@ impl ServiceAccount {
     /// Why it is believed.
     pub fn proof(&self) -> &Proof {
         &self.proof
+    }
+}
+
+// === impl Named ===
+
+impl<'c> Named<'c> {
+    /// The subject and the claim `kubernetes.io` must tell of the same account: the API server goes by
+    /// the claim, most others by the subject, and a token that says two things is two callers.
+    pub(crate) fn check(claims: &'c Claims, issuer: &IssuerIdentity) -> Result<Self, Denial> {
+        let (namespace, name) = subject(claims)?;
+        let refuse = |what: &'static str| Reason::NotAServiceAccount.because(what);
+        let kubernetes = claims.kubernetes.as_ref().ok_or_else(|| refuse("no kubernetes.io"))?;
+        let account = kubernetes
+            .service_account
+            .as_ref()
+            .ok_or_else(|| refuse("no kubernetes.io.serviceaccount"))?;
+        if kubernetes.namespace.as_deref() != Some(namespace) || account.name != name {
+            return Err(refuse("sub and kubernetes.io name different service accounts"));
+        }
+        if issuer.require_pod && kubernetes.pod.is_none() {
+            return Err(Reason::NotBound.because("the token is not bound to a pod"));
+        }
+        let uid = account.uid.as_deref().filter(|uid| !uid.is_empty());
+        let uid = uid.ok_or_else(|| refuse("no kubernetes.io.serviceaccount.uid"))?;
+        let (pod, node) = (kubernetes.pod.as_ref(), kubernetes.node.as_ref());
+        Ok(Self { namespace, name, uid, pod, node })
     }
 }
 

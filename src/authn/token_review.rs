@@ -5,140 +5,117 @@
 //! `true` for `system:anonymous`, with the audiences echoed; a server that does not know of audiences
 //! answers `true` and echoes none.
 
-use super::claims::ObjectRef;
+mod answer;
+
+pub use answer::{ReviewedUser, judge};
+
+use super::claims::Claims;
 use super::issuer::IssuerIdentity;
-use super::jwt::Jwt;
-use super::service_account::split_username;
+use crate::callout::{CallFailure, Callout, CalloutId, Reply};
 use crate::verdict::{Denial, Reason};
-use serde::Deserialize;
-use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Where reviews are sent.
 pub const PATH: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
-/// A review in which the API server vouched for a service account. Only [`judge`] makes one.
+/// How an issuer's tokens are reviewed (`tokenReview` in the configuration).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReviewPlan {
+    /// The Envoy cluster that is asked.
+    pub cluster: String,
+    /// `:authority`.
+    pub authority: String,
+    /// What a review is for.
+    pub purpose: Purpose,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// How long the API server's yes counts.
+    pub cache_ttl: Duration,
+    /// How long before that a token in use is reviewed again.
+    pub refresh_ahead: Duration,
+    /// What counts when the API server cannot be asked.
+    pub on_outage: OnOutage,
+}
+
+/// What a review is for (`use`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A token that was verified here: does what it is bound to still exist?
+    AfterVerification,
+    /// The review is the proof. No keys are needed.
+    Instead,
+}
+
+/// What counts when the API server cannot be asked (`onOutage`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnOutage {
+    /// Nobody passes who has not been reviewed.
+    Deny,
+    /// The signature alone.
+    AcceptVerified,
+}
+
+/// A review in which the API server vouched for the service account that the token names. Only
+/// [`ReviewedUser::named_by`] makes one.
 #[derive(Clone, Debug)]
 pub struct AcceptedReview {
-    issuer: Rc<IssuerIdentity>,
-    user: User,
-    audience: String,
+    user: ReviewedUser,
+    claims: Rc<Claims>,
 }
 
-#[derive(Deserialize)]
-struct TokenReview {
-    status: Status,
-}
-
-#[derive(Deserialize)]
-struct Status {
-    #[serde(default)]
-    authenticated: bool,
-    #[serde(default)]
-    user: User,
-    #[serde(default)]
-    audiences: Vec<String>,
-    #[serde(default)]
-    error: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-struct User {
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    uid: String,
-    #[serde(default)]
-    extra: HashMap<String, Vec<String>>,
-}
-
-/// The body that asks for a review. Only a token that was parsed strictly may be sent.
-pub fn request_body(jwt: &Jwt<'_>, audiences: &[String]) -> Vec<u8> {
+/// The body that asks for a review of a token, which must have been parsed strictly: the API server
+/// takes white space and stray bits that make another token of it.
+pub fn request_body(token: &str, audiences: &[String]) -> Vec<u8> {
     serde_json::json!({
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenReview",
-        "spec": { "token": jwt.text, "audiences": audiences },
+        "spec": { "token": token, "audiences": audiences },
     })
     .to_string()
     .into_bytes()
 }
 
-/// Reads the answer: 200 and 201 are answers, everything else is our failure and not the caller's.
-pub fn judge(
-    status: u16,
-    body: &[u8],
-    issuer: &Rc<IssuerIdentity>,
-) -> Result<AcceptedReview, Denial> {
-    let unavailable = |what: String| Reason::ReviewUnavailable.because(what);
-    if !matches!(status, 200 | 201) {
-        return Err(unavailable(format!("the API server answered {status}")));
+// === impl ReviewPlan ===
+
+impl ReviewPlan {
+    /// The call that asks for a review of `token`.
+    pub fn callout(&self, id: CalloutId, token: &str, audiences: &[String]) -> Callout {
+        Callout {
+            id,
+            cluster: self.cluster.clone(),
+            authority: self.authority.clone(),
+            path: PATH.to_owned(),
+            accept: "application/json",
+            body: Some(request_body(token, audiences)),
+            timeout: self.timeout,
+        }
     }
-    let TokenReview { status } = serde_json::from_slice(body)
-        .map_err(|error| unavailable(format!("not a TokenReview: {error}")))?;
-    if !status.authenticated {
-        return Err(Reason::Revoked.because(status.error));
+
+    /// What the reply to that call says of a token with these claims.
+    pub fn read(
+        &self,
+        reply: Reply,
+        issuer: &Rc<IssuerIdentity>,
+        claims: &Rc<Claims>,
+    ) -> Result<AcceptedReview, Denial> {
+        let unavailable =
+            |failure: CallFailure| Reason::ReviewUnavailable.because(failure.to_string());
+        let answer = reply.answer(&self.cluster).map_err(unavailable)?;
+        judge(answer.status, &answer.body, issuer)?.named_by(claims)
     }
-    let mismatch = |what: String| Reason::ReviewMismatch.because(what);
-    if split_username(&status.user.username).is_none() {
-        return Err(mismatch(format!("reviewed as {:?}", status.user.username)));
-    }
-    let audience = issuer.audiences.iter().find(|wanted| status.audiences.contains(wanted));
-    let audience = audience
-        .ok_or_else(|| mismatch(format!("reviewed for audiences {:?}", status.audiences)))?
-        .clone();
-    Ok(AcceptedReview { issuer: Rc::clone(issuer), user: status.user, audience })
 }
 
 // === impl AcceptedReview ===
 
 impl AcceptedReview {
-    /// The issuer of the configuration whose API server was asked.
-    pub fn issuer(&self) -> &Rc<IssuerIdentity> {
-        &self.issuer
+    /// Whom the API server vouched for.
+    pub fn user(&self) -> &ReviewedUser {
+        &self.user
     }
 
-    /// The service account's namespace.
-    pub fn namespace(&self) -> &str {
-        split_username(&self.user.username).map_or("", |(namespace, _)| namespace)
-    }
-
-    /// The service account's name.
-    pub fn name(&self) -> &str {
-        split_username(&self.user.username).map_or("", |(_, name)| name)
-    }
-
-    /// The service account's uid.
-    pub fn uid(&self) -> &str {
-        &self.user.uid
-    }
-
-    /// The configured audience that the API server confirmed.
-    pub fn audience(&self) -> &str {
-        &self.audience
-    }
-
-    /// The pod that the token is bound to.
-    pub fn pod(&self) -> Option<ObjectRef> {
-        self.object("pod")
-    }
-
-    /// The node that the pod runs on.
-    pub fn node(&self) -> Option<ObjectRef> {
-        self.object("node")
-    }
-
-    /// The token's `jti`.
-    pub fn token_id(&self) -> Option<&str> {
-        self.extra("credential-id")?.strip_prefix("JTI=")
-    }
-
-    fn object(&self, kind: &str) -> Option<ObjectRef> {
-        let name = self.extra(&format!("{kind}-name"))?.to_owned();
-        Some(ObjectRef { name, uid: self.extra(&format!("{kind}-uid")).map(str::to_owned) })
-    }
-
-    fn extra(&self, key: &str) -> Option<&str> {
-        let values = self.user.extra.get(&format!("authentication.kubernetes.io/{key}"))?;
-        values.first().map(String::as_str)
+    /// What the token says, which the API server has seen too.
+    pub fn claims(&self) -> &Rc<Claims> {
+        &self.claims
     }
 }

@@ -17,7 +17,7 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub struct VerifiedToken {
     issuer: Rc<IssuerIdentity>,
-    claims: Claims,
+    claims: Rc<Claims>,
     audience: String,
     key: ProvingKey,
     /// The second part of the token as it was sent, base64url.
@@ -42,10 +42,27 @@ pub fn verify(
     now: UnixTime,
 ) -> Result<VerifiedToken, Denial> {
     let (issuer, key) = signer(&jwt, found, verifier)?;
-    check_times(&jwt.claims, issuer, now)?;
-    let audience = matching_audience(&jwt.claims, &issuer.audiences)?;
+    let audience = check_claims(&jwt.claims, issuer, now)?;
     let payload = jwt.signing_input.split('.').nth(1).unwrap_or_default().into();
-    Ok(VerifiedToken { issuer: Rc::clone(issuer), claims: jwt.claims, audience, key, payload })
+    let (issuer, claims) = (Rc::clone(issuer), Rc::new(jwt.claims));
+    Ok(VerifiedToken { issuer, claims, audience, key, payload })
+}
+
+/// Checks the times, then the audience, and gives the one of ours that the token is meant for.
+pub fn check_claims(
+    claims: &Claims,
+    issuer: &IssuerIdentity,
+    now: UnixTime,
+) -> Result<String, Denial> {
+    check_times(claims, issuer, now)?;
+    matching_audience(claims, &issuer.audiences)
+}
+
+/// When the times of a token hold: what [`check_claims`] says of them, for one whose claims are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    from: UnixTime,
+    until: UnixTime,
 }
 
 fn signer<'f>(
@@ -85,11 +102,7 @@ fn check_signature(jwt: &Jwt<'_>, key: &Jwk, verifier: Verifier) -> Result<Provi
 }
 
 /// RFC 7519 sections 4.1.4 to 4.1.6. The API server judges `iat` as it does `nbf`.
-pub(super) fn check_times(
-    claims: &Claims,
-    issuer: &IssuerIdentity,
-    now: UnixTime,
-) -> Result<(), Denial> {
+fn check_times(claims: &Claims, issuer: &IssuerIdentity, now: UnixTime) -> Result<(), Denial> {
     let Leeway(leeway) = issuer.leeway;
     let fact = |claim, time: UnixTime| {
         format!("{claim} {}, now {}, leeway {} s", time.as_secs(), now.as_secs(), leeway.as_secs())
@@ -129,7 +142,7 @@ fn check_lifetime(claims: &Claims, lifetime: Lifetime, expires: UnixTime) -> Res
 }
 
 /// RFC 7519 section 4.1.3: exact, any of ours among any of the token's.
-pub(super) fn matching_audience(claims: &Claims, wanted: &[String]) -> Result<String, Denial> {
+fn matching_audience(claims: &Claims, wanted: &[String]) -> Result<String, Denial> {
     let audience =
         claims.audience.as_ref().ok_or_else(|| Reason::MissingClaim.because("no aud"))?;
     wanted
@@ -137,6 +150,24 @@ pub(super) fn matching_audience(claims: &Claims, wanted: &[String]) -> Result<St
         .find(|wanted| audience.contains(wanted))
         .cloned()
         .ok_or_else(|| Reason::WrongAudience.because(format!("aud {audience:?}, want {wanted:?}")))
+}
+
+// === impl Validity ===
+
+impl Validity {
+    /// When these claims hold for this issuer; `None` where they never do.
+    pub fn of(claims: &Claims, issuer: &IssuerIdentity) -> Option<Self> {
+        let Leeway(leeway) = issuer.leeway;
+        let until = effective_expiry(claims, issuer.lifetime).ok()?.plus(leeway);
+        let starts = [claims.not_before, claims.issued_at].into_iter().flatten().max();
+        let from = starts.map_or(UnixTime::from_secs(0), |start| start.minus(leeway));
+        Some(Self { from, until })
+    }
+
+    /// Whether they hold now.
+    pub fn holds(self, now: UnixTime) -> bool {
+        self.from <= now && now < self.until
+    }
 }
 
 // === impl VerifiedToken ===
@@ -148,7 +179,7 @@ impl VerifiedToken {
     }
 
     /// Its claims, which are now to be believed.
-    pub fn claims(&self) -> &Claims {
+    pub fn claims(&self) -> &Rc<Claims> {
         &self.claims
     }
 

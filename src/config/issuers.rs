@@ -1,11 +1,13 @@
 //! `issuers`: whose tokens are taken, and where their keys come from.
 
 use super::problems::Problems;
+use super::reviews;
 use super::wire::{self, Object};
 use crate::authn::issuer::{IssuerIdentity, KeySource, Lifetime};
 use crate::authn::keys::{FetchPlan, KeySet, Pace, from_pem};
 use crate::authn::peer::PeerPattern;
 use crate::authn::service_account::is_dns_subdomain;
+use crate::authn::token_review::Purpose;
 use crate::time::Leeway;
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -34,13 +36,16 @@ pub(super) fn check(
     }
     let mut issuers: Vec<Numbered> = Vec::new();
     let mut names = Vec::new();
-    for (at, Object(issuer)) in wire.into_iter().enumerate() {
+    for (at, Object(mut issuer)) in wire.into_iter().enumerate() {
         let path = format!("issuers[{at}]");
-        let identity = identity(&path, &issuer, problems);
-        if issuer.token_review.is_some() {
-            problems.add(format!("{path}.tokenReview"), super::NOT_SUPPORTED_YET);
-        }
-        let source = key_source(&format!("{path}.keys"), issuer.keys, &identity, problems);
+        let (keys, token_review) = (issuer.keys.take(), issuer.token_review.take());
+        let review = token_review
+            .map(|Object(review)| reviews::check(&path, review, keys.is_some(), problems));
+        let identity = IssuerIdentity { review, ..identity(&path, &issuer, problems) };
+        let source = match &identity.review {
+            Some(plan) if plan.purpose == Purpose::Instead => Some(KeySource::Absent),
+            _ => key_source(&format!("{path}.keys"), keys, &identity, problems),
+        };
         if names.contains(&identity.name) {
             problems.add(
                 format!("{path}.name"),
@@ -113,6 +118,7 @@ fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerI
         },
         require_pod: matches!(wire.require_bound, Some(wire::Bound::Pod)),
         match_peer: match_peer(path, wire.match_peer.as_ref(), problems),
+        review: None,
     }
 }
 
@@ -241,7 +247,7 @@ fn pace(path: &str, wire: &wire::Keys, problems: &mut Problems) -> Pace {
     pace
 }
 
-fn required(
+pub(super) fn required(
     path: &str,
     field: &str,
     what: &str,
@@ -266,8 +272,15 @@ fn check_shared(issuers: &[Numbered], problems: &mut Problems) {
             }
             let sets = [source, other_source].map(|source| match source {
                 KeySource::Static(keys) => Some(keys),
-                KeySource::Fetched(..) => None,
+                KeySource::Fetched(..) | KeySource::Absent => None,
             });
+            if [source, other_source].iter().any(|source| matches!(source, KeySource::Absent)) {
+                let fault = format!(
+                    "{:?} has the same iss, and without keys nothing tells them apart: use \"afterVerification\"",
+                    other.name
+                );
+                problems.add(format!("issuers[{at}].tokenReview.use"), fault);
+            }
             if sets.iter().flatten().any(|keys| keys.any_key_may_fit()) {
                 problems.add(
                     &path,
@@ -290,15 +303,16 @@ fn share_a_key(keys: &KeySet, others: &KeySet) -> bool {
 }
 
 const ONE_SOURCE: &str = "must hold exactly one of discovery, jwks, inline and pem";
-const CLUSTER: &str = "must be the name of an Envoy cluster";
-const AUTHORITY: &str = "must be what the server is called, such as \"kubernetes.default.svc\"";
+pub(super) const CLUSTER: &str = "must be the name of an Envoy cluster";
+pub(super) const AUTHORITY: &str =
+    "must be what the server is called, such as \"kubernetes.default.svc\"";
 const JWKS_PATH: &str = "must be the JWKS's path, such as \"/openid/v1/jwks\"";
 
 /// What the API server itself allows.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 const LONGEST_LEEWAY: Duration = Duration::from_secs(600);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 const SHORTEST_REFETCH: Duration = Duration::from_millis(100);
 const DEFAULT_PACE: Pace = Pace {
     refresh: Duration::from_secs(10 * 60),

@@ -39,7 +39,7 @@ pub(super) struct Issuer {
     pub(super) aliases: Option<Vec<String>>,
     pub(super) audiences: Option<Vec<String>>,
     pub(super) keys: Option<Object<Keys>>,
-    pub(super) token_review: Option<Value>,
+    pub(super) token_review: Option<Object<TokenReview>>,
     pub(super) leeway: Option<WireDuration>,
     pub(super) max_lifetime: Option<WireDuration>,
     pub(super) honor_warn_after: Option<bool>,
@@ -106,6 +106,33 @@ pub(super) struct Jwks {
     pub(super) cluster: Option<String>,
     pub(super) authority: Option<String>,
     pub(super) path: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TokenReview {
+    pub(super) cluster: Option<String>,
+    pub(super) authority: Option<String>,
+    #[serde(rename = "use")]
+    pub(super) purpose: Option<Purpose>,
+    pub(super) cache_ttl: Option<WireDuration>,
+    pub(super) refresh_ahead: Option<WireDuration>,
+    pub(super) timeout: Option<WireDuration>,
+    pub(super) on_outage: Option<OnOutage>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Purpose {
+    AfterVerification,
+    Instead,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum OnOutage {
+    Deny,
+    AcceptVerified,
 }
 
 #[derive(Debug, Deserialize)]
@@ -178,6 +205,7 @@ pub(super) struct Limits {
     pub(super) max_waiting: Option<usize>,
     pub(super) wait_timeout: Option<WireDuration>,
     pub(super) token_cache_entries: Option<usize>,
+    pub(super) max_reviews: Option<usize>,
 }
 
 // === impl Object ===

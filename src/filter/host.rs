@@ -288,13 +288,14 @@ pub(super) fn verify_signature(arguments: &[u8]) -> Option<Vec<u8>> {
     answer.ok()
 }
 
-/// Sends a GET to a cluster; the answer comes to the root context under the number that is returned.
-pub(super) fn dispatch_get(
+/// Sends a request to a cluster; the answer comes to the root context under the number that is returned.
+pub(super) fn dispatch(
     cluster: &str,
     headers: &[(&str, &str)],
+    body: Option<&[u8]>,
     timeout: Duration,
 ) -> Result<u32, Failed> {
-    hostcalls::dispatch_http_call(cluster, headers.to_vec(), None, Vec::new(), timeout)
+    hostcalls::dispatch_http_call(cluster, headers.to_vec(), body, Vec::new(), timeout)
         .map_err(|status| Failed(status as u32))
 }
 

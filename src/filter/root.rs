@@ -1,20 +1,24 @@
 //! The plugin: its configuration, its ticks, its callouts, and the waking of requests that waited.
 
-use super::host::{self, Failed, Level};
+use super::calls::Calls;
+use super::host::{self, Level};
 use super::http::Http;
+use super::news::News;
 use super::state::{Happened, State, clock};
 use super::stats::Stats;
-use crate::authenticator::{Authenticator, Consultation, Due, KeysSettled};
+use crate::authenticator::{
+    Authenticator, Consultation, Due, KeysSettled, ReviewSettled, Settlement,
+};
 use crate::authn::keys::Settled;
 use crate::authn::signature::Verifier;
-use crate::callout::{Callout, CalloutId, MAX_BODY_BYTES, Reply};
+use crate::callout::{Callout, CalloutId, Reply};
 use crate::config::Config;
 use crate::metrics::Change;
 use crate::time::UnixTime;
 use crate::waiting::RequestId;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,12 +26,10 @@ use std::time::Duration;
 pub(super) struct Root {
     id: u32,
     state: Option<Rc<State>>,
-    /// Which callout of the core's a call of the host's is.
-    calls: HashMap<u32, CalloutId>,
-    /// Requests whose keys were fetched, or not, and that have not been woken yet.
-    to_wake: VecDeque<RequestId>,
-    /// What was said last of each issuer's keys, and when.
-    said: HashMap<usize, (String, UnixTime)>,
+    calls: Calls,
+    /// Requests for which something has happened, and that have not been woken yet.
+    to_wake: VecDeque<(RequestId, Happened)>,
+    news: News,
     stats: Stats,
 }
 
@@ -38,9 +40,9 @@ impl Root {
         Self {
             id,
             state: None,
-            calls: HashMap::new(),
+            calls: Calls::default(),
             to_wake: VecDeque::new(),
-            said: HashMap::new(),
+            news: News::default(),
             stats: Stats::default(),
         }
     }
@@ -49,8 +51,11 @@ impl Root {
         self.state.as_ref()?.with(act)
     }
 
-    /// Does what is due: looks at the shared entry where there is one, and fetches where it is our turn.
+    /// Does what is due: sends the reviews that were asked for, and fetches keys where it is our turn.
     fn do_what_is_due(&mut self, now: UnixTime) {
+        while let Some(review) = self.with(Authenticator::next_review).flatten() {
+            self.send(&review, now);
+        }
         while let Some(Due { issuer, shared_key }) = self.with(|core| core.due(now)).flatten() {
             match shared_key {
                 Some(key) => self.consult(issuer, &key, now),
@@ -66,7 +71,7 @@ impl Root {
         };
         match self.with(|core| core.consult(issuer, entry.as_deref(), now)) {
             None | Some(Consultation::Wait) => {}
-            Some(Consultation::Settled(settled)) => self.settled(&settled, now),
+            Some(Consultation::Settled(settled)) => self.keys_settled(&settled, now),
             Some(Consultation::Fetch) => self.fetch(issuer, now),
             Some(Consultation::Claim(entry)) => match host::set_shared_data(key, &entry, cas) {
                 Ok(()) => self.fetch(issuer, now),
@@ -77,39 +82,49 @@ impl Root {
         }
     }
 
-    /// Sends a call. One that cannot be sent is answered at once.
     fn fetch(&mut self, issuer: usize, now: UnixTime) {
-        let Some(callout) = self.with(|core| core.fetch(issuer, now)).flatten() else { return };
-        match send(&callout) {
-            Ok(token) => {
-                self.calls.insert(token, callout.id);
-            }
-            Err(failed) => {
-                let unknown = failed == host::BAD_ARGUMENT;
-                let reply = if unknown { Reply::UnknownCluster } else { Reply::NotSent };
-                self.settle(callout.id, reply, now);
-            }
+        if let Some(callout) = self.with(|core| core.fetch(issuer, now)).flatten() {
+            self.send(&callout, now);
+        }
+    }
+
+    fn send(&mut self, callout: &Callout, now: UnixTime) {
+        if let Err(reply) = self.calls.send(callout) {
+            self.settle(callout.id, reply, now);
         }
     }
 
     fn settle(&mut self, id: CalloutId, reply: Reply, now: UnixTime) {
-        if let Some(settled) = self.with(|core| core.settle(id, reply, now)).flatten() {
-            self.settled(&settled, now);
+        match self.with(|core| core.settle(id, reply, now)).flatten() {
+            Some(Settlement::Keys(settled)) => self.keys_settled(&settled, now),
+            Some(Settlement::Review(settled)) => self.review_settled(settled, now),
+            None => {}
         }
     }
 
     /// Tells the log and the other VMs, and has those woken who waited.
-    fn settled(&mut self, settled: &KeysSettled, now: UnixTime) {
+    fn keys_settled(&mut self, settled: &KeysSettled, now: UnixTime) {
         if matches!(settled.outcome, Settled::Continues) {
             return;
         }
         if let Some(state) = &self.state {
             state.count(|metrics| metrics.fetched(settled, now));
         }
-        self.report(settled, now);
+        self.news.of_keys(settled, now);
         self.publish(settled.issuer, now);
         let waiting = self.with(|core| core.waiting().for_issuer(settled.issuer));
-        self.to_wake.extend(waiting.unwrap_or_default());
+        let waiting = waiting.unwrap_or_default().into_iter();
+        self.to_wake.extend(waiting.map(|id| (id, Happened::KeysChanged)));
+    }
+
+    fn review_settled(&mut self, settled: ReviewSettled, now: UnixTime) {
+        if let Some(state) = &self.state {
+            state.count(|metrics| metrics.reviewed(&settled));
+        }
+        self.news.of_review(&settled, now);
+        let reviewed = settled.reviewed;
+        let waiting = settled.waiting.into_iter();
+        self.to_wake.extend(waiting.map(|id| (id, Happened::Reviewed(Rc::clone(&reviewed)))));
     }
 
     /// Shares what was fetched, or gives the lease back. Whoever cannot read it fetches.
@@ -142,7 +157,7 @@ impl Root {
         let left = WAKES_PER_CALLBACK.saturating_sub(ready.len());
         let overdue = state.with(|core| core.waiting().overdue(now)).unwrap_or_default();
         let more = !self.to_wake.is_empty() || overdue.len() > left;
-        ready.into_iter().for_each(|id| state.wake(id, Happened::KeysChanged));
+        ready.into_iter().for_each(|(id, happened)| state.wake(id, happened));
         overdue.into_iter().take(left).for_each(|id| state.wake(id, Happened::DeadlinePassed));
         // A call that was sent on behalf of a request would end with it.
         let _ = host::set_effective_context(self.id);
@@ -154,38 +169,13 @@ impl Root {
     /// Tells Envoy what was counted: not with each request, because each call costs.
     fn flush(&mut self) {
         let Some(state) = self.state.clone() else { return };
-        let waiting = state.with(|core| core.waiting().len()).unwrap_or_default();
+        let figures = |core: &mut Authenticator| (core.waiting().len(), core.take_tally());
+        let (waiting, tally) = state.with(figures).unwrap_or_default();
         state.count(|metrics| {
             metrics.waiting(waiting);
+            metrics.looked_up(tally);
             metrics.take().iter().for_each(|change| self.stats.tell(change));
         });
-    }
-
-    /// Says what changed about an issuer's keys, and once a minute that it still fails.
-    fn report(&mut self, settled: &KeysSettled, now: UnixTime) {
-        let name = &settled.name;
-        let (level, line) = match &settled.outcome {
-            Settled::Continues | Settled::Rationed => return,
-            Settled::Renewed { keys, skipped, .. } => {
-                let line =
-                    format!("keys of {name:?}: {keys} usable, {skipped} of other kinds skipped");
-                (Level::Info, line)
-            }
-            Settled::Failed(failure) => {
-                // A server's own words are in it, and may be many.
-                let failure: String = failure.to_string().chars().take(MAX_SHOWN).collect();
-                (Level::Warn, format!("keys of {name:?} cannot be fetched: {failure}"))
-            }
-        };
-        let failed = matches!(settled.outcome, Settled::Failed(_));
-        let known = self
-            .said
-            .get(&settled.issuer)
-            .is_some_and(|(said, at)| *said == line && !(failed && now.since(*at) >= SAY_AGAIN));
-        if !known {
-            host::log(level, &line);
-            self.said.insert(settled.issuer, (line, now));
-        }
     }
 }
 
@@ -260,38 +250,13 @@ impl Context for Root {
     }
 
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
-        let (Some(id), Some(now)) = (self.calls.remove(&token), clock()) else { return };
-        let reply = if headers == 0 { Reply::Reset } else { read_reply(body) };
+        let answer = self.calls.answered(token, headers, body);
+        let (Some((id, reply)), Some(now)) = (answer, clock()) else { return };
         self.settle(id, reply, now);
         // The next call of a discovery must not wait for a tick.
         self.do_what_is_due(now);
         self.wake_some(now);
     }
-}
-
-fn read_reply(body_size: usize) -> Reply {
-    let header = |name| {
-        let value = host::callout_header(name).ok()?;
-        String::from_utf8(value).ok().filter(|value| !value.is_empty())
-    };
-    let Some(status) = header(":status").and_then(|status| status.parse().ok()) else {
-        return Reply::Reset;
-    };
-    let body = (body_size <= MAX_BODY_BYTES)
-        .then(|| host::callout_body(MAX_BODY_BYTES).unwrap_or_default());
-    Reply::Response { status, cache_control: header("cache-control"), body }
-}
-
-fn send(callout: &Callout) -> Result<u32, Failed> {
-    let headers = [
-        (":method", "GET"),
-        (":scheme", "https"),
-        (":authority", callout.authority.as_str()),
-        (":path", callout.path.as_str()),
-        ("accept", callout.accept),
-        ("user-agent", concat!("sa-authn/", env!("CARGO_PKG_VERSION"))),
-    ];
-    host::dispatch_get(&callout.cluster, &headers, callout.timeout)
 }
 
 /// Differs between VMs: std seeds its hashers from the host's random numbers.
@@ -307,8 +272,3 @@ fn has_private_shared_data() -> bool {
 
 /// See [`Root::wake_some`]; a tenth of what was seen to overflow.
 const WAKES_PER_CALLBACK: usize = 32;
-
-const MAX_SHOWN: usize = 500;
-
-/// How often a failure that goes on is said again.
-const SAY_AGAIN: Duration = Duration::from_secs(60);

@@ -2,7 +2,7 @@
 
 use super::apply::{Applied, apply, refuse};
 use super::host::{self, Level};
-use crate::authenticator::Authenticator;
+use crate::authenticator::{Authenticator, Reviewed};
 use crate::config::Settings;
 use crate::decision_log::DecisionLog;
 use crate::exchange::{Exchange, Finished, Input, Step};
@@ -37,10 +37,11 @@ struct Held {
 }
 
 /// What happened to a request: [`Input`], still without its header map.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) enum Happened {
     Arrived,
     KeysChanged,
+    Reviewed(Rc<Reviewed>),
     DeadlinePassed,
 }
 
@@ -88,6 +89,9 @@ impl State {
             None => self.give_up(id, "the core is in use"),
             Some(Step::Hold) => self.hold(id, Held { exchange, passed }),
             Some(Step::Finish(finished)) => {
+                if self.with(|core| core.has_unsent_reviews()) == Some(true) {
+                    self.tick_soon();
+                }
                 self.report(&finished, now);
                 let applied = apply(&finished, &self.settings);
                 passed.set(applied == Applied::Pass);
@@ -172,17 +176,18 @@ impl State {
 // === impl Happened ===
 
 impl Happened {
-    fn to(self, map: &[u8]) -> Input<'_> {
+    fn to<'m>(&'m self, map: &'m [u8]) -> Input<'m> {
         match self {
             Self::Arrived => Input::Headers(map),
             Self::KeysChanged => Input::KeysChanged(map),
+            Self::Reviewed(reviewed) => Input::Reviewed(map, reviewed),
             Self::DeadlinePassed => Input::DeadlinePassed(map),
         }
     }
 }
 
 /// How soon a call that a request waits for is sent.
-const SOON: Duration = Duration::from_millis(10);
+const SOON: Duration = Duration::from_millis(1);
 
 /// How often the time is looked at when nothing is due: a clock can be set back.
 const IDLE: Duration = Duration::from_secs(1);

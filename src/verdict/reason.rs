@@ -155,7 +155,7 @@ impl Reason {
             }
             Self::NotBound => ("not_bound", "the token is not bound as required"),
             Self::WrongPeer => ("wrong_peer", "the token belongs to another workload"),
-            Self::Revoked => ("revoked", "the token has been revoked"),
+            Self::Revoked => ("revoked", "the API server does not accept the token"),
             Self::ReviewMismatch => ("review_mismatch", "the token was not confirmed"),
             Self::ConflictingTokens => ("conflicting_tokens", "several different tokens were sent"),
             Self::AmbiguousPath => ("ambiguous_path", "the request's path is ambiguous"),

@@ -92,8 +92,12 @@ fn a_limit_beyond_its_range_is_a_mistake() {
         (set("/limits/waitTimeout", json!("0s")), vec![("limits.waitTimeout", wait)]),
         (set("/limits/waitTimeout", json!("61s")), vec![("limits.waitTimeout", wait)]),
         (
-            set("/limits/tokenCacheEntries", json!(5)),
-            vec![("limits.tokenCacheEntries", "not supported yet")],
+            set("/limits/tokenCacheEntries", json!(1_000_001)),
+            vec![("limits.tokenCacheEntries", "must be at most 1000000")],
+        ),
+        (
+            set("/limits/maxReviews", json!(0)),
+            vec![("limits.maxReviews", "must be from 1 to 1000")],
         ),
     ]);
 }

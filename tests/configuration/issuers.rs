@@ -23,11 +23,56 @@ fn an_issuer_without_what_makes_one_is_refused() {
             set("/issuers/0/leeway", json!("601s")),
             vec![("issuers[0].leeway", "at most 10m: it lengthens every token's life")],
         ),
+    ]);
+}
+
+#[test]
+fn a_review_that_cannot_be_had_or_would_be_worth_nothing_is_refused() {
+    let review = |fields: Value| {
+        let mut review = json!({ "cluster": "api", "authority": "kubernetes.default.svc" });
+        review.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        set("/issuers/0/tokenReview", review)
+    };
+    let at = |field: &'static str, fault: &'static str| vec![(field, fault)];
+    check(vec![
         (
-            set("/issuers/0/tokenReview", json!({ "cluster": "a" })),
-            vec![("issuers[0].tokenReview", "not supported yet")],
+            review(json!({ "cluster": "" })),
+            at("issuers[0].tokenReview.cluster", "an Envoy cluster"),
+        ),
+        (review(json!({ "authority": "" })), at("issuers[0].tokenReview.authority", "is called")),
+        (
+            review(json!({ "use": "instead" })),
+            at("issuers[0].keys", "is of no use with tokenReview.use \"instead\""),
+        ),
+        (
+            review(json!({ "use": "first" })),
+            at("issuers[0].tokenReview.use", "expected `afterVerification` or `instead`"),
+        ),
+        (review(json!({ "timeout": "0s" })), at("issuers[0].tokenReview.timeout", "more than 0s")),
+        (
+            review(json!({ "cacheTtl": "61m" })),
+            at("issuers[0].tokenReview.cacheTtl", "at most 1h: for so long a deleted pod's"),
+        ),
+        (
+            review(json!({ "cacheTtl": "10s", "refreshAhead": "10s" })),
+            at("issuers[0].tokenReview.refreshAhead", "must be shorter than cacheTtl"),
         ),
     ]);
+    let mut instead = review(json!({ "use": "instead", "onOutage": "acceptVerified" }));
+    instead["issuers"][0].as_object_mut().unwrap().remove("keys");
+    check(vec![(instead, at("issuers[0].tokenReview.onOutage", "must be \"deny\""))]);
+}
+
+#[test]
+fn two_issuers_of_one_iss_are_not_told_apart_by_reviews() {
+    let mut config = set("/issuers/0/name", json!("local"));
+    let mut other = config["issuers"][0].clone();
+    other["name"] = json!("other");
+    other.as_object_mut().unwrap().remove("keys");
+    other["tokenReview"] = json!({ "cluster": "api", "authority": "a.example", "use": "instead" });
+    config["issuers"].as_array_mut().unwrap().push(other);
+    let fault = "has the same iss, and without keys nothing tells them apart";
+    check(vec![(config, vec![("issuers[1].tokenReview.use", fault)])]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod support;
 mod tokens;
 
 use sa_authn::authn::ServiceAccount;
+use sa_authn::authn::claims::ObjectRef;
 use sa_authn::exchange::Finished;
 use sa_authn::verdict::Verdict;
 use serde_json::{Map, Value, json};
@@ -51,8 +52,17 @@ fn read(finished: Option<Finished>) -> String {
 
 /// Such as `demo/app in app-1 on node1`.
 fn named(caller: &ServiceAccount) -> String {
-    let mut text = format!("{}/{}", caller.namespace(), caller.name());
-    for (word, object) in [("in", caller.pod()), ("on", caller.node())] {
+    named_as(caller.namespace(), caller.name(), caller.pod(), caller.node())
+}
+
+fn named_as(
+    namespace: &str,
+    name: &str,
+    pod: Option<&ObjectRef>,
+    node: Option<&ObjectRef>,
+) -> String {
+    let mut text = format!("{namespace}/{name}");
+    for (word, object) in [("in", pod), ("on", node)] {
         if let Some(object) = object {
             text += &format!(" {word} {}", object.name);
         }

@@ -1,9 +1,8 @@
 //! Every recorded TokenReview: which of the API server's answers are believed, and whom they name.
 
-use super::{API, FILTER, JWKS, config, named, parse};
+use super::{API, FILTER, JWKS, config, named_as, parse};
 use sa_authn::authn::issuer::IssuerIdentity;
-use sa_authn::authn::token_review::{self, AcceptedReview};
-use sa_authn::authn::{Proof, ServiceAccount};
+use sa_authn::authn::token_review::{self, ReviewedUser};
 use sa_authn::config::Config;
 use sa_authn::verdict::{Denial, Reason};
 use serde_json::{Value, json};
@@ -169,7 +168,7 @@ fn recorded(case: &str) -> Value {
     parse(RECORDED)[case].clone()
 }
 
-fn judge(recorded: &Value, wanted: &Rc<IssuerIdentity>) -> Result<AcceptedReview, Denial> {
+fn judge(recorded: &Value, wanted: &Rc<IssuerIdentity>) -> Result<ReviewedUser, Denial> {
     let status = recorded["http_status"].as_u64().and_then(|status| u16::try_from(status).ok());
     let body = match &recorded["response_body"] {
         Value::Null => json!({ "kind": "TokenReview", "status": recorded["status"] }),
@@ -184,8 +183,8 @@ fn issuer(audiences: &[&str]) -> Rc<IssuerIdentity> {
     Rc::new(issuers.remove(0).0)
 }
 
-fn caller(review: AcceptedReview) -> String {
-    named(&ServiceAccount::from_proof(Proof::Review(review.into())).unwrap())
+fn caller(user: ReviewedUser) -> String {
+    named_as(user.namespace(), user.name(), user.pod().as_ref(), user.node().as_ref())
 }
 
 fn listed(table: &[(&str, &'static str)], case: &str) -> Option<&'static str> {

@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use envoy_test::{Pairs, SigningKey, Token, jwks, unix_now};
-use sa_authn::authenticator::{Authenticator, KeysSettled};
+use sa_authn::authenticator::{Authenticator, KeysSettled, ReviewSettled, Settlement};
 use sa_authn::authn::keys::discovery;
 use sa_authn::authn::signature::Verifier;
 use sa_authn::callout::{Callout, Reply};
@@ -80,7 +80,18 @@ impl Core {
 
     /// Brings the reply to a call.
     pub fn reply(&mut self, call: &Callout, reply: Reply) -> Option<KeysSettled> {
-        self.authenticator.settle(call.id, reply, self.now)
+        match self.authenticator.settle(call.id, reply, self.now)? {
+            Settlement::Keys(settled) => Some(settled),
+            Settlement::Review(settled) => panic!("a review: {settled:?}"),
+        }
+    }
+
+    /// Brings the API server's answer to a review.
+    pub fn answer_review(&mut self, call: &Callout, reply: Reply) -> ReviewSettled {
+        match self.authenticator.settle(call.id, reply, self.now) {
+            Some(Settlement::Review(settled)) => settled,
+            other => panic!("no review: {other:?}"),
+        }
     }
 
     /// Answers every call that is due, discovery included, with this JWKS.
@@ -158,6 +169,13 @@ impl Request {
     /// A fetch that it may wait for ended.
     pub fn wakes(&mut self, core: &mut Core) -> Outcome {
         self.exchange.step(Input::KeysChanged(&self.map), &mut core.authenticator, core.now).into()
+    }
+
+    /// The review that it waits for has ended.
+    pub fn reviewed(&mut self, core: &mut Core, settled: &ReviewSettled) -> Outcome {
+        assert!(settled.waiting.contains(&self.id), "{} waits for another review", self.id);
+        let input = Input::Reviewed(&self.map, &settled.reviewed);
+        self.exchange.step(input, &mut core.authenticator, core.now).into()
     }
 
     /// It waited long enough.

@@ -8,6 +8,7 @@
 //! - a token is refused for an unknown key only by a fetch that ended after it came; or a second before,
 //!   when the ration has no other.
 
+mod generation;
 mod outcome;
 mod sharing;
 
@@ -19,8 +20,10 @@ use super::key_set::KeySet;
 use super::pace::{Jitter, LONGEST_BACKOFF, Pace, backoff};
 use super::ration::Ration;
 use super::shared::{Entry, SharedSet};
-use crate::callout::{Callout, CalloutId, Reply};
+use crate::callout::{CallFailure, Callout, CalloutId, Reply};
 use crate::time::UnixTime;
+use generation::Generation;
+use sharing::Sharing;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -37,21 +40,7 @@ pub struct KeyCache {
     jwks_path: Option<String>,
     jitter: Jitter,
     sharing: Option<Sharing>,
-}
-
-/// How this cache shares its keys with those of the other VMs of this Envoy.
-#[derive(Debug)]
-struct Sharing {
-    /// The name of the entry in the host's shared data.
-    key: String,
-    /// Which VM this is, among those that hold leases.
-    holder: u64,
-    /// When the entry is to be looked at again.
-    next_look: UnixTime,
-    /// How often in a row somebody else was faster in claiming the lease.
-    lost_claims: u32,
-    /// What the last fetch brought, until it has been published.
-    fetched: Option<SharedSet>,
+    generation: Generation,
 }
 
 #[derive(Debug)]
@@ -96,18 +85,28 @@ impl KeyCache {
             jwks_path: None,
             jitter: Jitter::new(seed),
             sharing: None,
+            generation: Generation::default(),
         }
     }
 
     /// Shares the keys with the other VMs of this Envoy from now on; `holder` names this one.
     pub fn share(&mut self, holder: u64) {
-        let (next_look, key) = (UnixTime::from_secs(0), self.plan.shared_key());
-        self.sharing = Some(Sharing { key, holder, next_look, lost_claims: 0, fetched: None });
+        self.sharing = Some(Sharing::new(self.plan.shared_key(), holder));
     }
 
     /// The keys at hand that may have signed a token; asks for nothing.
     pub fn at_hand(&self, kid: Option<&str>, alg: &str, now: UnixTime) -> Vec<Rc<Jwk>> {
         self.usable(now).map(|held| held.keys.candidates(kid, alg)).unwrap_or_default()
+    }
+
+    /// Whether there are keys, and none too old to be used.
+    pub fn has_keys(&self, now: UnixTime) -> bool {
+        self.usable(now).is_some()
+    }
+
+    /// Changes whenever a key comes or leaves: what was proven before must then be proven again.
+    pub fn generation(&self) -> u64 {
+        self.generation.count()
     }
 
     /// The keys that may have signed a token. `arrived` is when its request came.
@@ -242,6 +241,7 @@ impl KeyCache {
         let (count, skipped) = (keys.keys().len(), keys.skipped().len());
         let next = now.plus(self.jitter.spread(fresh_until.since(now)));
         self.asked = None;
+        self.generation.note(&keys);
         self.state = State::Fresh { held: Held { keys, fetched }, next };
         Settled::Renewed { keys: count, skipped, adopted }
     }
@@ -257,7 +257,7 @@ impl KeyCache {
         self.jwks_path = None;
         let (wait, failures) = match failure {
             // Nothing was asked, so nothing is to be spared.
-            FetchFailure::UnknownCluster(_) => (AT_ONCE, failures),
+            FetchFailure::Call(CallFailure::UnknownCluster(_)) => (AT_ONCE, failures),
             // Without any keys nobody gets in: that is worth a call every now and then.
             _ if before.is_none() => (backoff(failures).min(self.pace.min_refetch), failures + 1),
             _ => (backoff(failures), failures + 1),

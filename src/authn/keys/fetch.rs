@@ -3,7 +3,7 @@
 use super::discovery::{self, DiscoveryError};
 use super::key_set::{KeySet, KeySetError};
 use crate::authn::signature::sha256;
-use crate::callout::{Callout, CalloutId, MAX_BODY_BYTES, Reply};
+use crate::callout::{CallFailure, Callout, CalloutId, Reply};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
@@ -45,16 +45,10 @@ pub enum Fetched {
 /// Why an answer brought nothing. Its text says what to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchFailure {
-    /// Envoy has no such cluster.
-    UnknownCluster(String),
-    /// Envoy would not send the call.
-    NotSent,
-    /// No answer: the connection could not be made, broke, or took too long. What Envoy says of it.
-    NoAnswer(String),
+    /// There was no answer.
+    Call(CallFailure),
     /// A status other than 200.
     Status(u16),
-    /// More than the limit.
-    TooLarge,
     /// Not a discovery document of this issuer.
     Discovery(DiscoveryError),
     /// Not a key set.
@@ -98,32 +92,23 @@ impl FetchPlan {
             authority: self.authority.clone(),
             path,
             accept,
+            body: None,
             timeout: self.timeout,
         }
     }
 
     /// Reads the answer to a step.
     pub fn read(&self, step: &FetchStep, reply: Reply) -> Result<Fetched, FetchFailure> {
-        let (cache_control, body) = match reply {
-            Reply::Response { status: 200, cache_control, body } => {
-                (cache_control, body.ok_or(FetchFailure::TooLarge)?)
-            }
-            Reply::Response { status: status @ (503 | 504), body, .. } => {
-                return Err(FetchFailure::of_envoy(status, body));
-            }
-            Reply::Response { status, .. } => return Err(FetchFailure::Status(status)),
-            Reply::Reset => return Err(FetchFailure::NoAnswer("connection reset".to_owned())),
-            Reply::UnknownCluster => {
-                return Err(FetchFailure::UnknownCluster(self.cluster.clone()));
-            }
-            Reply::NotSent => return Err(FetchFailure::NotSent),
-        };
+        let answer = reply.answer(&self.cluster).map_err(FetchFailure::Call)?;
+        if answer.status != 200 {
+            return Err(FetchFailure::Status(answer.status));
+        }
         match step {
-            FetchStep::Discovery => discovery::jwks_path(&body, &self.issuers)
+            FetchStep::Discovery => discovery::jwks_path(&answer.body, &self.issuers)
                 .map(Fetched::Path)
                 .map_err(FetchFailure::Discovery),
-            FetchStep::Jwks(_) => KeySet::parse(&body)
-                .map(|keys| Fetched::Keys(keys, cache_control.as_deref().and_then(max_age)))
+            FetchStep::Jwks(_) => KeySet::parse(&answer.body)
+                .map(|keys| Fetched::Keys(keys, answer.cache_control.as_deref().and_then(max_age)))
                 .map_err(FetchFailure::Keys),
         }
     }
@@ -141,44 +126,12 @@ fn max_age(cache_control: &str) -> Option<Duration> {
 
 // === impl FetchFailure ===
 
-impl FetchFailure {
-    /// Envoy answers for a server that it cannot reach, and its body says why. A real server's 503
-    /// looks the same and is treated the same.
-    fn of_envoy(status: u16, body: Option<Vec<u8>>) -> Self {
-        let body = body.unwrap_or_default();
-        let text = String::from_utf8_lossy(&body);
-        // Envoy 1.36 says what TLS had against the server; 1.40 says no more than this, whatever it was.
-        let hint = match text.contains("TLS_error") || text.contains("remote connection failure") {
-            true => ": is the cluster's address right, and are its trusted_ca and sni?",
-            false => "",
-        };
-        let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect();
-        Self::NoAnswer(format!("{status} {text}{hint}"))
-    }
-}
-
 impl fmt::Display for FetchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let remedy = match self {
-            Self::UnknownCluster(cluster) => {
-                return write!(
-                    f,
-                    "Envoy has no such cluster (yet) as {cluster:?}: check the name under `clusters`"
-                );
-            }
-            Self::NotSent => {
-                return f.write_str(
-                    "Envoy did not send the call: the cluster has no healthy host (is its name resolved?), \
-                     its credential_injector has no credential (is the token file there?), or its \
-                     circuit breaker is open",
-                );
-            }
-            Self::TooLarge => {
-                return write!(f, "the answer is larger than {MAX_BODY_BYTES} bytes");
-            }
+            Self::Call(failure) => return failure.fmt(f),
             Self::Discovery(error) => return error.fmt(f),
             Self::Keys(error) => return error.fmt(f),
-            Self::NoAnswer(text) => return write!(f, "no answer ({text})"),
             Self::Status(401) => {
                 "the credential that Envoy injects is missing, expired or not for the API server's \
                  audience: check the cluster's credential_injector and its token file"
@@ -203,5 +156,3 @@ impl fmt::Display for FetchFailure {
         }
     }
 }
-
-const MAX_SHOWN: usize = 200;

@@ -8,6 +8,31 @@ use super::{Adopted, Consulted, Entry, KeyCache, KeySet, LOOK_AGAIN, Settled, Sh
 use crate::time::UnixTime;
 use std::time::Duration;
 
+/// How this cache shares its keys with those of the other VMs of this Envoy.
+#[derive(Debug)]
+pub(super) struct Sharing {
+    /// The name of the entry in the host's shared data.
+    pub(super) key: String,
+    /// Which VM this is, among those that hold leases.
+    pub(super) holder: u64,
+    /// When the entry is to be looked at again.
+    pub(super) next_look: UnixTime,
+    /// How often in a row somebody else was faster in claiming the lease.
+    pub(super) lost_claims: u32,
+    /// What the last fetch brought, until it has been published.
+    pub(super) fetched: Option<SharedSet>,
+}
+
+// === impl Sharing ===
+
+impl Sharing {
+    pub(super) fn new(key: String, holder: u64) -> Self {
+        Self { key, holder, next_look: UnixTime::from_secs(0), lost_claims: 0, fetched: None }
+    }
+}
+
+// === impl KeyCache ===
+
 impl KeyCache {
     /// The name of the shared entry to look at before [`KeyCache::fetch`]; `None` when keys are not
     /// shared, or the lease is ours already.

@@ -1,0 +1,70 @@
+//! None of a token's issuers has its key at hand: wait for one of them, or say no.
+
+use super::{Authenticator, Unproven};
+use crate::authn::keys::{Cause, Lookup};
+use crate::time::UnixTime;
+use crate::verdict::Reason;
+use crate::waiting::Hold;
+use std::time::Duration;
+
+/// What to say of a key that none of the issuers has: while one may still have it, that is not no.
+#[derive(Default)]
+struct Missing {
+    hold: Option<(Vec<usize>, Cause)>,
+    unavailable: Option<(Duration, String)>,
+}
+
+// === impl Authenticator ===
+
+impl Authenticator {
+    /// None of the issuers has the key at hand: what each of them says of that.
+    pub(super) fn missing(
+        &mut self,
+        issuers: &[usize],
+        kid: Option<&str>,
+        alg: &str,
+        arrived: UnixTime,
+        now: UnixTime,
+    ) -> Unproven {
+        let mut missing = Missing::default();
+        for at in issuers {
+            let Some(issuer) = self.issuers.get_mut(*at) else { continue };
+            match issuer.lookup(kid, alg, arrived, now) {
+                Lookup::Hold(cause) => missing.hold(*at, cause),
+                Lookup::Unavailable(wait) => missing.unavailable(wait, &issuer.identity().name),
+                Lookup::Found(_) | Lookup::Unknown => {}
+            }
+        }
+        missing.conclude(kid)
+    }
+}
+
+// === impl Missing ===
+
+impl Missing {
+    /// Whichever of the issuers gets keys first wakes the request.
+    fn hold(&mut self, issuer: usize, cause: Cause) {
+        let (issuers, of_all) = self.hold.get_or_insert((Vec::new(), cause));
+        issuers.push(issuer);
+        if cause == Cause::NoKeys {
+            *of_all = cause;
+        }
+    }
+
+    fn unavailable(&mut self, wait: Duration, issuer: &str) {
+        self.unavailable = Some((wait, issuer.to_owned()));
+    }
+
+    fn conclude(self, kid: Option<&str>) -> Unproven {
+        match (self.hold, self.unavailable) {
+            (Some((issuers, cause)), _) => {
+                Unproven::Waits { hold: Hold::Keys { issuers, cause }, otherwise: None }
+            }
+            (None, Some((wait, issuer))) => {
+                let detail = format!("keys of {issuer:?} for kid {kid:?}");
+                Reason::KeysUnavailable.because(detail).retry_in(wait).into()
+            }
+            (None, None) => Reason::UnknownKey.because(format!("kid {kid:?}")).into(),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The part of [`Authenticator`] that proves who sent a token.
+
+use super::known::{Approval, Known};
+use super::reviewing::Reviewed;
+use super::{Authentication, Authenticator, Unproven};
+use crate::authn::bearer::BearerToken;
+use crate::authn::claims::Claims;
+use crate::authn::issuer::{Issuer, IssuerIdentity};
+use crate::authn::jwt::Jwt;
+use crate::authn::keys::{Algorithm, Jwk};
+use crate::authn::service_account;
+use crate::authn::token_review::Purpose;
+use crate::authn::verify::{VerifiedToken, check_claims, verify};
+use crate::authn::{Proof, ServiceAccount};
+use crate::connection::Connection;
+use crate::time::UnixTime;
+use crate::verdict::{Claimed, Denial, Reason};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// A token as a request presents it.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'a> {
+    /// The token.
+    pub token: BearerToken<'a>,
+    /// When its request came.
+    pub arrived: UnixTime,
+    /// What its connection says.
+    pub connection: &'a Connection,
+    /// The review that the request waited for, when it has ended.
+    pub reviewed: Option<&'a Reviewed>,
+}
+
+/// Who was proven, and why without a review that should have been, if so.
+pub(super) struct Confirmed {
+    account: Rc<ServiceAccount>,
+    unreviewed: Option<Denial>,
+}
+
+/// What is known of a token that was proven before.
+struct Remembered {
+    issuer: usize,
+    account: Rc<ServiceAccount>,
+    approval: Option<Approval>,
+}
+
+/// The issuers that have keys which may have signed a token.
+type Found = Vec<(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)>;
+
+// === impl Authenticator ===
+
+impl Authenticator {
+    /// Proves who sent a token.
+    pub fn authenticate(&mut self, presented: &Presented<'_>, now: UnixTime) -> Authentication {
+        if !now.is_plausible() {
+            let denial = Reason::Internal.because("the clock is not set: it says before 2020");
+            return Authentication::refused(denial, true);
+        }
+        if let Some(remembered) = self.remembered(presented.token, now) {
+            self.tally.token_hits += 1;
+            let account = Rc::clone(&remembered.account);
+            let confirmed = self.confirm(remembered, presented, now);
+            return Authentication::of(confirmed, true, || claimed_by(account.proof()));
+        }
+        self.tally.token_misses += 1;
+        let jwt = match Jwt::parse(presented.token, self.settings.limits.max_token_bytes) {
+            Ok(jwt) => jwt,
+            Err(denial) => return Authentication::refused(denial, false),
+        };
+        let claimed = claimed(jwt.header.kid.as_deref(), &jwt.claims);
+        let (confirmed, ours) = match self.issuers_of(&jwt) {
+            Err((denial, ours)) => (Err(denial.into()), ours),
+            Ok(issuers) => (self.prove(jwt, &issuers, presented, now), true),
+        };
+        Authentication::of(confirmed, ours, || claimed)
+    }
+
+    /// Whether a token says that it comes from an issuer of ours; nothing is proven by that.
+    pub fn is_ours(&self, token: BearerToken<'_>) -> bool {
+        if self.known.get(token.bytes()).is_some() {
+            return true;
+        }
+        Jwt::parse(token, self.settings.limits.max_token_bytes).is_ok_and(|jwt| {
+            match self.issuers_of(&jwt) {
+                Ok(_) => true,
+                Err((_, ours)) => ours,
+            }
+        })
+    }
+
+    /// Changes whenever any issuer's keys do.
+    pub(super) fn generation(&self) -> u64 {
+        self.issuers.iter().map(Issuer::generation).fold(0, u64::wrapping_add)
+    }
+
+    /// A token that was proven before, by keys that are all still there, and whose times hold.
+    fn remembered(&self, token: BearerToken<'_>, now: UnixTime) -> Option<Remembered> {
+        let known = self.known.get(token.bytes())?;
+        let issuer = self.issuers.get(known.issuer)?;
+        let proven = match issuer.is_reviewed_instead() {
+            true => known.approval.is_some_and(|approval| approval.counts(now)),
+            false => known.generation == self.generation() && issuer.has_keys(now),
+        };
+        (proven && known.validity.holds(now)).then(|| Remembered {
+            issuer: known.issuer,
+            account: Rc::clone(&known.account),
+            approval: known.approval,
+        })
+    }
+
+    /// What may differ from request to request with one token: the connection, and how old the API
+    /// server's yes is.
+    fn confirm(
+        &mut self,
+        remembered: Remembered,
+        presented: &Presented<'_>,
+        now: UnixTime,
+    ) -> Result<Confirmed, Unproven> {
+        let Remembered { issuer, account, approval } = remembered;
+        let identity = self.issuers.get(issuer).map(|issuer| Rc::clone(issuer.identity()));
+        let identity = identity.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
+        if let Some(pattern) = &identity.match_peer {
+            pattern.check(presented.connection.peer_uri.as_deref(), &account)?;
+        }
+        let Some(plan) = &identity.review else { return Ok(Confirmed::reviewed(account)) };
+        match plan.purpose {
+            Purpose::AfterVerification => {
+                let proven = (account, approval);
+                self.review_verified((issuer, &identity), plan, proven, presented, now)
+            }
+            Purpose::Instead => {
+                if approval.is_some_and(|approval| approval.is_aging(now)) {
+                    let claims = account.proof().claims();
+                    self.ask_again((issuer, &identity), &claims, presented.token.bytes(), now);
+                }
+                Ok(Confirmed::reviewed(account))
+            }
+        }
+    }
+
+    /// Tokens from a Secret are told apart first: no issuer could be configured for them.
+    fn issuers_of(&self, jwt: &Jwt<'_>) -> Result<Vec<usize>, (Denial, bool)> {
+        let iss = jwt.claims.issuer.as_deref();
+        if jwt.claims.legacy || iss == Some(LEGACY_ISSUER) {
+            return Err((Reason::LegacyToken.because("a token from a Secret"), true));
+        }
+        let iss = iss.ok_or_else(|| (Reason::MissingClaim.because("no iss"), false))?;
+        let issuers = self.by_iss.get(iss);
+        issuers
+            .cloned()
+            .ok_or_else(|| (Reason::UnknownIssuer.because(format!("iss {iss:?}")), false))
+    }
+
+    fn prove(
+        &mut self,
+        jwt: Jwt<'_>,
+        issuers: &[usize],
+        presented: &Presented<'_>,
+        now: UnixTime,
+    ) -> Result<Confirmed, Unproven> {
+        if let Some(denial) = unsupported(&jwt) {
+            return Err(denial.into());
+        }
+        let reviewed =
+            |at: &&usize| self.issuers.get(**at).is_some_and(Issuer::is_reviewed_instead);
+        let remembered = match issuers.iter().find(reviewed) {
+            Some(at) => self.prove_by_review(jwt, *at, presented, now)?,
+            None => self.prove_by_signature(jwt, issuers, presented, now)?,
+        };
+        self.confirm(remembered, presented, now)
+    }
+
+    fn prove_by_signature(
+        &mut self,
+        jwt: Jwt<'_>,
+        issuers: &[usize],
+        presented: &Presented<'_>,
+        now: UnixTime,
+    ) -> Result<Remembered, Unproven> {
+        let token = self.verify(jwt, issuers, presented.arrived, now)?;
+        let identity = Rc::clone(token.issuer());
+        let of = |issuer: &Issuer| Rc::ptr_eq(issuer.identity(), &identity);
+        let issuer = self.issuers.iter().position(of).unwrap_or_default();
+        let account = Rc::new(ServiceAccount::from_proof(Proof::Signature(Box::new(token)))?);
+        let bytes = presented.token.bytes();
+        // Keys that come and go do not unsay what the API server said.
+        let before = self.known.get(bytes).filter(|known| known.issuer == issuer);
+        let approval = before.and_then(|known| known.approval);
+        let proven = Rc::clone(&account);
+        if let Some(known) = Known::of(issuer, &identity, proven, self.generation()) {
+            self.known.insert(bytes, Known { approval, ..known });
+        }
+        Ok(Remembered { issuer, account, approval })
+    }
+
+    /// Everything that can be checked without a key is checked before the API server is asked.
+    fn prove_by_review(
+        &mut self,
+        jwt: Jwt<'_>,
+        issuer: usize,
+        presented: &Presented<'_>,
+        now: UnixTime,
+    ) -> Result<Remembered, Unproven> {
+        let identity = self.issuers.get(issuer).map(|issuer| Rc::clone(issuer.identity()));
+        let identity = identity.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
+        check_claims(&jwt.claims, &identity, now)?;
+        service_account::Named::check(&jwt.claims, &identity)?;
+        let claims = Rc::new(jwt.claims);
+        let account = self.review_instead((issuer, &identity), &claims, presented, now)?;
+        Ok(Remembered { issuer, account, approval: None })
+    }
+
+    fn verify(
+        &mut self,
+        jwt: Jwt<'_>,
+        issuers: &[usize],
+        arrived: UnixTime,
+        now: UnixTime,
+    ) -> Result<VerifiedToken, Unproven> {
+        let (kid, alg) = (jwt.header.kid.as_deref(), jwt.header.alg.as_str());
+        // Who has the key is not asked to fetch it, nor are others that share its iss.
+        let mut found = Found::new();
+        for issuer in issuers.iter().filter_map(|at| self.issuers.get(*at)) {
+            let keys = issuer.at_hand(kid, alg, now);
+            if !keys.is_empty() {
+                found.push((Rc::clone(issuer.identity()), keys));
+            }
+        }
+        if found.is_empty() {
+            return Err(self.missing(issuers, kid, alg, arrived, now));
+        }
+        check_told_apart(&found)?;
+        Ok(verify(jwt, &found, self.verifier, now)?)
+    }
+}
+
+fn unsupported(jwt: &Jwt<'_>) -> Option<Denial> {
+    let alg = jwt.header.alg.as_str();
+    let unknown = Algorithm::named(alg).is_none();
+    unknown.then(|| Reason::UnsupportedAlgorithm.because(format!("alg {alg:?}")))
+}
+
+fn claimed(kid: Option<&str>, claims: &Claims) -> Claimed {
+    Claimed {
+        kid: kid.map(str::to_owned),
+        issuer: claims.issuer.clone(),
+        subject: claims.subject.clone(),
+        audience: claims.audience.clone().unwrap_or_default(),
+    }
+}
+
+fn claimed_by(proof: &Proof) -> Claimed {
+    let kid = match proof {
+        Proof::Signature(token) => Some(token.key().kid.as_str()),
+        Proof::Review(_) => None,
+    };
+    claimed(kid, &proof.claims())
+}
+
+/// One key in two clusters: nobody can say whose token it is.
+fn check_told_apart(found: &Found) -> Result<(), Denial> {
+    let mut fingerprints = HashMap::new();
+    for (issuer, keys) in found {
+        for key in keys {
+            if let Some(other) = fingerprints.insert(key.fingerprint(), &issuer.name) {
+                let detail = format!("issuers {other:?} and {:?} publish one key", issuer.name);
+                return Err(Reason::Internal.because(detail));
+            }
+        }
+    }
+    Ok(())
+}
+
+// === impl Authentication ===
+
+impl Authentication {
+    /// Nobody was proven.
+    pub(crate) fn refused(denial: Denial, ours: bool) -> Self {
+        Self { caller: Err(denial.into()), ours, unreviewed: None }
+    }
+
+    fn of(
+        confirmed: Result<Confirmed, Unproven>,
+        ours: bool,
+        claimed: impl FnOnce() -> Claimed,
+    ) -> Self {
+        match confirmed {
+            Ok(Confirmed { account, unreviewed }) => Self { caller: Ok(account), ours, unreviewed },
+            Err(Unproven::Denied(denial)) => Self::refused(denial.of(claimed()), ours),
+            Err(waits) => Self { caller: Err(waits), ours, unreviewed: None },
+        }
+    }
+}
+
+// === impl Confirmed ===
+
+impl Confirmed {
+    /// All that the configuration asks for has been done.
+    pub(super) fn reviewed(account: Rc<ServiceAccount>) -> Self {
+        Self { account, unreviewed: None }
+    }
+
+    /// The API server could not be asked, and the configuration takes the signature for enough then.
+    pub(super) fn unreviewed(account: Rc<ServiceAccount>, why: Denial) -> Self {
+        Self { account, unreviewed: Some(why) }
+    }
+}
+
+/// kubernetes:pkg/serviceaccount/legacy.go
+const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";

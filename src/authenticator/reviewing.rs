@@ -1,0 +1,239 @@
+//! The part of [`Authenticator`] that has the API server review tokens.
+
+use super::known::{Approval, Known};
+use super::proving::{Confirmed, Presented};
+use super::reviews::{Question, Standing, Token};
+use super::{Authenticator, Unproven};
+use crate::authn::claims::Claims;
+use crate::authn::issuer::IssuerIdentity;
+use crate::authn::token_review::{AcceptedReview, OnOutage, Purpose, ReviewPlan};
+use crate::authn::{Proof, ServiceAccount};
+use crate::callout::{Callout, CalloutId, Reply};
+use crate::time::UnixTime;
+use crate::verdict::{Denial, Reason};
+use crate::waiting::{Hold, RequestId};
+use std::rc::Rc;
+
+/// A review that has ended: what those who wait for it go by, whether or not it is remembered.
+#[derive(Debug)]
+pub struct Reviewed {
+    issuer: usize,
+    token: Token,
+    outcome: Result<Rc<AcceptedReview>, Denial>,
+}
+
+/// A reply to a review, and who waits for it.
+#[derive(Debug)]
+pub struct ReviewSettled {
+    /// The issuer's name, for the log.
+    pub name: String,
+    /// Which issuer.
+    pub issuer: usize,
+    /// What the API server said.
+    pub reviewed: Rc<Reviewed>,
+    /// Who waits.
+    pub waiting: Vec<RequestId>,
+}
+
+// === impl Authenticator ===
+
+impl Authenticator {
+    /// Whether a review is to be sent.
+    pub fn has_unsent_reviews(&self) -> bool {
+        self.reviews.has_unsent()
+    }
+
+    /// The next review that is to be sent.
+    pub fn next_review(&mut self) -> Option<Callout> {
+        let (id, question) = self.reviews.next_unsent()?;
+        let plan = question.identity.review.as_ref()?;
+        // What was parsed strictly is ASCII.
+        let token = std::str::from_utf8(&question.token.0).ok()?;
+        Some(plan.callout(id, token, &question.identity.audiences))
+    }
+
+    pub(super) fn settle_review(
+        &mut self,
+        id: CalloutId,
+        reply: Reply,
+        now: UnixTime,
+    ) -> Option<ReviewSettled> {
+        let question = self.reviews.answered(id)?;
+        let plan = question.identity.review.as_ref()?;
+        let outcome = plan.read(reply, &question.identity, &question.claims).map(Rc::new);
+        let unavailable = |denial: &Denial| denial.reason() == Reason::ReviewUnavailable;
+        self.reviews.note_outage(question.issuer, outcome.as_ref().is_err_and(unavailable));
+        match &outcome {
+            Ok(review) => self.approve(&question, plan, review, now),
+            // An error is no verdict on the token: what was known of it is still known.
+            Err(denial) if unavailable(denial) => {}
+            Err(denial) => {
+                self.known.remove(&question.token.0);
+                self.reviews.refuse(&question, denial.clone(), now);
+            }
+        }
+        let waiting = self.waiting.for_review(id);
+        let (issuer, name) = (question.issuer, question.identity.name.clone());
+        let reviewed = Rc::new(Reviewed { issuer, token: question.token.clone(), outcome });
+        Some(ReviewSettled { name, issuer, reviewed, waiting })
+    }
+
+    fn approve(
+        &mut self,
+        question: &Question,
+        plan: &ReviewPlan,
+        review: &Rc<AcceptedReview>,
+        now: UnixTime,
+    ) {
+        let approval = Approval::given(now, plan.cache_ttl, plan.refresh_ahead);
+        let token = &question.token.0;
+        if plan.purpose == Purpose::Instead
+            && let Ok(account) = ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))
+            && let Some(known) =
+                Known::of(question.issuer, &question.identity, Rc::new(account), self.generation())
+        {
+            self.known.insert(token, known);
+        }
+        let issuer = question.issuer;
+        self.known.change(token, |known| {
+            if known.issuer == issuer {
+                known.approval = Some(approval);
+            }
+        });
+    }
+
+    /// `use: "afterVerification"`: a caller that was proven here still has to be reviewed.
+    pub(super) fn review_verified(
+        &mut self,
+        (issuer, identity): (usize, &Rc<IssuerIdentity>),
+        plan: &ReviewPlan,
+        (account, approval): (Rc<ServiceAccount>, Option<Approval>),
+        presented: &Presented<'_>,
+        now: UnixTime,
+    ) -> Result<Confirmed, Unproven> {
+        let accepts = plan.on_outage == OnOutage::AcceptVerified;
+        let claims = account.proof().claims();
+        match self.review((issuer, identity), &claims, approval, presented, now) {
+            Ok(_) => Ok(Confirmed::reviewed(account)),
+            Err(Unproven::Waits { .. }) if accepts && self.reviews.is_down(issuer) => {
+                let why = Reason::ReviewUnavailable.because("the last review failed");
+                Ok(Confirmed::unreviewed(account, why))
+            }
+            Err(Unproven::Waits { hold, .. }) => {
+                Err(Unproven::Waits { hold, otherwise: accepts.then_some(account) })
+            }
+            Err(Unproven::Denied(denial)) if accepts && is_outage(&denial) => {
+                Ok(Confirmed::unreviewed(account, denial))
+            }
+            Err(denied) => Err(denied),
+        }
+    }
+
+    /// `use: "instead"`: the review is the proof. `claims` have been checked as far as they can be.
+    pub(super) fn review_instead(
+        &mut self,
+        issuer: (usize, &Rc<IssuerIdentity>),
+        claims: &Rc<Claims>,
+        presented: &Presented<'_>,
+        now: UnixTime,
+    ) -> Result<Rc<ServiceAccount>, Unproven> {
+        match self.review(issuer, claims, None, presented, now)? {
+            Some(review) => {
+                Ok(Rc::new(ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))?))
+            }
+            None => Err(Reason::Internal.because("a review without a user").into()),
+        }
+    }
+
+    /// What the API server says of a token: by the review that the request waited for, by one that is
+    /// still fresh, or by one that is asked for now.
+    fn review<'p>(
+        &mut self,
+        (issuer, identity): (usize, &Rc<IssuerIdentity>),
+        claims: &Rc<Claims>,
+        approval: Option<Approval>,
+        presented: &Presented<'p>,
+        now: UnixTime,
+    ) -> Result<Option<&'p Rc<AcceptedReview>>, Unproven> {
+        let token = presented.token.bytes();
+        if let Some(reviewed) = presented.reviewed.filter(|reviewed| reviewed.is_of(issuer, token))
+        {
+            return Ok(Some(reviewed.outcome.as_ref().map_err(Denial::clone)?));
+        }
+        let standing = if approval.is_some() { Standing::Accepted } else { Standing::Stranger };
+        if let Some(approval) = approval.filter(|approval| approval.counts(now)) {
+            self.tally.approval_hits += 1;
+            if approval.is_aging(now) {
+                self.ask_again((issuer, identity), claims, token, now);
+            }
+            return Ok(None);
+        }
+        if let Some(denial) = self.reviews.refusal(issuer, token, now) {
+            self.tally.refusal_hits += 1;
+            return Err(denial.into());
+        }
+        self.tally.review_misses += 1;
+        let id = self.ask((issuer, identity), claims, token, standing, now)?;
+        Err(Unproven::Waits { hold: Hold::Review(id), otherwise: None })
+    }
+
+    /// Has a token in use reviewed again before its approval ends, so that nobody waits for it.
+    pub(super) fn ask_again(
+        &mut self,
+        issuer: (usize, &Rc<IssuerIdentity>),
+        claims: &Rc<Claims>,
+        token: &[u8],
+        now: UnixTime,
+    ) {
+        // Where there is no room now, a later request asks.
+        let _ = self.ask(issuer, claims, token, Standing::Accepted, now);
+        self.known.change(token, |known| {
+            if let Some(approval) = &mut known.approval {
+                approval.asked(now);
+            }
+        });
+    }
+
+    fn ask(
+        &mut self,
+        (issuer, identity): (usize, &Rc<IssuerIdentity>),
+        claims: &Rc<Claims>,
+        token: &[u8],
+        standing: Standing,
+        now: UnixTime,
+    ) -> Result<CalloutId, Denial> {
+        if let Some(id) = self.reviews.under_way(issuer, token) {
+            return Ok(id);
+        }
+        self.reviews.admit(standing, now)?;
+        let id = self.next_call();
+        let question = Question {
+            issuer,
+            identity: Rc::clone(identity),
+            token: Token(token.into()),
+            claims: Rc::clone(claims),
+            asked: now,
+        };
+        self.reviews.ask(id, question);
+        Ok(id)
+    }
+}
+
+/// Whether nobody has said anything against the token.
+fn is_outage(denial: &Denial) -> bool {
+    matches!(denial.reason(), Reason::ReviewUnavailable | Reason::Overloaded)
+}
+
+// === impl Reviewed ===
+
+impl Reviewed {
+    /// What the API server said.
+    pub fn outcome(&self) -> Result<&AcceptedReview, &Denial> {
+        self.outcome.as_deref()
+    }
+
+    /// Whether it is about this token of this issuer's.
+    fn is_of(&self, issuer: usize, token: &[u8]) -> bool {
+        self.issuer == issuer && *self.token.0 == *token
+    }
+}

@@ -1,0 +1,171 @@
+//! The reviews under way in one VM, and what the API server refused lately.
+//!
+//! Equal reviews are one call, and the calls are bounded: a flood of tokens must not become a flood at the
+//! API server, which has the whole cluster to serve. A part of the places is kept for tokens that it has
+//! accepted before, so that strangers cannot keep steady callers from being reviewed again.
+
+use super::token_cache::TokenCache;
+use crate::authn::claims::Claims;
+use crate::authn::issuer::IssuerIdentity;
+use crate::callout::CalloutId;
+use crate::time::UnixTime;
+use crate::verdict::{Denial, Reason};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// See above.
+#[derive(Debug)]
+pub(super) struct Reviews {
+    under_way: BTreeMap<CalloutId, Question>,
+    unsent: VecDeque<CalloutId>,
+    limit: usize,
+    /// Apart from the tokens that were accepted: a flood of bad ones pushes none of those out.
+    refusals: TokenCache<Refusal>,
+    /// Issuers whose API server could not be asked the last time.
+    down: HashSet<usize>,
+}
+
+/// A token, and what it claims that the API server is to confirm.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) issuer: usize,
+    pub(super) identity: Rc<IssuerIdentity>,
+    pub(super) token: Token,
+    pub(super) claims: Rc<Claims>,
+    pub(super) asked: UnixTime,
+}
+
+/// A token's text, which is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Token(pub(super) Rc<[u8]>);
+
+/// Whether the API server has accepted a token before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Accepted,
+    Stranger,
+}
+
+#[derive(Debug)]
+struct Refusal {
+    issuer: usize,
+    denial: Denial,
+    given: UnixTime,
+    until: UnixTime,
+}
+
+// === impl Reviews ===
+
+impl Reviews {
+    /// At most `limit` calls at once; of refusals a quarter of `entries` is remembered.
+    pub(super) fn new(limit: usize, entries: usize) -> Self {
+        Self {
+            under_way: BTreeMap::new(),
+            unsent: VecDeque::new(),
+            limit,
+            refusals: TokenCache::new(entries.div_ceil(4)),
+            down: HashSet::new(),
+        }
+    }
+
+    /// The call that asks this already.
+    pub(super) fn under_way(&self, issuer: usize, token: &[u8]) -> Option<CalloutId> {
+        let same = |question: &Question| question.issuer == issuer && *question.token.0 == *token;
+        self.under_way.iter().find(|(_, question)| same(question)).map(|(id, _)| *id)
+    }
+
+    /// Whether there is room for one more call.
+    pub(super) fn admit(&mut self, standing: Standing, now: UnixTime) -> Result<(), Denial> {
+        // Envoy answers every call in the end; should it not, its place must not be lost for good.
+        self.under_way.retain(|_, question| !question.is_lost(now));
+        let limit = match standing {
+            Standing::Accepted => self.limit,
+            Standing::Stranger => self.limit.saturating_sub(self.limit / 4),
+        };
+        if self.under_way.len() >= limit {
+            let detail = format!("{} reviews are under way already", self.under_way.len());
+            return Err(Reason::Overloaded.because(detail));
+        }
+        Ok(())
+    }
+
+    /// Has a question asked; see [`Self::admit`].
+    pub(super) fn ask(&mut self, id: CalloutId, question: Question) {
+        self.under_way.insert(id, question);
+        self.unsent.push_back(id);
+    }
+
+    /// The next question that is to be sent.
+    pub(super) fn next_unsent(&mut self) -> Option<(CalloutId, &Question)> {
+        loop {
+            let id = self.unsent.pop_front()?;
+            if self.under_way.contains_key(&id) {
+                return self.under_way.get(&id).map(|question| (id, question));
+            }
+        }
+    }
+
+    /// Whether there is a question to send.
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// The question that a reply answers; `None` when nobody asks it any more.
+    pub(super) fn answered(&mut self, id: CalloutId) -> Option<Question> {
+        self.under_way.remove(&id)
+    }
+
+    /// Notes whether an issuer's API server could be asked.
+    pub(super) fn note_outage(&mut self, issuer: usize, down: bool) {
+        if down {
+            self.down.insert(issuer);
+        } else {
+            self.down.remove(&issuer);
+        }
+    }
+
+    /// Whether it could not be asked the last time.
+    pub(super) fn is_down(&self, issuer: usize) -> bool {
+        self.down.contains(&issuer)
+    }
+
+    /// The API server's no to a token, while it is fresh.
+    pub(super) fn refusal(&self, issuer: usize, token: &[u8], now: UnixTime) -> Option<Denial> {
+        let refusal = self.refusals.get(token)?;
+        let counts = refusal.issuer == issuer && refusal.given <= now && now < refusal.until;
+        counts.then(|| refusal.denial.clone())
+    }
+
+    /// Remembers a no for a short time: who was refused may have come back (a recreated binding, a
+    /// replica that had not heard of the object yet).
+    pub(super) fn refuse(&mut self, question: &Question, denial: Denial, now: UnixTime) {
+        let ttl = question.identity.review.as_ref().map_or(Duration::ZERO, |plan| plan.cache_ttl);
+        let until = now.plus(ttl.min(LONGEST_NO));
+        let refusal = Refusal { issuer: question.issuer, denial, given: now, until };
+        self.refusals.insert(&question.token.0, refusal);
+    }
+}
+
+// === impl Question ===
+
+impl Question {
+    fn is_lost(&self, now: UnixTime) -> bool {
+        let timeout = self.identity.review.as_ref().map_or(Duration::ZERO, |plan| plan.timeout);
+        now < self.asked || now >= self.asked.plus(timeout).plus(LOST_CALL)
+    }
+}
+
+// === impl Token ===
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Token({} bytes)", self.0.len())
+    }
+}
+
+/// How long a no counts at most.
+const LONGEST_NO: Duration = Duration::from_secs(5);
+
+/// How long after its timeout a call is given up.
+const LOST_CALL: Duration = Duration::from_secs(5);

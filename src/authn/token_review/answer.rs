@@ -1,0 +1,211 @@
+//! The API server's answer to a review -> the user that it vouches for, if it does.
+
+use crate::authn::claims::{Claims, ObjectRef};
+use crate::authn::issuer::IssuerIdentity;
+use crate::authn::json::{Known, Object, Strict};
+use crate::authn::service_account::split_username;
+use crate::authn::token_review::AcceptedReview;
+use crate::verdict::{Denial, Reason};
+use serde::de::MapAccess;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The service account that the API server says sent a token. Only [`judge`] makes one.
+#[derive(Clone, Debug)]
+pub struct ReviewedUser {
+    issuer: Rc<IssuerIdentity>,
+    user: User,
+    audience: String,
+}
+
+#[derive(Default)]
+struct TokenReview {
+    status: Option<Status>,
+}
+
+#[derive(Default)]
+struct Status {
+    authenticated: bool,
+    user: User,
+    audiences: Vec<String>,
+    error: String,
+}
+
+#[derive(Clone, Debug, Default)]
+struct User {
+    username: String,
+    uid: String,
+    groups: Vec<String>,
+    extra: HashMap<String, Vec<String>>,
+}
+
+/// Reads the answer: 200 and 201 are answers, everything else is our failure and not the caller's.
+pub fn judge(
+    status: u16,
+    body: &[u8],
+    issuer: &Rc<IssuerIdentity>,
+) -> Result<ReviewedUser, Denial> {
+    if !matches!(status, 200 | 201) {
+        return Err(unavailable(refused(status)));
+    }
+    let no_review = |why: String| unavailable(format!("the answer is no TokenReview: {why}"));
+    let Strict(TokenReview { status }) =
+        serde_json::from_slice(body).map_err(|error| no_review(error.to_string()))?;
+    let status = status.ok_or_else(|| no_review("it has no status".to_owned()))?;
+    if !status.authenticated {
+        return Err(Reason::Revoked.because(status.error));
+    }
+    let (namespace, _) = split_username(&status.user.username)
+        .ok_or_else(|| mismatch(format!("reviewed as {:?}", status.user.username)))?;
+    // What only calls itself a service account (a user of an identity provider) is in no such group.
+    let group = format!("system:serviceaccounts:{namespace}");
+    if !status.user.groups.contains(&group) {
+        return Err(mismatch(format!("reviewed as no member of {group:?}")));
+    }
+    let audience = issuer.audiences.iter().find(|wanted| status.audiences.contains(wanted));
+    let audience = audience
+        .ok_or_else(|| mismatch(format!("reviewed for audiences {:?}", status.audiences)))?
+        .clone();
+    Ok(ReviewedUser { issuer: Rc::clone(issuer), user: status.user, audience })
+}
+
+/// Why an API server that answers does not review, and what to change.
+fn refused(status: u16) -> String {
+    let remedy = match status {
+        401 => {
+            "it does not know who asks: the credential that Envoy injects is missing, expired or not for \
+             the API server's audience (check the cluster's credential_injector and its token file)"
+        }
+        403 => {
+            "who asks may not create TokenReviews: a ClusterRoleBinding of its service account to \
+             ClusterRole system:auth-delegator is missing"
+        }
+        404 => "it serves no TokenReviews there: is the cluster an API server?",
+        429 => "it has too much to do",
+        _ => "an unexpected status",
+    };
+    format!("the API server answered {status}: {remedy}")
+}
+
+fn unavailable(what: String) -> Denial {
+    Reason::ReviewUnavailable.because(what)
+}
+
+fn mismatch(what: String) -> Denial {
+    Reason::ReviewMismatch.because(what)
+}
+
+// === impl ReviewedUser ===
+
+impl ReviewedUser {
+    /// The API server read the token itself. Where it read anything else than we did, one of us was
+    /// deceived.
+    pub fn named_by(self, claims: &Rc<Claims>) -> Result<AcceptedReview, Denial> {
+        let agree = |what: &str, reviewed: Option<&str>, claimed: Option<&str>| {
+            if reviewed == claimed {
+                return Ok(());
+            }
+            Err(mismatch(format!("{what} reviewed as {reviewed:?}, claimed as {claimed:?}")))
+        };
+        agree("sub", Some(&self.user.username), claims.subject.as_deref())?;
+        let kubernetes = claims.kubernetes.as_ref();
+        let account = kubernetes.and_then(|claims| claims.service_account.as_ref());
+        agree("uid", Some(self.uid()), account.and_then(|account| account.uid.as_deref()))?;
+        let (reviewed, claimed) = (self.pod(), kubernetes.and_then(|claims| claims.pod.as_ref()));
+        let name = |pod: &ObjectRef| pod.name.clone();
+        let names = (reviewed.as_ref().map(name), claimed.map(name));
+        agree("pod", names.0.as_deref(), names.1.as_deref())?;
+        let uid = |pod: &ObjectRef| pod.uid.clone();
+        let uids = (reviewed.as_ref().and_then(uid), claimed.and_then(uid));
+        agree("pod uid", uids.0.as_deref(), uids.1.as_deref())?;
+        Ok(AcceptedReview { user: self, claims: Rc::clone(claims) })
+    }
+
+    /// The issuer of the configuration whose API server was asked.
+    pub fn issuer(&self) -> &Rc<IssuerIdentity> {
+        &self.issuer
+    }
+
+    /// The service account's namespace.
+    pub fn namespace(&self) -> &str {
+        split_username(&self.user.username).map_or("", |(namespace, _)| namespace)
+    }
+
+    /// The service account's name.
+    pub fn name(&self) -> &str {
+        split_username(&self.user.username).map_or("", |(_, name)| name)
+    }
+
+    /// The service account's uid.
+    pub fn uid(&self) -> &str {
+        &self.user.uid
+    }
+
+    /// The configured audience that the API server confirmed.
+    pub fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// The pod that the token is bound to.
+    pub fn pod(&self) -> Option<ObjectRef> {
+        self.object("pod")
+    }
+
+    /// The node that the pod runs on.
+    pub fn node(&self) -> Option<ObjectRef> {
+        self.object("node")
+    }
+
+    /// The token's `jti`.
+    pub fn token_id(&self) -> Option<&str> {
+        self.extra("credential-id")?.strip_prefix("JTI=")
+    }
+
+    fn object(&self, kind: &str) -> Option<ObjectRef> {
+        let name = self.extra(&format!("{kind}-name"))?.to_owned();
+        Some(ObjectRef { name, uid: self.extra(&format!("{kind}-uid")).map(str::to_owned) })
+    }
+
+    fn extra(&self, key: &str) -> Option<&str> {
+        let values = self.user.extra.get(&format!("authentication.kubernetes.io/{key}"))?;
+        values.first().map(String::as_str)
+    }
+}
+
+// === impl Object: what is read of the answer ===
+
+impl<'de> Object<'de> for TokenReview {
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+        match name {
+            "status" => self.status = Some(map.next_value::<Strict<_>>()?.0),
+            _ => return Ok(Known::No),
+        }
+        Ok(Known::Yes)
+    }
+}
+
+impl<'de> Object<'de> for Status {
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+        match name {
+            "authenticated" => self.authenticated = map.next_value()?,
+            "user" => self.user = map.next_value::<Strict<_>>()?.0,
+            "audiences" => self.audiences = map.next_value()?,
+            "error" => self.error = map.next_value()?,
+            _ => return Ok(Known::No),
+        }
+        Ok(Known::Yes)
+    }
+}
+
+impl<'de> Object<'de> for User {
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+        match name {
+            "username" => self.username = map.next_value()?,
+            "uid" => self.uid = map.next_value()?,
+            "groups" => self.groups = map.next_value()?,
+            "extra" => self.extra = map.next_value()?,
+            _ => return Ok(Known::No),
+        }
+        Ok(Known::Yes)
+    }
+}
