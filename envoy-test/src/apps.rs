@@ -115,7 +115,10 @@ impl App {
         Ok(Self { _child: child, stdin, stdout })
     }
 
-    async fn ask<A: DeserializeOwned>(&mut self, question: &(impl Serialize + ?Sized)) -> Result<A> {
+    async fn ask<A: DeserializeOwned>(
+        &mut self,
+        question: &(impl Serialize + ?Sized),
+    ) -> Result<A> {
         self.tell(question).await?;
         self.answer().await
     }

@@ -51,8 +51,9 @@ impl WorkloadCa {
 
     fn sign(&self, names: &[&str], uris: &[&str]) -> Result<Identity> {
         let key = KeyPair::generate()?;
-        let mut params =
-            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+        let mut params = CertificateParams::new(
+            names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
+        )?;
         for uri in uris {
             params.subject_alt_names.push(SanType::URI((*uri).try_into()?));
         }

@@ -26,7 +26,8 @@ fn clusters() -> Result<Vec<Value>> {
 const OPTIONS: &str = "typed_extension_protocol_options";
 
 #[test]
-fn the_envoy_filter_gives_each_cluster_what_is_tested_and_no_other_cluster_anything() -> Result<()> {
+fn the_envoy_filter_gives_each_cluster_what_is_tested_and_no_other_cluster_anything() -> Result<()>
+{
     let filter = kind("EnvoyFilter")?;
     assert_eq!(filter["spec"]["workloadSelector"]["labels"], json!({ "app": "api" }));
     let with_tokens = clusters()?.into_iter().filter(|cluster| cluster[OPTIONS].is_object());

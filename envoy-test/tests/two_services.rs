@@ -83,7 +83,8 @@ async fn the_secret_store_serves_api_and_tells_everybody_else_why_not() -> Resul
 }
 
 #[tokio::test]
-async fn the_default_token_is_good_by_its_subject_until_it_should_have_been_replaced() -> Result<()> {
+async fn the_default_token_is_good_by_its_subject_until_it_should_have_been_replaced() -> Result<()>
+{
     for version in versions() {
         let which = || format!("Envoy {version}");
         let service = Service::start(&version, shipped("default-token")?).await?;
@@ -163,8 +164,14 @@ async fn check_one_service(mut service: Service, strange: &str) -> Result<()> {
         (mint(token("client", "client").audience("another")), "401 wrong_audience"),
         (mint(Token::legacy_secret("client", "client", "client-token-1")), "401 legacy_token"),
         (elsewhere, strange),
-        (token("client", "client").issuer("https://other.example").sign(&key), "401 unknown_issuer"),
-        (mint(token("client", "client").issued_at(unix_now() - 7200).lifetime(3600)), "401 expired"),
+        (
+            token("client", "client").issuer("https://other.example").sign(&key),
+            "401 unknown_issuer",
+        ),
+        (
+            mint(token("client", "client").issued_at(unix_now() - 7200).lifetime(3600)),
+            "401 expired",
+        ),
     ];
     for (token, expected) in &cases {
         let response = caller.becomes(token, expected).await?;
