@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod services;
+pub mod town;
 
 use anyhow::{Context, Result, ensure};
 use envoy_test::client::raw;
