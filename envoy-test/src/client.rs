@@ -4,6 +4,7 @@ mod connection;
 mod raw;
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::headers::{Pairs, first, text};
@@ -12,7 +13,7 @@ pub use connection::Connection;
 pub use raw::raw;
 
 /// A request, built up step by step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Request {
     method: String,
     path: String,
@@ -23,7 +24,7 @@ pub struct Request {
 }
 
 /// An answer, read to its end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Response {
     /// The status code.
     pub status: u16,

@@ -2,9 +2,11 @@
 //!
 //! `setup` is what a test says, `bootstrap` makes Envoy's configuration of it (from `envoy.yaml`, the
 //! example that users read), `process` runs it, and `observe` is what can be seen of it from outside.
+//! `caller` is the same for the Envoy of a service that calls another (from `caller/envoy.yaml`).
 
 pub mod binary;
 mod bootstrap;
+pub mod caller;
 mod credential;
 mod health;
 mod lds;
@@ -13,6 +15,7 @@ mod process;
 mod setup;
 
 pub use binary::envoy_binary;
+pub use caller::CallerSetup;
 pub use process::Envoy;
 pub use setup::EnvoySetup;
 

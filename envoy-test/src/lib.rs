@@ -16,6 +16,7 @@
 //! run side by side.
 
 pub mod api_server;
+pub mod apps;
 pub mod client;
 pub mod envoy;
 mod headers;
@@ -32,7 +33,7 @@ pub mod upstream;
 
 pub use api_server::{ApiServer, ApiServerOptions, Endpoint, Fault, Rotation};
 pub use client::{Request, Response};
-pub use envoy::{Envoy, EnvoySetup};
+pub use envoy::{CallerSetup, Envoy, EnvoySetup};
 pub use headers::Pairs;
 pub use keys::{KeyKind, SigningKey, jwks};
 pub use mtls::{Identity, WorkloadCa};

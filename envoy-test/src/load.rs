@@ -1,10 +1,11 @@
-//! A port and a token come in; a caller that sends one request after another goes out.
+//! A port and a request come in; a caller that sends one request after another goes out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use crate::client::{Connection, Request};
@@ -18,7 +19,7 @@ pub struct Steady {
 }
 
 /// What became of a caller's requests.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Report {
     /// How many were sent.
     pub sent: usize,
@@ -31,10 +32,15 @@ pub struct Report {
 // === impl Steady ===
 
 impl Steady {
-    /// Starts sending.
+    /// Starts sending, each request with this token.
     pub fn start(port: u16, token: String) -> Self {
+        Self::sending(port, Request::get("/").bearer(&token))
+    }
+
+    /// Starts sending this request again and again.
+    pub fn sending(port: u16, request: Request) -> Self {
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let task = tokio::spawn(send(port, token, stop.clone(), sent.clone()));
+        let task = tokio::spawn(send(port, request, stop.clone(), sent.clone()));
         Self { stop, sent, task }
     }
 
@@ -52,7 +58,7 @@ impl Steady {
 
 async fn send(
     port: u16,
-    token: String,
+    request: Request,
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicUsize>,
 ) -> Result<Report> {
@@ -60,7 +66,7 @@ async fn send(
     let mut report = Report::default();
     while !stop.load(Ordering::Relaxed) {
         let start = Instant::now();
-        let response = connection.send(&Request::get("/").bearer(&token)).await?;
+        let response = connection.send(&request).await?;
         report.slowest = report.slowest.max(start.elapsed());
         report.sent += 1;
         sent.fetch_add(1, Ordering::Relaxed);

@@ -34,10 +34,26 @@ impl WorkloadCa {
         Ok(Self { issuer: Issuer::new(ca, key), pem })
     }
 
+    /// The CA's certificate, as PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
     /// Signs a certificate with these URIs, in this order, and with a DNS name.
     pub fn issue(&self, uris: &[&str]) -> Result<Identity> {
+        self.sign(&["workload.test"], uris)
+    }
+
+    /// Signs a certificate for a server of these names.
+    pub fn issue_for(&self, names: &[&str]) -> Result<Identity> {
+        self.sign(names, &[])
+    }
+
+    fn sign(&self, names: &[&str], uris: &[&str]) -> Result<Identity> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec!["workload.test".to_owned()])?;
+        let mut params = CertificateParams::new(
+            names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
+        )?;
         for uri in uris {
             params.subject_alt_names.push(SanType::URI((*uri).try_into()?));
         }

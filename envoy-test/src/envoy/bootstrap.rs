@@ -15,6 +15,9 @@ use super::lds;
 use super::process::Version;
 use super::setup::EnvoySetup;
 
+/// A change to a finished bootstrap.
+pub(super) type Patch = Box<dyn FnOnce(&mut Value) + Send>;
+
 /// What is on disk for one Envoy; gone when this is dropped.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -25,8 +28,17 @@ pub(super) struct Files {
 // === impl Files ===
 
 impl Files {
+    pub(super) fn new() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("envoy-test-").tempdir()?;
+        Ok(Self { folder, credentials: HashMap::new() })
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    pub(super) fn write(&self, bootstrap: &Value) -> Result<()> {
+        Ok(fs::write(self.path("envoy.json"), serde_json::to_vec_pretty(bootstrap)?)?)
     }
 
     /// The file's text as far as it is written; nothing where there is no file yet.
@@ -38,19 +50,18 @@ impl Files {
 
 /// Writes the bootstrap and what it names.
 pub(super) fn write(setup: EnvoySetup, version: Version) -> Result<Files> {
-    let folder = tempfile::Builder::new().prefix("envoy-test-").tempdir()?;
+    let mut files = Files::new()?;
     let mut tree = template(BOOTSTRAP)?;
     tree["admin"]["address"] = loopback(0);
-    listener(&mut tree, &setup, folder.path());
-    let credentials = clusters(&mut tree, &setup, version, folder.path())?;
+    listener(&mut tree, &setup, files.folder.path());
+    files.credentials = clusters(&mut tree, &setup, version, files.folder.path())?;
     for patch in setup.patches {
         patch(&mut tree);
     }
     if setup.drain_time.is_some() {
-        lds::split(&mut tree, folder.path())?;
+        lds::split(&mut tree, files.folder.path())?;
     }
-    let files = Files { folder, credentials };
-    fs::write(files.path("envoy.json"), serde_json::to_vec_pretty(&tree)?)?;
+    files.write(&tree)?;
     Ok(files)
 }
 
@@ -119,14 +130,14 @@ fn clusters(
     Ok(credentials)
 }
 
-fn endpoint(cluster: &mut Value, port: u16) {
+pub(super) fn endpoint(cluster: &mut Value, port: u16) {
     let name = cluster["name"].clone();
     let assignment = &mut cluster["load_assignment"];
     assignment["cluster_name"] = name;
     assignment["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = loopback(port);
 }
 
-fn loopback(port: u16) -> Value {
+pub(super) fn loopback(port: u16) -> Value {
     json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
 }
 

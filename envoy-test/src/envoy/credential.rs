@@ -1,4 +1,4 @@
-//! A cluster and an API server's CA and token come in; the cluster gets TLS and a credential that rotates.
+//! A cluster and a token's file come in; the cluster gets the token on every request, and follows its rotation.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,14 @@ use super::bootstrap::template;
 use super::process::Version;
 use super::setup::ApiCluster;
 
-/// Mounts the credential under `folder`, and points the cluster to it.
+/// A token as Envoy finds it: a file of a volume, named by a template for an SDS file.
+pub(super) struct Credential<'a> {
+    pub(super) volume: &'a ProjectedVolume,
+    pub(super) file: &'a str,
+    pub(super) sds: &'static str,
+}
+
+/// Mounts an API server's CA and the token for it under `folder`, and points the cluster to them.
 pub(super) fn install(
     cluster: &mut Value,
     api_server: &ApiCluster,
@@ -23,12 +30,30 @@ pub(super) fn install(
     files.extend(api_server.token.as_deref().map(|token| ("token", token)));
     let volume =
         ProjectedVolume::create(folder.join(format!("{}-credential", api_server.name)), &files)?;
-    let tls = &mut cluster["transport_socket"]["typed_config"]["common_tls_context"];
-    tls["validation_context"]["trusted_ca"]["filename"] = json!(volume.file("ca.crt"));
+    trust(cluster, &volume.file("ca.crt"));
+    let credential = Credential { volume: &volume, file: "token", sds: SDS };
+    inject(cluster, &credential, version, folder)?;
+    Ok(volume)
+}
 
-    let mut sds = template(SDS)?;
-    sds["resources"][0]["generic_secret"]["secret"]["filename"] = json!(volume.file("token"));
-    let sds_file = folder.join(format!("{}-token.json", api_server.name));
+/// Names the CA of a cluster's servers.
+pub(super) fn trust(cluster: &mut Value, ca: &Path) {
+    let tls = &mut cluster["transport_socket"]["typed_config"]["common_tls_context"];
+    tls["validation_context"]["trusted_ca"]["filename"] = json!(ca);
+}
+
+/// Points the cluster's injector to the token.
+pub(super) fn inject(
+    cluster: &mut Value,
+    credential: &Credential<'_>,
+    version: Version,
+    folder: &Path,
+) -> Result<()> {
+    let mut sds = template(credential.sds)?;
+    sds["resources"][0]["generic_secret"]["secret"]["filename"] =
+        json!(credential.volume.file(credential.file));
+    let name = cluster["name"].as_str().context("the cluster has a name")?;
+    let sds_file = folder.join(format!("{name}-token.json"));
     fs::write(&sds_file, sds.to_string())?;
 
     let filters = cluster
@@ -38,14 +63,14 @@ pub(super) fn install(
     let injector = &mut filters[0]["typed_config"]["credential"]["typed_config"];
     injector["credential"]["sds_config"]["path_config_source"] = json!({
         "path": sds_file,
-        "watched_directory": { "path": volume.path() },
+        "watched_directory": { "path": credential.volume.path() },
     });
-    if version < VALUE_PREFIX_SINCE {
+    if version < VALUE_PREFIX_SINCE && injector["header_value_prefix"].is_string() {
         injector["header"] = json!("x-api-token");
         injector.as_object_mut().map(|injector| injector.remove("header_value_prefix"));
         filters.insert(1, template(WITHOUT_VALUE_PREFIX)?);
     }
-    Ok(volume)
+    Ok(())
 }
 
 const UPSTREAM_FILTERS: &str = "/typed_extension_protocol_options/\

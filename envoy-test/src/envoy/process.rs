@@ -48,13 +48,14 @@ impl Envoy {
         self.pid
     }
 
-    /// The credential for this API server's cluster, mounted as the kubelet does; update it to rotate it.
+    /// The credential for this API server's cluster (or a caller's `tokens`), mounted as the kubelet does;
+    /// update it to rotate it.
     ///
     /// # Panics
-    /// If there is no API server of this name.
-    pub fn credential(&self, cluster: &str) -> &ProjectedVolume {
-        let credential = self.files.credentials.get(cluster);
-        credential.unwrap_or_else(|| panic!("no API server in cluster {cluster}"))
+    /// If there is none of this name.
+    pub fn credential(&self, name: &str) -> &ProjectedVolume {
+        let credential = self.files.credentials.get(name);
+        credential.unwrap_or_else(|| panic!("no credential {name}"))
     }
 
     /// Whether the process still runs.

@@ -12,7 +12,7 @@ use crate::token::Token;
 use crate::upstream::Upstream;
 
 use super::binary::{DEFAULT_VERSION, envoy_binary};
-use super::bootstrap;
+use super::bootstrap::{self, Patch};
 use super::process::{self, Envoy};
 
 /// The parts of an Envoy that tests vary; everything else is as in `envoy.yaml`.
@@ -40,8 +40,6 @@ pub(super) struct ApiCluster {
     /// What the token's file holds; None for no file.
     pub(super) token: Option<String>,
 }
-
-type Patch = Box<dyn FnOnce(&mut Value) + Send>;
 
 // === impl EnvoySetup ===
 
@@ -120,8 +118,13 @@ impl EnvoySetup {
     }
 
     /// The cluster `upstream`.
-    pub fn upstream(mut self, upstream: &Upstream) -> Self {
-        self.upstream_port = Some(upstream.port());
+    pub fn upstream(self, upstream: &Upstream) -> Self {
+        self.upstream_port(upstream.port())
+    }
+
+    /// The cluster `upstream`, where it is a process of its own.
+    pub fn upstream_port(mut self, port: u16) -> Self {
+        self.upstream_port = Some(port);
         self
     }
 

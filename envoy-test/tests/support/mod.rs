@@ -1,6 +1,9 @@
 //! What the end-to-end tests share: configurations, an Envoy with its upstream, and what became of a request.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod services;
+pub mod town;
+
 use anyhow::{Context, Result, ensure};
 use envoy_test::client::raw;
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER};

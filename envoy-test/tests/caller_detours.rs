@@ -1,0 +1,115 @@
+//! Where else a caller's token could go: mirrors, redirects and logs.
+
+mod support;
+
+use anyhow::Result;
+use envoy_test::envoy::caller::{ORDERS, TELEMETRY};
+use envoy_test::envoy::versions;
+use serde_json::{Value, json};
+use support::town::{ORDERS_TOKEN, Town, bearer, send, to, tokens, with_tokens};
+
+/// Why the access log does not ask for it: the injector writes into the one set of headers that there is.
+#[tokio::test]
+async fn an_access_log_that_asks_for_the_header_would_print_the_token() -> Result<()> {
+    for version in versions() {
+        let town = Town::new(&version).await?;
+        let asking = with_tokens(town.caller()).patch(|tree| {
+            let log = &mut support::http_options(tree)["access_log"][0]["typed_config"];
+            log["log_format"]["json_format"]["token"] = json!("%REQ(AUTHORIZATION)%");
+        });
+        let envoy = asking.start().await?;
+        send(&to(ORDERS), &envoy).await?;
+        let log = envoy.wait_access_log(1).await?;
+        assert_eq!(log[0]["token"], format!("Bearer {ORDERS_TOKEN}"), "Envoy {version}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mirror_gets_no_token_and_a_redirect_goes_back_to_the_application() -> Result<()> {
+    for version in versions() {
+        let town = Town::redirecting(&version).await?;
+        let envoy = with_tokens(town.caller()).patch(mirrored).start().await?;
+        let response = to(ORDERS).send(envoy.port()).await?;
+        assert_eq!(response.status, 302, "Envoy {version}");
+        assert_eq!(town.telemetry_got().await?, [("/1".to_owned(), Vec::new())], "Envoy {version}");
+        assert_eq!(tokens(&town.orders.received()[0]), bearer(), "Envoy {version}");
+    }
+    Ok(())
+}
+
+/// Why the injector does not stand in the listener: there the token goes wherever the request goes.
+#[tokio::test]
+async fn an_injector_in_the_listener_would_give_the_token_to_the_mirror() -> Result<()> {
+    for version in versions() {
+        let town = Town::redirecting(&version).await?;
+        let setup = with_tokens(town.caller()).patch(mirrored);
+        let envoy = setup.patch(move_injector_into_the_listener).start().await?;
+        to(ORDERS).send(envoy.port()).await?;
+        let leaked = town.telemetry_got().await?;
+        assert_eq!(leaked.len(), 1, "Envoy {version}");
+        assert!(format!("{leaked:?}").contains(ORDERS_TOKEN), "Envoy {version}: {leaked:?}");
+    }
+    Ok(())
+}
+
+/// Why no route that gets a token has a bare `internal_redirect_policy`.
+#[tokio::test]
+async fn a_redirect_that_envoy_follows_takes_the_token_along_unless_it_may_not_leave_the_service()
+-> Result<()> {
+    for version in versions() {
+        let town = Town::redirecting(&version).await?;
+        let anywhere = with_tokens(town.caller()).patch(|tree| follow_redirects(tree, json!([])));
+        let envoy = anywhere.start().await?;
+        assert_eq!(to(ORDERS).send(envoy.port()).await?.status, 200, "Envoy {version}");
+        let leaked = town.telemetry_got().await?;
+        assert!(format!("{leaked:?}").contains(ORDERS_TOKEN), "Envoy {version}: {leaked:?}");
+
+        let only_orders = with_tokens(town.caller()).patch(|tree| {
+            follow_redirects(
+                tree,
+                json!([{
+                    "name": "envoy.internal_redirect_predicates.allow_listed_routes",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.internal_redirect.\
+                            allow_listed_routes.v3.AllowListedRoutesConfig",
+                        "allowed_route_names": [ORDERS],
+                    },
+                }]),
+            );
+        });
+        let envoy = only_orders.start().await?;
+        assert_eq!(to(ORDERS).send(envoy.port()).await?.status, 302, "Envoy {version}");
+        assert_eq!(town.telemetry.count(), 1, "Envoy {version}");
+    }
+    Ok(())
+}
+
+/// The route to orders.
+fn route(tree: &mut Value) -> &mut Value {
+    &mut support::http_options(tree)["route_config"]["virtual_hosts"][0]["routes"][0]
+}
+
+fn mirrored(tree: &mut Value) {
+    route(tree)["route"]["request_mirror_policies"] = json!([{ "cluster": TELEMETRY }]);
+}
+
+fn follow_redirects(tree: &mut Value, predicates: Value) {
+    let route = route(tree);
+    route["name"] = json!(ORDERS);
+    route["route"]["internal_redirect_policy"] = json!({ "predicates": predicates });
+}
+
+fn move_injector_into_the_listener(tree: &mut Value) {
+    let filters = tree
+        .pointer_mut(
+            "/static_resources/clusters/0/typed_extension_protocol_options/\
+             envoy.extensions.upstreams.http.v3.HttpProtocolOptions/http_filters",
+        )
+        .and_then(Value::as_array_mut)
+        .expect("upstream filters");
+    let codec = filters.pop().expect("the codec");
+    let injectors = std::mem::replace(filters, vec![codec]);
+    let http_filters = support::http_options(tree)["http_filters"].as_array_mut();
+    http_filters.expect("filters").splice(0..0, injectors);
+}
