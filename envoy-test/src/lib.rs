@@ -16,6 +16,7 @@
 //! run side by side.
 
 pub mod api_server;
+pub mod bench;
 pub mod client;
 pub mod envoy;
 mod headers;

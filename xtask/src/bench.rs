@@ -1,0 +1,92 @@
+//! `cargo xtask bench`: requests go through one Envoy with and without the filter, and what each cost comes out.
+//!
+//! `contender` is what is measured, `filters` how it is configured; `stage` is an Envoy with a listener for
+//! each, `contest` measures them in turn.
+
+mod capabilities;
+mod contender;
+mod contest;
+mod crossings;
+mod filters;
+mod listeners;
+mod modules;
+mod plan;
+mod stage;
+mod statistics;
+mod tokens;
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Result, ensure};
+use envoy_test::envoy::binary::{DEFAULT_VERSION, envoy_binary};
+use tokio::runtime::Runtime;
+
+use crate::interrupt::Interrupt;
+use crate::toolchain::{Source, Toolchain};
+
+use modules::Modules;
+use plan::Plan;
+use tokens::Mint;
+
+/// What to measure, and how long.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Leaves summary.json, results.md and chart.svg in target/bench. docs/benchmark.md says what is measured.
+ENVOY_PATH names an Envoy of your own, to run in place of a fetched one.")]
+pub struct Options {
+    /// Fewer rounds: a first look, in under three minutes
+    #[arg(long)]
+    quick: bool,
+
+    /// Measure what each call between module and host costs, and nothing else
+    #[arg(long)]
+    crossings: bool,
+
+    /// The Envoy to run
+    #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
+    envoy_version: String,
+
+    /// Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order
+    #[arg(long, value_name = "SOURCE", env = "SA_AUTHN_WASM_TOOLCHAIN")]
+    toolchain: Option<Source>,
+}
+
+/// Builds what is measured, and measures it.
+pub fn run(options: &Options) -> Result<()> {
+    envoy_binary(&options.envoy_version)?;
+    let modules = Modules::build(&Toolchain::find(options.toolchain)?)?;
+    let plan = if options.quick { Plan::quick() } else { Plan::full() };
+    Runtime::new()?.block_on(async {
+        let mut interrupt = Interrupt::listen()?;
+        tokio::spawn(async move {
+            interrupt.comes().await;
+            INTERRUPTED.store(true, Ordering::SeqCst);
+        });
+        let mint = Mint::start().await?;
+        measure_crossings(options, &plan, &mint, &modules).await
+    })
+}
+
+async fn measure_crossings(
+    options: &Options,
+    plan: &Plan,
+    mint: &Mint,
+    modules: &Modules,
+) -> Result<()> {
+    let rows = crossings::crossings(modules);
+    let contenders = rows.iter().map(|row| row.contender.clone()).collect();
+    let costs = contest::hold("Crossings", &options.envoy_version, plan, mint, contenders).await?;
+    let table = crossings::table(&rows, &costs);
+    fs::write(modules::output_folder()?.join("crossings.md"), &table)?;
+    print!("{table}");
+    Ok(())
+}
+
+/// Fails once a signal has come: an end in the midst of a measurement would leave Envoy running.
+fn interrupted() -> Result<()> {
+    ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
+    Ok(())
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
