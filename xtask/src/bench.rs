@@ -4,15 +4,23 @@
 //! each, `contest` measures them in turn.
 
 mod capabilities;
+mod chart;
 mod contender;
 mod contest;
 mod crossings;
 mod filters;
+mod growth;
 mod listeners;
+mod memory;
 mod modules;
+mod optional;
 mod plan;
+mod results;
+mod rivals;
 mod stage;
+mod startup;
 mod statistics;
+mod tables;
 mod tokens;
 
 use std::fs;
@@ -25,8 +33,10 @@ use tokio::runtime::Runtime;
 use crate::interrupt::Interrupt;
 use crate::toolchain::{Source, Toolchain};
 
+use growth::Growth;
 use modules::Modules;
 use plan::Plan;
+use results::Results;
 use tokens::Mint;
 
 /// What to measure, and how long.
@@ -64,8 +74,56 @@ pub fn run(options: &Options) -> Result<()> {
             INTERRUPTED.store(true, Ordering::SeqCst);
         });
         let mint = Mint::start().await?;
-        measure_crossings(options, &plan, &mint, &modules).await
+        if options.crossings {
+            return measure_crossings(options, &plan, &mint, &modules).await;
+        }
+        let results = measure(options, plan, &mint, &modules).await?;
+        write(&results)
     })
+}
+
+async fn measure(options: &Options, plan: Plan, mint: &Mint, modules: &Modules) -> Result<Results> {
+    let envoy_version = options.envoy_version.as_str();
+    let (reviewing, mut left_out) =
+        optional::sort(envoy_version, mint, rivals::reviewing(modules)).await?;
+    let mut contenders = rivals::always(modules);
+    contenders.extend(reviewing);
+    let rivals = contest::hold("Contest", envoy_version, &plan, mint, contenders).await?;
+
+    let few = Plan { rounds: plan.rounds / 2, ..plan };
+    let growing = Growth { envoy_version, plan: &few, mint, modules };
+    let (tokens, no_tokens) = growing.of_tokens().await?;
+    left_out.extend(no_tokens);
+    let mut growth = vec![tokens, growing.of_rules().await?];
+    for workers in growth::WORKERS {
+        growth.push(growing.of_workers(workers).await?);
+    }
+    Ok(Results {
+        envoy_version: envoy_version.to_owned(),
+        plan,
+        rivals,
+        growth,
+        left_out,
+        memory: memory::measure(envoy_version, mint, modules).await?,
+        startup: startup::measure(envoy_version, mint, modules, STARTS).await?,
+        module_bytes: modules.bytes()?,
+    })
+}
+
+fn write(results: &Results) -> Result<()> {
+    let folder = modules::output_folder()?;
+    let summary = serde_json::to_string_pretty(&results.summary())?;
+    let tables = tables::render(results);
+    let subtitle = format!(
+        "Envoy {}, one worker; medians of {} turns, with quartiles",
+        results.envoy_version, results.plan.rounds
+    );
+    fs::write(folder.join("summary.json"), summary + "\n")?;
+    fs::write(folder.join("results.md"), &tables)?;
+    fs::write(folder.join("chart.svg"), chart::render(&results.rivals, &subtitle))?;
+    print!("{tables}");
+    eprintln!("Written: summary.json, results.md and chart.svg in {}", folder.display());
+    Ok(())
 }
 
 async fn measure_crossings(
@@ -88,5 +146,8 @@ fn interrupted() -> Result<()> {
     ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
     Ok(())
 }
+
+/// Starts of each of the two Envoys whose start is measured.
+const STARTS: usize = 5;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);

@@ -88,8 +88,11 @@ const TOKENS: [(&str, &str, usize); 3] = [
     (MANY_TOKENS, "100,000 tokens in turn", 100_000),
 ];
 
-const RULES: [(&str, &str, usize); 3] =
-    [(ONE_RULE, "1 rule", 1), ("rules_100", "100 rules", 100), (MANY_RULES, "10,000 rules", 10_000)];
+const RULES: [(&str, &str, usize); 3] = [
+    (ONE_RULE, "1 rule", 1),
+    ("rules_100", "100 rules", 100),
+    (MANY_RULES, "10,000 rules", 10_000),
+];
 
 /// Room for all of the tokens, so that their number is measured and not what a full cache does.
 const CACHE_ENTRIES: usize = 200_000;

@@ -1,7 +1,7 @@
 //! The modules that are measured come out: the filter's, and the floor's in its two builds.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -64,11 +64,6 @@ pub fn output_folder() -> Result<PathBuf> {
     let folder = repository::root().join(OUTPUT);
     fs::create_dir_all(&folder).with_context(|| format!("{OUTPUT} cannot be made"))?;
     Ok(folder)
-}
-
-/// As one would type it.
-pub fn shown(path: &Path) -> String {
-    path.strip_prefix(repository::root()).unwrap_or(path).display().to_string()
 }
 
 /// Relative to the repository; the same wherever `CARGO_TARGET_DIR` points, because texts name it.

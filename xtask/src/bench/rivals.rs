@@ -56,16 +56,15 @@ fn ours(modules: &Modules) -> [Contender; 5] {
     let config = filters::ours().to_string();
     let ours = || Filter::wasm(&modules.ours, config.as_str());
     // Envoy hides its foreign functions from the module, which then verifies by itself.
-    let alone =
-        || Filter::wasm_with(&modules.ours, config.as_str(), without(&[HOST_CRYPTO]));
-    let cold = |key, label, filter, kind| {
-        Contender::new(key, label, filter).tokens(Tokens::Fresh(kind))
-    };
+    let alone = || Filter::wasm_with(&modules.ours, config.as_str(), without(&[HOST_CRYPTO]));
+    let cold =
+        |key, label, filter, kind| Contender::new(key, label, filter).tokens(Tokens::Fresh(kind));
     [
         Contender::new(OURS, "sa-authn", ours()),
         cold(OURS_RS256, "sa-authn, every token new, RS256", ours(), RSA),
         cold(OURS_ES256, "sa-authn, every token new, ES256", ours(), EC),
-        cold("ours_no_host_rs256", "the same without the host's crypto, RS256", alone(), RSA).slow(),
+        cold("ours_no_host_rs256", "the same without the host's crypto, RS256", alone(), RSA)
+            .slow(),
         cold("ours_no_host_es256", "the same without the host's crypto, ES256", alone(), EC).slow(),
     ]
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Result, ensure};
-use envoy_test::{ApiServer, ApiServerOptions, KeyKind, SigningKey, Token, jwks};
-use serde_json::{Value, json};
+use envoy_test::{ApiServer, ApiServerOptions, KeyKind, SigningKey, Token};
+use serde_json::json;
 
 use super::contender::Tokens;
 
@@ -43,11 +43,6 @@ impl Mint {
     /// Where the keys and the reviews come from.
     pub fn api_server(&self) -> &ApiServer {
         &self.api_server
-    }
-
-    /// Both keys.
-    pub fn jwks(&self) -> Value {
-        jwks(&[&self.rsa, &self.ec])
     }
 
     /// So many tokens, each with a `jti` of its own.
@@ -89,11 +84,6 @@ impl Feed {
         ensure!(self.repeats || self.next <= size, "only {size} tokens were minted");
         let tokens = self.tokens.iter().cycle().skip(from % size.max(1));
         Ok(tokens.take(count).map(String::as_str).collect())
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.tokens.len()
     }
 }
 
