@@ -103,7 +103,6 @@ fn request(bencher: Bencher<'_, '_>, kind: KeyKind) {
 struct Request {
     config: Value,
     jwks: Value,
-    token: String,
     path: String,
     map: Vec<u8>,
 }
@@ -126,7 +125,7 @@ impl Request {
             "rules": (1..=rules).map(rule).collect::<Value>(),
         });
         let map = map(&path, &token);
-        Self { config, jwks, token, path, map }
+        Self { config, jwks, path, map }
     }
 
     fn config(&self) -> Config {

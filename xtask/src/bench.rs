@@ -90,6 +90,7 @@ async fn measure(options: &Options, plan: Plan, mint: &Mint, modules: &Modules) 
     contenders.extend(reviewing);
     let rivals = contest::hold("Contest", envoy_version, &plan, mint, contenders).await?;
 
+    let starts = if options.quick { 3 } else { 9 };
     let few = Plan { rounds: plan.rounds / 2, ..plan };
     let growing = Growth { envoy_version, plan: &few, mint, modules };
     let (tokens, no_tokens) = growing.of_tokens().await?;
@@ -105,7 +106,7 @@ async fn measure(options: &Options, plan: Plan, mint: &Mint, modules: &Modules) 
         growth,
         left_out,
         memory: memory::measure(envoy_version, mint, modules).await?,
-        startup: startup::measure(envoy_version, mint, modules, STARTS).await?,
+        startup: startup::measure(envoy_version, mint, modules, starts).await?,
         module_bytes: modules.bytes()?,
     })
 }
@@ -146,8 +147,5 @@ fn interrupted() -> Result<()> {
     ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
     Ok(())
 }
-
-/// Starts of each of the two Envoys whose start is measured.
-const STARTS: usize = 5;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);

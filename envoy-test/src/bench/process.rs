@@ -66,20 +66,7 @@ impl Process {
     /// V8 reserves gigabytes of address space for each, and makes of them accessible what the module has
     /// grown to: a writable mapping with gigabytes of inaccessible ones behind it.
     pub fn wasm_memories(self) -> Result<Vec<u64>> {
-        let maps = fs::read_to_string(self.path("maps"))?;
-        let maps: Vec<_> = maps.lines().filter_map(Mapping::parse).collect();
-        let mut sizes: Vec<_> = maps
-            .windows(2)
-            .filter_map(|pair| {
-                let [memory, guard] = pair else { return None };
-                let guarded = guard.inaccessible
-                    && guard.start == memory.end
-                    && guard.end - guard.start >= RESERVED_BYTES;
-                (memory.writable && guarded).then_some(memory.end - memory.start)
-            })
-            .collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(sizes)
+        Ok(memories(&fs::read_to_string(self.path("maps"))?))
     }
 
     fn path(self, name: &str) -> PathBuf {
@@ -103,6 +90,24 @@ impl Mapping {
     }
 }
 
+// === private ===
+
+fn memories(maps: &str) -> Vec<u64> {
+    let maps: Vec<_> = maps.lines().filter_map(Mapping::parse).collect();
+    let mut sizes: Vec<_> = maps
+        .windows(2)
+        .filter_map(|pair| {
+            let [memory, guard] = pair else { return None };
+            let guarded = guard.inaccessible
+                && guard.start == memory.end
+                && guard.end - guard.start >= RESERVED_BYTES;
+            (memory.writable && guarded).then_some(memory.end - memory.start)
+        })
+        .collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    sizes
+}
+
 /// `USER_HZ`: the same on every architecture that Envoy is built for.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -112,6 +117,20 @@ const RESERVED_BYTES: u64 = 2 << 30;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wasm_memory_is_what_is_writable_before_gigabytes_that_are_not() {
+        let maps = "\
+            7ea144560000-7ea144670000 rw-p 00000000 00:00 0 \n\
+            7ea144670000-7ea344560000 ---p 00000000 00:00 0 \n\
+            7ea374560000-7ea374680000 rw-p 00000000 00:00 0 \n\
+            7ea374680000-7ea574560000 ---p 00000000 00:00 0 \n\
+            7ea574560000-7ea574570000 r-xp 00000000 00:00 0 \n\
+            7ea574570000-7ea674570000 ---p 00000000 00:00 0 \n\
+            7ea674570000-7ea674580000 rw-p 00000000 00:00 0 [stack]\n\
+            7ea674580000-7ea674590000 ---p 00000000 00:00 0 \n";
+        assert_eq!(memories(maps), [0x120000, 0x110000]);
+    }
 
     #[test]
     fn a_process_that_works_uses_cpu_time() {

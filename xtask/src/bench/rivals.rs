@@ -24,7 +24,7 @@ pub fn reviewing(modules: &Modules) -> Vec<Contender> {
     let after = json!({ "use": "afterVerification", "cacheTtl": "60s" });
     let warm = "sa-authn with TokenReview, one token";
     let each = "sa-authn with TokenReview, every token new";
-    let instead = "sa-authn with TokenReview in place of keys, every token new";
+    let instead = "sa-authn with TokenReview alone, every token new";
     vec![
         Contender::new(REVIEW_WARM, warm, ours(after.clone())),
         Contender::new(REVIEW_EACH, each, ours(after)).tokens(Tokens::Fresh(RSA)),
@@ -63,9 +63,8 @@ fn ours(modules: &Modules) -> [Contender; 5] {
         Contender::new(OURS, "sa-authn", ours()),
         cold(OURS_RS256, "sa-authn, every token new, RS256", ours(), RSA),
         cold(OURS_ES256, "sa-authn, every token new, ES256", ours(), EC),
-        cold("ours_no_host_rs256", "the same without the host's crypto, RS256", alone(), RSA)
-            .slow(),
-        cold("ours_no_host_es256", "the same without the host's crypto, ES256", alone(), EC).slow(),
+        cold(NO_HOST_RS256, "the same without the host's crypto, RS256", alone(), RSA).slow(),
+        cold(NO_HOST_ES256, "the same without the host's crypto, ES256", alone(), EC).slow(),
     ]
 }
 
@@ -80,5 +79,7 @@ pub const FLOOR: &str = "floor";
 pub const OURS: &str = "ours";
 pub const OURS_RS256: &str = "ours_fresh_rs256";
 pub const OURS_ES256: &str = "ours_fresh_es256";
+pub const NO_HOST_RS256: &str = "ours_no_host_rs256";
+pub const NO_HOST_ES256: &str = "ours_no_host_es256";
 pub const REVIEW_WARM: &str = "ours_review";
 pub const REVIEW_EACH: &str = "ours_review_each";

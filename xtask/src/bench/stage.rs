@@ -110,27 +110,35 @@ impl Lane {
 
 // === private ===
 
+/// Contenders that get the same kind and number of tokens share them: each has an Envoy filter of its own,
+/// which has seen none of them.
 fn feeds(plan: &Plan, mint: &Mint, contenders: &[Contender]) -> Result<Vec<Feed>> {
-    let mut minted: Vec<((KeyKind, usize), Arc<Vec<String>>)> = Vec::new();
+    let mut minted: Vec<Minted> = Vec::new();
     let mut feeds = Vec::new();
     for contender in contenders {
         // One is sent to check the edits, before all others.
-        let needed = contender.tokens.needed(plan.requests(contender) + 1);
-        let known =
-            minted.iter().find(|(what, _)| *what == needed).map(|(_, tokens)| tokens.clone());
-        let tokens = known.unwrap_or_else(|| {
-            let (kind, count) = needed;
-            if count > 1 {
-                eprintln!("  minting {count} tokens ({kind:?})");
+        let (kind, count) = contender.tokens.needed(plan.requests(contender) + 1);
+        let known = minted.iter().find(|known| known.kind == kind && known.tokens.len() == count);
+        let tokens = match known {
+            Some(known) => known.tokens.clone(),
+            None => {
+                if count > 1 {
+                    eprintln!("  minting {count} tokens ({kind:?})");
+                }
+                let tokens = Arc::new(mint.mint(kind, count));
+                minted.push(Minted { kind, tokens: tokens.clone() });
+                tokens
             }
-            let tokens = Arc::new(mint.mint(kind, count));
-            minted.push((needed, tokens.clone()));
-            tokens
-        });
-        ensure!(tokens.len() == needed.1, "{} of {} tokens", tokens.len(), needed.1);
+        };
+        ensure!(tokens.len() == count, "{} of {count} tokens", tokens.len());
         feeds.push(Feed::new(contender.tokens, tokens));
     }
     Ok(feeds)
+}
+
+struct Minted {
+    kind: KeyKind,
+    tokens: Arc<Vec<String>>,
 }
 
 async fn envoy(

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::contender::NO_FILTER;
 use super::contest::Cost;
 use super::memory::TOKENS;
+use super::optional::LeftOut;
 use super::results::Results;
 use super::rivals::JWT_AUTHN;
 
@@ -18,9 +19,7 @@ pub fn render(results: &Results) -> String {
         results.envoy_version, plan.workers, plan.rounds, plan.per_round, plan.warm_up
     );
     out += &rivals(&results.rivals);
-    for left in &results.left_out {
-        let _ = writeln!(out, "\nNot measured: {}: {}", left.label, left.why);
-    }
+    out += &left_out(&results.left_out);
     out += &growth(&results.growth);
     out += &sizes(results);
     out += &ratios(&results.summary());
@@ -47,6 +46,17 @@ fn rivals(costs: &[Cost]) -> String {
             columns(cost)
         };
         let _ = writeln!(out, "| {label} | {over} | {quartiles} | {of} | {p50:.0} | {p99:.0} |");
+    }
+    out
+}
+
+/// A line for each cause.
+fn left_out(all: &[LeftOut]) -> String {
+    let mut out = String::new();
+    for group in all.chunk_by(|a, b| a.why == b.why) {
+        let labels: Vec<_> = group.iter().map(|left| left.label.as_str()).collect();
+        let why = group.first().map_or("", |left| left.why.as_str());
+        let _ = writeln!(out, "\nNot measured, because of {why}: {}.", labels.join("; "));
     }
     out
 }
@@ -86,7 +96,7 @@ fn sizes(results: &Results) -> String {
             format!("{:.0} ms", startup.without_filter.median),
         ),
         (
-            "start to first answer with sa-authn, keys fetched".to_owned(),
+            "start to first answer with sa-authn".to_owned(),
             format!("{:.0} ms", startup.ours.median),
         ),
     ];

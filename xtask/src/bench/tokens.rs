@@ -99,3 +99,27 @@ impl Tokens {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(tokens: Tokens) -> Feed {
+        Feed::new(tokens, Arc::new(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]))
+    }
+
+    #[test]
+    fn new_tokens_are_sent_once_and_then_there_are_none() {
+        let mut feed = feed(Tokens::Fresh(KeyKind::P256));
+        assert_eq!(feed.draw(2).expect("two"), ["a", "b"]);
+        let error = feed.draw(2).expect_err("one is left").to_string();
+        assert_eq!(error, "only 3 tokens were minted");
+    }
+
+    #[test]
+    fn tokens_in_turn_begin_again_where_they_end() {
+        let mut feed = feed(Tokens::Ring(KeyKind::P256, 3));
+        assert_eq!(feed.draw(2).expect("two"), ["a", "b"]);
+        assert_eq!(feed.draw(3).expect("three"), ["c", "a", "b"]);
+    }
+}
