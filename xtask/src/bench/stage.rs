@@ -110,8 +110,7 @@ impl Lane {
 
 // === private ===
 
-/// Contenders that get the same kind and number of tokens share them: each has an Envoy filter of its own,
-/// which has seen none of them.
+/// Contenders that need the same kind and number of tokens share them: no filter sees what another one saw.
 fn feeds(plan: &Plan, mint: &Mint, contenders: &[Contender]) -> Result<Vec<Feed>> {
     let mut minted: Vec<Minted> = Vec::new();
     let mut feeds = Vec::new();
