@@ -17,6 +17,7 @@
 
 pub mod api_server;
 pub mod apps;
+pub mod bench;
 pub mod client;
 pub mod envoy;
 mod headers;

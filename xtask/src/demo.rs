@@ -5,7 +5,6 @@
 
 mod case;
 mod cases;
-mod interrupt;
 mod judge;
 mod keep;
 mod stage;
@@ -20,10 +19,10 @@ use anyhow::{Context, Result, bail};
 use envoy_test::envoy::binary::{DEFAULT_VERSION, envoy_binary};
 use tokio::runtime::Runtime;
 
+use crate::interrupt::Interrupt;
 use crate::toolchain::{Source, Toolchain};
 use crate::wasm;
 
-use interrupt::Interrupt;
 use stage::Stage;
 use style::Style;
 use summary::Summary;

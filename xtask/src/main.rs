@@ -2,8 +2,10 @@
 //!
 //! One file a subcommand, each with its `Options` and its `run`; the rest is what they share.
 
+mod bench;
 mod demo;
 mod envoy;
+mod interrupt;
 mod process;
 mod repository;
 mod test;
@@ -30,6 +32,8 @@ enum Subcommand {
     Test(test::Options),
     /// Run an Envoy with the arguments after `--`, for example `-- --mode validate -c envoy.yaml`
     Envoy(envoy::Options),
+    /// Measure what the filter costs a request, beside no filter, jwt_authn, and the least that Wasm can cost
+    Bench(bench::Options),
     /// Show the filter at work: requests with good and bad tokens, and what a real Envoy made of each
     Demo(demo::Options),
 }
@@ -47,6 +51,7 @@ fn run(command: Subcommand) -> anyhow::Result<ExitCode> {
         Subcommand::Wasm(options) => wasm::run(&options)?,
         Subcommand::Test(options) => return test::run(&options),
         Subcommand::Envoy(options) => envoy::run(&options)?,
+        Subcommand::Bench(options) => bench::run(&options)?,
         Subcommand::Demo(options) => return demo::run(&options),
     }
     Ok(ExitCode::SUCCESS)

@@ -80,7 +80,8 @@ impl Session {
         process::run(
             self.toolchain()?
                 .cargo_command("clippy")
-                .args(["-p", "sa-authn", "--lib", "--target", TARGET, "--", "-D", "warnings"]),
+                .args(["-p", "sa-authn", "-p", "floor", "--lib", "--target", TARGET])
+                .args(["--", "-D", "warnings"]),
         )
     }
 

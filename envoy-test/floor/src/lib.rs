@@ -1,0 +1,29 @@
+//! The least that a Wasm filter can do: host calls that the configuration lists, and nothing between them.
+//!
+//! The configuration is a list of calls, one a line, made for each request in that order. What `sa-authn`
+//! costs beside this is its own; what this costs is the price of Wasm in Envoy.
+//!
+//! | line | call |
+//! |---|---|
+//! | `map` | read all request headers |
+//! | `get NAME` | read one |
+//! | `set NAME VALUE`, `add NAME VALUE`, `remove NAME` | change one |
+//! | `replace NAME VALUE` | write back all that `map` read, without `authorization` and with one more |
+//! | `clock` | read the clock |
+//! | `property PATH` | read an attribute, such as `connection.mtls` |
+//! | `filter-state NAME VALUE` | set one |
+//! | `shared NAME` | look for shared data that is not there |
+//! | `count NAME` | add to a counter of Envoy's |
+//! | `log TEXT` | write a line at a level that is off |
+//!
+//! It is written against the ABI itself (proxy-wasm 0.2.1), because the SDK exports every callback, and
+//! Envoy calls what is exported. The feature `every-callback` does as the SDK does.
+
+#[cfg(target_arch = "wasm32")]
+mod calls;
+#[cfg(target_arch = "wasm32")]
+mod exports;
+#[cfg(target_arch = "wasm32")]
+mod host;
+#[cfg(all(target_arch = "wasm32", feature = "every-callback"))]
+mod idle_exports;

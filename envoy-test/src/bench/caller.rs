@@ -1,0 +1,72 @@
+//! A port and tokens come in; answered requests, one after another on one connection, go out.
+//!
+//! It parses nothing that it need not: the upstream's answers have no body, so one that is `200` ends with
+//! its headers, and anything else is an error.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// A connection that is kept.
+#[derive(Debug)]
+pub struct Caller {
+    stream: TcpStream,
+    head: Vec<u8>,
+    message: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// Connects; every request is a GET for `path`, with the headers that a service in a mesh sends.
+    pub fn connect(port: u16, path: &str) -> Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .with_context(|| format!("connecting to 127.0.0.1:{port}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        let head = format!("GET {path} HTTP/1.1\r\n{HEADERS}authorization: Bearer ").into_bytes();
+        Ok(Self { stream, head, message: Vec::new(), answer: vec![0; ANSWER_BYTES] })
+    }
+
+    /// Sends one request with this token; how long the answer took, which must be a 200.
+    pub fn send(&mut self, token: &str) -> Result<Duration> {
+        self.message.clear();
+        self.message.extend_from_slice(&self.head);
+        self.message.extend_from_slice(token.as_bytes());
+        self.message.extend_from_slice(END);
+        let start = Instant::now();
+        self.stream.write_all(&self.message)?;
+        let mut length = 0;
+        loop {
+            let free = self.answer.get_mut(length..).unwrap_or_default();
+            ensure!(!free.is_empty(), "an answer of more than {ANSWER_BYTES} bytes");
+            let read = self.stream.read(free).context("waiting for an answer")?;
+            ensure!(read > 0, "the connection was closed in place of an answer");
+            length += read;
+            let answer = self.answer.get(..length).unwrap_or_default();
+            if answer.len() >= OK.len() && !answer.starts_with(OK) {
+                bail!("not answered with 200: {}", String::from_utf8_lossy(answer));
+            }
+            if answer.ends_with(END) {
+                return Ok(start.elapsed());
+            }
+        }
+    }
+}
+
+const LIMIT: Duration = Duration::from_secs(20);
+const ANSWER_BYTES: usize = 4096;
+const OK: &[u8] = b"HTTP/1.1 200 ";
+const END: &[u8] = b"\r\n\r\n";
+
+const HEADERS: &str = "\
+    host: secret-store.prod.svc.cluster.local\r\n\
+    user-agent: api-server/2.14.1\r\n\
+    accept: application/json\r\n\
+    accept-encoding: gzip, deflate, br\r\n\
+    content-type: application/json\r\n\
+    x-request-id: 3f1c9a52-6b0e-4a8e-9d27-5b8f0c1a7e44\r\n\
+    traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";

@@ -1,0 +1,151 @@
+//! `cargo xtask bench`: requests go through one Envoy with and without the filter, and what each cost comes out.
+//!
+//! `contender` is what is measured, `filters` how it is configured; `stage` is an Envoy with a listener for
+//! each, `contest` measures them in turn.
+
+mod capabilities;
+mod chart;
+mod contender;
+mod contest;
+mod crossings;
+mod filters;
+mod growth;
+mod listeners;
+mod memory;
+mod modules;
+mod optional;
+mod plan;
+mod results;
+mod rivals;
+mod stage;
+mod startup;
+mod statistics;
+mod tables;
+mod tokens;
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Result, ensure};
+use envoy_test::envoy::binary::{DEFAULT_VERSION, envoy_binary};
+use tokio::runtime::Runtime;
+
+use crate::interrupt::Interrupt;
+use crate::toolchain::{Source, Toolchain};
+
+use growth::Growth;
+use modules::Modules;
+use plan::Plan;
+use results::Results;
+use tokens::Mint;
+
+/// What to measure, and how long.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Leaves summary.json, results.md and chart.svg in target/bench. docs/benchmark.md says what is measured.
+ENVOY_PATH names an Envoy of your own, to run in place of a fetched one.")]
+pub struct Options {
+    /// Fewer rounds: a first look, in under three minutes
+    #[arg(long)]
+    quick: bool,
+
+    /// Measure what each call between module and host costs, and nothing else
+    #[arg(long)]
+    crossings: bool,
+
+    /// The Envoy to run
+    #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
+    envoy_version: String,
+
+    /// Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order
+    #[arg(long, value_name = "SOURCE", env = "SA_AUTHN_WASM_TOOLCHAIN")]
+    toolchain: Option<Source>,
+}
+
+/// Builds what is measured, and measures it.
+pub fn run(options: &Options) -> Result<()> {
+    envoy_binary(&options.envoy_version)?;
+    let modules = Modules::build(&Toolchain::find(options.toolchain)?)?;
+    let plan = if options.quick { Plan::quick() } else { Plan::full() };
+    Runtime::new()?.block_on(async {
+        let mut interrupt = Interrupt::listen()?;
+        tokio::spawn(async move {
+            interrupt.comes().await;
+            INTERRUPTED.store(true, Ordering::SeqCst);
+        });
+        let mint = Mint::start().await?;
+        if options.crossings {
+            return measure_crossings(options, &plan, &mint, &modules).await;
+        }
+        let results = measure(options, plan, &mint, &modules).await?;
+        write(&results)
+    })
+}
+
+async fn measure(options: &Options, plan: Plan, mint: &Mint, modules: &Modules) -> Result<Results> {
+    let envoy_version = options.envoy_version.as_str();
+    let (reviewing, mut left_out) =
+        optional::sort(envoy_version, mint, rivals::reviewing(modules)).await?;
+    let mut contenders = rivals::always(modules);
+    contenders.extend(reviewing);
+    let rivals = contest::hold("Contest", envoy_version, &plan, mint, contenders).await?;
+
+    let starts = if options.quick { 3 } else { 9 };
+    let few = Plan { rounds: plan.rounds / 2, ..plan };
+    let growing = Growth { envoy_version, plan: &few, mint, modules };
+    let (tokens, no_tokens) = growing.of_tokens().await?;
+    left_out.extend(no_tokens);
+    let mut growth = vec![tokens, growing.of_rules().await?];
+    for workers in growth::WORKERS {
+        growth.push(growing.of_workers(workers).await?);
+    }
+    Ok(Results {
+        envoy_version: envoy_version.to_owned(),
+        plan,
+        rivals,
+        growth,
+        left_out,
+        memory: memory::measure(envoy_version, mint, modules).await?,
+        startup: startup::measure(envoy_version, mint, modules, starts).await?,
+        module_bytes: modules.bytes()?,
+    })
+}
+
+fn write(results: &Results) -> Result<()> {
+    let folder = modules::output_folder()?;
+    let summary = serde_json::to_string_pretty(&results.summary())?;
+    let tables = tables::render(results);
+    let subtitle = format!(
+        "Envoy {}, one worker; medians of {} turns, with quartiles",
+        results.envoy_version, results.plan.rounds
+    );
+    fs::write(folder.join("summary.json"), summary + "\n")?;
+    fs::write(folder.join("results.md"), &tables)?;
+    fs::write(folder.join("chart.svg"), chart::render(&results.rivals, &subtitle))?;
+    print!("{tables}");
+    eprintln!("Written: summary.json, results.md and chart.svg in {}", folder.display());
+    Ok(())
+}
+
+async fn measure_crossings(
+    options: &Options,
+    plan: &Plan,
+    mint: &Mint,
+    modules: &Modules,
+) -> Result<()> {
+    let rows = crossings::crossings(modules);
+    let contenders = rows.iter().map(|row| row.contender.clone()).collect();
+    let costs = contest::hold("Crossings", &options.envoy_version, plan, mint, contenders).await?;
+    let table = crossings::table(&rows, &costs);
+    fs::write(modules::output_folder()?.join("crossings.md"), &table)?;
+    print!("{table}");
+    Ok(())
+}
+
+/// Fails once a signal has come: an end in the midst of a measurement would leave Envoy running.
+fn interrupted() -> Result<()> {
+    ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
+    Ok(())
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);

@@ -1,0 +1,120 @@
+//! Costs come in; an SVG with a bar for each goes out, to be shown in a README by day and by night.
+
+use std::fmt::Write as _;
+
+use super::contender::NO_FILTER;
+use super::contest::Cost;
+use super::rivals::{NO_HOST_ES256, NO_HOST_RS256};
+
+/// Bars of the medians, with a line from one quartile to the other.
+pub fn render(costs: &[Cost], subtitle: &str) -> String {
+    let bars: Vec<_> = costs.iter().filter(|cost| !LEFT_OUT.contains(&cost.key.as_str())).collect();
+    let longest = bars.iter().map(|cost| cost.over.high.max(cost.over.median)).fold(1.0, f64::max);
+    let scale = Scale { per_us: (WIDTH - LEFT - RIGHT) / longest };
+    let bottom = TOP + ROW * bars.len() as f64;
+    let height = bottom + 40.0;
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
+         height=\"{height}\" role=\"img\" aria-label=\"{TITLE}\">\n{STYLE}\n"
+    );
+    let _ = writeln!(out, "<text class=\"title\" x=\"16\" y=\"28\">{TITLE}</text>");
+    let _ = writeln!(out, "<text class=\"small\" x=\"16\" y=\"48\">{}</text>", escaped(subtitle));
+    out += &grid(&scale, longest, bottom);
+    for (row, cost) in bars.iter().enumerate() {
+        out += &bar(&scale, cost, TOP + ROW * row as f64);
+    }
+    out + "</svg>\n"
+}
+
+// === private ===
+
+struct Scale {
+    per_us: f64,
+}
+
+impl Scale {
+    fn x(&self, us: f64) -> f64 {
+        LEFT + us.max(0.0) * self.per_us
+    }
+}
+
+fn grid(scale: &Scale, longest: f64, bottom: f64) -> String {
+    let step = [5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0]
+        .into_iter()
+        .find(|step| longest / step <= 8.0)
+        .unwrap_or(5000.0);
+    let mut out = String::new();
+    let mut at = 0.0;
+    while at <= longest {
+        let (x, below) = (scale.x(at), bottom + 18.0);
+        let top = TOP - 6.0;
+        let _ = writeln!(
+            out,
+            "<line class=\"grid\" x1=\"{x:.1}\" y1=\"{top}\" x2=\"{x:.1}\" y2=\"{bottom}\"/>\
+             <text class=\"small\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{below}\">{at:.0}</text>"
+        );
+        at += step;
+    }
+    out
+}
+
+fn bar(scale: &Scale, cost: &Cost, y: f64) -> String {
+    let over = cost.over;
+    let (x, width) = (scale.x(0.0), scale.x(over.median) - scale.x(0.0));
+    let (low, high) = (scale.x(over.low), scale.x(over.high));
+    let (middle, height) = (y + ROW / 2.0 - 3.0, ROW - 10.0);
+    let (text, label_x) = (middle + 4.0, LEFT - 10.0);
+    let value_x = high.max(x + width) + 8.0;
+    let class = if cost.key.starts_with("ours") { "ours" } else { "other" };
+    let (label, median) = (escaped(&cost.label), over.median);
+    let (top, bottom) = (middle - 4.0, middle + 4.0);
+    format!(
+        "<text x=\"{label_x}\" y=\"{text}\" text-anchor=\"end\">{label}</text>\
+         <rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width:.1}\" height=\"{height}\" rx=\"2\"/>\
+         <path class=\"spread\" d=\"M{low:.1} {middle}H{high:.1}M{low:.1} {top}V{bottom}M{high:.1} {top}V{bottom}\"/>\
+         <text class=\"value\" x=\"{value_x:.1}\" y=\"{text}\">{median:.0}</text>\n"
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Of no length, or so long that all others would look alike.
+const LEFT_OUT: [&str; 3] = [NO_FILTER, NO_HOST_RS256, NO_HOST_ES256];
+
+const TITLE: &str = "CPU time of Envoy for a request, over no filter (microseconds)";
+const WIDTH: f64 = 940.0;
+const LEFT: f64 = 400.0;
+const RIGHT: f64 = 60.0;
+const TOP: f64 = 72.0;
+const ROW: f64 = 28.0;
+
+const STYLE: &str = "<style>\
+    text{font:13px system-ui,sans-serif;fill:#1f2328}\
+    .title{font-size:16px;font-weight:600}.small{font-size:12px;fill:#59636e}.value{font-weight:600}\
+    .grid{stroke:#d1d9e0}.spread{stroke:#1f2328;fill:none}.ours{fill:#2f6feb}.other{fill:#a8b1bb}\
+    @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.small{fill:#9198a1}.grid{stroke:#3d444d}\
+    .spread{stroke:#f0f6fc}.other{fill:#656c76}}\
+    </style>";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::statistics::Spread;
+
+    #[test]
+    fn each_contender_has_a_bar_as_long_as_its_median_and_no_filter_has_none() {
+        let cost = |key: &str, label: &str, median| {
+            let over = Spread { low: median, median, high: median };
+            let (key, label) = (key.to_owned(), label.to_owned());
+            Cost { key, label, cpu: over, over, p50: 0.0, p99: 0.0 }
+        };
+        let costs =
+            [cost(NO_FILTER, "none", 0.0), cost("ours", "a & b", 100.0), cost("x", "x", 50.0)];
+        let svg = render(&costs, "sub");
+        assert_eq!(svg.matches("<rect").count(), 2);
+        assert!(svg.contains("width=\"480.0\"") && svg.contains("width=\"240.0\""), "{svg}");
+        assert!(svg.contains("a &amp; b"), "{svg}");
+    }
+}

@@ -1,0 +1,70 @@
+//! The modules that are measured come out: the filter's, and the floor's in its two builds.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::toolchain::{TARGET, Toolchain};
+use crate::{process, repository, wasm};
+
+/// Where each module is.
+pub struct Modules {
+    /// sa-authn, as it ships.
+    pub ours: PathBuf,
+    /// Host calls that its configuration lists, and the exports that those need.
+    pub floor: PathBuf,
+    /// The same with every export of the SDK.
+    pub floor_with_every_callback: PathBuf,
+}
+
+// === impl Modules ===
+
+impl Modules {
+    /// Builds all three with the release profile.
+    pub fn build(toolchain: &Toolchain) -> Result<Self> {
+        Ok(Self {
+            ours: wasm::build(toolchain)?,
+            floor: floor(toolchain, "floor.wasm", &[])?,
+            floor_with_every_callback: floor(
+                toolchain,
+                "floor-with-every-callback.wasm",
+                &["--features", "every-callback"],
+            )?,
+        })
+    }
+
+    /// How large the filter's module is.
+    pub fn bytes(&self) -> Result<u64> {
+        Ok(fs::metadata(&self.ours)?.len())
+    }
+}
+
+// === private ===
+
+fn floor(toolchain: &Toolchain, name: &str, features: &[&str]) -> Result<PathBuf> {
+    let folder = repository::target();
+    process::run(
+        toolchain
+            .cargo_command("rustc")
+            .args(["--release", "--lib", "--crate-type", "cdylib"])
+            .args(["--target", TARGET, "-p", "floor"])
+            .args(features)
+            .arg("--target-dir")
+            .arg(&folder),
+    )?;
+    // Both builds have one name: each is copied before the other replaces it.
+    let module = output_folder()?.join(name);
+    fs::copy(folder.join(TARGET).join("release/floor.wasm"), &module)?;
+    Ok(module)
+}
+
+/// Where a benchmark leaves what it found.
+pub fn output_folder() -> Result<PathBuf> {
+    let folder = repository::root().join(OUTPUT);
+    fs::create_dir_all(&folder).with_context(|| format!("{OUTPUT} cannot be made"))?;
+    Ok(folder)
+}
+
+/// Relative to the repository; the same wherever `CARGO_TARGET_DIR` points, because texts name it.
+const OUTPUT: &str = "target/bench";
