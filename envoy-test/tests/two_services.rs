@@ -15,7 +15,6 @@ fn token(namespace: &str, name: &str) -> Token {
 }
 
 #[tokio::test]
-#[ignore = "the filter has no TokenReview yet"]
 async fn a_server_is_told_the_pod_that_a_token_review_found() -> Result<()> {
     for version in versions() {
         let service = Service::start(&version, shipped("token-review")?).await?;
@@ -142,7 +141,6 @@ async fn one_service_by_discovery_has_the_same_outcomes() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "the filter has no TokenReview yet"]
 async fn one_service_by_token_review_has_the_same_outcomes() -> Result<()> {
     for version in versions() {
         let service = Service::start(&version, shipped("one-service-by-token-review")?).await?;
