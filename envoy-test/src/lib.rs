@@ -17,6 +17,7 @@
 
 pub mod api_server;
 pub mod client;
+pub mod conformance;
 pub mod envoy;
 mod headers;
 pub mod keys;
