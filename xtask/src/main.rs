@@ -4,8 +4,11 @@
 
 mod demo;
 mod envoy;
+mod fuzz;
 mod process;
 mod repository;
+mod reproduce;
+mod supply_chain;
 mod test;
 mod toolchain;
 mod wasm;
@@ -28,6 +31,10 @@ enum Subcommand {
     Wasm(wasm::Options),
     /// Run every check and test, the end-to-end tests in real Envoys included
     Test(test::Options),
+    /// Feed the core with what nobody would send, and print executions and coverage
+    Fuzz(fuzz::Options),
+    /// Build the module twice, in different places, and compare the bytes
+    Reproduce(reproduce::Options),
     /// Run an Envoy with the arguments after `--`, for example `-- --mode validate -c envoy.yaml`
     Envoy(envoy::Options),
     /// Show the filter at work: requests with good and bad tokens, and what a real Envoy made of each
@@ -46,6 +53,8 @@ fn run(command: Subcommand) -> anyhow::Result<ExitCode> {
     match command {
         Subcommand::Wasm(options) => wasm::run(&options)?,
         Subcommand::Test(options) => return test::run(&options),
+        Subcommand::Fuzz(options) => fuzz::run(&options)?,
+        Subcommand::Reproduce(options) => reproduce::run(&options)?,
         Subcommand::Envoy(options) => envoy::run(&options)?,
         Subcommand::Demo(options) => return demo::run(&options),
     }
