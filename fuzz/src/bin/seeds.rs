@@ -27,7 +27,7 @@ fn main() -> Result<()> {
     };
     write("requests", requests())?;
     write("tokens", TOKENS.iter().map(|genuine| genuine.token.clone().into_bytes()).collect())?;
-    write("tampering", (0..16).map(|at| vec![at; 24]).collect())?;
+    write("tampering", (0..16).map(changes).collect())?;
     write("signed_claims", claims())?;
     write("key_sets", vec![JWKS.into(), MIXED.into()])?;
     write("discovery", vec![DISCOVERY.into()])?;
@@ -54,6 +54,11 @@ fn requests() -> Vec<Vec<u8>> {
     ]));
     maps.push(to_map([(b":method".as_slice(), b"GET".as_slice()), (b":path", b"/open/x")]));
     maps
+}
+
+/// Long enough for several changes each; what they are, the fuzzer finds out.
+fn changes(seed: u8) -> Vec<u8> {
+    (0..200_u8).map(|at| at.wrapping_mul(31).wrapping_add(seed.wrapping_mul(17))).collect()
 }
 
 fn claims() -> Vec<Vec<u8>> {
