@@ -6,7 +6,7 @@
 
 use divan::{Bencher, black_box};
 use envoy_test::{KeyKind, SigningKey, Token, jwks, unix_now};
-use sa_authn::authenticator::Authenticator;
+use sa_authn::authenticator::{Authenticator, Presented};
 use sa_authn::authn::ServiceAccount;
 use sa_authn::authn::bearer::BearerToken;
 use sa_authn::authn::jwt::Jwt;
@@ -20,6 +20,7 @@ use sa_authn::headers::{Headers, to_map};
 use sa_authn::time::UnixTime;
 use sa_authn::verdict::Verdict;
 use serde_json::{Value, json};
+use std::rc::Rc;
 
 fn main() {
     divan::main();
@@ -144,12 +145,16 @@ impl Request {
         use_it(found.expect("no conflict").expect("a token"))
     }
 
-    fn caller(&self) -> ServiceAccount {
+    fn caller(&self) -> Rc<ServiceAccount> {
         let mut authenticator = Authenticator::new(self.config(), Verifier::default(), 1);
         let (now, connection) = (UnixTime::from_secs(unix_now()), Connection::default());
-        self.with_token(|token| authenticator.authenticate(token, now, &connection, now))
-            .caller
-            .expect("a good token")
+        let connection = &connection;
+        self.with_token(|token| {
+            let presented = Presented { token, arrived: now, connection, reviewed: None };
+            authenticator.authenticate(&presented, now)
+        })
+        .caller
+        .expect("a good token")
     }
 }
 

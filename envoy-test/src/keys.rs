@@ -2,6 +2,7 @@
 
 mod jwk;
 mod pair;
+pub(crate) mod private;
 
 use std::sync::Arc;
 
@@ -120,6 +121,17 @@ impl SigningKey {
         self.0.pair.takes(alg)
     }
 
+    /// An RSA key's modulus, big-endian; None for EC.
+    pub(crate) fn rsa_modulus(&self) -> Option<Vec<u8>> {
+        self.0.pair.modulus_and_exponent().map(|(n, _)| n)
+    }
+
+    /// The bare RSA private key operation, on a block of any content; None for EC and for blocks that are
+    /// not below the modulus.
+    pub(crate) fn rsa_private(&self, block: &[u8]) -> Option<Vec<u8>> {
+        self.0.pair.rsa_private(block)
+    }
+
     /// Whether `signature` (JOSE form) is this key's on `message`; false for algorithms it has not.
     pub fn verify(&self, alg: &str, message: &[u8], signature: &[u8]) -> bool {
         self.0.pair.verify(alg, message, signature)
@@ -138,7 +150,7 @@ fn kubernetes_kid(spki_der: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, spki_der))
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines: Vec<&str> =
         (0..text.len()).step_by(64).map(|start| &text[start..text.len().min(start + 64)]).collect();

@@ -19,6 +19,7 @@ pub mod api_server;
 pub mod apps;
 pub mod bench;
 pub mod client;
+pub mod conformance;
 pub mod envoy;
 mod headers;
 pub mod keys;

@@ -3,10 +3,8 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod bits;
-mod ecdsa;
 mod host;
 mod parts;
-mod rsa;
 #[path = "../support/mod.rs"]
 mod support;
 

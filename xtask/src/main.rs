@@ -5,9 +5,12 @@
 mod bench;
 mod demo;
 mod envoy;
+mod fuzz;
 mod interrupt;
 mod process;
 mod repository;
+mod reproduce;
+mod supply_chain;
 mod test;
 mod toolchain;
 mod wasm;
@@ -30,6 +33,10 @@ enum Subcommand {
     Wasm(wasm::Options),
     /// Run every check and test, the end-to-end tests in real Envoys included
     Test(test::Options),
+    /// Feed the core with what nobody would send, and print executions and coverage
+    Fuzz(fuzz::Options),
+    /// Build the module twice, in different places, and compare the bytes
+    Reproduce(reproduce::Options),
     /// Run an Envoy with the arguments after `--`, for example `-- --mode validate -c envoy.yaml`
     Envoy(envoy::Options),
     /// Measure what the filter costs a request, beside no filter, jwt_authn, and the least that Wasm can cost
@@ -50,6 +57,8 @@ fn run(command: Subcommand) -> anyhow::Result<ExitCode> {
     match command {
         Subcommand::Wasm(options) => wasm::run(&options)?,
         Subcommand::Test(options) => return test::run(&options),
+        Subcommand::Fuzz(options) => fuzz::run(&options)?,
+        Subcommand::Reproduce(options) => reproduce::run(&options)?,
         Subcommand::Envoy(options) => envoy::run(&options)?,
         Subcommand::Bench(options) => bench::run(&options)?,
         Subcommand::Demo(options) => return demo::run(&options),

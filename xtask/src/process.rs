@@ -1,5 +1,6 @@
 //! Running other programs: a `Command` comes in, its success or an error that names the command goes out.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
@@ -52,6 +53,32 @@ pub fn run_seeing_lines(command: &mut Command, mut see: impl FnMut(&str)) -> Res
     Ok(())
 }
 
+/// Runs a command that says much on stderr, shows each line to `see`, and prints the last of them if it fails.
+pub fn run_seeing_errors(command: &mut Command, mut see: impl FnMut(&str)) -> Result<()> {
+    announce(command);
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("`{}` could not be started", shown(command)))?;
+    let mut last = VecDeque::new();
+    if let Some(stderr) = child.stderr.take() {
+        for line in BufReader::new(stderr).split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            see(&line);
+            last.push_back(line);
+            if last.len() > LAST_LINES {
+                last.pop_front();
+            }
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        last.iter().for_each(|line| eprintln!("{line}"));
+    }
+    ensure!(status.success(), "`{}` failed with {status}; its output is above", shown(command));
+    Ok(())
+}
+
 /// A command as one would type it.
 pub fn shown(command: &Command) -> String {
     std::iter::once(command.get_program())
@@ -73,6 +100,9 @@ fn quoted(word: &str) -> String {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
+
+/// Enough for a panic, its backtrace and the input.
+const LAST_LINES: usize = 60;
 
 #[cfg(test)]
 mod tests {

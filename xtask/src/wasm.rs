@@ -1,5 +1,7 @@
 //! `cargo xtask wasm`: the release module comes out, as `target/sa_authn.wasm`.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,22 +28,60 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// Builds the module and gives its absolute path.
 pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
-    let folder = repository::target();
-    // The package is a cdylib and an rlib; asking for the cdylib alone is what turns on LTO.
-    process::run(
-        toolchain
-            .cargo_command("rustc")
-            .args(["--release", "--lib", "--crate-type", "cdylib"])
-            .args(["--target", TARGET, "-p", "sa-authn", "--target-dir"])
-            .arg(&folder),
-    )?;
-    let built = folder.join(TARGET).join("release/sa_authn.wasm");
+    let built = compile(toolchain, repository::root(), &repository::target(), &cargo_home())?;
     let module = repository::root().join(MODULE);
     put(&built, &module)
         .with_context(|| format!("{} was not copied to {MODULE}", built.display()))?;
     let kilobytes = fs::metadata(&module)?.len() / 1000;
     eprintln!("{MODULE}: {kilobytes} KB, built by {toolchain}");
     Ok(module)
+}
+
+/// Compiles the sources of a folder; the same sources and the same toolchain give the same bytes,
+/// wherever they are, and wherever cargo keeps what it downloads.
+pub fn compile(
+    toolchain: &Toolchain,
+    sources: &Path,
+    target: &Path,
+    cargo_home: &Path,
+) -> Result<PathBuf> {
+    let cargo = |subcommand: &str| {
+        let mut cargo = toolchain.cargo_command(subcommand);
+        cargo.current_dir(sources).env("CARGO_HOME", cargo_home);
+        cargo
+    };
+    // The folders that are to be named otherwise must be there first.
+    process::run(cargo("fetch").args(["--locked", "--target", TARGET]))?;
+    // The package is a cdylib and an rlib; asking for the cdylib alone is what turns on LTO.
+    process::run(
+        cargo("rustc")
+            .args(["--release", "--lib", "--crate-type", "cdylib", "--locked"])
+            .args(["--target", TARGET, "-p", "sa-authn", "--target-dir"])
+            .arg(target)
+            .env("CARGO_ENCODED_RUSTFLAGS", path_names(sources, cargo_home)?),
+    )?;
+    Ok(target.join(TARGET).join("release/sa_authn.wasm"))
+}
+
+/// Where cargo keeps what it downloads.
+pub fn cargo_home() -> PathBuf {
+    let home = || env::home_dir().unwrap_or_default().join(".cargo");
+    env::var_os("CARGO_HOME").filter(|folder| !folder.is_empty()).map_or_else(home, PathBuf::from)
+}
+
+/// A panic's message names its source file: by a path that says nothing of the machine.
+fn path_names(sources: &Path, cargo_home: &Path) -> Result<OsString> {
+    let mut names = vec![(sources.to_path_buf(), "sa-authn")];
+    for registry in fs::read_dir(cargo_home.join("registry/src"))? {
+        names.push((registry?.path(), "registry"));
+    }
+    let flags = names.iter().map(|(folder, name)| {
+        let mut flag = OsString::from("--remap-path-prefix=");
+        flag.push(folder);
+        flag.push(format!("={name}"));
+        flag
+    });
+    Ok(flags.collect::<Vec<_>>().join(OsString::from("\u{1f}").as_os_str()))
 }
 
 /// Renamed into place, so that an Envoy that is starting never reads half a module.

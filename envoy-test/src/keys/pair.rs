@@ -1,6 +1,6 @@
 //! A key kind, an algorithm and a message come in; JOSE signatures and DER public keys go out.
 
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
@@ -92,6 +92,13 @@ impl KeyPair {
             bytes(public.modulus().big_endian_without_leading_zero()),
             bytes(public.exponent().big_endian_without_leading_zero()),
         ))
+    }
+
+    /// RSA: block to the power of the private exponent, as long as the modulus.
+    pub(super) fn rsa_private(&self, block: &[u8]) -> Option<Vec<u8>> {
+        let Self::Rsa(pair) = self else { return None };
+        let der: Pkcs8V1Der<'_> = pair.as_der().expect("an RSA key has a PKCS#8 form");
+        super::private::power(der.as_ref(), block)
     }
 
     /// EC: the two coordinates, each of the curve's full length.

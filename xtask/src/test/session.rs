@@ -11,7 +11,7 @@ use envoy_test::envoy::binary::{VERSIONS, envoy_binary};
 use super::step::Step;
 use super::tally::Tally;
 use crate::toolchain::{Source, TARGET, Toolchain};
-use crate::{process, repository, wasm};
+use crate::{fuzz, process, repository, supply_chain, wasm};
 
 /// One run of the steps.
 pub struct Session {
@@ -38,7 +38,7 @@ impl Session {
     /// Performs a step; where it runs tests, it counts them.
     pub fn perform(&mut self, step: Step) -> Result<()> {
         match step {
-            Step::Format => process::run(&mut cargo("fmt --all --check")),
+            Step::Format => format(),
             Step::Clippy => {
                 process::run(&mut cargo("clippy --workspace --all-targets -- -D warnings"))
             }
@@ -47,6 +47,8 @@ impl Session {
             Step::NativeTests => self.test(&mut cargo("test -p sa-authn")),
             Step::ToolTests => self.test(&mut cargo("test -p envoy-test -p xtask --lib --bins")),
             Step::Docs => docs(),
+            Step::SupplyChain => supply_chain::check(),
+            Step::Fuzz => fuzz::run_all(FUZZ_SECONDS),
             Step::Envoys => self.envoys(),
             Step::EndToEnd => self.end_to_end(),
         }
@@ -110,6 +112,12 @@ impl Session {
     }
 }
 
+/// fuzz/ is a workspace of its own.
+fn format() -> Result<()> {
+    process::run(&mut cargo("fmt --all --check"))?;
+    process::run(&mut cargo("fmt --manifest-path fuzz/Cargo.toml --check"))
+}
+
 fn docs() -> Result<()> {
     for what in ["-p sa-authn --document-private-items", "--workspace"] {
         let mut doc = cargo(&format!("doc --no-deps {what}"));
@@ -124,3 +132,6 @@ fn cargo(arguments: &str) -> Command {
     cargo.args(arguments.split_whitespace()).current_dir(repository::root());
     cargo
 }
+
+/// Long enough to run every seed and what is near to it; `cargo xtask fuzz` runs for longer.
+const FUZZ_SECONDS: u32 = 6;

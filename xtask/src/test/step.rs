@@ -19,6 +19,10 @@ pub enum Step {
     ToolTests,
     /// rustdoc agrees
     Docs,
+    /// cargo-deny agrees
+    SupplyChain,
+    /// The fuzz targets find nothing
+    Fuzz,
     /// The Envoys are here
     Envoys,
     /// The module in real Envoys
@@ -43,6 +47,8 @@ impl Step {
             Self::NativeTests => "the filter's tests pass, natively",
             Self::ToolTests => "the tests of envoy-test and xtask themselves pass",
             Self::Docs => "the documentation builds without a warning",
+            Self::SupplyChain => "licences, sources and bans are what deny.toml says",
+            Self::Fuzz => "the fuzz targets find nothing in some seconds each",
             Self::Envoys => "the Envoys are fetched",
             Self::EndToEnd => "the module passes its tests in real Envoys",
         }

@@ -1,0 +1,17 @@
+//! Any bytes for a discovery document: what it says is a path, and it speaks for our issuer.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sa_authn::authn::keys::discovery::jwks_path;
+use sa_authn_fuzz::genuine::ISSUER;
+use serde_json::Value;
+
+fuzz_target!(|bytes: &[u8]| {
+    let issuers = [ISSUER.to_owned(), "https://alias.example".to_owned()];
+    let Ok(path) = jwks_path(bytes, &issuers) else { return };
+    assert!(path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()), "{path:?}");
+    assert!(!path.contains('#'), "{path:?}");
+    let document: Value = serde_json::from_slice(bytes).expect("the core took it for JSON");
+    let issuer = document["issuer"].as_str().expect("the core found an issuer");
+    assert!(issuers.iter().any(|ours| ours == issuer), "{issuer:?}");
+});

@@ -1,0 +1,43 @@
+//! Any bytes for claims, genuinely signed: whatever is wrong with them, it is not the signature.
+//!
+//! jwt-simple parses a token again before it verifies. Where it refused what our parser takes, the two ways
+//! of verifying a signature would judge one token differently.
+#![no_main]
+
+use std::cell::RefCell;
+
+use libfuzzer_sys::fuzz_target;
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{Signature, SigningKey};
+use sa_authn::authenticator::Authenticator;
+use sa_authn::verdict::Reason;
+use sa_authn_fuzz::world::{bearer, config, encode, judge, under};
+use serde_json::{Value, json};
+
+thread_local! {
+    static WORLD: (SigningKey, RefCell<Authenticator>) = world();
+}
+
+fn world() -> (SigningKey, RefCell<Authenticator>) {
+    let key = SigningKey::from_slice(&[7; 32]).expect("a number below the order");
+    let core = under(&config(json!({ "inline": { "keys": [jwk(&key)] } }), json!({})));
+    (key, RefCell::new(core))
+}
+
+fn jwk(key: &SigningKey) -> Value {
+    let point = key.verifying_key().to_sec1_point(false);
+    let (x, y) = point.as_bytes()[1..].split_at(32);
+    json!({ "kty": "EC", "crv": "P-256", "kid": "k", "x": encode(x), "y": encode(y) })
+}
+
+fuzz_target!(|claims: &[u8]| {
+    WORLD.with(|(key, core)| {
+        let input = format!("{}.{}", encode(r#"{"alg":"ES256","kid":"k"}"#), encode(claims));
+        let signature: Signature = key.sign(input.as_bytes());
+        let token = format!("{input}.{}", encode(signature.to_bytes()));
+        let finished = judge(&mut core.borrow_mut(), &bearer(token.as_bytes()));
+        if let Err(denial) = &finished.caller {
+            assert_ne!(denial.reason(), Reason::BadSignature, "{denial:?}");
+        }
+    });
+});

@@ -1,0 +1,35 @@
+//! Any bytes for a token: taken apart in one way only, and no proof of anybody.
+#![no_main]
+
+use std::cell::RefCell;
+
+use libfuzzer_sys::fuzz_target;
+use sa_authn::authenticator::Authenticator;
+use sa_authn::authn::bearer::{BearerToken, TokenSource};
+use sa_authn::authn::jwt::Jwt;
+use sa_authn::connection::Connection;
+use sa_authn_fuzz::genuine;
+use sa_authn_fuzz::world::{config, encode, inline, now, under};
+use serde_json::json;
+
+thread_local! {
+    static CORE: RefCell<Authenticator> = RefCell::new(under(&config(inline(), json!({}))));
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let sources = [TokenSource { header: "x-client-id".to_owned(), prefix: None }];
+    let Ok(Some(token)) = BearerToken::find(&sources, &[(0, bytes)], |_| true) else { return };
+    if let Ok(jwt) = Jwt::parse(token, MAX_BYTES) {
+        // One text, one reading.
+        assert_eq!(jwt.text.as_bytes(), token.bytes());
+        assert_eq!(jwt.text, format!("{}.{}", jwt.signing_input, encode(&jwt.signature)));
+    }
+    CORE.with_borrow_mut(|core| {
+        let proven = core.authenticate(token, now(), &Connection::default(), now()).caller;
+        let account = proven.ok().map(|caller| format!("{}/{}", caller.namespace(), caller.name()));
+        assert_eq!(account.as_deref(), genuine::account_of(token.bytes()));
+        core.is_ours(token);
+    });
+});
+
+const MAX_BYTES: usize = 16 * 1024;

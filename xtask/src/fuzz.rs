@@ -1,0 +1,121 @@
+//! `cargo xtask fuzz`: the targets of fuzz/ are built and run; executions and coverage come out.
+//!
+//! Coverage is a pass of the compiler that every toolchain has, so that no nightly one is needed, and the same
+//! runs everywhere. `cargo fuzz` works in fuzz/ too.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::process;
+use crate::repository;
+
+mod findings;
+
+use findings::Findings;
+
+/// What to run, and for how long.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The targets; all of them if none is named
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+
+    /// How long each target runs
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    seconds: u32,
+}
+
+/// Builds and runs the targets that are asked for.
+pub fn run(options: &Options) -> Result<()> {
+    let known = targets()?;
+    for target in &options.targets {
+        ensure!(known.contains(target), "{target:?} is none of {}", known.join(", "));
+    }
+    let chosen = if options.targets.is_empty() { &known } else { &options.targets };
+    run_each(chosen, options.seconds)
+}
+
+/// Builds and runs all targets.
+pub fn run_all(seconds: u32) -> Result<()> {
+    run_each(&targets()?, seconds)
+}
+
+fn run_each(targets: &[String], seconds: u32) -> Result<()> {
+    let programs = build()?;
+    process::run(Command::new(programs.join("seeds")).arg(folder("seeds")))?;
+    println!(
+        "{:<15} {:>12} {:>10} {:>10} {:>7}",
+        "target", "executions", "a second", "coverage", "inputs"
+    );
+    for target in targets {
+        let findings = fuzz(&programs, target, seconds)?;
+        println!("{target:<15} {findings}");
+    }
+    Ok(())
+}
+
+/// Each file of fuzz_targets is one.
+fn targets() -> Result<Vec<String>> {
+    let mut targets = Vec::new();
+    for file in fs::read_dir(repository::root().join("fuzz/fuzz_targets"))? {
+        let file = file?.path();
+        targets.extend(file.file_stem().map(|name| name.to_string_lossy().into_owned()));
+    }
+    targets.sort();
+    Ok(targets)
+}
+
+fn build() -> Result<PathBuf> {
+    let host = host()?;
+    // The target is named so that build scripts and macros are built without coverage.
+    process::run(
+        Command::new(env!("CARGO"))
+            .args(["build", "--release", "--locked", "--bins", "--target", &host, "--target-dir"])
+            .arg(folder("built"))
+            .env("RUSTFLAGS", COVERAGE.join(" "))
+            .current_dir(repository::root().join("fuzz")),
+    )?;
+    Ok(folder("built").join(host).join("release"))
+}
+
+fn fuzz(programs: &std::path::Path, target: &str, seconds: u32) -> Result<Findings> {
+    let corpus = folder("corpus").join(target);
+    let crashes = folder("crashes").join(target);
+    for folder in [&corpus, &crashes] {
+        fs::create_dir_all(folder)?;
+    }
+    let mut findings = Findings::default();
+    let mut command = Command::new(programs.join(target));
+    command
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-artifact_prefix={}/", crashes.display()))
+        .args(["-print_final_stats=1", "-timeout=10", "-rss_limit_mb=4096", "-max_len=16384"])
+        .args([corpus, folder("seeds").join(target)]);
+    process::run_seeing_errors(&mut command, |line| findings.see(line)).with_context(|| {
+        format!("{target} found something: {} has the input", crashes.display())
+    })?;
+    Ok(findings)
+}
+
+fn host() -> Result<String> {
+    let version = process::output(Command::new("rustc").arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc does not say what it runs on")
+}
+
+/// What is kept between runs: the inputs that reached something new.
+fn folder(name: &str) -> PathBuf {
+    repository::target().join("fuzz").join(name)
+}
+
+/// What libFuzzer needs of the compiler.
+const COVERAGE: [&str; 5] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+];

@@ -1,0 +1,61 @@
+//! `cargo xtask reproduce`: the module is built twice, in different places, and the bytes are compared.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::toolchain::{Source, Toolchain};
+use crate::{process, repository, wasm};
+
+/// How to build the modules.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order
+    #[arg(long, value_name = "SOURCE", env = "SA_AUTHN_WASM_TOOLCHAIN")]
+    toolchain: Option<Source>,
+}
+
+/// Builds the committed and the changed files twice from nothing: in folders of different names, and the second
+/// time with other downloads.
+pub fn run(options: &Options) -> Result<()> {
+    let toolchain = Toolchain::find(options.toolchain)?;
+    let folder = repository::target().join("reproduce");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let (one, other) = (folder.join("one"), folder.join("another/and-a-longer-name"));
+    let first = build(&toolchain, &one, &wasm::cargo_home())?;
+    let second = build(&toolchain, &other, &folder.join("another/cargo-home"))?;
+    ensure!(
+        fs::read(&first)? == fs::read(&second)?,
+        "{} and {} differ",
+        first.display(),
+        second.display(),
+    );
+    println!("{}", process::output(Command::new("sha256sum").arg(&first).arg(&second))?);
+    println!("The two modules are the same.");
+    Ok(())
+}
+
+fn build(toolchain: &Toolchain, folder: &Path, cargo_home: &Path) -> Result<PathBuf> {
+    let sources = folder.join("sources");
+    copy_repository(&sources).with_context(|| format!("no copy in {}", sources.display()))?;
+    wasm::compile(toolchain, &sources, &folder.join("built"), cargo_home)
+}
+
+fn copy_repository(to: &Path) -> Result<()> {
+    let mut git = Command::new("git");
+    git.args(["ls-files", "--cached", "--others", "--exclude-standard"]);
+    let files = process::output(git.current_dir(repository::root()))?;
+    for file in files.lines() {
+        let (from, to) = (repository::root().join(file), to.join(file));
+        // Deleted, and not committed yet.
+        if from.is_file() {
+            fs::create_dir_all(to.with_file_name(""))?;
+            fs::copy(from, to)?;
+        }
+    }
+    Ok(())
+}
