@@ -18,11 +18,11 @@ pub use proving::Presented;
 pub use reviewing::{ReviewSettled, Reviewed};
 pub use tally::Tally;
 
-use crate::authn::ServiceAccount;
 use crate::authn::issuer::Issuer;
 use crate::authn::signature::Verifier;
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::config::{Config, Settings};
+use crate::identity::Caller;
 use crate::time::UnixTime;
 use crate::verdict::Denial;
 use crate::waiting::{Hold, Waiting};
@@ -54,7 +54,7 @@ pub struct Authenticator {
 #[derive(Debug)]
 pub struct Authentication {
     /// Who was proven, or why nobody was.
-    pub caller: Result<Rc<ServiceAccount>, Unproven>,
+    pub caller: Result<Rc<Caller>, Unproven>,
     /// Whether the token says that it comes from an issuer of ours: then it is not for the upstream,
     /// whatever else is wrong with it.
     pub ours: bool,
@@ -72,7 +72,7 @@ pub enum Unproven {
         /// What for.
         hold: Hold,
         /// Who passes for proven when that does not come in time.
-        otherwise: Option<Rc<ServiceAccount>>,
+        otherwise: Option<Rc<Caller>>,
     },
 }
 

@@ -46,8 +46,8 @@ pub struct Settings {
     pub ignore_foreign: bool,
     /// What the upstream is told.
     pub identity_headers: Vec<IdentityHeader>,
-    /// What access logs and other filters are told, each by its name.
-    pub filter_state: Vec<(&'static str, IdentityField)>,
+    /// What access logs and other filters are told, each by the name that the host is given.
+    pub filter_state: Vec<(Rc<str>, IdentityField)>,
     /// Whether the upstream gets the token too.
     pub forward_token: bool,
     /// What is done about a refusal.
@@ -112,7 +112,7 @@ impl Config {
         let settings = Settings {
             index: HeaderIndex::new(
                 token_sources.iter().map(|source| source.header.as_str()),
-                identity_headers.iter().map(|header| header.name.as_str()),
+                identity_headers.iter().map(|header| &*header.name),
             ),
             token_sources,
             ignore_foreign: wire.foreign_tokens == Some(wire::ForeignTokens::Ignore),

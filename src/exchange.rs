@@ -11,7 +11,6 @@
 //! headers, which the host keeps. So there is one way to a verdict, not one for the patient.
 
 use crate::authenticator::{Authentication, Authenticator, Presented, Reviewed, Unproven};
-use crate::authn::ServiceAccount;
 use crate::authn::bearer::BearerToken;
 use crate::authz::Judgement;
 use crate::authz::policy::Route;
@@ -19,6 +18,7 @@ use crate::authz::rule::Circumstances;
 use crate::config::Settings;
 use crate::connection::Connection;
 use crate::headers::{Headers, UnreadableHeaders};
+use crate::identity::Caller;
 use crate::time::UnixTime;
 use crate::verdict::{Denial, HeaderEdits, Mode, Reason, Verdict};
 use crate::waiting::{Hold, RequestId};
@@ -61,7 +61,7 @@ pub struct Finished {
     /// What becomes of the request.
     pub verdict: Verdict,
     /// Who was proven, or why nobody was, whether or not that mattered.
-    pub caller: Result<Rc<ServiceAccount>, Denial>,
+    pub caller: Result<Rc<Caller>, Denial>,
     /// Why the caller was not reviewed, though it should have been.
     pub unreviewed: Option<Denial>,
     /// The rule that decided.
@@ -141,7 +141,7 @@ impl Exchange {
             Err(Unproven::Denied(denial)) => (Err(denial), None),
             Ok(caller) => (Ok(caller), unreviewed),
         };
-        let mut edits = edits(headers, settings, caller.as_deref().ok());
+        let mut edits = edits(headers, caller.as_deref().ok());
         if let (Ok(Some(token)), true) = (&token, ours && !settings.forward_token && !shadow) {
             take_off(*token, headers, settings, &mut edits);
         }
@@ -199,26 +199,29 @@ fn conclude(
     settings: &Settings,
     conflict: Option<Denial>,
     route: Result<Route<'_>, Denial>,
-    caller: Result<Rc<ServiceAccount>, Denial>,
+    caller: Result<Rc<Caller>, Denial>,
     edits: HeaderEdits,
 ) -> Finished {
     // Tokens that conflict and a path that is ambiguous are refused whoever calls.
     let judgement = match conflict.map_or(Ok(route), Err) {
-        Ok(Ok(route)) => settings.policy.decide(&route, caller.as_deref()),
+        Ok(Ok(route)) => settings.policy.decide(&route, caller.as_deref().map(Caller::account)),
         Ok(Err(denial)) | Err(denial) => Judgement::refused(denial),
     };
     let mode = match judgement.mode {
         Mode::Shadow => Mode::Shadow,
         Mode::Enforce => settings.mode,
     };
+    let verdict = mode.enforce(judgement.outcome, edits);
+    // Of what passes in silence nobody needs to know it.
+    let request_id = headers.request_id.filter(|_| !matches!(verdict, Verdict::Allow(..)));
     Finished {
-        verdict: mode.enforce(judgement.outcome, edits),
+        verdict,
         caller,
         unreviewed: None,
         rule: judgement.rule,
         shadowed: judgement.shadowed,
         grpc: headers.grpc,
-        request_id: headers.request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
+        request_id: request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
     }
 }
 
@@ -239,18 +242,10 @@ impl Finished {
 
 /// What passing does to a request's headers: what only we may say is removed whoever says it, then
 /// said by us where a caller was proven.
-fn edits(
-    headers: &Headers<'_>,
-    settings: &Settings,
-    caller: Option<&ServiceAccount>,
-) -> HeaderEdits {
+fn edits(headers: &Headers<'_>, caller: Option<&Caller>) -> HeaderEdits {
     let mut edits = HeaderEdits::default();
     edits.remove.extend(headers.identity.iter().map(|name| name.to_vec()));
-    for header in &settings.identity_headers {
-        if let Some(value) = caller.and_then(|caller| header.field.of(caller)) {
-            edits.set.push((header.name.clone(), value.into_bytes()));
-        }
-    }
+    edits.set.extend(caller.into_iter().flat_map(Caller::headers).cloned());
     edits
 }
 
@@ -269,7 +264,9 @@ fn take_off(
         let kept: Vec<_> = values.filter_map(|value| source.without(token, value)).collect();
         match kept.is_empty() {
             true => edits.remove.push(source.header.clone().into_bytes()),
-            false => edits.set.push((source.header.clone(), kept.join(b", ".as_slice()))),
+            false => {
+                edits.set.push((source.header.as_str().into(), kept.join(b", ".as_slice()).into()))
+            }
         }
     }
 }

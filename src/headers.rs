@@ -4,13 +4,12 @@
 //! buffer is the proxy-wasm form of a map: a count, the sizes of each name and value (u32, little
 //! endian), then the bytes, each with a NUL behind it. Values are bytes: nothing says that they are UTF-8.
 
-use std::collections::HashMap;
-
 /// The names to look out for, indexed once for a configuration.
 #[derive(Debug)]
 pub struct HeaderIndex {
-    names: HashMap<Vec<u8>, Interest>,
-    /// Bit n is set when a name of n bytes is in the index: most headers are told apart by that.
+    /// What the configuration names. There are few, and a hash would cost more than to look at them.
+    names: Vec<(Vec<u8>, Interest)>,
+    /// Bit n is set when one of those names has n bytes: most headers are told apart by that.
     lengths: u64,
 }
 
@@ -72,40 +71,41 @@ impl HeaderIndex {
         tokens: impl IntoIterator<Item = &'n str>,
         identity: impl IntoIterator<Item = &'n str>,
     ) -> Self {
-        let mut names = HashMap::from([
-            (b":authority".to_vec(), Interest::Authority),
-            (b":method".to_vec(), Interest::Method),
-            (b":path".to_vec(), Interest::Path),
-            (b"content-type".to_vec(), Interest::ContentType),
-            (b"x-request-id".to_vec(), Interest::RequestId),
-            (b"origin".to_vec(), Interest::Origin),
-            (b"access-control-request-method".to_vec(), Interest::CorsRequestMethod),
-        ]);
-        names.extend(identity.into_iter().map(|name| (fold(name.as_bytes()), Interest::Identity)));
-        names.extend(
-            tokens
-                .into_iter()
-                .enumerate()
-                .map(|(source, name)| (name.as_bytes().to_vec(), Interest::Token(source))),
-        );
-        let lengths = names.keys().fold(0, |bits, name| bits | length_bit(name));
+        let tokens = tokens.into_iter().enumerate();
+        let tokens = tokens.map(|(at, name)| (name.as_bytes().to_vec(), Interest::Token(at)));
+        let identity = identity.into_iter().map(|name| (fold(name.as_bytes()), Interest::Identity));
+        let names: Vec<_> = tokens.chain(identity).collect();
+        let lengths = names.iter().fold(0, |bits, (name, _)| bits | length_bit(name));
         Self { names, lengths }
     }
 
     fn interest(&self, name: &[u8]) -> Option<Interest> {
-        if self.lengths & length_bit(name) == 0 {
-            return None;
+        if self.lengths & length_bit(name) != 0 {
+            if let Some(interest) = self.named(name) {
+                return Some(interest);
+            }
+            // Servers that hand headers on as environment variables (CGI, WSGI, many frameworks) see no
+            // difference between `x_sa_name`, `x.sa.name` and `x-sa-name`, so none may come from a
+            // caller.
+            let odd = name.iter().any(|b| !is_plain(*b));
+            if odd && matches!(self.named(&fold(name)), Some(Interest::Identity)) {
+                return Some(Interest::Identity);
+            }
         }
-        if let Some(interest) = self.names.get(name) {
-            return Some(*interest);
-        }
-        // Servers that hand headers on as environment variables (CGI, WSGI, many frameworks) see no
-        // difference between `x_sa_name`, `x.sa.name` and `x-sa-name`, so none may come from a caller.
-        let odd = name.iter().any(|b| !is_plain(*b));
-        match odd.then(|| self.names.get(&fold(name))).flatten() {
-            Some(Interest::Identity) => Some(Interest::Identity),
-            _ => None,
-        }
+        Some(match name {
+            b":authority" => Interest::Authority,
+            b":method" => Interest::Method,
+            b":path" => Interest::Path,
+            b"content-type" => Interest::ContentType,
+            b"x-request-id" => Interest::RequestId,
+            b"origin" => Interest::Origin,
+            b"access-control-request-method" => Interest::CorsRequestMethod,
+            _ => return None,
+        })
+    }
+
+    fn named(&self, name: &[u8]) -> Option<Interest> {
+        self.names.iter().find(|(known, _)| known == name).map(|(_, interest)| *interest)
     }
 }
 

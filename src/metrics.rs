@@ -11,14 +11,26 @@ use crate::exchange::Finished;
 use crate::time::UnixTime;
 use crate::verdict::{Denial, Reason, Verdict};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// The figures of one VM that Envoy has not been told yet.
 #[derive(Debug, Default)]
 pub struct Metrics {
+    /// By what makes up their names, because a name costs more than all else about a request.
+    requests: HashMap<RequestLabels, u64>,
     counts: HashMap<String, u64>,
     levels: HashMap<String, u64>,
     waiting: usize,
     waiting_told: usize,
+}
+
+/// What requests are told apart by.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct RequestLabels {
+    verdict: &'static str,
+    reason: &'static str,
+    rule: Option<Rc<str>>,
+    issuer: Option<Rc<str>>,
 }
 
 /// What is to be done with one of Envoy's stats.
@@ -45,12 +57,14 @@ impl Metrics {
         // A bad token that passes by a rule for anyone is seen by its reason.
         let unproven = finished.caller.as_ref().err();
         let reason = denial.or(unproven).map_or("none", |denial| denial.reason().code());
-        let rule = label(finished.rule.as_deref());
-        let issuer = label(finished.caller.as_ref().ok().map(|caller| caller.issuer_name()));
-        self.count(format!("requests.{verdict}.{reason}.{rule}.{issuer}"));
+        let rule = finished.rule.clone();
+        let issuer = finished.caller.as_ref().ok().map(|caller| Rc::clone(caller.issuer_name()));
         if finished.unreviewed.is_some() {
-            self.count(format!("unreviewed.{issuer}"));
+            self.count(format!("unreviewed.{}", label(issuer.as_deref())));
         }
+        let labels = RequestLabels { verdict, reason, rule, issuer };
+        let count = self.requests.entry(labels).or_default();
+        *count = count.saturating_add(1);
         for rule in &finished.shadowed {
             self.count(format!("trials.{}", label(Some(rule))));
         }
@@ -104,6 +118,9 @@ impl Metrics {
 
     /// What has changed since the last time.
     pub fn take(&mut self) -> Vec<Change> {
+        for (labels, count) in std::mem::take(&mut self.requests) {
+            self.add(&labels.name(), count);
+        }
         let counts = self.counts.drain().map(|(name, count)| Change::Count(name, count));
         let levels = self.levels.drain().map(|(name, level)| Change::Level(name, level));
         let mut changes: Vec<_> = counts.chain(levels).collect();
@@ -122,6 +139,15 @@ impl Metrics {
     fn add(&mut self, name: &str, more: u64) {
         let count = self.counts.entry(format!("sa_authn.{name}")).or_default();
         *count = count.saturating_add(more);
+    }
+}
+
+// === impl RequestLabels ===
+
+impl RequestLabels {
+    fn name(&self) -> String {
+        let (rule, issuer) = (label(self.rule.as_deref()), label(self.issuer.as_deref()));
+        format!("requests.{}.{}.{rule}.{issuer}", self.verdict, self.reason)
     }
 }
 

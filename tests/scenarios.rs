@@ -62,8 +62,8 @@ fn check(scenario: &Scenario, core: &mut Core) -> Result<(), String> {
 fn edited(mut headers: Pairs, edits: &HeaderEdits) -> Pairs {
     headers.retain(|(name, _)| !edits.remove.iter().any(|removed| removed == name.as_bytes()));
     for (name, value) in &edits.set {
-        headers.retain(|(known, _)| known != name);
-        headers.push((name.clone(), value.clone()));
+        headers.retain(|(known, _)| **known != **name);
+        headers.push((name.to_string(), value.to_vec()));
     }
     headers
 }

@@ -123,7 +123,7 @@ impl Authenticator {
     }
 
     fn settled(&self, issuer: usize, outcome: Settled) -> Option<KeysSettled> {
-        let name = self.issuers.get(issuer)?.identity().name.clone();
+        let name = self.issuers.get(issuer)?.identity().name.to_string();
         Some(KeysSettled { issuer, name, outcome })
     }
 

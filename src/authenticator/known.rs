@@ -1,8 +1,8 @@
 //! A token that was proven before: what of that still counts.
 
-use crate::authn::ServiceAccount;
 use crate::authn::issuer::IssuerIdentity;
 use crate::authn::verify::Validity;
+use crate::identity::Caller;
 use crate::time::UnixTime;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(super) struct Known {
     /// Whose it is.
     pub(super) issuer: usize,
     /// Who was proven.
-    pub(super) account: Rc<ServiceAccount>,
+    pub(super) account: Rc<Caller>,
     /// Under which keys it was proven; see [`crate::authn::keys::KeyCache::generation`].
     pub(super) generation: u64,
     /// When its times hold.
@@ -39,7 +39,7 @@ impl Known {
     pub(super) fn of(
         issuer: usize,
         identity: &IssuerIdentity,
-        account: Rc<ServiceAccount>,
+        account: Rc<Caller>,
         generation: u64,
     ) -> Option<Self> {
         let validity = Validity::of(&account.proof().claims(), identity)?;

@@ -13,6 +13,7 @@ use crate::authn::token_review::Purpose;
 use crate::authn::verify::{VerifiedToken, check_claims, verify};
 use crate::authn::{Proof, ServiceAccount};
 use crate::connection::Connection;
+use crate::identity::Caller;
 use crate::time::UnixTime;
 use crate::verdict::{Claimed, Denial, Reason};
 use std::collections::HashMap;
@@ -33,14 +34,14 @@ pub struct Presented<'a> {
 
 /// Who was proven, and why without a review that should have been, if so.
 pub(super) struct Confirmed {
-    account: Rc<ServiceAccount>,
+    account: Rc<Caller>,
     unreviewed: Option<Denial>,
 }
 
 /// What is known of a token that was proven before.
 struct Remembered {
     issuer: usize,
-    account: Rc<ServiceAccount>,
+    account: Rc<Caller>,
     approval: Option<Approval>,
 }
 
@@ -181,7 +182,8 @@ impl Authenticator {
         let identity = Rc::clone(token.issuer());
         let of = |issuer: &Issuer| Rc::ptr_eq(issuer.identity(), &identity);
         let issuer = self.issuers.iter().position(of).unwrap_or_default();
-        let account = Rc::new(ServiceAccount::from_proof(Proof::Signature(Box::new(token)))?);
+        let account = ServiceAccount::from_proof(Proof::Signature(Box::new(token)))?;
+        let account = Rc::new(Caller::new(account, &self.settings));
         let bytes = presented.token.bytes();
         // Keys that come and go do not unsay what the API server said.
         let before = self.known.get(bytes).filter(|known| known.issuer == issuer);
@@ -296,12 +298,12 @@ impl Authentication {
 
 impl Confirmed {
     /// All that the configuration asks for has been done.
-    pub(super) fn reviewed(account: Rc<ServiceAccount>) -> Self {
+    pub(super) fn reviewed(account: Rc<Caller>) -> Self {
         Self { account, unreviewed: None }
     }
 
     /// The API server could not be asked, and the configuration takes the signature for enough then.
-    pub(super) fn unreviewed(account: Rc<ServiceAccount>, why: Denial) -> Self {
+    pub(super) fn unreviewed(account: Rc<Caller>, why: Denial) -> Self {
         Self { account, unreviewed: Some(why) }
     }
 }

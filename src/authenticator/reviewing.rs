@@ -9,6 +9,7 @@ use crate::authn::issuer::IssuerIdentity;
 use crate::authn::token_review::{AcceptedReview, OnOutage, Purpose, ReviewPlan};
 use crate::authn::{Proof, ServiceAccount};
 use crate::callout::{Callout, CalloutId, Reply};
+use crate::identity::Caller;
 use crate::time::UnixTime;
 use crate::verdict::{Denial, Reason};
 use crate::waiting::{Hold, RequestId};
@@ -73,7 +74,7 @@ impl Authenticator {
             }
         }
         let waiting = self.waiting.for_review(id);
-        let (issuer, name) = (question.issuer, question.identity.name.clone());
+        let (issuer, name) = (question.issuer, question.identity.name.to_string());
         let reviewed = Rc::new(Reviewed { issuer, token: question.token.clone(), outcome });
         Some(ReviewSettled { name, issuer, reviewed, waiting })
     }
@@ -89,8 +90,9 @@ impl Authenticator {
         let token = &question.token.0;
         if plan.purpose == Purpose::Instead
             && let Ok(account) = ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))
+            && let caller = Rc::new(Caller::new(account, &self.settings))
             && let Some(known) =
-                Known::of(question.issuer, &question.identity, Rc::new(account), self.generation())
+                Known::of(question.issuer, &question.identity, caller, self.generation())
         {
             self.known.insert(token, known);
         }
@@ -107,7 +109,7 @@ impl Authenticator {
         &mut self,
         (issuer, identity): (usize, &Rc<IssuerIdentity>),
         plan: &ReviewPlan,
-        (account, approval): (Rc<ServiceAccount>, Option<Approval>),
+        (account, approval): (Rc<Caller>, Option<Approval>),
         presented: &Presented<'_>,
         now: UnixTime,
     ) -> Result<Confirmed, Unproven> {
@@ -136,10 +138,11 @@ impl Authenticator {
         claims: &Rc<Claims>,
         presented: &Presented<'_>,
         now: UnixTime,
-    ) -> Result<Rc<ServiceAccount>, Unproven> {
+    ) -> Result<Rc<Caller>, Unproven> {
         match self.review(issuer, claims, None, presented, now)? {
             Some(review) => {
-                Ok(Rc::new(ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))?))
+                let account = ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))?;
+                Ok(Rc::new(Caller::new(account, &self.settings)))
             }
             None => Err(Reason::Internal.because("a review without a user").into()),
         }

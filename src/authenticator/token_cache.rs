@@ -1,18 +1,25 @@
-//! What is known of tokens that were seen before: bounded, hashed with a key of this VM's own (nobody can
-//! fill one bucket), and compared byte by byte (no hash is ever taken for a token).
+//! What is known of tokens that were seen before: bounded, hashed by their last bytes with a key of this
+//! VM's own, and compared whole (no hash is ever taken for a token).
 //!
 //! Eviction is quick_cache's (Clock-PRO with a memory of what was evicted): a token that comes again
 //! outlives any number of tokens that come once, so that a flood of them pushes nobody out.
 
-use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
+use quick_cache::{Equivalent, Weighter};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// Facts about tokens, by their text.
 pub(super) struct TokenCache<V> {
     /// `None` keeps nothing.
-    cache: Option<Cache<Box<[u8]>, V, Weight>>,
+    cache: Option<Cache<Text, V, Weight>>,
 }
+
+/// The whole text of a token.
+struct Text(Box<[u8]>);
+
+/// A token that is looked for.
+struct Wanted<'t>(&'t [u8]);
 
 /// What an entry takes of the cache's capacity, which is a number of entries of ordinary size.
 #[derive(Clone)]
@@ -29,13 +36,13 @@ impl<V> TokenCache<V> {
 
     /// What is known of a token.
     pub(super) fn get(&self, token: &[u8]) -> Option<&V> {
-        self.cache.as_ref()?.get(token)
+        self.cache.as_ref()?.get(&Wanted(token))
     }
 
     /// Changes what is known of a token, where something is.
     pub(super) fn change(&mut self, token: &[u8], change: impl FnOnce(&mut V)) {
         if let Some(cache) = &mut self.cache
-            && let Some(mut value) = cache.peek_mut(token)
+            && let Some(mut value) = cache.peek_mut(&Wanted(token))
         {
             change(&mut value);
         }
@@ -44,14 +51,14 @@ impl<V> TokenCache<V> {
     /// Knows this of a token from now on, if there is room for it.
     pub(super) fn insert(&mut self, token: &[u8], value: V) {
         if let Some(cache) = &mut self.cache {
-            cache.insert(token.into(), value);
+            cache.insert(Text(token.into()), value);
         }
     }
 
     /// Forgets a token.
     pub(super) fn remove(&mut self, token: &[u8]) {
         if let Some(cache) = &mut self.cache {
-            cache.remove(token);
+            cache.remove(&Wanted(token));
         }
     }
 
@@ -67,14 +74,60 @@ impl<V> fmt::Debug for TokenCache<V> {
     }
 }
 
+// === impl Text, Wanted ===
+
+/// The signature is there, which differs where tokens do. Whoever makes the last bytes of many tokens equal
+/// fills one bucket with them, and makes none but those slower to find.
+fn hash_tail<H: Hasher>(token: &[u8], state: &mut H) {
+    let tail = token.len().saturating_sub(HASHED_BYTES);
+    state.write(token.get(tail..).unwrap_or_default());
+}
+
+/// Eight bytes at a time: what comes with the platform goes byte by byte over a thousand of them.
+fn are_same(one: &[u8], other: &[u8]) -> bool {
+    let ((one, one_rest), (other, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+    let same =
+        |(one, other): (&[u8; 8], &[u8; 8])| u64::from_le_bytes(*one) == u64::from_le_bytes(*other);
+    one.len() == other.len() && one_rest == other_rest && one.iter().zip(other).all(same)
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_tail(&self.0, state);
+    }
+}
+
+impl Hash for Wanted<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_tail(self.0, state);
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        are_same(&self.0, &other.0)
+    }
+}
+
+impl Eq for Text {}
+
+impl Equivalent<Text> for Wanted<'_> {
+    fn equivalent(&self, text: &Text) -> bool {
+        are_same(self.0, &text.0)
+    }
+}
+
 // === impl Weight ===
 
-impl<V> Weighter<Box<[u8]>, V> for Weight {
-    fn weight(&self, token: &Box<[u8]>, _: &V) -> u64 {
+impl<V> Weighter<Text, V> for Weight {
+    fn weight(&self, Text(token): &Text, _: &V) -> u64 {
         // Besides its text there are a token's claims, which are some three quarters of it.
         (token.len() as u64).div_ceil(ORDINARY_BYTES).max(1)
     }
 }
+
+/// Of an RSA signature too much entropy to guess, and all that hashing costs.
+const HASHED_BYTES: usize = 32;
 
 /// The API server's tokens have 600 to 1,130 bytes.
 const ORDINARY_BYTES: u64 = 1536;
@@ -95,6 +148,20 @@ mod tests {
         assert_eq!(cache.get(b"header.claims.the-same-signature-of-both"), Some(&1));
         assert_eq!(cache.get(b"header.CLAIMS.the-same-signature-of-both"), Some(&2));
         assert_eq!(cache.get(b"header.Claims.the-same-signature-of-both"), None);
+    }
+
+    #[test]
+    fn every_byte_of_a_token_counts() {
+        let mut cache = TokenCache::new(10);
+        let token = token(7);
+        cache.insert(&token, ());
+        for at in 0..token.len() {
+            let mut other = token.clone();
+            other[at] ^= 1;
+            assert_eq!(cache.get(&other), None, "byte {at}");
+            assert_eq!(cache.get(&token[at + 1..]), None, "without {at} bytes");
+        }
+        assert_eq!(cache.get(&token), Some(&()));
     }
 
     #[test]

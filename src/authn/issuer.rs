@@ -18,7 +18,7 @@ pub struct Issuer {
 #[derive(Debug, PartialEq, Eq)]
 pub struct IssuerIdentity {
     /// How the configuration, the rules and the upstream call it.
-    pub name: String,
+    pub name: Rc<str>,
     /// `iss`, then the aliases. Compared byte by byte: an issuer with a slash more is another one.
     pub issuers: Vec<String>,
     /// A token must be meant for one of these.

@@ -16,7 +16,7 @@ pub struct ServiceAccount {
     uid: String,
     pod: Option<ObjectRef>,
     node: Option<ObjectRef>,
-    issuer_name: String,
+    issuer_name: Rc<str>,
     audience: String,
     token_id: Option<String>,
     proof: Proof,
@@ -51,7 +51,7 @@ impl ServiceAccount {
             uid: named.uid.to_owned(),
             pod: named.pod.cloned(),
             node: named.node.cloned(),
-            issuer_name: token.issuer().name.clone(),
+            issuer_name: Rc::clone(&token.issuer().name),
             audience: token.audience().to_owned(),
             token_id: claims.token_id.clone(),
             proof: Proof::Signature(token),
@@ -67,7 +67,7 @@ impl ServiceAccount {
             uid: user.uid().to_owned(),
             pod: user.pod(),
             node: user.node(),
-            issuer_name: user.issuer().name.clone(),
+            issuer_name: Rc::clone(&user.issuer().name),
             audience: user.audience().to_owned(),
             token_id: user.token_id().map(str::to_owned),
             proof: Proof::Review(review),
@@ -105,7 +105,7 @@ impl ServiceAccount {
     }
 
     /// The configuration's name of the issuer.
-    pub fn issuer_name(&self) -> &str {
+    pub fn issuer_name(&self) -> &Rc<str> {
         &self.issuer_name
     }
 

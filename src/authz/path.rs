@@ -5,21 +5,27 @@
 //! such a path meets no `allow` and skips no refusal.
 
 use crate::verdict::{Denial, Reason};
+use std::borrow::Cow;
 
 /// A path in normal form: it begins with `/`, holds no empty and no dot segments, and nothing that is
 /// escaped without need.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NormalPath(String);
+pub struct NormalPath<'p>(Cow<'p, str>);
 
 // === impl NormalPath ===
 
-impl NormalPath {
+impl<'p> NormalPath<'p> {
     /// Cuts the query off, decodes visible ASCII, merges slashes and resolves dot segments (RFC 3986
     /// section 5.2.4).
-    pub fn parse(path: &[u8]) -> Result<Self, Denial> {
+    pub fn parse(path: &'p [u8]) -> Result<Self, Denial> {
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
-        if path.first() != Some(&b'/') {
+        let Some((b'/', below)) = path.split_first() else {
             return Err(ambiguous("it does not begin with /"));
+        };
+        if is_normal(below)
+            && let Ok(path) = std::str::from_utf8(path)
+        {
+            return Ok(Self(Cow::Borrowed(path)));
         }
         let mut segments = Vec::new();
         let mut pieces = path.split(|byte| *byte == b'/').skip(1).peekable();
@@ -40,12 +46,12 @@ impl NormalPath {
                 segment => segments.push(segment.to_owned()),
             }
         }
-        Ok(Self(merge(segments)))
+        Ok(Self(Cow::Owned(merge(segments))))
     }
 
     /// `/`.
     pub fn root() -> Self {
-        Self("/".to_owned())
+        Self(Cow::Borrowed("/"))
     }
 
     /// The normal form.
@@ -57,6 +63,21 @@ impl NormalPath {
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').skip(1)
     }
+}
+
+/// Whether nothing is to be done about a path, as with nearly every one. What is behind its first slash.
+fn is_normal(below: &[u8]) -> bool {
+    let plain =
+        |byte: &u8| matches!(byte, 0x21..=0x7e) && !matches!(byte, b'%' | b'\\' | b';' | b'#');
+    let mut segments = below.split(|byte| *byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        let named = !matches!(segment, b"." | b"..") && (is_last || !segment.is_empty());
+        if !named || !segment.iter().all(plain) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Joins segments, leaving out the empty ones but for the last.
@@ -142,7 +163,10 @@ mod tests {
     use super::*;
 
     fn normal(path: &str) -> String {
-        NormalPath::parse(path.as_bytes()).unwrap_or_else(|d| panic!("{path}: {}", d.detail())).0
+        NormalPath::parse(path.as_bytes())
+            .unwrap_or_else(|d| panic!("{path}: {}", d.detail()))
+            .0
+            .into_owned()
     }
 
     #[test]

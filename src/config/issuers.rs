@@ -52,7 +52,7 @@ pub(super) fn check(
                 format!("{:?} is an earlier issuer's name too: give each its own", identity.name),
             );
         }
-        names.push(identity.name.clone());
+        names.push(Rc::clone(&identity.name));
         issuers.extend(source.map(|source| (at, identity, source)));
     }
     check_shared(&issuers, problems);
@@ -108,7 +108,7 @@ fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerI
         );
     }
     IssuerIdentity {
-        name,
+        name: name.into(),
         issuers,
         audiences,
         leeway: Leeway(leeway),

@@ -6,6 +6,7 @@ use crate::authn::bearer::TokenSource;
 use crate::identity::{IdentityField, IdentityHeader};
 use crate::verdict::Mode;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Where tokens are found; `Authorization: Bearer` unless said otherwise.
 pub(super) fn token_sources(
@@ -67,11 +68,12 @@ pub(super) fn identity_headers(
             );
         } else if token_sources.iter().any(|source| source.header == name) {
             problems.add(&path, "tokenFrom reads the token from this header");
-        } else if headers.iter().any(|header| header.name == name) {
+        } else if headers.iter().any(|header| *header.name == *name) {
             problems.add(&path, "stands in identityHeaders twice");
         }
         headers.extend(
-            field_named(path, &field, problems).map(|field| IdentityHeader { name, field }),
+            field_named(path, &field, problems)
+                .map(|field| IdentityHeader { name: name.into(), field }),
         );
     }
     headers
@@ -81,20 +83,16 @@ pub(super) fn identity_headers(
 pub(super) fn filter_state(
     wire: Option<Vec<String>>,
     problems: &mut Problems,
-) -> Vec<(&'static str, IdentityField)> {
+) -> Vec<(Rc<str>, IdentityField)> {
     let names = wire.unwrap_or_else(|| vec!["subject".to_owned()]);
-    let mut fields: Vec<(&'static str, IdentityField)> = Vec::new();
+    let mut fields: Vec<(Rc<str>, IdentityField)> = Vec::new();
     for (at, name) in names.iter().enumerate() {
         let path = format!("filterState[{at}]");
-        if fields.iter().any(|(other, _)| other == name) {
+        let full: Rc<str> = format!("sa_authn.{name}").into();
+        if fields.iter().any(|(other, _)| *other == full) {
             problems.add(&path, "stands in filterState twice");
         }
-        let known = field_named(path, name, problems);
-        fields.extend(
-            known.and_then(|field| {
-                IdentityField::NAMES.into_iter().find(|(_, other)| *other == field)
-            }),
-        );
+        fields.extend(field_named(path, name, problems).map(|field| (full, field)));
     }
     fields
 }

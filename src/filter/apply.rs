@@ -17,7 +17,7 @@ pub(super) enum Applied {
 
 /// Carries out a verdict on the request of the effective context.
 pub(super) fn apply(finished: &Finished, settings: &Settings) -> Applied {
-    tell_others(finished, settings);
+    tell_others(finished);
     let edits = match &finished.verdict {
         Verdict::Deny(denial) => return refuse(denial, finished.grpc, settings),
         Verdict::Allow(_, edits) | Verdict::Shadow(_, edits) => edits,
@@ -52,13 +52,10 @@ pub(super) fn clean_trailers(settings: &Settings) -> Result<(), Failed> {
 }
 
 /// Filter state: what access logs print, and filters behind this one match, of a proven caller.
-fn tell_others(finished: &Finished, settings: &Settings) {
+fn tell_others(finished: &Finished) {
     let Ok(caller) = &finished.caller else { return };
-    for (name, field) in &settings.filter_state {
-        if let Some(value) = field.of(caller)
-            && let Err(Failed(status)) =
-                host::set_property(&format!("sa_authn.{name}"), value.as_bytes())
-        {
+    for (name, value) in caller.filter_state() {
+        if let Err(Failed(status)) = host::set_property(name, value) {
             host::log(Level::Warn, &format!("filter state cannot be set: status {status}"));
         }
     }

@@ -34,7 +34,7 @@ impl Http {
         };
         let connection = connection::read(state.settings().connection_facts);
         let exchange = Exchange::new(self.id, now).over(connection);
-        state.advance(self.id, exchange, Happened::Arrived, Rc::clone(&self.passed))
+        state.advance(self.id, exchange, &Happened::Arrived, Rc::clone(&self.passed), now)
     }
 
     /// The body and the trailers go where the headers go. With `allow_on_headers_stop_iteration` Envoy
@@ -61,11 +61,14 @@ impl HttpContext for Http {
     }
 }
 
-impl Context for Http {
-    fn on_done(&mut self) -> bool {
+impl Context for Http {}
+
+/// The request is over. The module does without the callback that says so before, because every crossing
+/// from the host costs.
+impl Drop for Http {
+    fn drop(&mut self) {
         if let Some(state) = &self.state {
             state.forget(self.id);
         }
-        true
     }
 }

@@ -157,8 +157,11 @@ impl Root {
         let left = WAKES_PER_CALLBACK.saturating_sub(ready.len());
         let overdue = state.with(|core| core.waiting().overdue(now)).unwrap_or_default();
         let more = !self.to_wake.is_empty() || overdue.len() > left;
-        ready.into_iter().for_each(|(id, happened)| state.wake(id, happened));
-        overdue.into_iter().take(left).for_each(|id| state.wake(id, Happened::DeadlinePassed));
+        ready.into_iter().for_each(|(id, happened)| state.wake(id, &happened, now));
+        overdue
+            .into_iter()
+            .take(left)
+            .for_each(|id| state.wake(id, &Happened::DeadlinePassed, now));
         // A call that was sent on behalf of a request would end with it.
         let _ = host::set_effective_context(self.id);
         if more {
@@ -236,9 +239,9 @@ impl RootContext for Root {
     }
 }
 
-impl Context for Root {
-    /// The configuration has been replaced, and the last of its requests is over.
-    fn on_done(&mut self) -> bool {
+/// The configuration has been replaced, and the last of its requests is over.
+impl Drop for Root {
+    fn drop(&mut self) {
         self.flush();
         // A fetch that ends with us must not keep the next configuration from its own.
         for (issuer, key) in self.with(|core| core.leases()).unwrap_or_default() {
@@ -246,9 +249,10 @@ impl Context for Root {
         }
         // Envoy would go on ticking for a context that is no more.
         let _ = host::set_tick(Duration::ZERO);
-        true
     }
+}
 
+impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
         let answer = self.calls.answered(token, headers, body);
         let (Some((id, reply)), Some(now)) = (answer, clock()) else { return };

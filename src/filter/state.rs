@@ -79,11 +79,12 @@ impl State {
         &self,
         id: RequestId,
         mut exchange: Exchange,
-        happened: Happened,
+        happened: &Happened,
         passed: Rc<Cell<bool>>,
+        now: UnixTime,
     ) -> Applied {
-        let (Ok(map), Some(now)) = (host::request_headers(), clock()) else {
-            return self.give_up(id, "no headers or no clock");
+        let Ok(map) = host::request_headers() else {
+            return self.give_up(id, "the host gives no headers");
         };
         match self.with(|core| exchange.step(happened.to(&map), core, now)) {
             None => self.give_up(id, "the core is in use"),
@@ -101,13 +102,13 @@ impl State {
     }
 
     /// Wakes a request. One that is gone is forgotten.
-    pub(super) fn wake(&self, id: RequestId, happened: Happened) {
+    pub(super) fn wake(&self, id: RequestId, happened: &Happened, now: UnixTime) {
         let Some(held) = self.take(id) else { return };
         if host::set_effective_context(id).is_err() {
             self.with(|core| core.waiting().forget(id));
             return;
         }
-        if self.advance(id, held.exchange, happened, held.passed) == Applied::Pass {
+        if self.advance(id, held.exchange, happened, held.passed, now) == Applied::Pass {
             let _ = host::resume_request();
         }
     }

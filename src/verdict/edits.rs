@@ -1,5 +1,7 @@
 //! The edits of a request's headers that go with letting it pass.
 
+use std::rc::Rc;
+
 /// What is removed from a request and what is set on it. Removal comes first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderEdits {
@@ -7,5 +9,5 @@ pub struct HeaderEdits {
     /// spelling, and the headers that held the token.
     pub remove: Vec<Vec<u8>>,
     /// Replaces every value that a name has.
-    pub set: Vec<(String, Vec<u8>)>,
+    pub set: Vec<(Rc<str>, Rc<[u8]>)>,
 }

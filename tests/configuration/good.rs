@@ -39,12 +39,12 @@ fn only_issuers_are_required_and_the_rest_has_defaults() {
         "keys": { "discovery": { "cluster": "c", "authority": "d" } },
     }] }));
     let (identity, _) = &config.issuers[0];
-    assert_eq!((identity.name.as_str(), identity.leeway.0), ("https://a", Duration::from_secs(60)));
+    assert_eq!((&*identity.name, identity.leeway.0), ("https://a", Duration::from_secs(60)));
     let settings = config.settings;
     assert_eq!(settings.token_sources.len(), 1);
     assert_eq!(settings.token_sources[0].header, "authorization");
     assert_eq!(settings.token_sources[0].prefix.as_deref(), Some("Bearer "));
-    let names: Vec<_> = settings.identity_headers.iter().map(|h| h.name.as_str()).collect();
+    let names: Vec<_> = settings.identity_headers.iter().map(|h| &*h.name).collect();
     assert_eq!(names.len(), 2, "{names:?}");
     assert!(names.contains(&"x-sa-namespace") && names.contains(&"x-sa-name"), "{names:?}");
     assert_eq!((settings.forward_token, settings.mode), (false, Mode::Enforce));
@@ -143,7 +143,7 @@ fn header_names_are_taken_without_regard_to_case() {
     let config = set("/tokenFrom/1/header", json!("X-Client-ID"));
     let config = parse(&put(config, "/identityHeaders", json!({ "X-SA-Pod": "pod.name" })));
     assert_eq!(config.settings.token_sources[1].header, "x-client-id");
-    assert_eq!(config.settings.identity_headers[0].name, "x-sa-pod");
+    assert_eq!(&*config.settings.identity_headers[0].name, "x-sa-pod");
 }
 
 fn parse(config: &Value) -> Config {

@@ -80,8 +80,8 @@ fn edited(sent: &Pairs, edits: &HeaderEdits) -> Pairs {
     let mut headers = sent.clone();
     headers.retain(|(name, _)| !edits.remove.iter().any(|removed| removed == name.as_bytes()));
     for (name, value) in &edits.set {
-        headers.retain(|(known, _)| known != name);
-        headers.push((name.clone(), value.clone()));
+        headers.retain(|(known, _)| **known != **name);
+        headers.push((name.to_string(), value.to_vec()));
     }
     headers
 }

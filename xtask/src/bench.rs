@@ -33,6 +33,7 @@ use tokio::runtime::Runtime;
 use crate::interrupt::Interrupt;
 use crate::toolchain::{Source, Toolchain};
 
+use contender::{Contender, NO_FILTER};
 use growth::Growth;
 use modules::Modules;
 use plan::Plan;
@@ -52,6 +53,10 @@ pub struct Options {
     /// Measure what each call between module and host costs, and nothing else
     #[arg(long)]
     crossings: bool,
+
+    /// Measure these contenders alone, by their keys, such as `floor,warm`
+    #[arg(long, value_name = "KEYS", value_delimiter = ',', conflicts_with = "crossings")]
+    only: Vec<String>,
 
     /// The Envoy to run
     #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
@@ -76,6 +81,9 @@ pub fn run(options: &Options) -> Result<()> {
         let mint = Mint::start().await?;
         if options.crossings {
             return measure_crossings(options, &plan, &mint, &modules).await;
+        }
+        if !options.only.is_empty() {
+            return measure_some(options, &plan, &mint, &modules).await;
         }
         let results = measure(options, plan, &mint, &modules).await?;
         write(&results)
@@ -124,6 +132,35 @@ fn write(results: &Results) -> Result<()> {
     fs::write(folder.join("chart.svg"), chart::render(&results.rivals, &subtitle))?;
     print!("{tables}");
     eprintln!("Written: summary.json, results.md and chart.svg in {}", folder.display());
+    Ok(())
+}
+
+/// For work on the filter: one contest of a few, without anything that is written.
+async fn measure_some(
+    options: &Options,
+    plan: &Plan,
+    mint: &Mint,
+    modules: &Modules,
+) -> Result<()> {
+    let all = rivals::always(modules);
+    let known: Vec<_> = all.iter().map(|contender| contender.key.clone()).collect();
+    for key in &options.only {
+        ensure!(
+            known.contains(key),
+            "no contender is called {key:?}; there are {}",
+            known.join(", ")
+        );
+    }
+    let chosen =
+        |contender: &Contender| contender.key == NO_FILTER || options.only.contains(&contender.key);
+    let contenders = all.into_iter().filter(chosen).collect();
+    let costs = contest::hold("Contest", &options.envoy_version, plan, mint, contenders).await?;
+    for cost in costs {
+        println!(
+            "{:7.1} us over no filter ({:.1})  {}",
+            cost.over.median, cost.cpu.median, cost.label
+        );
+    }
     Ok(())
 }
 

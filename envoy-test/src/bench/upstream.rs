@@ -78,9 +78,10 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         }
         head.extend_from_slice(piece.get(..read).unwrap_or_default());
         if head.ends_with(b"\r\n\r\n") {
-            stream.write_all(ANSWER)?;
+            // First, because whoever has the answer may ask for the head.
             std::mem::swap(&mut *lock(&shared.last), &mut head);
             head.clear();
+            stream.write_all(ANSWER)?;
         }
     }
 }
