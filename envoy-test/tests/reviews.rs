@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use envoy_test::envoy::oldest_and_newest;
+use envoy_test::envoy::{oldest_and_newest, versions};
 use envoy_test::load::Steady;
 use envoy_test::{ApiServer, Endpoint, Fault, Token, poll};
 use serde_json::json;
@@ -54,9 +54,7 @@ async fn deletes(version: String, purpose: &'static str, own_cache: bool) -> Res
         ensure!(report.refused.is_empty(), "others are refused: {:?}", report.refused);
         sent += report.sent;
     }
-    for token in [&pod, &account] {
-        check_refused(&get(token).send(gate.envoy.port()).await?, 401, "revoked")?;
-    }
+    check_revoked(&gate, &[pod, account]).await?;
     gate.check_alive(&api_server.mint(api())).await?;
     Ok(format!(
         "Envoy {version}, {purpose}, the API server's own cache {own_cache}: revoked after \
@@ -80,6 +78,45 @@ async fn a_deleted_pods_and_a_deleted_accounts_tokens_are_revoked_in_time_while_
         for line in LocalSet::new().run_until(cases).await {
             println!("{}", line?);
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_deleted_and_made_anew_is_another() -> Result<()> {
+    for version in versions() {
+        for purpose in USES {
+            let which = || format!("Envoy {version}, {purpose}");
+            let api_server = reviewer().await?;
+            api_server.set_success_cache(false);
+            let config = reviewed(purpose, json!({ "cacheTtl": "0s" }));
+            let gate = gate(&version, &api_server, config).await?;
+            let secret = || Token::for_service_account("web", "web").secret("ca");
+            let account = || Token::for_service_account("job", "job");
+            let pod = || api().pod("api-1").node("node-1");
+            let old = [pod(), account(), secret()].map(|token| api_server.mint(token));
+            for token in &old {
+                check_passes(&gate, token).await.with_context(which)?;
+            }
+            // A node that goes takes no pod's token with it.
+            api_server.delete_node("node-1");
+            check_passes(&gate, &old[0]).await.with_context(which)?;
+            api_server.delete_pod("api", "api-1");
+            api_server.delete_service_account("job", "job");
+            api_server.delete_secret("web", "ca");
+            check_revoked(&gate, &old).await.with_context(which)?;
+            for token in [pod(), account(), secret()].map(|token| api_server.mint(token)) {
+                check_passes(&gate, &token).await.with_context(which)?;
+            }
+            check_revoked(&gate, &old).await.with_context(which)?;
+        }
+    }
+    Ok(())
+}
+
+async fn check_revoked(gate: &Gate, tokens: &[String]) -> Result<()> {
+    for token in tokens {
+        check_refused(&get(token).send(gate.envoy.port()).await?, 401, "revoked")?;
     }
     Ok(())
 }
