@@ -156,6 +156,16 @@ impl ApiServer {
         self.requests().iter().filter(|request| request.endpoint == endpoint).count()
     }
 
+    /// How many requests to an endpoint are under way now.
+    pub fn under_way(&self, endpoint: Endpoint) -> usize {
+        self.cluster.record.under_way(endpoint)
+    }
+
+    /// The most requests to an endpoint that were under way at once.
+    pub fn most_under_way(&self, endpoint: Endpoint) -> usize {
+        self.cluster.record.most_under_way(endpoint)
+    }
+
     /// Waits until an endpoint got so many requests, and returns how many it has.
     pub async fn wait_count(&self, endpoint: Endpoint, at_least: usize) -> Result<usize> {
         let what = format!("{at_least} requests to {endpoint:?}");

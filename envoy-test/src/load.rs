@@ -39,8 +39,13 @@ impl Steady {
 
     /// Starts sending this request again and again.
     pub fn sending(port: u16, request: Request) -> Self {
+        Self::paced(port, request, Duration::ZERO)
+    }
+
+    /// Starts sending this request once in each period, or again and again where that is zero.
+    pub fn paced(port: u16, request: Request, period: Duration) -> Self {
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let task = tokio::spawn(send(port, request, stop.clone(), sent.clone()));
+        let task = tokio::spawn(send(port, request, period, stop.clone(), sent.clone()));
         Self { stop, sent, task }
     }
 
@@ -59,12 +64,17 @@ impl Steady {
 async fn send(
     port: u16,
     request: Request,
+    period: Duration,
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicUsize>,
 ) -> Result<Report> {
     let mut connection = Connection::http1(port).await?;
     let mut report = Report::default();
+    let mut pace = (!period.is_zero()).then(|| tokio::time::interval(period));
     while !stop.load(Ordering::Relaxed) {
+        if let Some(pace) = &mut pace {
+            pace.tick().await;
+        }
         let start = Instant::now();
         let response = connection.send(&request).await?;
         report.slowest = report.slowest.max(start.elapsed());

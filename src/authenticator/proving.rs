@@ -130,6 +130,10 @@ impl Authenticator {
                 self.review_verified((issuer, &identity), plan, proven, presented, now)
             }
             Purpose::Instead => {
+                // Who waited for the answer is counted already, and one that is new has no age.
+                if presented.reviewed.is_none() && approval.is_some() {
+                    self.tally.approval_hits += 1;
+                }
                 if approval.is_some_and(|approval| approval.is_aging(now)) {
                     let claims = account.proof().claims();
                     self.ask_again((issuer, &identity), &claims, presented.token.bytes(), now);

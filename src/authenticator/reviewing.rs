@@ -139,7 +139,11 @@ impl Authenticator {
         presented: &Presented<'_>,
         now: UnixTime,
     ) -> Result<Rc<Caller>, Unproven> {
-        match self.review(issuer, claims, None, presented, now)? {
+        // One that has ended proves nobody any more, but tells a caller of before from a stranger.
+        let before =
+            self.known.get(presented.token.bytes()).filter(|known| known.issuer == issuer.0);
+        let ended = before.and_then(|known| known.approval).filter(|yes| !yes.counts(now));
+        match self.review(issuer, claims, ended, presented, now)? {
             Some(review) => {
                 let account = ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))?;
                 Ok(Rc::new(Caller::new(account, &self.settings)))

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Where reviews are sent.
 pub const PATH: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
+const API_VERSION: &str = "authentication.k8s.io/v1";
+const KIND: &str = "TokenReview";
+
 /// How an issuer's tokens are reviewed (`tokenReview` in the configuration).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReviewPlan {
@@ -68,8 +71,8 @@ pub struct AcceptedReview {
 /// takes white space and stray bits that make another token of it.
 pub fn request_body(token: &str, audiences: &[String]) -> Vec<u8> {
     serde_json::json!({
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenReview",
+        "apiVersion": API_VERSION,
+        "kind": KIND,
         "spec": { "token": token, "audiences": audiences },
     })
     .to_string()

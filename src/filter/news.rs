@@ -41,8 +41,14 @@ impl News {
         self.say(Topic::Keys(settled.issuer), level, line, now);
     }
 
-    /// A review ended; whether with yes or no is nothing to tell of.
+    /// A review ended; whether with yes or no is nothing to tell of. There are many: an API server that
+    /// answers now and again must not fill the log.
     pub(super) fn of_review(&mut self, settled: &ReviewSettled, now: UnixTime) {
+        let topic = Topic::Reviews(settled.issuer);
+        let just_said = |(_, at): &(String, UnixTime)| *at <= now && now.since(*at) < SAY_CHANGES;
+        if self.0.get(&topic).is_some_and(just_said) {
+            return;
+        }
         let name = &settled.name;
         let outage = |denial: &Denial| {
             (denial.reason() == Reason::ReviewUnavailable).then(|| shortened(denial.detail()))
@@ -51,7 +57,7 @@ impl News {
             None => (Level::Info, format!("tokens of {name:?} are reviewed")),
             Some(why) => (Level::Warn, format!("tokens of {name:?} cannot be reviewed: {why}")),
         };
-        self.say(Topic::Reviews(settled.issuer), level, line, now);
+        self.say(topic, level, line, now);
     }
 
     fn say(&mut self, topic: Topic, level: Level, line: String, now: UnixTime) {
@@ -76,3 +82,6 @@ const MAX_SHOWN: usize = 500;
 
 /// How often a failure that goes on is said again.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often a change is said at most, of reviews.
+const SAY_CHANGES: Duration = Duration::from_secs(1);

@@ -171,7 +171,11 @@ fn recorded(case: &str) -> Value {
 fn judge(recorded: &Value, wanted: &Rc<IssuerIdentity>) -> Result<ReviewedUser, Denial> {
     let status = recorded["http_status"].as_u64().and_then(|status| u16::try_from(status).ok());
     let body = match &recorded["response_body"] {
-        Value::Null => json!({ "kind": "TokenReview", "status": recorded["status"] }),
+        Value::Null => json!({
+            "kind": "TokenReview",
+            "apiVersion": "authentication.k8s.io/v1",
+            "status": recorded["status"],
+        }),
         verbatim => verbatim.clone(),
     };
     token_review::judge(status.unwrap(), body.to_string().as_bytes(), wanted)

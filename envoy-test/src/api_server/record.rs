@@ -46,6 +46,21 @@ pub(super) struct Record {
     requests: Mutex<Vec<LoggedRequest>>,
     faults: Mutex<HashMap<Endpoint, Fault>>,
     faults_changed: Notify,
+    under_way: Mutex<HashMap<Endpoint, UnderWay>>,
+}
+
+/// Requests that are not answered yet: how many now, and the most that ever were.
+#[derive(Clone, Copy, Debug, Default)]
+struct UnderWay {
+    now: usize,
+    most: usize,
+}
+
+/// A request under way; it is over when this is dropped, because it was answered or its caller left.
+#[derive(Debug)]
+pub(super) struct Going<'r> {
+    record: &'r Record,
+    endpoint: Endpoint,
 }
 
 // === impl Endpoint ===
@@ -82,6 +97,23 @@ impl Record {
         self.faults_changed.notify_waiters();
     }
 
+    /// A request begins.
+    pub(super) fn begin(&self, endpoint: Endpoint) -> Going<'_> {
+        let mut all = lock(&self.under_way);
+        let under_way = all.entry(endpoint).or_default();
+        under_way.now += 1;
+        under_way.most = under_way.most.max(under_way.now);
+        Going { record: self, endpoint }
+    }
+
+    pub(super) fn under_way(&self, endpoint: Endpoint) -> usize {
+        lock(&self.under_way).get(&endpoint).map_or(0, |under_way| under_way.now)
+    }
+
+    pub(super) fn most_under_way(&self, endpoint: Endpoint) -> usize {
+        lock(&self.under_way).get(&endpoint).map_or(0, |under_way| under_way.most)
+    }
+
     fn fault(&self, endpoint: Endpoint) -> Option<Fault> {
         lock(&self.faults).get(&endpoint).cloned()
     }
@@ -94,6 +126,16 @@ impl Record {
                 Some(Fault::UntilMended) => changed.await,
                 fault => return fault,
             }
+        }
+    }
+}
+
+// === impl Going ===
+
+impl Drop for Going<'_> {
+    fn drop(&mut self) {
+        if let Some(under_way) = lock(&self.record.under_way).get_mut(&self.endpoint) {
+            under_way.now -= 1;
         }
     }
 }

@@ -35,6 +35,7 @@ pub(super) async fn answer(
         body: text(&body),
     };
     cluster.record.add(asked.clone());
+    let _going = cluster.record.begin(asked.endpoint);
     let fault = cluster.record.settled_fault(asked.endpoint).await;
     let answer = match caller {
         None => Answer::unauthorized(),

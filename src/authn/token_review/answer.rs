@@ -4,7 +4,7 @@ use crate::authn::claims::{Claims, ObjectRef};
 use crate::authn::issuer::IssuerIdentity;
 use crate::authn::json::{Known, Object, Strict};
 use crate::authn::service_account::split_username;
-use crate::authn::token_review::AcceptedReview;
+use crate::authn::token_review::{API_VERSION, AcceptedReview, KIND};
 use crate::verdict::{Denial, Reason};
 use serde::de::MapAccess;
 use std::collections::HashMap;
@@ -20,6 +20,8 @@ pub struct ReviewedUser {
 
 #[derive(Default)]
 struct TokenReview {
+    api_version: String,
+    kind: String,
     status: Option<Status>,
 }
 
@@ -36,8 +38,12 @@ struct User {
     username: String,
     uid: String,
     groups: Vec<String>,
-    extra: HashMap<String, Vec<String>>,
+    extra: Extra,
 }
+
+/// By their names, which say who put them there.
+#[derive(Clone, Debug, Default)]
+struct Extra(HashMap<String, Vec<String>>);
 
 /// Reads the answer: 200 and 201 are answers, everything else is our failure and not the caller's.
 pub fn judge(
@@ -49,8 +55,11 @@ pub fn judge(
         return Err(unavailable(refused(status)));
     }
     let no_review = |why: String| unavailable(format!("the answer is no TokenReview: {why}"));
-    let Strict(TokenReview { status }) =
+    let Strict(TokenReview { api_version, kind, status }) =
         serde_json::from_slice(body).map_err(|error| no_review(error.to_string()))?;
+    if (api_version.as_str(), kind.as_str()) != (API_VERSION, KIND) {
+        return Err(no_review(format!("it is a {kind:?} of {api_version:?}")));
+    }
     let status = status.ok_or_else(|| no_review("it has no status".to_owned()))?;
     if !status.authenticated {
         return Err(Reason::Revoked.because(status.error));
@@ -167,7 +176,7 @@ impl ReviewedUser {
     }
 
     fn extra(&self, key: &str) -> Option<&str> {
-        let values = self.user.extra.get(&format!("authentication.kubernetes.io/{key}"))?;
+        let values = self.user.extra.0.get(&format!("authentication.kubernetes.io/{key}"))?;
         values.first().map(String::as_str)
     }
 }
@@ -177,6 +186,8 @@ impl ReviewedUser {
 impl<'de> Object<'de> for TokenReview {
     fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
         match name {
+            "apiVersion" => self.api_version = map.next_value()?,
+            "kind" => self.kind = map.next_value()?,
             "status" => self.status = Some(map.next_value::<Strict<_>>()?.0),
             _ => return Ok(Known::No),
         }
@@ -203,9 +214,16 @@ impl<'de> Object<'de> for User {
             "username" => self.username = map.next_value()?,
             "uid" => self.uid = map.next_value()?,
             "groups" => self.groups = map.next_value()?,
-            "extra" => self.extra = map.next_value()?,
+            "extra" => self.extra = map.next_value::<Strict<_>>()?.0,
             _ => return Ok(Known::No),
         }
+        Ok(Known::Yes)
+    }
+}
+
+impl<'de> Object<'de> for Extra {
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+        self.0.insert(name.to_owned(), map.next_value()?);
         Ok(Known::Yes)
     }
 }

@@ -1,0 +1,236 @@
+//! What a TokenReview is for: tokens whose pod, service account or secret is gone; and who waits for one.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use envoy_test::envoy::{oldest_and_newest, versions};
+use envoy_test::load::Steady;
+use envoy_test::{ApiServer, Endpoint, Fault, Token, poll};
+use serde_json::json;
+use support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer};
+use support::{ACTIVE, Gate, answers, api, check_refused, get, post, send_all};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::{JoinSet, LocalSet};
+
+/// Asks with a token that has passed until it is refused as revoked; how long that took.
+async fn becomes_revoked(gate: &Gate, token: &str, within: Duration) -> Result<Duration> {
+    let start = Instant::now();
+    poll::until_within(within, "a token to be revoked", async || {
+        let response = get(token).send(gate.envoy.port()).await?;
+        if response.status != 200 {
+            check_refused(&response, 401, "revoked")?;
+        }
+        Ok((response.status == 401).then(|| start.elapsed()))
+    })
+    .await
+}
+
+/// Deletes a pod and a service account whose tokens are in use.
+async fn deletes(version: String, purpose: &'static str, own_cache: bool) -> Result<String> {
+    let api_server = reviewer().await?;
+    api_server.set_success_cache(own_cache);
+    let gate = gate(&version, &api_server, reviewed(purpose, json!({ "cacheTtl": TTL }))).await?;
+    let pod = api_server.mint(api().pod("api-1"));
+    let account = api_server.mint(Token::for_service_account("web", "web"));
+    let others = [api().pod("api-2"), api(), Token::for_service_account("web", "other")]
+        .map(|token| get(&api_server.mint(token)))
+        .map(|request| Steady::paced(gate.envoy.port(), request, PACE));
+    check_passes(&gate, &pod).await?;
+    check_passes(&gate, &account).await?;
+    api_server.delete_pod("api", "api-1");
+    api_server.delete_service_account("web", "web");
+    let within = CACHE_TTL + if own_cache { API_SERVERS_OWN } else { Duration::ZERO };
+    // What is asked for just before still has to be answered.
+    let (pod_took, account_took) = tokio::try_join!(
+        becomes_revoked(&gate, &pod, within + MARGIN),
+        becomes_revoked(&gate, &account, within + MARGIN)
+    )?;
+    let mut sent = 0;
+    for other in others {
+        let report = other.stop().await?;
+        ensure!(report.refused.is_empty(), "others are refused: {:?}", report.refused);
+        sent += report.sent;
+    }
+    check_revoked(&gate, &[pod, account]).await?;
+    gate.check_alive(&api_server.mint(api())).await?;
+    Ok(format!(
+        "Envoy {version}, {purpose}, the API server's own cache {own_cache}: revoked after \
+         {pod_took:.1?} and {account_took:.1?} of at most {within:?}; {sent} requests of others passed"
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_pods_and_a_deleted_accounts_tokens_are_revoked_in_time_while_others_go_on()
+-> Result<()> {
+    for version in oldest_and_newest() {
+        let mut all = JoinSet::new();
+        let cases = async {
+            for (purpose, own_cache) in
+                USES.into_iter().flat_map(|purpose| [(purpose, true), (purpose, false)])
+            {
+                all.spawn_local(deletes(version.clone(), purpose, own_cache));
+            }
+            all.join_all().await
+        };
+        for line in LocalSet::new().run_until(cases).await {
+            println!("{}", line?);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_deleted_and_made_anew_is_another() -> Result<()> {
+    for version in versions() {
+        for purpose in USES {
+            let which = || format!("Envoy {version}, {purpose}");
+            let api_server = reviewer().await?;
+            api_server.set_success_cache(false);
+            let config = reviewed(purpose, json!({ "cacheTtl": "0s" }));
+            let gate = gate(&version, &api_server, config).await?;
+            let secret = || Token::for_service_account("web", "web").secret("ca");
+            let account = || Token::for_service_account("job", "job");
+            let pod = || api().pod("api-1").node("node-1");
+            let old = [pod(), account(), secret()].map(|token| api_server.mint(token));
+            for token in &old {
+                check_passes(&gate, token).await.with_context(which)?;
+            }
+            // A node that goes takes no pod's token with it.
+            api_server.delete_node("node-1");
+            check_passes(&gate, &old[0]).await.with_context(which)?;
+            api_server.delete_pod("api", "api-1");
+            api_server.delete_service_account("job", "job");
+            api_server.delete_secret("web", "ca");
+            check_revoked(&gate, &old).await.with_context(which)?;
+            for token in [pod(), account(), secret()].map(|token| api_server.mint(token)) {
+                check_passes(&gate, &token).await.with_context(which)?;
+            }
+            check_revoked(&gate, &old).await.with_context(which)?;
+        }
+    }
+    Ok(())
+}
+
+async fn check_revoked(gate: &Gate, tokens: &[String]) -> Result<()> {
+    for token in tokens {
+        check_refused(&get(token).send(gate.envoy.port()).await?, 401, "revoked")?;
+    }
+    Ok(())
+}
+
+fn stall(api_server: &ApiServer) {
+    api_server.set_fault(Endpoint::TokenReview, Some(Fault::UntilMended));
+}
+
+fn mend(api_server: &ApiServer) {
+    api_server.set_fault(Endpoint::TokenReview, None);
+}
+
+#[tokio::test]
+async fn no_byte_of_a_body_reaches_the_upstream_before_the_reviews_answer() -> Result<()> {
+    for version in oldest_and_newest() {
+        for purpose in USES {
+            let which = format!("Envoy {version}, {purpose}");
+            let api_server = reviewer().await?;
+            let gate = gate(&version, &api_server, reviewed(purpose, json!({}))).await?;
+            stall(&api_server);
+            let good = api_server.mint(api());
+            let gone = api_server.mint(Token::for_service_account("web", "web"));
+            api_server.delete_service_account("web", "web");
+            let requests = [
+                post(&good).body(vec![b'a'; BODY]),
+                post(&good).body(vec![b'b'; BODY]).trailer("x-end", "yes").grpc(),
+                post(&gone).body(vec![b'c'; BODY]),
+                post(&gone).body(vec![b'd'; BODY]).trailer("x-end", "yes").grpc(),
+            ];
+            let sent = send_all(gate.envoy.port(), requests);
+            gate.envoy.wait_stat(RECEIVED, |bytes| bytes >= 4 * BODY as u64).await?;
+            // Equal questions are one.
+            api_server.wait_count(Endpoint::TokenReview, 2).await?;
+            assert_eq!(gate.upstream.count(), 0, "{which}");
+            mend(&api_server);
+            let answers = answers(sent).await?;
+            let outcomes: Vec<_> = answers.iter().map(outcome).collect();
+            assert_eq!(outcomes, ["200", "200", "401 revoked", "200"], "{which}");
+            assert_eq!((answers[1].grpc_status(), answers[3].grpc_status()), (Some(0), Some(16)));
+            let received = gate.upstream.received();
+            assert_eq!((gate.upstream.count(), received.len()), (2, 2), "{which}");
+            assert!(received.iter().all(|received| received.body.len() == BODY), "{which}");
+            assert_eq!(api_server.count(Endpoint::TokenReview), 2, "{which}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_hangs_up_while_it_waits_is_forgotten_and_its_review_still_counts() -> Result<()> {
+    for version in oldest_and_newest() {
+        let api_server = reviewer().await?;
+        let gate = gate(&version, &api_server, reviewed("instead", json!({}))).await?;
+        stall(&api_server);
+        let token = api_server.mint(api());
+        let head = format!("GET / HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n");
+        let mut callers = Vec::new();
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(("127.0.0.1", gate.envoy.port())).await?;
+            stream.write_all(head.as_bytes()).await?;
+            callers.push(stream);
+        }
+        gate.envoy.wait_stat(ACTIVE, |active| active == 20).await?;
+        api_server.wait_count(Endpoint::TokenReview, 1).await?;
+        drop(callers);
+        gate.envoy.wait_stat(ACTIVE, |active| active == 0).await?;
+        mend(&api_server);
+        poll::until("the answer to be there", async || {
+            Ok((api_server.under_way(Endpoint::TokenReview) == 0).then_some(()))
+        })
+        .await?;
+        gate.check_alive(&token).await.with_context(|| format!("Envoy {version}"))?;
+        assert_eq!(api_server.count(Endpoint::TokenReview), 1, "Envoy {version}");
+        assert_eq!(gate.upstream.count(), 1, "Envoy {version}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn shadow_mode_and_open_paths_wait_for_no_review() -> Result<()> {
+    for version in oldest_and_newest() {
+        for purpose in USES {
+            let which = format!("Envoy {version}, {purpose}");
+            let api_server = reviewer().await?;
+            stall(&api_server);
+            let token = api_server.mint(api());
+            let mut shadow = reviewed(purpose, json!({}));
+            shadow["mode"] = json!("shadow");
+            let mut open = reviewed(purpose, json!({}));
+            open["rules"] = json!([{ "paths": ["/secrets/*"], "allow": "anyone" }]);
+            for config in [shadow, open] {
+                let gate = gate(&version, &api_server, config).await?;
+                let response = post(&token).body(vec![b'a'; BODY]).send(gate.envoy.port()).await?;
+                assert_eq!(outcome(&response), "200", "{which}");
+                let received = gate.upstream.last().context("a request")?;
+                assert_eq!(received.body.len(), BODY, "{which}");
+                assert_eq!(received.header("x-sa-name"), None, "{which}: nobody is proven yet");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Between two requests of one of the others.
+const PACE: Duration = Duration::from_millis(20);
+
+const TTL: &str = "2s";
+const CACHE_TTL: Duration = Duration::from_secs(2);
+
+/// How long a kube-apiserver remembers that a token was genuine.
+const API_SERVERS_OWN: Duration = Duration::from_secs(10);
+
+/// For a machine that is busy.
+const MARGIN: Duration = Duration::from_secs(3);
+
+const RECEIVED: &str = "http.inbound.downstream_cx_rx_bytes_total";
+const BODY: usize = 100_000;

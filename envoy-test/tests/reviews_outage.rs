@@ -1,0 +1,284 @@
+//! An API server that does not review: down, unwilling, or answering nonsense. What counts, and what is told.
+
+mod support;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use envoy_test::envoy::{oldest_and_newest, versions};
+use envoy_test::load::Steady;
+use envoy_test::{ApiServer, Endpoint, EnvoySetup, Fault, Token, poll};
+use serde_json::{Value, json};
+use support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer, start};
+use support::{Gate, api, check_refused, get};
+
+const FORBIDDEN: &str = "tokens of \"local\" cannot be reviewed: the API server answered 403: who asks \
+    may not create TokenReviews: a ClusterRoleBinding of its service account to ClusterRole \
+    system:auth-delegator is missing";
+const UNAUTHORIZED: &str = "tokens of \"local\" cannot be reviewed: the API server answered 401: it does \
+    not know who asks: the credential that Envoy injects is missing, expired or not for the API \
+    server's audience (check the cluster's credential_injector and its token file)";
+const NOT_SENT: &str =
+    "tokens of \"local\" cannot be reviewed: Envoy did not send the call: the cluster has";
+const NO_ANSWER: &str = "tokens of \"local\" cannot be reviewed: no answer (503 ";
+const REVIEWED: &str = "tokens of \"local\" are reviewed";
+
+/// Asks until the outcome is this one; any other than these two is a failure.
+async fn becomes(gate: &Gate, token: &str, from: &str, to: &str) -> Result<()> {
+    poll::until(&format!("{from} to become {to}"), async || {
+        let now = outcome(&get(token).send(gate.envoy.port()).await?);
+        ensure!(now == from || now == to, "{now}");
+        Ok((now == to).then_some(()))
+    })
+    .await
+}
+
+async fn check_unavailable(gate: &Gate, token: &str) -> Result<()> {
+    let response = get(token).send(gate.envoy.port()).await?;
+    check_refused(&response, 503, "review_unavailable")?;
+    ensure!(response.header("retry-after").as_deref() == Some("1"), "{:?}", response.headers);
+    ensure!(response.header("www-authenticate").is_none(), "{:?}", response.headers);
+    let call = get(token).grpc().send(gate.envoy.port()).await?;
+    ensure!((call.status, call.grpc_status()) == (200, Some(14)), "{:?}", call.headers);
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_deny_an_outage_is_our_failure_and_ends_with_the_outage() -> Result<()> {
+    for version in oldest_and_newest() {
+        for purpose in USES {
+            let which = || format!("Envoy {version}, {purpose}");
+            let api_server = reviewer().await?;
+            let config = reviewed(purpose, json!({ "cacheTtl": "2s" }));
+            let gate = gate(&version, &api_server, config).await?;
+            let token = api_server.mint(api());
+            check_passes(&gate, &token).await?;
+            api_server.stop().await;
+            check_passes(&gate, &token).await.with_context(which)?;
+            becomes(&gate, &token, "200", "503 review_unavailable").await.with_context(which)?;
+            check_unavailable(&gate, &token).await.with_context(which)?;
+            gate.envoy.wait_log(NO_ANSWER).await.with_context(which)?;
+            api_server.restart().await?;
+            becomes(&gate, &token, "503 review_unavailable", "200").await.with_context(which)?;
+            gate.check_alive(&token).await.with_context(which)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_accept_verified_an_outage_is_noticed_by_nobody_but_the_operator() -> Result<()> {
+    for version in versions() {
+        let which = || format!("Envoy {version}");
+        let api_server = reviewer().await?;
+        api_server.set_success_cache(false);
+        let review = json!({ "cacheTtl": "2s", "onOutage": "acceptVerified" });
+        let gate = gate(&version, &api_server, reviewed("afterVerification", review)).await?;
+        let gone = api_server.mint(Token::for_service_account("web", "web"));
+        api_server.delete_service_account("web", "web");
+        let steady = get(&api_server.mint(api()));
+        let steady = Steady::paced(gate.envoy.port(), steady, Duration::from_millis(20));
+        poll::until("a steady caller", async || Ok((steady.sent() > 0).then_some(()))).await?;
+
+        check_refused(&get(&gone).send(gate.envoy.port()).await?, 401, "revoked")?;
+        api_server.stop().await;
+        // Nobody was asked about these two; of the third the API server has said no.
+        for name in ["first", "second"] {
+            let new = api_server.mint(Token::for_service_account("api", name));
+            check_passes(&gate, &new).await.with_context(which)?;
+            let seen = gate.upstream.received();
+            let told = seen.iter().any(|seen| seen.header("x-sa-name").as_deref() == Some(name));
+            ensure!(told, "the upstream was not told of {name}");
+        }
+        check_refused(&get(&gone).send(gate.envoy.port()).await?, 401, "revoked")
+            .with_context(which)?;
+        gate.envoy.wait_log(NO_ANSWER).await?;
+        let line = allowed(&gate, "system:serviceaccount:api:second").await.with_context(which)?;
+        assert_eq!(line["unreviewed"], "the last review failed", "{line}");
+        gate.envoy.wait_stat(UNREVIEWED, |count| count >= 2).await.with_context(which)?;
+        // What was said no to is forgotten as soon as everywhere: after the time to live.
+        becomes(&gate, &gone, "401 revoked", "200").await.with_context(which)?;
+
+        api_server.restart().await?;
+        becomes(&gate, &gone, "200", "401 revoked").await.with_context(which)?;
+        let report = steady.stop().await?;
+        ensure!(report.refused.is_empty(), "{:?}", report.refused);
+        let counted = gate.envoy.stat(UNREVIEWED).await?;
+        println!(
+            "Envoy {version}: {} requests of a steady caller over an outage, {counted} unreviewed in all",
+            report.sent
+        );
+        gate.check_alive(&api_server.mint(api())).await.with_context(which)?;
+    }
+    Ok(())
+}
+
+/// The line of the log for a request that was allowed to this subject without a review.
+async fn allowed(gate: &Gate, subject: &str) -> Result<Value> {
+    let text = format!("\"sub\":\"{subject}\",\"unreviewed\":");
+    gate.envoy.wait_log(&text).await?;
+    let log = gate.envoy.log();
+    let line = log.lines().find(|line| line.contains(&text)).context("a line")?;
+    let json = line.find('{').and_then(|at| line.get(at..)).context("JSON")?;
+    let line: Value = serde_json::from_str(json)?;
+    ensure!(line["verdict"] == "allowed", "{line}");
+    Ok(line)
+}
+
+#[tokio::test]
+async fn a_reviewer_without_the_right_is_told_which_binding_is_missing() -> Result<()> {
+    for version in oldest_and_newest() {
+        for purpose in USES {
+            let which = || format!("Envoy {version}, {purpose}");
+            let api_server = start().await?;
+            let gate = gate(&version, &api_server, reviewed(purpose, json!({}))).await?;
+            let token = api_server.mint(api());
+            check_unavailable(&gate, &token).await.with_context(which)?;
+            gate.envoy.wait_log(FORBIDDEN).await.with_context(which)?;
+            api_server.grant_auth_delegator("envoy-system", "sa-authn");
+            gate.check_alive(&token).await.with_context(which)?;
+            // It is said of the first review that comes a second later.
+            poll::until(REVIEWED, async || {
+                let other = api_server.mint(api());
+                check_passes(&gate, &other).await?;
+                Ok(gate.envoy.log().contains(REVIEWED).then_some(()))
+            })
+            .await
+            .with_context(which)?;
+        }
+    }
+    Ok(())
+}
+
+/// Envoy's own token, in place of the one that it has.
+fn put(gate: &Gate, api_server: &ApiServer, token: &str) -> Result<()> {
+    let files = [("token", token), ("ca.crt", api_server.ca_pem())];
+    gate.envoy.credential("kube-apiserver").update(&files)
+}
+
+#[tokio::test]
+async fn a_reviewer_without_a_good_credential_is_told_where_to_look() -> Result<()> {
+    for version in oldest_and_newest() {
+        for (credential, problem) in [("not-a-token", UNAUTHORIZED), ("", NOT_SENT)] {
+            let which = || format!("Envoy {version}, credential {credential:?}");
+            let api_server = reviewer().await?;
+            let setup = EnvoySetup::new().version(&version).api_server(&api_server);
+            let setup = setup.credential(Some(credential));
+            let gate = Gate::start(setup.plugin_config(reviewed("instead", json!({})))).await?;
+            let token = api_server.mint(api());
+            check_unavailable(&gate, &token).await.with_context(which)?;
+            gate.envoy.wait_log(problem).await.with_context(which)?;
+            let own = Token::for_service_account("envoy-system", "sa-authn");
+            let own = api_server.mint(own.audience(&api_server.audience()));
+            put(&gate, &api_server, &own)?;
+            becomes(&gate, &token, "503 review_unavailable", "200").await.with_context(which)?;
+            gate.check_alive(&token).await.with_context(which)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the API server does, and what it is called.
+fn faults() -> Vec<(String, Fault)> {
+    let body = |name: &str, body: String| (name.to_owned(), Fault::Body(body.into_bytes()));
+    let review = |kind: &str, status: Value| {
+        json!({ "kind": kind, "apiVersion": "authentication.k8s.io/v1", "status": status })
+            .to_string()
+    };
+    let yes = review("SubjectAccessReview", json!({ "authenticated": true }));
+    let twice = yes.replace("\"kind\"", "\"kind\":\"TokenReview\",\"kind\"");
+    let mut faults = vec![
+        body("nothing", String::new()),
+        body("HTML", "<html>log in</html>".to_owned()),
+        body("huge", format!("\"{}\"", "x".repeat(300 * 1024))),
+        body("deep", "[".repeat(100_000)),
+        body("another kind", yes),
+        body("a member twice", twice),
+        body("a text for true", review("TokenReview", json!({ "authenticated": "true" }))),
+        body("a list for an object", review("TokenReview", json!([true]))),
+        ("cut in the middle".to_owned(), Fault::Truncate),
+        ("stalled in the middle".to_owned(), Fault::StallMidBody),
+        ("stalled".to_owned(), Fault::Stall),
+        ("too slow".to_owned(), Fault::Slow(Duration::from_secs(2))),
+        ("cut".to_owned(), Fault::Close),
+        ("elsewhere".to_owned(), Fault::Redirect("https://elsewhere.example/".to_owned())),
+    ];
+    let statuses = [400, 401, 403, 404, 409, 429, 500, 503, 504];
+    faults.extend(statuses.map(|status| (status.to_string(), Fault::Status(status))));
+    faults
+}
+
+#[tokio::test]
+async fn whatever_an_api_server_answers_instead_of_a_review_says_nothing_of_the_token() -> Result<()>
+{
+    for version in oldest_and_newest() {
+        for purpose in USES {
+            let api_server = reviewer().await?;
+            let config = reviewed(purpose, json!({ "timeout": "300ms" }));
+            let gate = gate(&version, &api_server, config).await?;
+            let token = api_server.mint(api());
+            // The keys have to be there: what is tested is the review.
+            check_passes(&gate, &token).await?;
+            let token = api_server.mint(api());
+            for (name, fault) in faults() {
+                let which = || format!("Envoy {version}, {purpose}: {name}");
+                let before = (api_server.count(Endpoint::TokenReview), gate.upstream.count());
+                api_server.set_fault(Endpoint::TokenReview, Some(fault));
+                let response = get(&token).send(gate.envoy.port()).await?;
+                check_refused(&response, 503, "review_unavailable").with_context(which)?;
+                ensure!(gate.upstream.count() == before.1, "{}: it got through", which());
+                let asked = api_server.count(Endpoint::TokenReview) - before.0;
+                ensure!(asked == 1, "{}: asked {asked} times", which());
+            }
+            api_server.set_fault(Endpoint::TokenReview, None);
+            gate.check_alive(&token).await.with_context(|| format!("Envoy {version}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_yes_that_is_nobodys_or_anothers_is_a_mismatch() -> Result<()> {
+    for version in oldest_and_newest() {
+        for purpose in USES {
+            let api_server = reviewer().await?;
+            let gate = gate(&version, &api_server, reviewed(purpose, json!({}))).await?;
+            let account = |name: &str, uid: &Value| {
+                json!({
+                    "username": format!("system:serviceaccount:api:{name}"),
+                    "uid": uid,
+                    "groups": ["system:serviceaccounts", "system:serviceaccounts:api"],
+                })
+            };
+            let anonymous =
+                json!({ "username": "system:anonymous", "groups": ["system:unauthenticated"] });
+            let uid = api().claims()["kubernetes.io"]["serviceaccount"]["uid"].clone();
+            let ours = json!(["secret-store"]);
+            for (name, user, audiences) in [
+                ("anonymous", anonymous, ours.clone()),
+                ("another account", account("web", &uid), ours.clone()),
+                ("another uid", account("api", &json!("another")), ours.clone()),
+                ("no audience", account("api", &uid), json!([])),
+                ("another audience", account("api", &uid), json!(["another-service"])),
+            ] {
+                let status = json!({ "authenticated": true, "user": user, "audiences": audiences });
+                let answer = json!({
+                    "kind": "TokenReview",
+                    "apiVersion": "authentication.k8s.io/v1",
+                    "status": status,
+                });
+                let answer = answer.to_string().into_bytes();
+                api_server.set_fault(Endpoint::TokenReview, Some(Fault::Body(answer)));
+                let response = get(&api_server.mint(api())).send(gate.envoy.port()).await?;
+                check_refused(&response, 401, "review_mismatch")
+                    .with_context(|| format!("Envoy {version}, {purpose}: {name}"))?;
+            }
+            assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
+            api_server.set_fault(Endpoint::TokenReview, None);
+            gate.check_alive(&api_server.mint(api())).await?;
+        }
+    }
+    Ok(())
+}
+
+const UNREVIEWED: &str = "wasmcustom.sa_authn.unreviewed.local";

@@ -1,0 +1,74 @@
+//! API servers that review, and configurations that ask them.
+
+use anyhow::{Result, ensure};
+use envoy_test::token::assemble;
+use envoy_test::{ApiServer, ApiServerOptions, EnvoySetup, KeyKind, Response};
+use serde_json::{Value, json};
+
+use super::{Gate, api, config, discovery, get};
+
+/// What a TokenReview is for.
+pub const USES: [&str; 2] = ["afterVerification", "instead"];
+
+/// An API server that reviews what Envoy asks it about.
+pub async fn reviewer() -> Result<ApiServer> {
+    let api_server = start().await?;
+    api_server.grant_auth_delegator("envoy-system", "sa-authn");
+    Ok(api_server)
+}
+
+/// The same without the right to ask.
+pub async fn start() -> Result<ApiServer> {
+    let key_kind = KeyKind::P256;
+    ApiServer::start(ApiServerOptions { key_kind, ..ApiServerOptions::default() }).await
+}
+
+/// One issuer whose tokens are reviewed for this use, with these members of `tokenReview` besides.
+pub fn reviewed(purpose: &str, more: Value) -> Value {
+    let mut config = config(discovery(json!({})));
+    let issuer = &mut config["issuers"][0];
+    if let (Some(issuer), "instead") = (issuer.as_object_mut(), purpose) {
+        issuer.remove("keys");
+    }
+    let mut review = json!({
+        "cluster": "kube-apiserver",
+        "authority": "kubernetes.default.svc",
+        "use": purpose,
+    });
+    if let (Some(review), Value::Object(more)) = (review.as_object_mut(), more) {
+        review.extend(more);
+    }
+    issuer["tokenReview"] = review;
+    config
+}
+
+/// An Envoy that asks this API server.
+pub async fn gate(version: &str, api_server: &ApiServer, config: Value) -> Result<Gate> {
+    let setup = EnvoySetup::new().version(version).api_server(api_server);
+    Gate::start(setup.plugin_config(config)).await
+}
+
+/// Fails unless a request with this token passes.
+pub async fn check_passes(gate: &Gate, token: &str) -> Result<()> {
+    let response = get(token).send(gate.envoy.port()).await?;
+    ensure!(response.status == 200, "{} {}", response.status, response.text());
+    Ok(())
+}
+
+/// `200`, or the status and the filter's reason.
+pub fn outcome(response: &Response) -> String {
+    match response.reason() {
+        Some(reason) => format!("{} {reason}", response.status),
+        None => response.status.to_string(),
+    }
+}
+
+/// Tokens that say all that a good one does, each another one, and signed by nobody.
+pub fn junk(kid: &str, count: usize) -> Vec<String> {
+    let header = json!({ "alg": "ES256", "kid": kid }).to_string();
+    let token = |number: usize| {
+        let claims = api().claim("jti", json!(format!("junk-{number}"))).claims().to_string();
+        assemble(&header, &claims, |_| vec![7; 64])
+    };
+    (0..count).map(token).collect()
+}

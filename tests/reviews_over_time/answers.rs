@@ -1,0 +1,223 @@
+//! Answers of an API server, and of what is none: which are believed, and of whom.
+
+use super::{Caller, UNAVAILABLE, World, answered, created, review, reviewing, verifying};
+use crate::support::Outcome;
+use sa_authn::callout::Reply;
+use sa_authn::verdict::Reason;
+use serde_json::{Value, json};
+
+/// What is changed in a good answer, at which place, and how that is told of.
+type Change = (&'static str, Value, &'static str);
+
+const POD_NAME: &str = "/status/user/extra/authentication.kubernetes.io~1pod-name";
+const POD_UID: &str = "/status/user/extra/authentication.kubernetes.io~1pod-uid";
+
+fn worlds() -> [World; 2] {
+    [verifying(json!({})), reviewing(json!({}), json!({}))]
+}
+
+/// The reason and the detail of a refusal by this answer.
+fn refusal(world: &mut World, caller: &Caller, reply: Reply) -> (Reason, String) {
+    let mut request = world.held(caller);
+    let settled = world.answer(reply);
+    let denial = settled.reviewed.outcome().expect_err("not believed").clone();
+    let outcome = request.reviewed(&mut world.core, &settled);
+    assert_eq!(outcome, Outcome::Refused(denial.reason()));
+    (denial.reason(), denial.detail().to_owned())
+}
+
+fn check(changes: &[Change], reason: Reason) {
+    for mut world in worlds() {
+        for (number, (place, value, told)) in changes.iter().enumerate() {
+            let caller = world.caller(&format!("caller-{number}"));
+            let mut body = review(&caller.status());
+            set(&mut body, place, value.clone());
+            let (why, detail) = refusal(&mut world, &caller, created(&body));
+            assert_eq!(why, reason, "{place} as {value}: {detail}");
+            assert!(detail.contains(told), "{place} as {value}: {detail}");
+        }
+    }
+}
+
+/// Sets what a JSON pointer names; `null` takes it out.
+fn set(body: &mut Value, place: &str, value: Value) {
+    let (parent, member) = place.rsplit_once('/').unwrap();
+    let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+    let member = member.replace("~1", "/");
+    match value {
+        Value::Null => parent.remove(&member),
+        value => parent.insert(member, value),
+    };
+}
+
+#[test]
+fn created_and_ok_are_answers() {
+    for status in [200, 201] {
+        for mut world in worlds() {
+            let caller = world.caller("api");
+            let reply = answered(status, &review(&caller.status()));
+            assert!(world.answered(&caller, reply).passes(), "{status}");
+        }
+    }
+    for status in [100, 202, 204, 206, 299, 301, 400, 418, 501] {
+        for mut world in worlds() {
+            let caller = world.caller("api");
+            let reply = answered(status, &review(&caller.status()));
+            assert_eq!(world.answered(&caller, reply), UNAVAILABLE, "{status}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_review_says_nothing_of_the_token() {
+    check(
+        &[
+            ("/kind", json!("SubjectAccessReview"), "it is a \"SubjectAccessReview\""),
+            ("/kind", json!("Status"), "it is a \"Status\""),
+            ("/kind", Value::Null, "it is a \"\""),
+            ("/apiVersion", json!("v1"), "of \"v1\""),
+            ("/status", Value::Null, "it has no status"),
+            ("/status", json!("Failure"), "invalid type"),
+            ("/status", json!([true]), "invalid type"),
+            ("/status/authenticated", json!("true"), "invalid type: string"),
+            ("/status/authenticated", json!(1), "invalid type: integer"),
+            ("/status/authenticated", json!([true]), "invalid type: sequence"),
+            ("/status/user", json!([]), "invalid type: sequence"),
+            ("/status/user", json!("system:admin"), "invalid type: string"),
+            ("/status/user/username", json!(["system:serviceaccount:api:api"]), "invalid type"),
+            ("/status/user/uid", json!(7), "invalid type: integer"),
+            ("/status/user/groups", json!("system:serviceaccounts:api"), "invalid type: string"),
+            ("/status/user/groups", json!({}), "invalid type: map"),
+            ("/status/user/extra", json!([]), "invalid type: sequence"),
+            ("/status/user/extra/x", json!("y"), "invalid type: string"),
+            ("/status/audiences", json!("secret-store"), "invalid type: string"),
+        ],
+        Reason::ReviewUnavailable,
+    );
+}
+
+#[test]
+fn what_is_no_json_says_nothing_of_the_token() {
+    let whole = |world: &World| review(&world.caller("api").status()).to_string();
+    for mut world in worlds() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let text = whole(&world);
+        let half = &text[..text.len() / 2];
+        for body in [
+            "",
+            "null",
+            "[]",
+            "true",
+            "<html>",
+            "\u{feff}{}",
+            &deep,
+            half,
+            &format!("{text}{text}"),
+        ] {
+            let caller = world.caller("api");
+            let body = Some(body.as_bytes().to_vec());
+            let reply = Reply::Response { status: 201, cache_control: None, body };
+            let (reason, detail) = refusal(&mut world, &caller, reply);
+            assert_eq!(reason, Reason::ReviewUnavailable, "{detail}");
+            assert!(detail.starts_with("the answer is no TokenReview: "), "{detail}");
+        }
+    }
+}
+
+#[test]
+fn a_member_that_stands_twice_is_refused_wherever_it_stands() {
+    for (member, twice) in [
+        (r#""kind":"TokenReview""#, r#""kind":"x","kind":"TokenReview""#),
+        (r#""status":{"#, r#""status":{},"status":{"#),
+        (r#""authenticated":true"#, r#""authenticated":false,"authenticated":true"#),
+        (r#""authenticated":true"#, r#""authenticated":true,"\u0061uthenticated":true"#),
+        (r#""username":"#, r#""username":"system:admin","username":"#),
+        (r#""extra":{"#, r#""extra":{"a":["b"],"a":["c"],"#),
+        (r#""extra":{"#, r#""extra":{},"extra":{"#),
+        (r#""audiences":["#, r#""audiences":[],"audiences":["#),
+    ] {
+        for mut world in worlds() {
+            let caller = world.caller("api");
+            let body = review(&caller.status()).to_string();
+            assert!(body.contains(member), "{member} is not in {body}");
+            let body = Some(body.replace(member, twice).into_bytes());
+            let reply = Reply::Response { status: 201, cache_control: None, body };
+            let (reason, detail) = refusal(&mut world, &caller, reply);
+            assert_eq!(reason, Reason::ReviewUnavailable, "{twice}: {detail}");
+            assert!(detail.contains("a member stands twice"), "{twice}: {detail}");
+        }
+    }
+}
+
+#[test]
+fn a_yes_that_is_anothers_is_a_mismatch() {
+    let other = "00000000-0000-4000-a000-000000000000";
+    check(
+        &[
+            (
+                "/status/user/username",
+                json!("system:anonymous"),
+                "reviewed as \"system:anonymous\"",
+            ),
+            ("/status/user/username", json!("system:admin"), "reviewed as \"system:admin\""),
+            ("/status/user/username", json!("system:serviceaccount:api:web"), "sub reviewed as"),
+            ("/status/user/username", json!("system:serviceaccount:api:api:x"), "reviewed as"),
+            ("/status/user/username", Value::Null, "reviewed as \"\""),
+            ("/status/user/uid", json!(other), "uid reviewed as"),
+            ("/status/user/uid", Value::Null, "uid reviewed as"),
+            ("/status/user/groups", json!(["system:authenticated"]), "reviewed as no member of"),
+            ("/status/user/groups", Value::Null, "reviewed as no member of"),
+            (POD_NAME, json!(["api-2"]), "pod reviewed as"),
+            (POD_NAME, Value::Null, "pod reviewed as None"),
+            (POD_UID, json!([other]), "pod uid reviewed as"),
+            (POD_UID, Value::Null, "pod uid reviewed as None"),
+            ("/status/user/extra", Value::Null, "pod reviewed as None"),
+            ("/status/audiences", Value::Null, "reviewed for audiences []"),
+            ("/status/audiences", json!([]), "reviewed for audiences []"),
+            ("/status/audiences", json!(["another"]), "reviewed for audiences [\"another\"]"),
+        ],
+        Reason::ReviewMismatch,
+    );
+}
+
+#[test]
+fn a_review_that_does_not_say_yes_says_no() {
+    check(
+        &[
+            ("/status/authenticated", json!(false), ""),
+            ("/status/authenticated", Value::Null, ""),
+            ("/status", json!({}), ""),
+            (
+                "/status",
+                json!({ "error": "serviceaccounts \"api\" not found" }),
+                "\"api\" not found",
+            ),
+        ],
+        Reason::Revoked,
+    );
+}
+
+#[test]
+fn a_pod_that_only_the_api_server_knows_is_a_mismatch() {
+    for mut world in worlds() {
+        let token = envoy_test::Token::for_service_account("api", "api");
+        let unbound = world.holder(token.issued_at(super::START).lifetime(3600));
+        let mut body = review(&unbound.status());
+        body["status"]["user"]["extra"]["authentication.kubernetes.io/pod-name"] = json!(["api-1"]);
+        let (reason, detail) = refusal(&mut world, &unbound, created(&body));
+        assert_eq!(reason, Reason::ReviewMismatch);
+        assert_eq!(detail, "pod reviewed as Some(\"api-1\"), claimed as None");
+    }
+}
+
+#[test]
+fn what_an_answer_says_besides_is_stepped_over() {
+    for mut world in worlds() {
+        let caller = world.caller("api");
+        let mut body = review(&caller.status());
+        body["status"]["user"]["extra"]["example.org/clearance"] = json!(["high", "low"]);
+        body["status"]["later"] = json!({ "a": [1, { "b": null }] });
+        body["later"] = json!([[[]]]);
+        assert!(world.answered(&caller, created(&body)).passes());
+    }
+}

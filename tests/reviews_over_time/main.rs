@@ -1,0 +1,218 @@
+//! An issuer's TokenReviews through time: asked, remembered, refreshed, bounded, and failing.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod answers;
+mod before;
+mod caching;
+mod flight;
+mod instead;
+mod issuers;
+mod outage;
+mod refresh;
+#[path = "../support/mod.rs"]
+mod support;
+
+use envoy_test::{KeyKind, SigningKey, Token};
+use sa_authn::authenticator::ReviewSettled;
+use sa_authn::callout::{Callout, Reply};
+use sa_authn::verdict::{Denial, Reason};
+use serde_json::{Value, json};
+use std::time::Duration;
+use support::{Core, Outcome, Request, get, with};
+
+/// When everything begins.
+const START: u64 = 1_800_000_000;
+
+const HELD: Outcome = Outcome::Held;
+const REVOKED: Outcome = Outcome::Refused(Reason::Revoked);
+const UNAVAILABLE: Outcome = Outcome::Refused(Reason::ReviewUnavailable);
+const OVERLOADED: Outcome = Outcome::Refused(Reason::Overloaded);
+
+/// A cluster's key, and the core that asks its API server.
+struct World {
+    core: Core,
+    key: SigningKey,
+}
+
+/// A caller's token, and what it says.
+struct Caller {
+    token: String,
+    claims: Value,
+}
+
+/// `use: "afterVerification"`, with these members of `tokenReview` besides.
+fn verifying(review: Value) -> World {
+    configured(review, json!({}))
+}
+
+/// The same, with further members of the whole configuration.
+fn configured(review: Value, more: Value) -> World {
+    let key = SigningKey::generate(KeyKind::P256);
+    let mut config = support::inline(&[&key]);
+    config["issuers"][0]["tokenReview"] = with(plan(), review);
+    World { core: Core::at(START, &with(config, more)), key }
+}
+
+/// `use: "instead"`: no keys anywhere.
+fn reviewing(review: Value, more: Value) -> World {
+    let key = SigningKey::generate(KeyKind::P256);
+    let mut config = support::inline(&[]);
+    let issuer = config["issuers"][0].as_object_mut().unwrap();
+    issuer.remove("keys");
+    issuer
+        .insert("tokenReview".to_owned(), with(with(plan(), review), json!({ "use": "instead" })));
+    World { core: Core::at(START, &with(config, more)), key }
+}
+
+fn plan() -> Value {
+    json!({ "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" })
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+// === what the API server says ===
+
+/// As an API server creates a TokenReview.
+fn created(review: &Value) -> Reply {
+    answered(201, review)
+}
+
+fn answered(status: u16, body: &Value) -> Reply {
+    Reply::Response { status, cache_control: None, body: Some(body.to_string().into_bytes()) }
+}
+
+fn review(status: &Value) -> Value {
+    json!({
+        "kind": "TokenReview",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": { "managedFields": [{ "manager": "unknown", "fieldsV1": { "f:spec": {} } }] },
+        "spec": { "token": "as it was asked", "audiences": [envoy_test::token::DEFAULT_AUDIENCE] },
+        "status": status,
+    })
+}
+
+/// What it says of a token whose pod is gone.
+fn gone() -> Reply {
+    let error = "[invalid bearer token, service account token has been invalidated]";
+    created(&review(&json!({ "user": {}, "error": error })))
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// The status in which the API server vouches for it.
+    fn status(&self) -> Value {
+        let private = &self.claims["kubernetes.io"];
+        let mut extra = json!({ "authentication.kubernetes.io/credential-id":
+            [format!("JTI={}", self.claims["jti"].as_str().unwrap())] });
+        for (kind, member) in [("pod", "name"), ("pod", "uid"), ("node", "name"), ("node", "uid")] {
+            if let Some(value) = private[kind][member].as_str() {
+                extra[format!("authentication.kubernetes.io/{kind}-{member}")] = json!([value]);
+            }
+        }
+        let namespace = private["namespace"].as_str().unwrap();
+        let of_namespace = format!("system:serviceaccounts:{namespace}");
+        json!({
+            "authenticated": true,
+            "user": {
+                "username": self.claims["sub"],
+                "uid": private["serviceaccount"]["uid"],
+                "groups": ["system:serviceaccounts", of_namespace, "system:authenticated"],
+                "extra": extra,
+            },
+            "audiences": self.claims["aud"],
+        })
+    }
+
+    /// The answer in which it does.
+    fn vouched(&self) -> Reply {
+        created(&review(&self.status()))
+    }
+
+    fn get(&self, path: &str) -> envoy_test::Pairs {
+        get(path, &self.token)
+    }
+}
+
+// === impl World ===
+
+impl World {
+    /// A token that outlives every test.
+    fn caller(&self, name: &str) -> Caller {
+        let token = Token::for_service_account("api", name).pod("api-1").node("node-1");
+        self.holder(token.issued_at(START).lifetime(24 * 3600))
+    }
+
+    fn holder(&self, token: Token) -> Caller {
+        Caller { token: token.sign(&self.key), claims: token.claims().clone() }
+    }
+
+    /// What becomes of a request of this caller's that comes now.
+    fn by(&mut self, caller: &Caller) -> Outcome {
+        self.core.outcome(&caller.get("/"))
+    }
+
+    /// Why one is refused.
+    fn denial(&mut self, caller: &Caller) -> Denial {
+        self.core.denial(&caller.get("/"))
+    }
+
+    /// One that must wait.
+    fn held(&mut self, caller: &Caller) -> Request {
+        let mut request = self.core.request(&caller.get("/"));
+        assert_eq!(request.arrives(&mut self.core), HELD);
+        request
+    }
+
+    /// The only call that is to be sent.
+    fn call(&mut self) -> Callout {
+        let [call] = &self.core.calls()[..] else { panic!("exactly one call") };
+        call.clone()
+    }
+
+    /// Whether there is nothing to send.
+    fn is_quiet(&mut self) -> bool {
+        self.core.calls().is_empty()
+    }
+
+    /// Answers the only call that is to be sent.
+    fn answer(&mut self, reply: Reply) -> ReviewSettled {
+        let call = self.call();
+        self.core.answer_review(&call, reply)
+    }
+
+    /// What becomes of a first request whose review is answered in this way.
+    fn answered(&mut self, caller: &Caller, reply: Reply) -> Outcome {
+        let mut request = self.held(caller);
+        let settled = self.answer(reply);
+        request.reviewed(&mut self.core, &settled)
+    }
+
+    /// Has a caller reviewed for the first time, whom the API server vouches for.
+    fn admit(&mut self, caller: &Caller) {
+        let outcome = self.answered(caller, caller.vouched());
+        assert!(outcome.passes(), "{outcome:?}");
+    }
+
+    /// A request that passes without waiting.
+    fn passes(&mut self, caller: &Caller) -> bool {
+        self.by(caller).passes()
+    }
+
+    fn wait(&mut self, duration: Duration) {
+        self.core.wait(duration);
+    }
+
+    /// What was looked up since the last time: accepted, refused, missed.
+    fn look_ups(&mut self) -> [u64; 3] {
+        let tally = self.core.authenticator.take_tally();
+        [tally.approval_hits, tally.refusal_hits, tally.review_misses]
+    }
+}

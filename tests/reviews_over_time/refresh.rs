@@ -1,0 +1,134 @@
+//! Tokens in use are reviewed again before their yes ends, and nobody waits for that.
+
+use super::{HELD, REVOKED, gone, millis, reviewing, seconds, verifying};
+use sa_authn::callout::Reply;
+use serde_json::json;
+
+#[test]
+fn a_token_in_use_is_reviewed_again_in_the_last_fifth_and_passes_meanwhile() {
+    for mut world in [verifying(json!({})), reviewing(json!({}), json!({}))] {
+        let caller = world.caller("api");
+        world.admit(&caller);
+        world.wait(seconds(24) - millis(1));
+        assert!(world.passes(&caller));
+        assert!(world.is_quiet(), "too early");
+        world.wait(millis(1));
+        assert!(world.passes(&caller));
+        let call = world.call();
+        for _ in 0..5 {
+            world.wait(millis(900));
+            assert!(world.passes(&caller));
+            assert!(world.is_quiet(), "it is asked already");
+        }
+        let settled = world.core.answer_review(&call, caller.vouched());
+        assert_eq!(settled.waiting, [0; 0], "nobody waits for it");
+        // Its thirty seconds begin anew.
+        world.wait(seconds(30) - millis(1));
+        assert!(world.passes(&caller));
+        world.wait(millis(1));
+        assert_eq!(world.by(&caller), HELD);
+    }
+}
+
+#[test]
+fn how_early_can_be_said() {
+    for (ahead, from) in [("10s", 20), ("29s", 1)] {
+        let mut world = verifying(json!({ "refreshAhead": ahead }));
+        let caller = world.caller("api");
+        world.admit(&caller);
+        world.wait(seconds(from) - millis(1));
+        assert!(world.passes(&caller) && world.is_quiet(), "{ahead}");
+        world.wait(millis(1));
+        assert!(world.passes(&caller), "{ahead}");
+        world.call();
+    }
+    let mut world = verifying(json!({ "refreshAhead": "0s" }));
+    let caller = world.caller("api");
+    world.admit(&caller);
+    world.wait(seconds(30) - millis(1));
+    assert!(world.passes(&caller) && world.is_quiet());
+}
+
+#[test]
+fn a_token_that_nobody_uses_is_not_reviewed() {
+    let mut world = verifying(json!({}));
+    let caller = world.caller("api");
+    world.admit(&caller);
+    for _ in 0..3600 {
+        world.wait(seconds(1));
+        assert!(world.is_quiet());
+    }
+}
+
+#[test]
+fn a_refresh_that_says_no_ends_the_yes_at_once() {
+    for mut world in [verifying(json!({})), reviewing(json!({}), json!({}))] {
+        let caller = world.caller("api");
+        world.admit(&caller);
+        world.wait(seconds(25));
+        assert!(world.passes(&caller));
+        world.answer(gone());
+        assert_eq!(world.by(&caller), REVOKED);
+        assert!(world.is_quiet());
+    }
+}
+
+#[test]
+fn a_refresh_that_fails_is_tried_once_a_second_until_the_yes_ends() {
+    for mut world in [verifying(json!({})), reviewing(json!({}), json!({}))] {
+        let caller = world.caller("api");
+        world.admit(&caller);
+        world.wait(seconds(24));
+        for _ in 0..6 {
+            for _ in 0..3 {
+                assert!(world.passes(&caller));
+            }
+            world.answer(Reply::Reset);
+            assert!(world.passes(&caller));
+            assert!(world.is_quiet(), "not at once");
+            world.wait(seconds(1));
+        }
+        assert_eq!(world.by(&caller), HELD);
+    }
+}
+
+#[test]
+fn who_comes_when_the_yes_has_ended_waits_for_the_refresh_under_way() {
+    let mut world = verifying(json!({}));
+    let caller = world.caller("api");
+    world.admit(&caller);
+    world.wait(seconds(29));
+    assert!(world.passes(&caller));
+    let call = world.call();
+    world.wait(seconds(1));
+    let mut request = world.held(&caller);
+    assert!(world.is_quiet(), "one call is enough");
+    let settled = world.core.answer_review(&call, caller.vouched());
+    assert!(request.reviewed(&mut world.core, &settled).passes());
+}
+
+#[test]
+fn fifty_steady_callers_cost_fifty_reviews_a_period_and_wait_once() {
+    let mut world = verifying(json!({}));
+    let callers: Vec<_> = (0..50).map(|number| world.caller(&format!("caller-{number}"))).collect();
+    for caller in &callers {
+        world.admit(caller);
+    }
+    world.look_ups();
+    let mut reviews = 0;
+    for _ in 0..1200 {
+        world.wait(millis(100));
+        for caller in &callers {
+            assert!(world.passes(caller));
+        }
+        for call in world.core.calls() {
+            let text = call.body.as_deref().map(String::from_utf8_lossy).unwrap();
+            let asker = callers.iter().find(|caller| text.contains(&caller.token)).unwrap();
+            world.core.answer_review(&call, asker.vouched());
+            reviews += 1;
+        }
+    }
+    // 120 s are five periods of 24 s.
+    assert_eq!(reviews, 50 * 5);
+    assert_eq!(world.look_ups(), [1200 * 50, 0, 0]);
+}
