@@ -7,7 +7,6 @@
 use divan::{Bencher, black_box};
 use envoy_test::{KeyKind, SigningKey, Token, jwks, unix_now};
 use sa_authn::authenticator::{Authenticator, Presented};
-use sa_authn::authn::ServiceAccount;
 use sa_authn::authn::bearer::BearerToken;
 use sa_authn::authn::jwt::Jwt;
 use sa_authn::authn::keys::KeySet;
@@ -17,6 +16,7 @@ use sa_authn::config::{Config, Settings};
 use sa_authn::connection::Connection;
 use sa_authn::exchange::{Exchange, Finished, Input, Step};
 use sa_authn::headers::{Headers, to_map};
+use sa_authn::identity::Caller;
 use sa_authn::time::UnixTime;
 use sa_authn::verdict::Verdict;
 use serde_json::{Value, json};
@@ -145,7 +145,7 @@ impl Request {
         use_it(found.expect("no conflict").expect("a token"))
     }
 
-    fn caller(&self) -> Rc<ServiceAccount> {
+    fn caller(&self) -> Rc<Caller> {
         let mut authenticator = Authenticator::new(self.config(), Verifier::default(), 1);
         let (now, connection) = (UnixTime::from_secs(unix_now()), Connection::default());
         let connection = &connection;
