@@ -17,7 +17,7 @@ mod setup;
 pub use binary::envoy_binary;
 pub use caller::CallerSetup;
 pub use process::Envoy;
-pub use setup::EnvoySetup;
+pub use setup::{EnvoySetup, default_module};
 
 /// The Envoys to test with: `ENVOY_VERSIONS` (with spaces between), or every supported one.
 pub fn versions() -> Vec<String> {

@@ -109,7 +109,7 @@ fn the_upstream_is_told_what_the_api_server_says() {
         };
         let mut told: Vec<_> = set
             .into_iter()
-            .map(|(name, value)| (name, String::from_utf8(value).unwrap()))
+            .map(|(name, value)| (name.to_string(), String::from_utf8(value.to_vec()).unwrap()))
             .collect();
         told.sort();
         assert_eq!(told, expected);

@@ -42,7 +42,10 @@ pub fn run(options: &Options) -> Result<()> {
 fn build(toolchain: &Toolchain, folder: &Path, cargo_home: &Path) -> Result<PathBuf> {
     let sources = folder.join("sources");
     copy_repository(&sources).with_context(|| format!("no copy in {}", sources.display()))?;
-    wasm::compile(toolchain, &sources, &folder.join("built"), cargo_home)
+    let built = wasm::compile(toolchain, &sources, &folder.join("built"), cargo_home)?;
+    let module = folder.join("sa_authn.wasm");
+    fs::write(&module, wasm::shipped(&built)?)?;
+    Ok(module)
 }
 
 fn copy_repository(to: &Path) -> Result<()> {

@@ -212,9 +212,8 @@ impl Default for EnvoySetup {
     }
 }
 
-// === private ===
-
-fn default_module() -> PathBuf {
+/// The module that is tested: the one of `SA_AUTHN_MODULE`, or else `target/sa_authn.wasm`.
+pub fn default_module() -> PathBuf {
     match env::var_os("SA_AUTHN_MODULE").filter(|path| !path.is_empty()) {
         Some(path) => path.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sa_authn.wasm"),
