@@ -11,8 +11,9 @@
 //!        ├─ authn          WHO IS CALLING?
 //!        │    bearer → jwt (header, claims) → issuer → keys → signature → verify → service_account → peer
 //!        │                                               ▲
-//!        │  authenticator  issuers and their keys, which outlive a request; callouts for them;
-//!        │                 waiting: the requests that wait for keys
+//!        │  authenticator  what outlives a request: issuers and their keys, tokens that were proven before,
+//!        │                 the API server's reviews of them; callouts for both
+//!        │                 waiting: the requests that wait for keys or a review
 //!        │
 //!        ├─ authz          MAY THEY PASS?
 //!        │    host, path → index of rules → policy → Permit

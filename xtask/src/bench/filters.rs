@@ -34,7 +34,8 @@ pub fn jwt_authn_with_cache() -> Value {
     config
 }
 
-/// sa-authn with keys from the API server and two rules; everything else is as it is by default.
+/// sa-authn with keys from the API server and two rules. It tells by headers, as the others do, and not by
+/// filter state too; everything else is as it is by default.
 pub fn ours() -> Value {
     json!({
         "issuers": [{
@@ -50,6 +51,7 @@ pub fn ours() -> Value {
             { "name": "secrets", "paths": ["/secrets/*"], "allow": ["api/api", "batch/*"] },
         ],
         "identityHeaders": { "x-sa-namespace": "namespace", "x-sa-name": "name" },
+        "filterState": [],
     })
 }
 

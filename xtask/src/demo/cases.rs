@@ -13,6 +13,7 @@ pub fn cases(api_server: &ApiServer) -> Vec<Case> {
         let_in(api_server),
         not_valid(api_server),
         not_genuine(api_server),
+        gone(api_server),
         not_allowed(api_server),
         tricks(api_server),
     ]
@@ -80,6 +81,18 @@ fn not_genuine(api_server: &ApiServer) -> Vec<Case> {
             "unsupported_algorithm",
         ),
         refused("alg: none, no signature", tokens::alg_none(api_server), "malformed_token"),
+    ]
+}
+
+/// What only the API server knows.
+fn gone(api_server: &ApiServer) -> Vec<Case> {
+    let (pod, account) =
+        (tokens::of_a_deleted_pod(api_server), tokens::of_a_deleted_account(api_server));
+    let other = tokens::of_a_pod(api_server, "api-alive");
+    vec![
+        with_token("token of a deleted pod", &pod, Refused(401, "revoked")),
+        with_token("token of a deleted account", &account, Refused(401, "revoked")),
+        with_token("token of another pod", &other, Passes(Some("api/api"))),
     ]
 }
 

@@ -25,6 +25,7 @@ impl Stage {
         // Nobody is served without a login, so the keys prove that Envoy's own credential works.
         let options = ApiServerOptions { anonymous_auth: false, ..ApiServerOptions::default() };
         let api_server = ApiServer::start(options).await?;
+        api_server.grant_auth_delegator("envoy-system", "sa-authn");
         let upstream = Upstream::start().await?;
         let envoy = EnvoySetup::new()
             .version(envoy_version)

@@ -20,6 +20,7 @@ pub struct Summary {
     module: String,
     kilobytes: u64,
     key_fetches: usize,
+    reviews: usize,
     /// Requests to the API server that were not Envoy's own service account's.
     strangers: usize,
 }
@@ -39,6 +40,7 @@ impl Summary {
             module: module.strip_prefix(repository::root()).unwrap_or(module).display().to_string(),
             kilobytes: fs::metadata(module)?.len() / 1000,
             key_fetches: stage.api_server().count(Endpoint::Jwks),
+            reviews: stage.api_server().count(Endpoint::TokenReview),
             strangers: asked.iter().filter(|request| !by_envoy(&request.caller)).count(),
         })
     }
@@ -51,7 +53,7 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, right, envoy, module, kilobytes, key_fetches, strangers } = self;
+        let Self { rows, right, envoy, module, kilobytes, key_fetches, reviews, strangers } = self;
         writeln!(
             f,
             "{right} of {rows} as they must be, in Envoy {envoy} with {module} ({kilobytes} KB)."
@@ -60,7 +62,8 @@ impl fmt::Display for Summary {
         match strangers {
             0 => writeln!(
                 f,
-                "The API server saw {key_fetches} {fetches}, each logged in as {ENVOY_SUBJECT}."
+                "The API server saw {key_fetches} {fetches} and {reviews} TokenReviews, each logged in \
+                 as {ENVOY_SUBJECT}."
             ),
             _ => writeln!(
                 f,

@@ -8,6 +8,25 @@ pub fn good(api_server: &ApiServer, namespace: &str, name: &str) -> String {
     api_server.mint(Token::for_service_account(namespace, name))
 }
 
+/// As this pod of `api/api` has it.
+pub fn of_a_pod(api_server: &ApiServer, pod: &str) -> String {
+    api_server.mint(api().pod(pod))
+}
+
+/// Genuine in all, but the pod is gone.
+pub fn of_a_deleted_pod(api_server: &ApiServer) -> String {
+    let token = of_a_pod(api_server, "api-gone");
+    api_server.delete_pod("api", "api-gone");
+    token
+}
+
+/// Genuine in all, but the service account is gone.
+pub fn of_a_deleted_account(api_server: &ApiServer) -> String {
+    let token = good(api_server, "batch", "gone");
+    api_server.delete_service_account("batch", "gone");
+    token
+}
+
 /// It ended an hour ago.
 pub fn expired(api_server: &ApiServer) -> String {
     let now = unix_now();

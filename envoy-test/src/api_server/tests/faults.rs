@@ -68,6 +68,29 @@ async fn what_came_before_it_was_mended_is_answered_then() {
 }
 
 #[tokio::test]
+async fn requests_under_way_are_counted_until_they_are_answered_or_their_caller_leaves() {
+    let api_server = start().await;
+    api_server.set_fault(Endpoint::Jwks, Some(Fault::Stall));
+    let wait = async || {
+        let three = async { tokio::join!(jwks(&api_server), jwks(&api_server), jwks(&api_server)) };
+        assert!(timeout(Duration::from_millis(500), three).await.is_err());
+    };
+    let look = async {
+        poll::until("three", async || Ok((api_server.under_way(Endpoint::Jwks) == 3).then_some(())))
+            .await
+    };
+    let ((), looked) = tokio::join!(wait(), look);
+    looked.unwrap();
+    api_server.set_fault(Endpoint::Jwks, None);
+    assert_eq!(jwks(&api_server).await.unwrap().status, 200);
+    poll::until("none", async || Ok((api_server.under_way(Endpoint::Jwks) == 0).then_some(())))
+        .await
+        .unwrap();
+    assert_eq!(api_server.most_under_way(Endpoint::Jwks), 3);
+    assert_eq!(api_server.most_under_way(Endpoint::TokenReview), 0);
+}
+
+#[tokio::test]
 async fn it_goes_down_and_comes_back_on_its_port() {
     let api_server = start().await;
     let port = api_server.port();
