@@ -103,11 +103,12 @@ impl State {
 
     /// Wakes a request. One that is gone is forgotten.
     pub(super) fn wake(&self, id: RequestId, happened: &Happened, now: UnixTime) {
-        let Some(held) = self.take(id) else { return };
-        if host::set_effective_context(id).is_err() {
+        let held = self.take(id).filter(|_| host::set_effective_context(id).is_ok());
+        let Some(held) = held else {
+            // Whoever stays in the queue without being held would be overdue for ever.
             self.with(|core| core.waiting().forget(id));
             return;
-        }
+        };
         if self.advance(id, held.exchange, happened, held.passed, now) == Applied::Pass {
             let _ = host::resume_request();
         }
