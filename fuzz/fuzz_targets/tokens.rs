@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
-use sa_authn::authenticator::Authenticator;
+use sa_authn::authenticator::{Authenticator, Presented};
 use sa_authn::authn::bearer::{BearerToken, TokenSource};
 use sa_authn::authn::jwt::Jwt;
 use sa_authn::connection::Connection;
@@ -25,7 +25,9 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(jwt.text, format!("{}.{}", jwt.signing_input, encode(&jwt.signature)));
     }
     CORE.with_borrow_mut(|core| {
-        let proven = core.authenticate(token, now(), &Connection::default(), now()).caller;
+        let connection = &Connection::default();
+        let presented = Presented { token, arrived: now(), connection, reviewed: None };
+        let proven = core.authenticate(&presented, now()).caller;
         let account = proven.ok().map(|caller| format!("{}/{}", caller.namespace(), caller.name()));
         assert_eq!(account.as_deref(), genuine::account_of(token.bytes()));
         core.is_ours(token);
