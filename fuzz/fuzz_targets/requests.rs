@@ -48,7 +48,7 @@ fn check(core: &mut Authenticator, bytes: &[u8]) {
     };
     if let Step::Finish(first) = first {
         // Why keys are missing is said by whether they were waited for.
-        let first = format!("{first:?}").replace("not worth waiting for keys", NOT_IN_TIME);
+        let first = format!("{first:?}").replace("keys would have to be waited for", NOT_IN_TIME);
         assert_eq!(first, format!("{last:?}"), "two verdicts on one request");
     }
     if let Some(account) = proven(&last) {
