@@ -23,6 +23,7 @@ use crate::authn::signature::Verifier;
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::config::{Config, Settings};
 use crate::identity::Caller;
+use crate::table::Table;
 use crate::time::UnixTime;
 use crate::verdict::Denial;
 use crate::waiting::{Hold, Waiting};
@@ -39,7 +40,7 @@ pub struct Authenticator {
     issuers: Vec<Issuer>,
     /// `iss` or alias -> the issuers that are called so: several, where clusters were left at the
     /// default. The kid tells them apart.
-    by_iss: HashMap<String, Vec<usize>>,
+    by_iss: Table<Vec<usize>>,
     verifier: Verifier,
     known: TokenCache<Known>,
     reviews: Reviews,
@@ -90,7 +91,7 @@ pub enum Settlement {
 impl Authenticator {
     /// Starts with no fetched keys. `seed` spreads refreshes and differs between VMs.
     pub fn new(config: Config, verifier: Verifier, seed: u64) -> Self {
-        let mut by_iss: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut by_iss: Table<Vec<usize>> = Table::default();
         let mut issuers = Vec::new();
         for (at, (identity, source)) in config.issuers.into_iter().enumerate() {
             for iss in &identity.issuers {

@@ -6,6 +6,8 @@
 pub mod accounts;
 pub mod host;
 mod index;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod mismatch;
 pub mod path;
 pub mod policy;
 pub mod rule;

@@ -141,7 +141,7 @@ impl Exchange {
             Err(Unproven::Denied(denial)) => (Err(denial), None),
             Ok(caller) => (Ok(caller), unreviewed),
         };
-        let mut edits = edits(headers, caller.as_deref().ok());
+        let mut edits = edits(headers, caller.as_ref().ok());
         if let (Ok(Some(token)), true) = (&token, ours && !settings.forward_token && !shadow) {
             take_off(*token, headers, settings, &mut edits);
         }
@@ -242,11 +242,9 @@ impl Finished {
 
 /// What passing does to a request's headers: what only we may say is removed whoever says it, then
 /// said by us where a caller was proven.
-fn edits(headers: &Headers<'_>, caller: Option<&Caller>) -> HeaderEdits {
-    let mut edits = HeaderEdits::default();
-    edits.remove.extend(headers.identity.iter().map(|name| name.to_vec()));
-    edits.set.extend(caller.into_iter().flat_map(Caller::headers).cloned());
-    edits
+fn edits(headers: &Headers<'_>, caller: Option<&Rc<Caller>>) -> HeaderEdits {
+    let others = headers.identity.iter().map(|name| name.to_vec()).collect();
+    HeaderEdits { others, caller: caller.cloned(), ..HeaderEdits::default() }
 }
 
 /// A token that is meant for us goes no further, from whichever header it came.
@@ -256,6 +254,13 @@ fn take_off(
     settings: &Settings,
     edits: &mut HeaderEdits,
 ) {
+    if let [(at, value)] = headers.tokens.as_slice()
+        && let Some(source) = settings.token_sources.get(*at)
+        && source.has_only(token, value)
+    {
+        edits.token = Some(Rc::clone(&source.header));
+        return;
+    }
     for (at, source) in settings.token_sources.iter().enumerate() {
         let values = headers.tokens.iter().filter(|(from, _)| *from == at).map(|(_, value)| *value);
         if !values.clone().any(|value| source.has(token, value)) {
@@ -263,9 +268,9 @@ fn take_off(
         }
         let kept: Vec<_> = values.filter_map(|value| source.without(token, value)).collect();
         match kept.is_empty() {
-            true => edits.remove.push(source.header.clone().into_bytes()),
+            true => edits.others.push(source.header.as_bytes().to_vec()),
             false => {
-                edits.set.push((source.header.as_str().into(), kept.join(b", ".as_slice()).into()))
+                edits.remains.push((Rc::clone(&source.header), kept.join(b", ".as_slice())));
             }
         }
     }

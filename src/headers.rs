@@ -7,7 +7,8 @@
 /// The names to look out for, indexed once for a configuration.
 #[derive(Debug)]
 pub struct HeaderIndex {
-    /// What the configuration names. There are few, and a hash would cost more than to look at them.
+    /// What the configuration names, then [`ALWAYS`]. There are few, and a hash would cost more than to look at
+    /// those of one length.
     names: Vec<(Vec<u8>, Interest)>,
     /// Bit n is set when one of those names has n bytes: most headers are told apart by that.
     lengths: u64,
@@ -73,34 +74,31 @@ impl HeaderIndex {
     ) -> Self {
         let tokens = tokens.into_iter().enumerate();
         let tokens = tokens.map(|(at, name)| (name.as_bytes().to_vec(), Interest::Token(at)));
-        let identity = identity.into_iter().map(|name| (fold(name.as_bytes()), Interest::Identity));
-        let names: Vec<_> = tokens.chain(identity).collect();
+        let identity =
+            identity.into_iter().map(|name| (name.bytes().map(fold).collect(), Interest::Identity));
+        let always = ALWAYS.iter().map(|(name, interest)| (name.as_bytes().to_vec(), *interest));
+        let names: Vec<_> = tokens.chain(identity).chain(always).collect();
         let lengths = names.iter().fold(0, |bits, (name, _)| bits | length_bit(name));
         Self { names, lengths }
     }
 
     fn interest(&self, name: &[u8]) -> Option<Interest> {
-        if self.lengths & length_bit(name) != 0 {
-            if let Some(interest) = self.named(name) {
-                return Some(interest);
-            }
-            // Servers that hand headers on as environment variables (CGI, WSGI, many frameworks) see no
-            // difference between `x_sa_name`, `x.sa.name` and `x-sa-name`, so none may come from a
-            // caller.
-            let odd = name.iter().any(|b| !is_plain(*b));
-            if odd && matches!(self.named(&fold(name)), Some(Interest::Identity)) {
-                return Some(Interest::Identity);
-            }
+        if self.lengths & length_bit(name) == 0 {
+            return None;
         }
-        Some(match name {
-            b":authority" => Interest::Authority,
-            b":method" => Interest::Method,
-            b":path" => Interest::Path,
-            b"content-type" => Interest::ContentType,
-            b"x-request-id" => Interest::RequestId,
-            b"origin" => Interest::Origin,
-            b"access-control-request-method" => Interest::CorsRequestMethod,
-            _ => return None,
+        if let Some(interest) = self.named(name) {
+            return Some(interest);
+        }
+        // Servers that hand headers on as environment variables (CGI, WSGI, many frameworks) see no
+        // difference between `x_sa_name`, `x.sa.name` and `x-sa-name`, so none may come from a caller.
+        let odd = name.iter().any(|b| !is_plain(*b));
+        (odd && self.is_identity_folded(name)).then_some(Interest::Identity)
+    }
+
+    fn is_identity_folded(&self, name: &[u8]) -> bool {
+        let is_name = |known: &[u8]| known.iter().copied().eq(name.iter().copied().map(fold));
+        self.names.iter().any(|(known, interest)| {
+            known.len() == name.len() && matches!(interest, Interest::Identity) && is_name(known)
         })
     }
 
@@ -110,14 +108,25 @@ impl HeaderIndex {
 }
 
 /// Lower-case, with dashes for everything but letters and digits.
-fn fold(name: &[u8]) -> Vec<u8> {
-    let fold = |byte: u8| if is_plain(byte) { byte } else { b'-' };
-    name.iter().map(|byte| fold(byte.to_ascii_lowercase())).collect()
+fn fold(byte: u8) -> u8 {
+    let byte = byte.to_ascii_lowercase();
+    if is_plain(byte) { byte } else { b'-' }
 }
 
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
 }
+
+/// What is looked at however the filter is configured.
+const ALWAYS: [(&str, Interest); 7] = [
+    (":authority", Interest::Authority),
+    (":method", Interest::Method),
+    (":path", Interest::Path),
+    ("content-type", Interest::ContentType),
+    ("x-request-id", Interest::RequestId),
+    ("origin", Interest::Origin),
+    ("access-control-request-method", Interest::CorsRequestMethod),
+];
 
 fn length_bit(name: &[u8]) -> u64 {
     1 << name.len().min(63)

@@ -18,6 +18,8 @@ use std::rc::Rc;
 pub struct Metrics {
     /// By what makes up their names, because a name costs more than all else about a request.
     requests: HashMap<RequestLabels, u64>,
+    /// Those of the last request once more, with how many there were since another kind came: they come in runs.
+    run: Option<(RequestLabels, u64)>,
     counts: HashMap<String, u64>,
     levels: HashMap<String, u64>,
     waiting: usize,
@@ -57,16 +59,38 @@ impl Metrics {
         // A bad token that passes by a rule for anyone is seen by its reason.
         let unproven = finished.caller.as_ref().err();
         let reason = denial.or(unproven).map_or("none", |denial| denial.reason().code());
-        let rule = finished.rule.clone();
-        let issuer = finished.caller.as_ref().ok().map(|caller| Rc::clone(caller.issuer_name()));
+        let issuer = finished.caller.as_ref().ok().map(|caller| caller.issuer_name());
         if finished.unreviewed.is_some() {
-            self.count(format!("unreviewed.{}", label(issuer.as_deref())));
+            self.count(format!("unreviewed.{}", label(issuer.map(|name| &**name))));
         }
-        let labels = RequestLabels { verdict, reason, rule, issuer };
-        let count = self.requests.entry(labels).or_default();
-        *count = count.saturating_add(1);
+        self.request(verdict, reason, finished.rule.as_ref(), issuer);
         for rule in &finished.shadowed {
             self.count(format!("trials.{}", label(Some(rule))));
+        }
+    }
+
+    fn request(
+        &mut self,
+        verdict: &'static str,
+        reason: &'static str,
+        rule: Option<&Rc<str>>,
+        issuer: Option<&Rc<str>>,
+    ) {
+        if let Some((labels, count)) = &mut self.run
+            && labels.are(verdict, reason, rule, issuer)
+        {
+            *count = count.saturating_add(1);
+            return;
+        }
+        self.end_run();
+        let (rule, issuer) = (rule.cloned(), issuer.cloned());
+        self.run = Some((RequestLabels { verdict, reason, rule, issuer }, 1));
+    }
+
+    fn end_run(&mut self) {
+        if let Some((labels, more)) = self.run.take() {
+            let count = self.requests.entry(labels).or_default();
+            *count = count.saturating_add(more);
         }
     }
 
@@ -118,6 +142,7 @@ impl Metrics {
 
     /// What has changed since the last time.
     pub fn take(&mut self) -> Vec<Change> {
+        self.end_run();
         for (labels, count) in std::mem::take(&mut self.requests) {
             self.add(&labels.name(), count);
         }
@@ -145,6 +170,24 @@ impl Metrics {
 // === impl RequestLabels ===
 
 impl RequestLabels {
+    /// Whether they are these very ones; `false` of equal ones from elsewhere does no harm.
+    fn are(
+        &self,
+        verdict: &'static str,
+        reason: &'static str,
+        rule: Option<&Rc<str>>,
+        issuer: Option<&Rc<str>>,
+    ) -> bool {
+        let same = |one: Option<&Rc<str>>, other: Option<&Rc<str>>| match (one, other) {
+            (Some(one), Some(other)) => Rc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        std::ptr::eq(self.verdict, verdict)
+            && std::ptr::eq(self.reason, reason)
+            && same(self.rule.as_ref(), rule)
+            && same(self.issuer.as_ref(), issuer)
+    }
+
     fn name(&self) -> String {
         let (rule, issuer) = (label(self.rule.as_deref()), label(self.issuer.as_deref()));
         format!("requests.{}.{}.{rule}.{issuer}", self.verdict, self.reason)

@@ -17,11 +17,15 @@ use std::time::Duration;
 /// The detail names both facts (what was there, what was wanted). It never holds a token or its
 /// signature, and it never reaches the caller: an attacker learns the reason and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denial {
+pub struct Denial(Box<Why>);
+
+/// Kept apart, because what can be denied is handed on at each step, and most of it is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Why {
     reason: Reason,
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
-    claimed: Option<Box<Claimed>>,
+    claimed: Option<Claimed>,
 }
 
 /// What a refused token said of itself. None of it is proven.
@@ -70,34 +74,36 @@ pub enum Mode {
 impl Denial {
     /// The one stable name of why.
     pub fn reason(&self) -> Reason {
-        self.reason
+        self.0.reason
     }
 
     /// Both facts, for the log.
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// When it may be worth while to ask again; only for failures that are ours.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
     }
 
     /// What the token said of itself, where it could be read.
     pub fn claimed(&self) -> Option<&Claimed> {
-        self.claimed.as_deref()
+        self.0.claimed.as_ref()
     }
 
     /// The same denial with what its token said of itself.
     #[must_use]
-    pub fn of(self, claimed: Claimed) -> Self {
-        Self { claimed: Some(Box::new(claimed)), ..self }
+    pub fn of(mut self, claimed: Claimed) -> Self {
+        self.0.claimed = Some(claimed);
+        self
     }
 
     /// The same denial with a time after which the caller may try again.
     #[must_use]
-    pub fn retry_in(self, after: Duration) -> Self {
-        Self { retry_after: Some(after), ..self }
+    pub fn retry_in(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
+        self
     }
 }
 
@@ -105,8 +111,10 @@ impl Denial {
 
 impl Reason {
     /// A denial for this reason; `detail` is for the log alone.
+    #[cold]
     pub fn because(self, detail: impl Into<Cow<'static, str>>) -> Denial {
-        Denial { reason: self, detail: detail.into(), retry_after: None, claimed: None }
+        let detail = detail.into();
+        Denial(Box::new(Why { reason: self, detail, retry_after: None, claimed: None }))
     }
 }
 

@@ -74,7 +74,9 @@ impl Waiting {
 
     /// Forgets a request: it has its verdict, or its caller hung up.
     pub fn forget(&mut self, id: RequestId) {
-        self.take(id);
+        if !self.requests.is_empty() {
+            self.take(id);
+        }
     }
 
     fn take(&mut self, id: RequestId) -> Option<Entry> {

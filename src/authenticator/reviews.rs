@@ -4,7 +4,7 @@
 //! API server, which has the whole cluster to serve. A part of the places is kept for tokens that it has
 //! accepted before, so that strangers cannot keep steady callers from being reviewed again.
 
-use super::token_cache::TokenCache;
+use super::token_cache::{Anyones, TokenCache};
 use crate::authn::claims::Claims;
 use crate::authn::issuer::IssuerIdentity;
 use crate::callout::CalloutId;
@@ -21,7 +21,7 @@ pub(super) struct Reviews {
     unsent: VecDeque<CalloutId>,
     limit: usize,
     /// Apart from the tokens that were accepted: a flood of bad ones pushes none of those out.
-    refusals: TokenCache<Refusal>,
+    refusals: TokenCache<Refusal, Anyones>,
     /// Issuers whose API server could not be asked the last time.
     down: HashSet<usize>,
 }

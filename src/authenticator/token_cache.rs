@@ -1,25 +1,47 @@
-//! What is known of tokens that were seen before: bounded, hashed by their last bytes with a key of this
-//! VM's own, and compared whole (no hash is ever taken for a token).
+//! What is known of tokens that were seen before: bounded, hashed with a key of this VM's own, and compared
+//! whole (no hash is ever taken for a token).
 //!
 //! Eviction is quick_cache's (Clock-PRO with a memory of what was evicted): a token that comes again
 //! outlives any number of tokens that come once, so that a flood of them pushes nobody out.
 
-use quick_cache::unsync::Cache;
+use foldhash::fast::FixedState;
+use quick_cache::unsync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::marker::PhantomData;
 
 /// Facts about tokens, by their text.
-pub(super) struct TokenCache<V> {
+pub(super) struct TokenCache<V, O: Origin = Genuine> {
     /// `None` keeps nothing.
-    cache: Option<Cache<Text, V, Weight>>,
+    cache: Option<Cache<Text<O>, V, Weight, O::State>>,
 }
 
+/// Whose tokens are kept, and so how they may be hashed.
+pub(super) trait Origin {
+    /// Makes the hashes.
+    type State: BuildHasher + Clone;
+
+    /// With a key that no caller knows.
+    fn state() -> Self::State;
+
+    /// What of a token is hashed.
+    fn hashed(token: &[u8]) -> &[u8];
+}
+
+/// Tokens that were proven. Their last bytes are of the signature, which differs where tokens do and which nobody
+/// but the issuer makes.
+pub(super) struct Genuine;
+
+/// Tokens that anybody may have made: many that end alike would fill one bucket, and each look-up would compare
+/// them all.
+pub(super) struct Anyones;
+
 /// The whole text of a token.
-struct Text(Box<[u8]>);
+struct Text<O>(Box<[u8]>, PhantomData<O>);
 
 /// A token that is looked for.
-struct Wanted<'t>(&'t [u8]);
+struct Wanted<'t, O>(&'t [u8], PhantomData<O>);
 
 /// What an entry takes of the cache's capacity, which is a number of entries of ordinary size.
 #[derive(Clone)]
@@ -27,22 +49,25 @@ struct Weight;
 
 // === impl TokenCache ===
 
-impl<V> TokenCache<V> {
+impl<V, O: Origin> TokenCache<V, O> {
     /// Keeps at most `entries` of them, and fewer when they are large.
     pub(super) fn new(entries: usize) -> Self {
-        let new = || Cache::with_weighter(entries, entries as u64, Weight);
+        let new = || {
+            let (weight, lifecycle) = (entries as u64, DefaultLifecycle::default());
+            Cache::with(entries, weight, Weight, O::state(), lifecycle)
+        };
         Self { cache: (entries > 0).then(new) }
     }
 
     /// What is known of a token.
     pub(super) fn get(&self, token: &[u8]) -> Option<&V> {
-        self.cache.as_ref()?.get(&Wanted(token))
+        self.cache.as_ref()?.get(&Wanted::<O>(token, PhantomData))
     }
 
     /// Changes what is known of a token, where something is.
     pub(super) fn change(&mut self, token: &[u8], change: impl FnOnce(&mut V)) {
         if let Some(cache) = &mut self.cache
-            && let Some(mut value) = cache.peek_mut(&Wanted(token))
+            && let Some(mut value) = cache.peek_mut(&Wanted::<O>(token, PhantomData))
         {
             change(&mut value);
         }
@@ -51,14 +76,14 @@ impl<V> TokenCache<V> {
     /// Knows this of a token from now on, if there is room for it.
     pub(super) fn insert(&mut self, token: &[u8], value: V) {
         if let Some(cache) = &mut self.cache {
-            cache.insert(Text(token.into()), value);
+            cache.insert(Text(token.into(), PhantomData), value);
         }
     }
 
     /// Forgets a token.
     pub(super) fn remove(&mut self, token: &[u8]) {
         if let Some(cache) = &mut self.cache {
-            cache.remove(&Wanted(token));
+            cache.remove(&Wanted::<O>(token, PhantomData));
         }
     }
 
@@ -68,66 +93,93 @@ impl<V> TokenCache<V> {
     }
 }
 
-impl<V> fmt::Debug for TokenCache<V> {
+impl<V, O: Origin> fmt::Debug for TokenCache<V, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TokenCache({} tokens)", self.len())
     }
 }
 
+// === impl Origin ===
+
+impl Origin for Genuine {
+    type State = FixedState;
+
+    /// As unknown to callers as the seeds of std's own hasher, and far less code for a request to run.
+    fn state() -> FixedState {
+        FixedState::with_seed(RandomState::new().hash_one(0))
+    }
+
+    fn hashed(token: &[u8]) -> &[u8] {
+        let tail = token.len().saturating_sub(HASHED_BYTES);
+        token.get(tail..).unwrap_or_default()
+    }
+}
+
+impl Origin for Anyones {
+    type State = RandomState;
+
+    fn state() -> RandomState {
+        RandomState::new()
+    }
+
+    fn hashed(token: &[u8]) -> &[u8] {
+        token
+    }
+}
+
 // === impl Text, Wanted ===
 
-/// The signature is there, which differs where tokens do. Whoever makes the last bytes of many tokens equal
-/// fills one bucket with them, and makes none but those slower to find.
-fn hash_tail<H: Hasher>(token: &[u8], state: &mut H) {
-    let tail = token.len().saturating_sub(HASHED_BYTES);
-    state.write(token.get(tail..).unwrap_or_default());
-}
-
-/// Eight bytes at a time: what comes with the platform goes byte by byte over a thousand of them.
+/// Eight bytes at a time: what comes with the platform goes byte by byte over a thousand of them. And to the
+/// end, whatever differs: how long it takes says nothing of where.
 fn are_same(one: &[u8], other: &[u8]) -> bool {
-    let ((one, one_rest), (other, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
-    let same =
-        |(one, other): (&[u8; 8], &[u8; 8])| u64::from_le_bytes(*one) == u64::from_le_bytes(*other);
-    one.len() == other.len() && one_rest == other_rest && one.iter().zip(other).all(same)
+    if one.len() != other.len() {
+        return false;
+    }
+    let ((chunks, rest), (other_chunks, other_rest)) =
+        (one.as_chunks::<8>(), other.as_chunks::<8>());
+    let differences = chunks.iter().zip(other_chunks).fold(0, |differences, (one, other)| {
+        differences | (u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other))
+    });
+    rest == other_rest && differences == 0
 }
 
-impl Hash for Text {
+impl<O: Origin> Hash for Text<O> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        hash_tail(&self.0, state);
+        state.write(O::hashed(&self.0));
     }
 }
 
-impl Hash for Wanted<'_> {
+impl<O: Origin> Hash for Wanted<'_, O> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        hash_tail(self.0, state);
+        state.write(O::hashed(self.0));
     }
 }
 
-impl PartialEq for Text {
+impl<O> PartialEq for Text<O> {
     fn eq(&self, other: &Self) -> bool {
         are_same(&self.0, &other.0)
     }
 }
 
-impl Eq for Text {}
+impl<O> Eq for Text<O> {}
 
-impl Equivalent<Text> for Wanted<'_> {
-    fn equivalent(&self, text: &Text) -> bool {
+impl<O> Equivalent<Text<O>> for Wanted<'_, O> {
+    fn equivalent(&self, text: &Text<O>) -> bool {
         are_same(self.0, &text.0)
     }
 }
 
 // === impl Weight ===
 
-impl<V> Weighter<Text, V> for Weight {
-    fn weight(&self, Text(token): &Text, _: &V) -> u64 {
+impl<V, O> Weighter<Text<O>, V> for Weight {
+    fn weight(&self, Text(token, _): &Text<O>, _: &V) -> u64 {
         // Besides its text there are a token's claims, which are some three quarters of it.
         (token.len() as u64).div_ceil(ORDINARY_BYTES).max(1)
     }
 }
 
-/// Of an RSA signature too much entropy to guess, and all that hashing costs.
-const HASHED_BYTES: usize = 32;
+/// 96 bits of the signature: no two genuine tokens have them in common, and the hash of so few is short.
+const HASHED_BYTES: usize = 16;
 
 /// The API server's tokens have 600 to 1,130 bytes.
 const ORDINARY_BYTES: u64 = 1536;
@@ -135,6 +187,8 @@ const ORDINARY_BYTES: u64 = 1536;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    type TokenCache<V> = super::TokenCache<V, Genuine>;
 
     fn token(n: usize) -> Vec<u8> {
         format!("{n:064}").into_bytes()
@@ -148,6 +202,17 @@ mod tests {
         assert_eq!(cache.get(b"header.claims.the-same-signature-of-both"), Some(&1));
         assert_eq!(cache.get(b"header.CLAIMS.the-same-signature-of-both"), Some(&2));
         assert_eq!(cache.get(b"header.Claims.the-same-signature-of-both"), None);
+    }
+
+    #[test]
+    fn tokens_that_end_alike_share_no_hash_where_anybody_may_make_them() {
+        let state = Anyones::state();
+        let hash = |n: usize| {
+            let text = format!("{n:064}the-same-end-of-all").into_bytes();
+            state.hash_one(Wanted::<Anyones>(&text, PhantomData))
+        };
+        let hashes: std::collections::BTreeSet<_> = (0..1000).map(hash).collect();
+        assert_eq!(hashes.len(), 1000);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! RFC 7519 section 4.1 for the registered claims; `kubernetes.io` as kubernetes:pkg/serviceaccount/claims.go
 //! writes it. Unknown claims are ignored, so that a newer Kubernetes is not an outage.
 
-use super::json::{Known, Object, Strict};
+use super::json::{Object, Strict, pass_over};
 use crate::time::UnixTime;
 use crate::verdict::{Denial, Reason};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -68,15 +68,18 @@ struct OneOrMany(Vec<String>);
 
 impl Claims {
     /// Parses the decoded second part.
-    pub fn parse(json: &[u8]) -> Result<Self, Denial> {
-        serde_json::from_slice(json)
+    pub fn parse(json: &str) -> Result<Self, Denial> {
+        serde_json::from_str(json)
             .map(|Strict(claims)| claims)
             .map_err(|error| Reason::MalformedToken.because(format!("claims: {error}")))
     }
 }
 
 impl<'de> Object<'de> for Claims {
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+    const MEMBERS: &'static [&'static str] =
+        &["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "kubernetes.io", "nonce"];
+
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "iss" => self.issuer = Some(map.next_value()?),
             "sub" => self.subject = Some(map.next_value()?),
@@ -88,22 +91,25 @@ impl<'de> Object<'de> for Claims {
             "kubernetes.io" => self.kubernetes = Some(map.next_value::<Strict<_>>()?.0),
             // RFC 7519 has it of OpenID Connect, and jwt-simple reads it: a string or nothing, so that
             // both ways of verifying a signature judge a token alike.
-            "nonce" => {
-                map.next_value::<String>()?;
-            }
-            _ => {
-                self.legacy |= name.starts_with(LEGACY_PREFIX);
-                return Ok(Known::No);
-            }
+            "nonce" => drop(map.next_value::<String>()?),
+            _ => {}
         }
-        Ok(Known::Yes)
+        Ok(())
+    }
+
+    fn set_other<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        self.legacy |= name.starts_with(LEGACY_PREFIX);
+        pass_over(map)
     }
 }
 
 // === impl KubernetesClaims ===
 
 impl<'de> Object<'de> for KubernetesClaims {
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+    const MEMBERS: &'static [&'static str] =
+        &["namespace", "serviceaccount", "pod", "node", "secret", "warnafter"];
+
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "namespace" => self.namespace = Some(map.next_value()?),
             "serviceaccount" => self.service_account = Some(map.next_value::<Strict<_>>()?.0),
@@ -111,22 +117,24 @@ impl<'de> Object<'de> for KubernetesClaims {
             "node" => self.node = Some(map.next_value::<Strict<_>>()?.0),
             "secret" => self.secret = Some(map.next_value::<Strict<_>>()?.0),
             "warnafter" => self.warn_after = Some(map.next_value::<NumericDate>()?.0),
-            _ => return Ok(Known::No),
+            _ => {}
         }
-        Ok(Known::Yes)
+        Ok(())
     }
 }
 
 // === impl ObjectRef ===
 
 impl<'de> Object<'de> for ObjectRef {
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+    const MEMBERS: &'static [&'static str] = &["name", "uid"];
+
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "name" => self.name = map.next_value()?,
             "uid" => self.uid = Some(map.next_value()?),
-            _ => return Ok(Known::No),
+            _ => {}
         }
-        Ok(Known::Yes)
+        Ok(())
     }
 }
 
@@ -187,14 +195,14 @@ mod tests {
     use super::*;
 
     fn refusal(json: &str) -> String {
-        let denial = Claims::parse(json.as_bytes()).unwrap_err();
+        let denial = Claims::parse(json).unwrap_err();
         assert_eq!(denial.reason(), Reason::MalformedToken, "{json}");
         denial.detail().to_owned()
     }
 
     #[test]
     fn an_audience_is_one_string_or_several() {
-        let audience = |json: &str| Claims::parse(json.as_bytes()).unwrap().audience.unwrap();
+        let audience = |json: &str| Claims::parse(json).unwrap().audience.unwrap();
         assert_eq!(audience(r#"{"aud":"a"}"#), ["a"]);
         assert_eq!(audience(r#"{"aud":["a","","b"]}"#), ["a", "", "b"]);
         assert!(refusal(r#"{"aud":{"a":1}}"#).contains("expected a string or a list of strings"));
@@ -203,7 +211,7 @@ mod tests {
 
     #[test]
     fn dates_are_whole_seconds_and_never_absent_by_being_odd() {
-        let latest = Claims::parse(br#"{"exp":9007199254740992}"#).unwrap();
+        let latest = Claims::parse(r#"{"exp":9007199254740992}"#).unwrap();
         assert_eq!(latest.expires, Some(UnixTime::from_secs(1 << 53)));
         for odd in ["9007199254740993", "1e3", "1.0", "-1", "\"5\"", "null", "[5]", "true", "1e400"]
         {
@@ -216,7 +224,7 @@ mod tests {
     #[test]
     fn what_binds_a_token_is_optional_but_never_of_another_shape() {
         let claims = Claims::parse(
-            br#"{"kubernetes.io":{"namespace":"demo","node":{"name":"n"},"future":{"name":1}}}"#,
+            r#"{"kubernetes.io":{"namespace":"demo","node":{"name":"n"},"future":{"name":1}}}"#,
         );
         let kubernetes = claims.unwrap().kubernetes.unwrap();
         assert_eq!(kubernetes.node, Some(ObjectRef { name: "n".into(), uid: None }));
@@ -239,8 +247,8 @@ mod tests {
 
     #[test]
     fn a_token_from_a_secret_is_known_by_its_flat_claims() {
-        let claims = Claims::parse(br#"{"kubernetes.io/serviceaccount/namespace":"demo"}"#);
+        let claims = Claims::parse(r#"{"kubernetes.io/serviceaccount/namespace":"demo"}"#);
         assert!(claims.unwrap().legacy);
-        assert!(!Claims::parse(br#"{"kubernetes.io":{}}"#).unwrap().legacy);
+        assert!(!Claims::parse(r#"{"kubernetes.io":{}}"#).unwrap().legacy);
     }
 }

@@ -4,7 +4,7 @@
 //! name others, or change how the rest is to be read are refused: whoever verifies by them verifies
 //! whatever an attacker signed.
 
-use super::json::{Known, Object, Strict};
+use super::json::{Object, Strict, pass_over};
 use crate::verdict::{Denial, Reason};
 use serde::de::{Error, MapAccess};
 
@@ -21,10 +21,10 @@ pub struct JoseHeader {
 
 impl JoseHeader {
     /// Parses the decoded first part.
-    pub fn parse(json: &[u8]) -> Result<Self, Denial> {
+    pub fn parse(json: &str) -> Result<Self, Denial> {
         let malformed = |what| Reason::MalformedToken.because(format!("JOSE header: {what}"));
         let Strict(header): Strict<Self> =
-            serde_json::from_slice(json).map_err(|error| malformed(error.to_string()))?;
+            serde_json::from_str(json).map_err(|error| malformed(error.to_string()))?;
         if header.alg.is_empty() {
             return Err(malformed("alg is missing".to_owned()));
         }
@@ -33,20 +33,25 @@ impl JoseHeader {
 }
 
 impl<'de> Object<'de> for JoseHeader {
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+    const MEMBERS: &'static [&'static str] = &["alg", "kid", "typ"];
+
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "alg" => self.alg = map.next_value()?,
             "kid" => self.kid = Some(map.next_value()?),
             "typ" if map.next_value::<String>()? != "JWT" => {
                 return Err(A::Error::custom("typ is not JWT"));
             }
-            "typ" => {}
-            _ if REFUSED.contains(&name) => {
-                return Err(A::Error::custom(format_args!("{name} is not accepted")));
-            }
-            _ => return Ok(Known::No),
+            _ => {}
         }
-        Ok(Known::Yes)
+        Ok(())
+    }
+
+    fn set_other<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        if REFUSED.contains(&name) {
+            return Err(A::Error::custom(format_args!("{name} is not accepted")));
+        }
+        pass_over(map)
     }
 }
 
@@ -60,16 +65,16 @@ mod tests {
     use super::*;
 
     fn refusal(json: &str) -> String {
-        let denial = JoseHeader::parse(json.as_bytes()).unwrap_err();
+        let denial = JoseHeader::parse(json).unwrap_err();
         assert_eq!(denial.reason(), Reason::MalformedToken, "{json}");
         denial.detail().to_owned()
     }
 
     #[test]
     fn the_header_that_kubernetes_writes_is_read() {
-        let header = JoseHeader::parse(br#"{"alg":"RS256","kid":"k1"}"#).unwrap();
+        let header = JoseHeader::parse(r#"{"alg":"RS256","kid":"k1"}"#).unwrap();
         assert_eq!(header, JoseHeader { alg: "RS256".into(), kid: Some("k1".into()) });
-        JoseHeader::parse(br#"{"typ":"JWT","alg":"RS256","x-new":{"a":[1]}}"#).unwrap();
+        JoseHeader::parse(r#"{"typ":"JWT","alg":"RS256","x-new":{"a":[1]}}"#).unwrap();
     }
 
     #[test]

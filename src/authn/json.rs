@@ -11,15 +11,21 @@ use std::marker::PhantomData;
 
 /// A type that is read from a JSON object, member by member.
 pub(super) trait Object<'de>: Default {
-    /// Takes the value of a member that it knows. A member that it leaves alone is checked and dropped.
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error>;
+    /// The members that it takes the values of, 32 at most.
+    const MEMBERS: &'static [&'static str];
+
+    /// Takes the value of one of them.
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
+
+    /// Takes the value of any other.
+    fn set_other<A: MapAccess<'de>>(&mut self, _name: &str, map: &mut A) -> Result<(), A::Error> {
+        pass_over(map)
+    }
 }
 
-/// Whether a member's value was taken.
-#[derive(PartialEq, Eq)]
-pub(super) enum Known {
-    Yes,
-    No,
+/// Drops a value that nobody needs, checked all the same.
+pub(super) fn pass_over<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    map.next_value::<Checked>().map(|_| ())
 }
 
 /// Checks a whole JSON text: syntax, depth, and that no member stands twice.
@@ -63,12 +69,20 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Strict<T>, A::Error> {
-        let (mut object, mut members) = (T::default(), Members::default());
+        // Those that are known, which in a genuine token are all, are told apart without a set of names.
+        let (mut object, mut seen, mut others) = (T::default(), 0u32, Members::default());
         while let Some(Name(name)) = map.next_key()? {
-            if object.set(&name, &mut map)? == Known::No {
-                map.next_value::<Checked>()?;
+            match T::MEMBERS.iter().position(|known| *known == name) {
+                Some(at) if seen & (1 << at) != 0 => return Err(stands_twice()),
+                Some(at) => {
+                    seen |= 1 << at;
+                    object.set(&name, &mut map)?;
+                }
+                None => {
+                    object.set_other(&name, &mut map)?;
+                    others.add(name)?;
+                }
             }
-            members.add(name)?;
         }
         Ok(Strict(object))
     }
@@ -79,8 +93,13 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<T> {
 impl<'de> Members<'de> {
     /// Notes a name, and refuses it the second time.
     fn add<E: Error>(&mut self, name: Cow<'de, str>) -> Result<(), E> {
-        if self.0.insert(name) { Ok(()) } else { Err(E::custom("a member stands twice")) }
+        if self.0.insert(name) { Ok(()) } else { Err(stands_twice()) }
     }
+}
+
+#[cold]
+fn stands_twice<E: Error>() -> E {
+    E::custom("a member stands twice")
 }
 
 // === impl Name ===

@@ -10,13 +10,14 @@ use crate::verdict::{Denial, Reason};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeError, Engine};
 use std::fmt;
+use std::rc::Rc;
 
 /// A token that is well-formed. Nothing in it is to be believed yet.
 pub struct Jwt<'t> {
     /// The JOSE header.
     pub header: JoseHeader,
     /// The claims.
-    pub claims: Claims,
+    pub claims: Rc<Claims>,
     /// The whole token, which is ASCII.
     pub text: &'t str,
     /// What the signature signs: the first two parts and the dot between them.
@@ -42,8 +43,8 @@ impl<'t> Jwt<'t> {
             return Err(not_three_parts());
         }
         Ok(Self {
-            header: JoseHeader::parse(&decode("JOSE header", header)?)?,
-            claims: Claims::parse(&decode("claims", claims)?)?,
+            header: JoseHeader::parse(&decode_text("JOSE header", header)?)?,
+            claims: Rc::new(Claims::parse(&decode_text("claims", claims)?)?),
             text,
             signing_input,
             signature: decode("signature", signature)?,
@@ -68,6 +69,12 @@ fn decode(part: &str, text: &str) -> Result<Vec<u8>, Denial> {
         };
         Reason::MalformedToken.because(format!("{part}: {what}"))
     })
+}
+
+/// JSON is UTF-8 (RFC 8259 section 8.1): looked at once for the whole text.
+fn decode_text(part: &str, text: &str) -> Result<String, Denial> {
+    String::from_utf8(decode(part, text)?)
+        .map_err(|_| Reason::MalformedToken.because(format!("{part}: not UTF-8")))
 }
 
 fn malformed(what: &'static str) -> Denial {

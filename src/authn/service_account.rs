@@ -23,7 +23,8 @@ pub struct ServiceAccount {
 }
 
 /// Whom a token's claims name. Nothing is proven by that.
-pub(crate) struct Named<'c> {
+#[derive(Debug)]
+pub struct Named<'c> {
     namespace: &'c str,
     name: &'c str,
     uid: &'c str,
@@ -130,7 +131,7 @@ impl ServiceAccount {
 impl<'c> Named<'c> {
     /// The subject and the claim `kubernetes.io` must tell of the same account: the API server goes by
     /// the claim, most others by the subject, and a token that says two things is two callers.
-    pub(crate) fn check(claims: &'c Claims, issuer: &IssuerIdentity) -> Result<Self, Denial> {
+    pub fn check(claims: &'c Claims, issuer: &IssuerIdentity) -> Result<Self, Denial> {
         let (namespace, name) = subject(claims)?;
         let refuse = |what: &'static str| Reason::NotAServiceAccount.because(what);
         let kubernetes = claims.kubernetes.as_ref().ok_or_else(|| refuse("no kubernetes.io"))?;

@@ -44,7 +44,7 @@ pub fn verify(
     let (issuer, key) = signer(&jwt, found, verifier)?;
     let audience = check_claims(&jwt.claims, issuer, now)?;
     let payload = jwt.signing_input.split('.').nth(1).unwrap_or_default().into();
-    let (issuer, claims) = (Rc::clone(issuer), Rc::new(jwt.claims));
+    let (issuer, claims) = (Rc::clone(issuer), jwt.claims);
     Ok(VerifiedToken { issuer, claims, audience, key, payload })
 }
 
@@ -102,7 +102,7 @@ fn check_signature(jwt: &Jwt<'_>, key: &Jwk, verifier: Verifier) -> Result<Provi
 }
 
 /// RFC 7519 sections 4.1.4 to 4.1.6. The API server judges `iat` as it does `nbf`.
-fn check_times(claims: &Claims, issuer: &IssuerIdentity, now: UnixTime) -> Result<(), Denial> {
+pub fn check_times(claims: &Claims, issuer: &IssuerIdentity, now: UnixTime) -> Result<(), Denial> {
     let Leeway(leeway) = issuer.leeway;
     let fact = |claim, time: UnixTime| {
         format!("{claim} {}, now {}, leeway {} s", time.as_secs(), now.as_secs(), leeway.as_secs())
@@ -142,7 +142,7 @@ fn check_lifetime(claims: &Claims, lifetime: Lifetime, expires: UnixTime) -> Res
 }
 
 /// RFC 7519 section 4.1.3: exact, any of ours among any of the token's.
-fn matching_audience(claims: &Claims, wanted: &[String]) -> Result<String, Denial> {
+pub fn matching_audience(claims: &Claims, wanted: &[String]) -> Result<String, Denial> {
     let audience =
         claims.audience.as_ref().ok_or_else(|| Reason::MissingClaim.because("no aud"))?;
     wanted

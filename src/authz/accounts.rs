@@ -2,7 +2,7 @@
 
 use crate::authn::ServiceAccount;
 use crate::authn::service_account::{is_dns_label, is_dns_subdomain};
-use std::collections::HashMap;
+use crate::table::Table;
 
 /// Who is meant by `allow` or `deny`.
 #[derive(Debug)]
@@ -18,8 +18,15 @@ pub enum Who {
 /// A set of service accounts.
 #[derive(Debug, Default)]
 pub struct Accounts {
-    /// Namespace, then name, each perhaps [`ANY`].
-    by_name: HashMap<String, HashMap<String, Vec<Condition>>>,
+    by_namespace: Table<Names>,
+    any_namespace: Names,
+}
+
+/// The names of one namespace, or of any.
+#[derive(Debug, Default)]
+struct Names {
+    by_name: Table<Vec<Condition>>,
+    any_name: Vec<Condition>,
 }
 
 /// What must hold besides the name. `None` and `false` ask for nothing.
@@ -54,20 +61,33 @@ impl Accounts {
         if name != ANY && !is_dns_subdomain(name) {
             return Err("the name is not a DNS subdomain");
         }
-        let names = self.by_name.entry(namespace.to_owned()).or_default();
-        names.entry(name.to_owned()).or_default().push(condition);
+        let names = match namespace {
+            ANY => &mut self.any_namespace,
+            namespace => self.by_namespace.entry(namespace.to_owned()).or_default(),
+        };
+        let conditions = match name {
+            ANY => &mut names.any_name,
+            name => names.by_name.entry(name.to_owned()).or_default(),
+        };
+        conditions.push(condition);
         Ok(())
     }
 
     /// Whether the set has this account.
     pub fn contains(&self, account: &ServiceAccount) -> bool {
-        [account.namespace(), ANY]
-            .into_iter()
-            .filter_map(|namespace| self.by_name.get(namespace))
-            .flat_map(|names| [account.name(), ANY].map(|name| names.get(name)))
-            .flatten()
-            .flatten()
-            .any(|condition| condition.holds_for(account))
+        self.by_namespace.get(account.namespace()).is_some_and(|names| names.contain(account))
+            || self.any_namespace.contain(account)
+    }
+}
+
+// === impl Names ===
+
+impl Names {
+    fn contain(&self, account: &ServiceAccount) -> bool {
+        let holds = |conditions: &Vec<Condition>| {
+            conditions.iter().any(|condition| condition.holds_for(account))
+        };
+        self.by_name.get(account.name()).is_some_and(holds) || holds(&self.any_name)
     }
 }
 

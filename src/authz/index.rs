@@ -2,21 +2,22 @@
 //! matter to a request.
 
 use super::host::{HostPattern, NormalHost};
+use super::path::NormalPath;
 use super::rule::{PathPattern, Segment};
-use std::collections::HashMap;
+use crate::table::Table;
 
 /// Which rules cover a host and a path.
 #[derive(Debug, Default)]
 pub(super) struct RuleIndex {
     anywhere: Node,
-    exact: HashMap<String, Node>,
-    below: HashMap<String, Node>,
+    exact: Table<Node>,
+    below: Table<Node>,
 }
 
 /// One segment of a path in the tree of all patterns.
 #[derive(Debug, Default)]
 struct Node {
-    literal: HashMap<String, Node>,
+    literal: Table<Node>,
     any: Option<Box<Node>>,
     /// Rules whose pattern ends here, in order.
     here: Vec<usize>,
@@ -38,7 +39,8 @@ impl RuleIndex {
     }
 
     /// The rules that cover a host (`None` where no rule looks at hosts) and a path, in order.
-    pub(super) fn find(&self, host: Option<&NormalHost>, segments: &[&str]) -> Vec<usize> {
+    pub(super) fn find(&self, host: Option<&NormalHost>, path: &NormalPath<'_>) -> Vec<usize> {
+        let segments = Some(path.below_root());
         let mut found = Vec::new();
         let mut see = |rules: &[usize]| found.extend_from_slice(rules);
         self.anywhere.visit(segments, &mut see);
@@ -48,8 +50,10 @@ impl RuleIndex {
                 tree.visit(segments, &mut see);
             }
         }
-        found.sort_unstable();
-        found.dedup();
+        if found.len() > 1 {
+            found.sort_unstable();
+            found.dedup();
+        }
         found
     }
 
@@ -90,11 +94,16 @@ impl Node {
         if pattern.below { node.below.push(rule) } else { node.here.push(rule) }
     }
 
-    /// Shows `see` the rules of every pattern that matches.
-    fn visit(&self, segments: &[&str], see: &mut impl FnMut(&[usize])) {
-        let Some((segment, rest)) = segments.split_first() else { return see(&self.here) };
+    /// Shows `see` the rules of every pattern that matches `segments`, which have slashes between them;
+    /// `None` when there are no more.
+    fn visit(&self, segments: Option<&str>, see: &mut impl FnMut(&[usize])) {
+        let Some(segments) = segments else { return see(&self.here) };
+        let (segment, rest) = match segments.bytes().position(|byte| byte == b'/') {
+            Some(at) => (segments.get(..at).unwrap_or_default(), segments.get(at + 1..)),
+            None => (segments, None),
+        };
         see(&self.below);
-        if let Some(node) = self.literal.get(*segment) {
+        if let Some(node) = self.literal.get(segment) {
             node.visit(rest, see);
         }
         if let Some(node) = &self.any

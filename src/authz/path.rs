@@ -18,7 +18,8 @@ impl<'p> NormalPath<'p> {
     /// Cuts the query off, decodes visible ASCII, merges slashes and resolves dot segments (RFC 3986
     /// section 5.2.4).
     pub fn parse(path: &'p [u8]) -> Result<Self, Denial> {
-        let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let query = path.iter().position(|byte| *byte == b'?');
+        let path = query.and_then(|at| path.get(..at)).unwrap_or(path);
         let Some((b'/', below)) = path.split_first() else {
             return Err(ambiguous("it does not begin with /"));
         };
@@ -59,6 +60,11 @@ impl<'p> NormalPath<'p> {
         &self.0
     }
 
+    /// What stands behind the first slash.
+    pub(super) fn below_root(&self) -> &str {
+        self.0.get(1..).unwrap_or_default()
+    }
+
     /// What stands between the slashes; the last is empty where the path ends with one.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').skip(1)
@@ -67,17 +73,21 @@ impl<'p> NormalPath<'p> {
 
 /// Whether nothing is to be done about a path, as with nearly every one. What is behind its first slash.
 fn is_normal(below: &[u8]) -> bool {
-    let plain =
-        |byte: &u8| matches!(byte, 0x21..=0x7e) && !matches!(byte, b'%' | b'\\' | b';' | b'#');
-    let mut segments = below.split(|byte| *byte == b'/').peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
-        let named = !matches!(segment, b"." | b"..") && (is_last || !segment.is_empty());
-        if !named || !segment.iter().all(plain) {
-            return false;
+    let (mut length, mut dots) = (0usize, 0usize);
+    let is_dots = |length, dots| length == dots && (length == 1 || length == 2);
+    for byte in below {
+        match byte {
+            b'/' if length == 0 || is_dots(length, dots) => return false,
+            b'/' => (length, dots) = (0, 0),
+            b'%' | b'\\' | b';' | b'#' => return false,
+            0x21..=0x7e => {
+                length += 1;
+                dots += usize::from(*byte == b'.');
+            }
+            _ => return false,
         }
     }
-    true
+    !is_dots(length, dots)
 }
 
 /// Joins segments, leaving out the empty ones but for the last.

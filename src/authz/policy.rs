@@ -37,7 +37,14 @@ pub enum Route<'p> {
     /// None is configured.
     NoRules,
     /// These, in order. Without one that decides, nobody passes.
-    Rules(Vec<&'p Rule>),
+    Rules(Asked<'p>),
+}
+
+/// Rules by their numbers.
+#[derive(Clone, Debug)]
+pub struct Asked<'p> {
+    rules: &'p [Rule],
+    numbers: Vec<usize>,
 }
 
 /// What the policy says of a request, and by which rule.
@@ -75,6 +82,11 @@ impl Policy {
         Self { rules, ..policy }
     }
 
+    /// The rules, in order; `None` where the configuration has none.
+    pub fn rules(&self) -> Option<&[Rule]> {
+        self.rules.as_deref()
+    }
+
     /// What the rules look at.
     pub fn looks_at(&self) -> LooksAt {
         self.looks_at
@@ -99,8 +111,10 @@ impl Policy {
         unreachable
     }
 
-    /// Finds the rules that are asked. A host or path that could be read in two ways is refused where
-    /// any rule looks at it.
+    /// Finds the rules that are asked.
+    ///
+    /// A host or path that could be read in two ways is refused by the first rule that looks at it. What the
+    /// rules before that one decide stays: a rule more must not refuse whom they let in.
     pub fn route(
         &self,
         host: Option<&[u8]>,
@@ -111,20 +125,62 @@ impl Policy {
         let path = path.ok_or_else(|| Reason::AmbiguousPath.because("no :method or no :path"))?;
         let Some(rules) = &self.rules else { return Ok(Route::NoRules) };
         let host = match self.looks_at.hosts {
-            true => Some(NormalHost::parse(host.unwrap_or_default())?),
-            false => None,
+            true => NormalHost::parse(host.unwrap_or_default()).map(Some),
+            false => Ok(None),
         };
-        let path = if self.looks_at.paths { NormalPath::parse(path)? } else { NormalPath::root() };
-        let segments: Vec<_> = path.segments().collect();
-        let mut asked = Vec::new();
-        for at in self.index.find(host.as_ref(), &segments) {
-            let Some(rule) = rules.get(at).filter(|rule| rule.covers(request)) else { continue };
-            asked.push(rule);
-            if rule.allow.is_some() {
+        let path = match self.looks_at.paths {
+            true => NormalPath::parse(path),
+            false => Ok(NormalPath::root()),
+        };
+        let (host, path) = match (host, path) {
+            (Ok(host), Ok(path)) => (host, path),
+            (host, path) => return self.route_unclear(rules, host, path, request),
+        };
+        let mut numbers = self.index.find(host.as_ref(), &path);
+        let mut decided = false;
+        numbers.retain(|at| match rules.get(*at) {
+            Some(rule) if !decided && rule.covers(request) => {
+                decided = rule.allow.is_some();
+                true
+            }
+            _ => false,
+        });
+        Ok(Route::Rules(Asked { rules, numbers }))
+    }
+
+    /// The same, where the host or the path cannot be read, or neither.
+    #[cold]
+    fn route_unclear<'p>(
+        &self,
+        rules: &'p [Rule],
+        host: Result<Option<NormalHost>, Denial>,
+        path: Result<NormalPath<'_>, Denial>,
+        request: &Circumstances<'_>,
+    ) -> Result<Route<'p>, Denial> {
+        let root = NormalPath::root();
+        let seen = path.as_ref().unwrap_or(&root);
+        let clear = self.index.find(host.as_ref().ok().and_then(Option::as_ref), seen);
+        let (host, path) = (host.err(), path.err());
+        let mut numbers = Vec::new();
+        for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.covers(request)) {
+            if (host.is_some() && rule.hosts.is_some()) || (path.is_some() && rule.paths.is_some())
+            {
+                // What only refuses, and that on trial, changes nothing whether or not it covers the request.
+                if rule.mode == Mode::Shadow && rule.allow.is_none() {
+                    continue;
+                }
                 break;
             }
+            if clear.binary_search(&at).is_err() {
+                continue;
+            }
+            numbers.push(at);
+            if rule.allow.is_some() {
+                return Ok(Route::Rules(Asked { rules, numbers }));
+            }
         }
-        Ok(Route::Rules(asked))
+        let unread = || Reason::AmbiguousPath.because("nobody can read it");
+        Err(host.or(path).unwrap_or_else(unread))
     }
 
     /// Decides on a request by its route. `caller` is who was proven, or why nobody was.
@@ -134,7 +190,7 @@ impl Policy {
             return Judgement { outcome, rule: None, mode: Mode::Enforce, shadowed: Vec::new() };
         };
         let mut shadowed = Vec::new();
-        for rule in asked {
+        for rule in asked.iter() {
             let name = Rc::clone(&rule.name);
             let outcome = match (denied(rule, caller), &rule.allow) {
                 // A rule on trial must not open what the rules behind it close.
@@ -213,20 +269,29 @@ fn forbidden(caller: &ServiceAccount, by: String) -> Denial {
     Reason::Forbidden.because(format!("{}/{}: {by}", caller.namespace(), caller.name()))
 }
 
+// === impl Asked ===
+
+impl<'p> Asked<'p> {
+    /// The rules themselves.
+    pub fn iter(&self) -> impl Iterator<Item = &'p Rule> {
+        self.numbers.iter().filter_map(|at| self.rules.get(*at))
+    }
+}
+
 // === impl Route ===
 
 impl Route<'_> {
     /// Whether nobody needs to be proven.
     pub fn is_open(&self) -> bool {
         // What refuses on trial lets pass, whoever calls.
-        let matters = |rule: &&&Rule| rule.mode == Mode::Enforce || rule.allow.is_some();
+        let matters = |rule: &&Rule| rule.mode == Mode::Enforce || rule.allow.is_some();
         matches!(self, Self::Rules(asked) if asked.iter().find(matters).is_some_and(|rule| rule.is_open()))
     }
 
     /// Whether all that decides is on trial, so that nobody may wait for it.
     pub fn is_shadowed(&self) -> bool {
         matches!(self, Self::Rules(asked)
-            if asked.last().is_some_and(|rule| rule.allow.is_some())
+            if asked.iter().last().is_some_and(|rule| rule.allow.is_some())
                 && asked.iter().all(|rule| rule.mode == Mode::Shadow))
     }
 }

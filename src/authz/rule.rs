@@ -120,6 +120,11 @@ impl PathPattern {
     pub fn parse(pattern: &str) -> Result<Self, String> {
         let normal = NormalPath::parse(pattern.as_bytes())
             .map_err(|denial| format!("no request's path can match it: {}", denial.detail()))?;
+        if normal.as_str().contains("%2A") {
+            return Err("a `*` that stands for itself cannot be written: requests write it in two ways, which \
+                        upstreams take for one"
+                .to_owned());
+        }
         if normal.as_str() != pattern {
             return Err(format!(
                 "requests are compared in normal form: write {:?}",

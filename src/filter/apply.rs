@@ -2,17 +2,19 @@
 
 use super::host::{self, Failed, Level};
 use crate::config::Settings;
-use crate::exchange::Finished;
+use crate::exchange::{Exchange, Finished};
 use crate::headers::{UnreadableHeaders, claims_in_trailers, to_map};
 use crate::verdict::{Answer, Denial, HeaderEdits, Reason, Verdict};
 
-/// Whether the request may go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What has become of a request.
+#[derive(Debug)]
 pub(super) enum Applied {
     /// Its headers were edited; it may go on.
-    Pass,
-    /// It stays where it is: it was answered, could not be, or waits.
-    Stay,
+    Passes,
+    /// It waits, and this is how to go on with it.
+    Waits(Box<Exchange>),
+    /// It stays where it is: it was answered, or could not be.
+    Stays,
 }
 
 /// Carries out a verdict on the request of the effective context.
@@ -23,7 +25,7 @@ pub(super) fn apply(finished: &Finished, settings: &Settings) -> Applied {
         Verdict::Allow(_, edits) | Verdict::Shadow(_, edits) => edits,
     };
     match edit(edits) {
-        Ok(()) => Applied::Pass,
+        Ok(()) => Applied::Passes,
         Err(Failed(status)) => {
             // Half-edited, the request could carry a forged name or a token.
             host::log(Level::Error, &format!("request headers cannot be edited: status {status}"));
@@ -33,10 +35,10 @@ pub(super) fn apply(finished: &Finished, settings: &Settings) -> Applied {
 }
 
 fn edit(edits: &HeaderEdits) -> Result<(), Failed> {
-    for name in &edits.remove {
+    for name in edits.removed() {
         host::remove_request_header(name)?;
     }
-    for (name, value) in &edits.set {
+    for (name, value) in edits.set() {
         host::set_request_header(name.as_bytes(), value)?;
     }
     Ok(())
@@ -79,5 +81,5 @@ pub(super) fn send(answer: &Answer) -> Applied {
     if let Err(Failed(status)) = sent {
         host::log(Level::Error, &format!("a refusal cannot be sent: status {status}"));
     }
-    Applied::Stay
+    Applied::Stays
 }

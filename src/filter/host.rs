@@ -1,12 +1,20 @@
 //! The host's functions that we need, each as a `Result`: the only file that calls the host.
 //!
 //! The SDK's wrappers panic on statuses that they do not expect, and a panic takes down every request of
-//! the VM. So the imports are declared here, as returning u32: an enum would make an unknown status
-//! undefined behaviour. `dispatch_http_call` alone is the SDK's, because its dispatcher panics on the
-//! answer to a call that it has not registered itself.
+//! the VM. So the functions themselves are imported, in `imports`.
 #![allow(unsafe_code)]
 
-use proxy_wasm::hostcalls;
+mod imports;
+
+use crate::headers::to_map;
+use imports::{
+    proxy_call_foreign_function, proxy_continue_stream, proxy_define_metric,
+    proxy_get_buffer_bytes, proxy_get_current_time_nanoseconds, proxy_get_header_map_pairs,
+    proxy_get_header_map_value, proxy_get_property, proxy_get_shared_data, proxy_http_call,
+    proxy_increment_metric, proxy_log, proxy_record_metric, proxy_remove_header_map_value,
+    proxy_replace_header_map_value, proxy_send_local_response, proxy_set_effective_context,
+    proxy_set_property, proxy_set_shared_data, proxy_set_tick_period_milliseconds,
+};
 use std::time::Duration;
 
 /// Anything but Ok, as the host gave it (proxy-wasm ABI 0.2.1, `proxy_status_t`).
@@ -26,85 +34,6 @@ pub(super) enum Level {
 pub(super) enum Metric {
     Counter = 0,
     Gauge = 1,
-}
-
-#[link(wasm_import_module = "env")]
-unsafe extern "C" {
-    fn proxy_log(level: u32, data: *const u8, size: usize) -> u32;
-    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
-    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
-    fn proxy_set_effective_context(id: u32) -> u32;
-    fn proxy_continue_stream(stream: u32) -> u32;
-    fn proxy_get_buffer_bytes(
-        buffer: u32,
-        start: usize,
-        max: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
-    fn proxy_get_header_map_value(
-        map: u32,
-        key: *const u8,
-        key_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_replace_header_map_value(
-        map: u32,
-        key: *const u8,
-        key_size: usize,
-        value: *const u8,
-        value_size: usize,
-    ) -> u32;
-    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
-    fn proxy_send_local_response(
-        status: u32,
-        details: *const u8,
-        details_size: usize,
-        body: *const u8,
-        body_size: usize,
-        headers: *const u8,
-        headers_size: usize,
-        grpc_status: i32,
-    ) -> u32;
-    fn proxy_get_property(
-        path: *const u8,
-        path_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
-    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
-    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
-    fn proxy_record_metric(id: u32, value: u64) -> u32;
-    fn proxy_set_property(
-        path: *const u8,
-        path_size: usize,
-        value: *const u8,
-        value_size: usize,
-    ) -> u32;
-    fn proxy_get_shared_data(
-        key: *const u8,
-        key_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-        cas: *mut u32,
-    ) -> u32;
-    fn proxy_set_shared_data(
-        key: *const u8,
-        key_size: usize,
-        value: *const u8,
-        value_size: usize,
-        cas: u32,
-    ) -> u32;
-    fn proxy_call_foreign_function(
-        name: *const u8,
-        name_size: usize,
-        argument: *const u8,
-        argument_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
 }
 
 /// Writes a line to Envoy's log. A line that cannot be written is lost: there is nowhere to say so.
@@ -295,8 +224,27 @@ pub(super) fn dispatch(
     body: Option<&[u8]>,
     timeout: Duration,
 ) -> Result<u32, Failed> {
-    hostcalls::dispatch_http_call(cluster, headers.to_vec(), body, Vec::new(), timeout)
-        .map_err(|status| Failed(status as u32))
+    let headers = to_map(headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())));
+    let (body, trailers) = (body.unwrap_or_default(), to_map([]));
+    // With 0 the host would wait for ever.
+    let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1);
+    let mut call = 0;
+    // SAFETY: pointers and lengths are those of live slices; the host writes a number.
+    check(unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            millis,
+            &raw mut call,
+        )
+    })?;
+    Ok(call)
 }
 
 fn pairs(map: u32) -> Result<Vec<u8>, Failed> {
@@ -321,8 +269,7 @@ fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, 
     if data.is_null() {
         return Ok(Vec::new());
     }
-    // SAFETY: the SDK's allocation export made this buffer as a Vec of exactly this capacity, and the
-    // host gives it up.
+    // SAFETY: `proxy_on_memory_allocate` made this buffer with exactly this size, and the host gives it up.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 

@@ -2,10 +2,10 @@
 
 use super::calls::Calls;
 use super::host::{self, Level};
-use super::http::Http;
 use super::news::News;
 use super::state::{Happened, State, clock};
 use super::stats::Stats;
+use super::{contexts, http};
 use crate::authenticator::{
     Authenticator, Consultation, Due, KeysSettled, ReviewSettled, Settlement,
 };
@@ -16,8 +16,6 @@ use crate::config::Config;
 use crate::metrics::Change;
 use crate::time::UnixTime;
 use crate::waiting::RequestId;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -157,11 +155,11 @@ impl Root {
         let left = WAKES_PER_CALLBACK.saturating_sub(ready.len());
         let overdue = state.with(|core| core.waiting().overdue(now)).unwrap_or_default();
         let more = !self.to_wake.is_empty() || overdue.len() > left;
-        ready.into_iter().for_each(|(id, happened)| state.wake(id, &happened, now));
+        ready.into_iter().for_each(|(id, happened)| http::wake(&state, id, &happened, now));
         overdue
             .into_iter()
             .take(left)
-            .for_each(|id| state.wake(id, &Happened::DeadlinePassed, now));
+            .for_each(|id| http::wake(&state, id, &Happened::DeadlinePassed, now));
         // A call that was sent on behalf of a request would end with it.
         let _ = host::set_effective_context(self.id);
         if more {
@@ -180,10 +178,9 @@ impl Root {
             metrics.take().iter().for_each(|change| self.stats.tell(change));
         });
     }
-}
 
-impl RootContext for Root {
-    fn on_configure(&mut self, _: usize) -> bool {
+    /// Reads the configuration; `false` has Envoy refuse it.
+    pub(super) fn configure(&mut self) -> bool {
         host::log(Level::Info, concat!("sa-authn ", env!("CARGO_PKG_VERSION")));
         let Ok(json) = host::plugin_configuration() else {
             host::log(Level::Error, "the plugin configuration cannot be read");
@@ -212,30 +209,33 @@ impl RootContext for Root {
         let state = State::new(authenticator);
         // Calls wait for the first tick: those of the main thread's trial run would be lost.
         state.tick_soon();
-        self.state = Some(Rc::new(state));
+        let state = Rc::new(state);
+        contexts::configured(self.id, Rc::clone(&state));
+        self.state = Some(state);
         true
     }
 
-    fn on_tick(&mut self) {
+    /// The time for what is due has come.
+    pub(super) fn tick(&mut self) {
         let (Some(state), Some(now)) = (self.state.clone(), clock()) else { return };
         state.tick_came();
         self.do_what_is_due(now);
         let due = state.with(|core| core.next_deadline()).flatten();
-        if let Some(due) = due {
-            state.tick_in(due.since(now));
-        }
+        state.tick_in(due.map(|due| due.since(now)));
         self.wake_some(now);
         if self.stats.is_due(now) {
             self.flush();
         }
     }
 
-    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Http::new(id, self.state.clone())))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    /// The answer to a callout has come.
+    pub(super) fn answered(&mut self, call: u32, headers: usize, body: usize) {
+        let answer = self.calls.answered(call, headers, body);
+        let (Some((id, reply)), Some(now)) = (answer, clock()) else { return };
+        self.settle(id, reply, now);
+        // The next call of a discovery must not wait for a tick.
+        self.do_what_is_due(now);
+        self.wake_some(now);
     }
 }
 
@@ -249,17 +249,6 @@ impl Drop for Root {
         }
         // Envoy would go on ticking for a context that is no more.
         let _ = host::set_tick(Duration::ZERO);
-    }
-}
-
-impl Context for Root {
-    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
-        let answer = self.calls.answered(token, headers, body);
-        let (Some((id, reply)), Some(now)) = (answer, clock()) else { return };
-        self.settle(id, reply, now);
-        // The next call of a discovery must not wait for a tick.
-        self.do_what_is_due(now);
-        self.wake_some(now);
     }
 }
 

@@ -11,7 +11,6 @@ use crate::time::UnixTime;
 use crate::verdict::Reason;
 use crate::waiting::RequestId;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,17 +22,10 @@ use std::time::Duration;
 pub(super) struct State {
     authenticator: RefCell<Authenticator>,
     settings: Rc<Settings>,
-    held: RefCell<HashMap<RequestId, Held>>,
     log: RefCell<DecisionLog>,
     metrics: RefCell<Metrics>,
     /// Whether a tick is on its way: arming the timer again would put it off.
     tick_is_near: Cell<bool>,
-}
-
-/// A request that waits.
-struct Held {
-    exchange: Exchange,
-    passed: Rc<Cell<bool>>,
 }
 
 /// What happened to a request: [`Input`], still without its header map.
@@ -57,7 +49,6 @@ impl State {
         Self {
             settings: Rc::clone(authenticator.settings()),
             authenticator: RefCell::new(authenticator),
-            held: RefCell::default(),
             log: RefCell::default(),
             metrics: RefCell::default(),
             tick_is_near: Cell::new(false),
@@ -80,7 +71,6 @@ impl State {
         id: RequestId,
         mut exchange: Exchange,
         happened: &Happened,
-        passed: Rc<Cell<bool>>,
         now: UnixTime,
     ) -> Applied {
         let Ok(map) = host::request_headers() else {
@@ -88,37 +78,23 @@ impl State {
         };
         match self.with(|core| exchange.step(happened.to(&map), core, now)) {
             None => self.give_up(id, "the core is in use"),
-            Some(Step::Hold) => self.hold(id, Held { exchange, passed }),
+            Some(Step::Hold) => {
+                self.tick_soon();
+                Applied::Waits(Box::new(exchange))
+            }
             Some(Step::Finish(finished)) => {
                 if self.with(|core| core.has_unsent_reviews()) == Some(true) {
                     self.tick_soon();
                 }
                 self.report(&finished, now);
-                let applied = apply(&finished, &self.settings);
-                passed.set(applied == Applied::Pass);
-                applied
+                apply(&finished, &self.settings)
             }
-        }
-    }
-
-    /// Wakes a request. One that is gone is forgotten.
-    pub(super) fn wake(&self, id: RequestId, happened: &Happened, now: UnixTime) {
-        let held = self.take(id).filter(|_| host::set_effective_context(id).is_ok());
-        let Some(held) = held else {
-            // Whoever stays in the queue without being held would be overdue for ever.
-            self.with(|core| core.waiting().forget(id));
-            return;
-        };
-        if self.advance(id, held.exchange, happened, held.passed, now) == Applied::Pass {
-            let _ = host::resume_request();
         }
     }
 
     /// The request is over, perhaps because its caller hung up while it waited.
     pub(super) fn forget(&self, id: RequestId) {
-        if self.take(id).is_some() {
-            self.with(|core| core.waiting().forget(id));
-        }
+        self.with(|core| core.waiting().forget(id));
     }
 
     /// Has the root context look at what is due, soon.
@@ -133,29 +109,16 @@ impl State {
         self.tick_is_near.set(false);
     }
 
-    /// Sets the time of the next tick; called by the tick.
-    pub(super) fn tick_in(&self, wait: Duration) {
+    /// Sets the time of the next tick, `None` where nothing is due; called by the tick, which would come again
+    /// and again at the pace that was asked for last.
+    pub(super) fn tick_in(&self, wait: Option<Duration>) {
+        let wait = wait.unwrap_or(IDLE);
         self.tick_is_near.set(wait <= SOON);
         let _ = host::set_tick(wait.clamp(SOON, IDLE));
     }
 
-    fn hold(&self, id: RequestId, held: Held) -> Applied {
-        match self.held.try_borrow_mut() {
-            Ok(mut all) => {
-                all.insert(id, held);
-            }
-            Err(_) => return self.give_up(id, "the waiting requests are in use"),
-        }
-        self.tick_soon();
-        Applied::Stay
-    }
-
-    fn take(&self, id: RequestId) -> Option<Held> {
-        self.held.try_borrow_mut().ok()?.remove(&id)
-    }
-
     fn give_up(&self, id: RequestId, why: &'static str) -> Applied {
-        self.with(|core| core.waiting().forget(id));
+        self.forget(id);
         host::log(Level::Error, &format!("a request cannot be judged: {why}"));
         refuse(&Reason::Internal.because(why), false, &self.settings)
     }

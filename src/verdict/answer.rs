@@ -111,6 +111,21 @@ mod tests {
     }
 
     #[test]
+    fn where_reasons_are_hidden_all_of_one_status_sound_alike() {
+        let answers = Answers { hide_reason: true, ..Answers::default() };
+        for reason in Reason::ALL {
+            let expected = match reason.status() {
+                400 => "bad_request: bad request",
+                403 => "forbidden: forbidden",
+                503 => "unavailable: unavailable",
+                _ => "unauthorized: unauthorized",
+            };
+            let answer = Answer::to(&reason.because("a detail"), true, &answers);
+            assert_eq!(answer.body, expected, "{reason:?}");
+        }
+    }
+
+    #[test]
     fn a_caller_may_be_told_no_more_than_the_status() {
         let answers = Answers { realm: "vault".to_owned(), hide_reason: true };
         let answer = Answer::to(&Reason::WrongAudience.because(""), false, &answers);

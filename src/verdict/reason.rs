@@ -1,7 +1,7 @@
 //! The one list of reasons for a refusal, and the one place that says what each of them answers.
 
 /// Why a request was refused. The code is stable: it stands in the answer's body, the log, the
-/// response code details, the command line's output and the README's table.
+/// response code details, the command line's output and docs/troubleshooting.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// No token in any of the configured headers.

@@ -2,8 +2,6 @@
 //!
 //! What ships is what is tested: all other commands take the module from here.
 
-mod trim;
-
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -34,16 +32,11 @@ pub fn run(options: &Options) -> Result<()> {
 pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
     let built = compile(toolchain, repository::root(), &repository::target(), &cargo_home())?;
     let module = repository::root().join(MODULE);
-    let bytes = shipped(&built)?;
+    let bytes = fs::read(&built).with_context(|| built.display().to_string())?;
     put(&bytes, &module).with_context(|| format!("{MODULE} was not written"))?;
     let kilobytes = bytes.len() / 1000;
     eprintln!("{MODULE}: {kilobytes} KB, built by {toolchain}");
     Ok(module)
-}
-
-/// The module as it ships, of what [`compile`] has left.
-pub fn shipped(built: &Path) -> Result<Vec<u8>> {
-    trim::trimmed(built)
 }
 
 /// Compiles the sources of a folder; the same sources and the same toolchain give the same bytes,

@@ -116,6 +116,14 @@ mod tests {
     }
 
     #[test]
+    fn json_that_is_no_object_is_no_document() {
+        for json in ["[]", "null", r#"["https://a","https://h/keys"]"#] {
+            let expected = DiscoveryError::NotADocument("not an object".to_owned());
+            assert_eq!(jwks_path(json.as_bytes(), &["https://a".to_owned()]), Err(expected));
+        }
+    }
+
+    #[test]
     fn a_document_of_another_issuer_is_refused() {
         assert_eq!(
             path("https://a/", "https://h/keys"),

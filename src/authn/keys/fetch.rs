@@ -128,31 +128,27 @@ fn max_age(cache_control: &str) -> Option<Duration> {
 
 impl fmt::Display for FetchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let remedy = match self {
+        let status = match self {
             Self::Call(failure) => return failure.fmt(f),
             Self::Discovery(error) => return error.fmt(f),
             Self::Keys(error) => return error.fmt(f),
-            Self::Status(401) => {
+            Self::Status(status) => *status,
+        };
+        let remedy = match status {
+            401 => {
                 "the credential that Envoy injects is missing, expired or not for the API server's \
                  audience: check the cluster's credential_injector and its token file"
             }
-            Self::Status(403) => {
+            403 => {
                 "the API server refuses this caller: inject a ServiceAccount's token into the cluster \
                  (ClusterRole system:service-account-issuer-discovery must be bound to it)"
             }
-            Self::Status(404) => "there is no such path: check `path`, or use `discovery`",
-            Self::Status(406) => "the server does not offer application/jwk-set+json or JSON",
-            Self::Status(400) => {
-                "a TLS port may have been asked in plain text: check transport_socket"
-            }
-            Self::Status(300..=399) => {
-                "redirects are not followed: name the right cluster and path"
-            }
-            Self::Status(_) => "an unexpected status",
+            404 => "there is no such path: check `path`, or use `discovery`",
+            406 => "the server does not offer application/jwk-set+json or JSON",
+            400 => "a TLS port may have been asked in plain text: check transport_socket",
+            300..=399 => "redirects are not followed: name the right cluster and path",
+            _ => "an unexpected status",
         };
-        match self {
-            Self::Status(status) => write!(f, "status {status}: {remedy}"),
-            _ => f.write_str(remedy),
-        }
+        write!(f, "status {status}: {remedy}")
     }
 }

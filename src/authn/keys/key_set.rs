@@ -2,8 +2,8 @@
 
 use super::jwk::Jwk;
 use super::public_key::Unfit;
+use crate::table::Table;
 use serde_json::Value;
-use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use std::rc::Rc;
 #[derive(Debug, Default)]
 pub struct KeySet {
     keys: Vec<Rc<Jwk>>,
-    by_kid: HashMap<String, Rc<Jwk>>,
+    by_kid: Table<Rc<Jwk>>,
     skipped: Vec<Unfit>,
     any_key_may_fit: bool,
 }

@@ -3,7 +3,6 @@
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, UintRef};
 use der::{Decode, Encode, Sequence};
 use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
-use std::fmt;
 
 /// A public key that may be used. Numbers are big-endian.
 #[derive(Clone, PartialEq, Eq)]
@@ -151,15 +150,6 @@ impl PublicKey {
             subject_public_key: BitStringRef::from_bytes(&bits)?,
         }
         .to_der()
-    }
-}
-
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rsa { n, .. } => write!(f, "Rsa({} bits)", n.len() * 8),
-            Self::Ec { curve, .. } => write!(f, "Ec({curve:?})"),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::authn::claims::{Claims, ObjectRef};
 use crate::authn::issuer::IssuerIdentity;
-use crate::authn::json::{Known, Object, Strict};
+use crate::authn::json::{Object, Strict};
 use crate::authn::service_account::split_username;
 use crate::authn::token_review::{API_VERSION, AcceptedReview, KIND};
 use crate::verdict::{Denial, Reason};
@@ -184,46 +184,58 @@ impl ReviewedUser {
 // === impl Object: what is read of the answer ===
 
 impl<'de> Object<'de> for TokenReview {
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+    const MEMBERS: &'static [&'static str] = &["apiVersion", "kind", "status"];
+
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "apiVersion" => self.api_version = map.next_value()?,
             "kind" => self.kind = map.next_value()?,
             "status" => self.status = Some(map.next_value::<Strict<_>>()?.0),
-            _ => return Ok(Known::No),
+            _ => {}
         }
-        Ok(Known::Yes)
+        Ok(())
     }
 }
 
 impl<'de> Object<'de> for Status {
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+    const MEMBERS: &'static [&'static str] = &["authenticated", "user", "audiences", "error"];
+
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "authenticated" => self.authenticated = map.next_value()?,
             "user" => self.user = map.next_value::<Strict<_>>()?.0,
             "audiences" => self.audiences = map.next_value()?,
             "error" => self.error = map.next_value()?,
-            _ => return Ok(Known::No),
+            _ => {}
         }
-        Ok(Known::Yes)
+        Ok(())
     }
 }
 
 impl<'de> Object<'de> for User {
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+    const MEMBERS: &'static [&'static str] = &["username", "uid", "groups", "extra"];
+
+    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "username" => self.username = map.next_value()?,
             "uid" => self.uid = map.next_value()?,
             "groups" => self.groups = map.next_value()?,
             "extra" => self.extra = map.next_value::<Strict<_>>()?.0,
-            _ => return Ok(Known::No),
+            _ => {}
         }
-        Ok(Known::Yes)
+        Ok(())
     }
 }
 
 impl<'de> Object<'de> for Extra {
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<Known, A::Error> {
+    const MEMBERS: &'static [&'static str] = &[];
+
+    fn set<A: MapAccess<'de>>(&mut self, _: &str, _: &mut A) -> Result<(), A::Error> {
+        Ok(())
+    }
+
+    fn set_other<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         self.0.insert(name.to_owned(), map.next_value()?);
-        Ok(Known::Yes)
+        Ok(())
     }
 }

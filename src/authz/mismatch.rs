@@ -1,0 +1,66 @@
+//! A rule and a request that it does not cover -> why it does not. For the command line alone: the filter needs to
+//! know which rules cover a request, by [`super::policy::Policy::route`], and never why the others do not.
+
+use super::host::NormalHost;
+use super::index::RuleIndex;
+use super::path::NormalPath;
+use super::rule::{Circumstances, PathPattern, Rule};
+
+/// What of a request a rule does not cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// Another host.
+    Host,
+    /// Another path.
+    Path,
+    /// Another method.
+    Method,
+    /// The listener's direction.
+    Direction,
+    /// The listener's port.
+    Port,
+    /// No CORS preflight.
+    CorsPreflight,
+}
+
+// === impl Rule ===
+
+impl Rule {
+    /// What of a request the rule does not cover. Host and path are `None` where no rule looks at them.
+    pub fn mismatches(
+        &self,
+        host: Option<&NormalHost>,
+        path: Option<&NormalPath<'_>>,
+        request: &Circumstances<'_>,
+    ) -> Vec<Mismatch> {
+        let method =
+            |names: &Vec<String>| names.iter().any(|name| name.as_bytes() == request.method);
+        let arrival = &self.arrival;
+        let direction = arrival.direction.is_none_or(|wanted| request.direction == Some(wanted));
+        let ports = &arrival.ports;
+        let port = ports.is_empty() || request.port.is_some_and(|port| ports.contains(&port));
+        let held = [
+            (Mismatch::Host, host.is_none_or(|host| self.covers_host(host))),
+            (Mismatch::Path, path.is_none_or(|path| self.covers_path(path))),
+            (Mismatch::Method, self.methods.as_ref().is_none_or(method)),
+            (Mismatch::Direction, direction),
+            (Mismatch::Port, port),
+            (Mismatch::CorsPreflight, !self.cors_preflight || request.cors_preflight),
+        ];
+        held.into_iter().filter(|(_, holds)| !holds).map(|(what, _)| what).collect()
+    }
+
+    fn covers_host(&self, host: &NormalHost) -> bool {
+        let Some(patterns) = &self.hosts else { return true };
+        let mut index = RuleIndex::default();
+        patterns.iter().for_each(|host| index.insert(Some(host), &PathPattern::EVERYTHING, 0));
+        !index.find(Some(host), &NormalPath::root()).is_empty()
+    }
+
+    fn covers_path(&self, path: &NormalPath<'_>) -> bool {
+        let Some(patterns) = &self.paths else { return true };
+        let mut index = RuleIndex::default();
+        patterns.iter().for_each(|path| index.insert(None, path, 0));
+        !index.find(None, path).is_empty()
+    }
+}

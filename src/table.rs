@@ -1,0 +1,10 @@
+//! Tables of what the configuration and the key servers name, looked up for requests.
+//!
+//! What is in them no caller decides, so nobody can choose names that collide, and they need not be
+//! hashed as those are that come from callers.
+
+use foldhash::fast::FixedState;
+use std::collections::HashMap;
+
+/// Facts by name.
+pub(crate) type Table<V> = HashMap<String, V, FixedState>;
