@@ -10,9 +10,14 @@ mod problems;
 mod read;
 mod reviews;
 mod rules;
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
+#[allow(clippy::indexing_slicing, reason = "by name, which a JSON object takes without a panic")]
+mod schema;
 mod wire;
 
 pub use problems::Problem;
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
+pub use schema::schema;
 
 use crate::authn::bearer::TokenSource;
 use crate::authn::issuer::{IssuerIdentity, KeySource};
@@ -111,7 +116,7 @@ impl Config {
         let Object(answers) = wire.answers.unwrap_or_default();
         let settings = Settings {
             index: HeaderIndex::new(
-                token_sources.iter().map(|source| source.header.as_str()),
+                token_sources.iter().map(|source| &*source.header),
                 identity_headers.iter().map(|header| &*header.name),
             ),
             token_sources,

@@ -16,7 +16,7 @@ fn files() -> io::Result<Vec<File>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder())? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if let Some(stem) = name.strip_suffix(".json") {
+        if let Some(stem) = name.strip_suffix(".json").filter(|stem| *stem != "schema") {
             files.push((stem.to_owned(), fs::read_to_string(folder().join(&name))?));
         }
     }

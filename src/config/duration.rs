@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// A duration of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct WireDuration(pub(super) Duration);
+pub(crate) struct WireDuration(pub(crate) Duration);
 
 impl<'de> Deserialize<'de> for WireDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -32,7 +32,7 @@ pub(super) fn token_sources(
         } else if is_reserved(&header) && !credentials && !header.ends_with("-token") {
             problems
                 .add(format!("{path}.header"), "HTTP and Envoy use this header for other things");
-        } else if sources.iter().any(|other| other.header == header) {
+        } else if sources.iter().any(|other| *other.header == *header) {
             problems.add(format!("{path}.header"), "stands in tokenFrom twice");
         }
         if source.prefix.as_deref().is_some_and(|prefix| !is_scheme(prefix)) {
@@ -41,7 +41,7 @@ pub(super) fn token_sources(
                 r#"must be a scheme and one space, such as "Bearer ""#,
             );
         }
-        sources.push(TokenSource { header, prefix: source.prefix });
+        sources.push(TokenSource { header: header.into(), prefix: source.prefix });
     }
     sources
 }
@@ -66,7 +66,7 @@ pub(super) fn identity_headers(
                 &path,
                 "HTTP and Envoy give this header another meaning: choose one like x-sa-name",
             );
-        } else if token_sources.iter().any(|source| source.header == name) {
+        } else if token_sources.iter().any(|source| *source.header == *name) {
             problems.add(&path, "tokenFrom reads the token from this header");
         } else if headers.iter().any(|header| *header.name == *name) {
             problems.add(&path, "stands in identityHeaders twice");

@@ -1,295 +1,110 @@
 //! The configuration's JSON as it is written, one to one. Nothing else reads it.
 //!
 //! Every field is optional here: what is required, the checks say, so that one missing field does not
-//! hide the other problems.
+//! hide the other problems. The comments of the fields are what editors show of them: the JSON Schema
+//! (`super::schema`) is made of these types.
+
+mod issuer;
+mod object;
+mod rule;
 
 use super::duration::WireDuration;
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
-use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
+pub(crate) use issuer::{
+    Bound, Issuer, Keys, MatchPeer, OnOutage, PeerPattern, Purpose, TokenReview,
+};
+pub(crate) use object::Object;
+pub(crate) use rule::{Conditions, Direction, Entry, Rule, Who};
+
+/// The configuration of the plugin.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Plugin {
-    pub(super) issuers: Option<Vec<Object<Issuer>>>,
-    pub(super) token_from: Option<Vec<Object<TokenSource>>>,
-    pub(super) foreign_tokens: Option<ForeignTokens>,
-    pub(super) rules: Option<Vec<Object<Rule>>>,
-    pub(super) identity_headers: Option<BTreeMap<String, String>>,
-    pub(super) filter_state: Option<Vec<String>>,
-    pub(super) forward_token: Option<bool>,
-    pub(super) mode: Option<Mode>,
-    pub(super) answers: Option<Object<Answers>>,
-    pub(super) limits: Option<Object<Limits>>,
+pub(crate) struct Plugin {
+    /// Whose tokens are taken: one entry for each cluster.
+    pub(crate) issuers: Option<Vec<Object<Issuer>>>,
+    /// The headers that may hold the token. Tokens that differ are refused.
+    pub(crate) token_from: Option<Vec<Object<TokenSource>>>,
+    /// What is done about tokens whose `iss` is none of the issuers.
+    pub(crate) foreign_tokens: Option<ForeignTokens>,
+    /// Who may do what: the first rule that covers a request decides, and what none covers is refused.
+    /// Without rules every service account of the issuers may do everything.
+    pub(crate) rules: Option<Vec<Object<Rule>>>,
+    /// What the upstream is told of the caller: a header's name, and what it says. These headers are
+    /// taken off every request first, whoever sent them.
+    pub(crate) identity_headers: Option<BTreeMap<String, String>>,
+    /// What access logs and other filters are told, as filter state `wasm.sa_authn.<field>`.
+    pub(crate) filter_state: Option<Vec<String>>,
+    /// Whether the upstream gets the token too. It could call others with it.
+    pub(crate) forward_token: Option<bool>,
+    /// What is done about a refusal.
+    pub(crate) mode: Option<Mode>,
+    /// How refusals are worded.
+    pub(crate) answers: Option<Object<Answers>>,
+    /// What bounds memory and waiting, in each VM (Envoy has one for each worker).
+    pub(crate) limits: Option<Object<Limits>>,
 }
 
-/// A JSON object, and not the list of its values that serde would take for one too.
-#[derive(Debug, Default)]
-pub(super) struct Object<T>(pub(super) T);
-
+/// A header that may hold the token.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Issuer {
-    pub(super) name: Option<String>,
-    pub(super) issuer: Option<String>,
-    pub(super) aliases: Option<Vec<String>>,
-    pub(super) audiences: Option<Vec<String>>,
-    pub(super) keys: Option<Object<Keys>>,
-    pub(super) token_review: Option<Object<TokenReview>>,
-    pub(super) leeway: Option<WireDuration>,
-    pub(super) max_lifetime: Option<WireDuration>,
-    pub(super) honor_warn_after: Option<bool>,
-    pub(super) require_bound: Option<Bound>,
-    pub(super) match_peer: Option<MatchPeer>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Bound {
-    Pod,
-}
-
-/// `true`, `false`, or an object.
-#[derive(Debug)]
-pub(super) enum MatchPeer {
-    Whether(bool),
-    Peer(PeerPattern),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct PeerPattern {
-    pub(super) trust_domain: Option<String>,
+pub(crate) struct TokenSource {
+    /// The header's name, in any case.
+    pub(crate) header: Option<String>,
+    /// What stands before the token: a scheme and one space, in any case. Without it the value is the token.
+    pub(crate) prefix: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) enum ForeignTokens {
+pub(crate) enum ForeignTokens {
+    /// They are refused.
     Refuse,
+    /// They are left alone, as if there were none: for services behind another filter that takes them.
     Ignore,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Answers {
-    pub(super) realm: Option<String>,
-    pub(super) hide_reason: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Keys {
-    pub(super) discovery: Option<Object<Discovery>>,
-    pub(super) jwks: Option<Object<Jwks>>,
-    pub(super) inline: Option<Value>,
-    pub(super) pem: Option<Vec<String>>,
-    pub(super) refresh_interval: Option<WireDuration>,
-    pub(super) min_refetch_interval: Option<WireDuration>,
-    pub(super) max_stale: Option<WireDuration>,
-    pub(super) timeout: Option<WireDuration>,
-}
-
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Discovery {
-    pub(super) cluster: Option<String>,
-    pub(super) authority: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Jwks {
-    pub(super) cluster: Option<String>,
-    pub(super) authority: Option<String>,
-    pub(super) path: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct TokenReview {
-    pub(super) cluster: Option<String>,
-    pub(super) authority: Option<String>,
-    #[serde(rename = "use")]
-    pub(super) purpose: Option<Purpose>,
-    pub(super) cache_ttl: Option<WireDuration>,
-    pub(super) refresh_ahead: Option<WireDuration>,
-    pub(super) timeout: Option<WireDuration>,
-    pub(super) on_outage: Option<OnOutage>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Purpose {
-    AfterVerification,
-    Instead,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum OnOutage {
-    Deny,
-    AcceptVerified,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct TokenSource {
-    pub(super) header: Option<String>,
-    pub(super) prefix: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Rule {
-    pub(super) name: Option<String>,
-    pub(super) hosts: Option<Vec<String>>,
-    pub(super) methods: Option<Vec<String>>,
-    pub(super) paths: Option<Vec<String>>,
-    pub(super) direction: Option<Direction>,
-    pub(super) ports: Option<Vec<u16>>,
-    pub(super) cors_preflight: Option<bool>,
-    pub(super) deny: Option<Who>,
-    pub(super) allow: Option<Who>,
-    pub(super) mode: Option<Mode>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Direction {
-    Inbound,
-    Outbound,
-}
-
-/// `anyone`, `authenticated`, or a list.
-#[derive(Debug)]
-pub(super) enum Who {
-    Anyone,
-    Authenticated,
-    Listed(Vec<Entry>),
-}
-
-/// `namespace/name`, or an object where more must hold.
-#[derive(Debug)]
-pub(super) enum Entry {
-    Account(String),
-    Conditions(Box<Conditions>),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Conditions {
-    pub(super) service_account: Option<String>,
-    pub(super) namespace: Option<String>,
-    pub(super) issuer_name: Option<String>,
-    pub(super) audience: Option<String>,
-    pub(super) pod_bound: Option<bool>,
-    pub(super) node: Option<String>,
-    pub(super) uid: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Mode {
+pub(crate) enum Mode {
+    /// It is refused.
     Enforce,
+    /// It is logged and counted, and passes.
     Shadow,
 }
 
+/// How refusals are worded.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Limits {
-    pub(super) max_token_bytes: Option<usize>,
-    pub(super) max_waiting: Option<usize>,
-    pub(super) wait_timeout: Option<WireDuration>,
-    pub(super) token_cache_entries: Option<usize>,
-    pub(super) max_reviews: Option<usize>,
+pub(crate) struct Answers {
+    /// The realm of `WWW-Authenticate` (RFC 6750 section 3).
+    pub(crate) realm: Option<String>,
+    /// Whether callers learn no more than the status. Logs and stats always have the reason.
+    pub(crate) hide_reason: Option<bool>,
 }
 
-// === impl Object ===
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-            type Value = Object<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-            }
-        }
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
-
-// === impl Who ===
-
-impl<'de> Deserialize<'de> for Who {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WhoVisitor;
-        impl<'de> Visitor<'de> for WhoVisitor {
-            type Value = Who;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(r#""anyone", "authenticated" or a list such as ["namespace/name"]"#)
-            }
-            fn visit_str<E: Error>(self, word: &str) -> Result<Who, E> {
-                match word {
-                    "anyone" => Ok(Who::Anyone),
-                    "authenticated" => Ok(Who::Authenticated),
-                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
-                }
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Who, A::Error> {
-                Deserialize::deserialize(SeqAccessDeserializer::new(items)).map(Who::Listed)
-            }
-        }
-        deserializer.deserialize_any(WhoVisitor)
-    }
-}
-
-// === impl Entry ===
-
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntryVisitor;
-        impl<'de> Visitor<'de> for EntryVisitor {
-            type Value = Entry;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(r#""namespace/name" or an object such as {"serviceAccount": ...}"#)
-            }
-            fn visit_str<E>(self, account: &str) -> Result<Entry, E> {
-                Ok(Entry::Account(account.to_owned()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entry, A::Error> {
-                let conditions = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Entry::Conditions(Box::new(conditions)))
-            }
-        }
-        deserializer.deserialize_any(EntryVisitor)
-    }
-}
-
-// === impl MatchPeer ===
-
-impl<'de> Deserialize<'de> for MatchPeer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PeerVisitor;
-        impl<'de> Visitor<'de> for PeerVisitor {
-            type Value = MatchPeer;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(r#"true, false or {"trustDomain": ...}"#)
-            }
-            fn visit_bool<E>(self, whether: bool) -> Result<MatchPeer, E> {
-                Ok(MatchPeer::Whether(whether))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<MatchPeer, A::Error> {
-                Deserialize::deserialize(MapAccessDeserializer::new(map)).map(MatchPeer::Peer)
-            }
-        }
-        deserializer.deserialize_any(PeerVisitor)
-    }
+/// What bounds memory and waiting, in each VM (Envoy has one for each worker).
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// Tokens of more bytes are refused unread.
+    pub(crate) max_token_bytes: Option<usize>,
+    /// How many requests may wait for keys, for keys with their kid, and for reviews, each.
+    pub(crate) max_waiting: Option<usize>,
+    /// How long one may wait.
+    pub(crate) wait_timeout: Option<WireDuration>,
+    /// How many proven tokens are remembered, and a quarter as many refused reviews; 0: none. A token of
+    /// more than 1,536 bytes counts for several.
+    pub(crate) token_cache_entries: Option<usize>,
+    /// How many reviews may be under way. A quarter is kept for tokens that were accepted before.
+    pub(crate) max_reviews: Option<usize>,
 }

@@ -16,10 +16,11 @@ fn the_good_configuration_is_good() {
 #[test]
 fn every_example_of_the_repository_parses() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap_or_default();
-    let blocks = readme.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
-    for block in blocks.filter(|block| block.contains("\"issuers\"")) {
-        check_text(block, &[]);
+    for page in ["README.md", "docs/from-jwt-authn.md", "docs/from-request-authentication.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let blocks: Vec<_> = text.split("\n```").filter_map(configuration).collect();
+        assert_eq!(blocks.len(), 1, "{page}");
+        blocks.iter().for_each(|block| check_text(block, &[]));
     }
     for file in std::fs::read_dir(root.join("filter-config")).into_iter().flatten() {
         let path = file.unwrap().path();
@@ -29,6 +30,16 @@ fn every_example_of_the_repository_parses() {
             assert_eq!(problems(&text), [], "{}", path.display());
         }
     }
+}
+
+/// What a block of a page configures the plugin with: the whole as JSON, or a mesh's `pluginConfig`.
+fn configuration(block: &str) -> Option<String> {
+    if let Some(yaml) = block.strip_prefix("yaml\npluginConfig:") {
+        let value: Value = serde_saphyr::from_str(yaml).unwrap();
+        return Some(value.to_string());
+    }
+    let json = block.strip_prefix("json\n")?;
+    json.contains("\"issuers\"").then(|| json.to_owned())
 }
 
 #[test]
@@ -42,7 +53,7 @@ fn only_issuers_are_required_and_the_rest_has_defaults() {
     assert_eq!((&*identity.name, identity.leeway.0), ("https://a", Duration::from_secs(60)));
     let settings = config.settings;
     assert_eq!(settings.token_sources.len(), 1);
-    assert_eq!(settings.token_sources[0].header, "authorization");
+    assert_eq!(&*settings.token_sources[0].header, "authorization");
     assert_eq!(settings.token_sources[0].prefix.as_deref(), Some("Bearer "));
     let names: Vec<_> = settings.identity_headers.iter().map(|h| &*h.name).collect();
     assert_eq!(names.len(), 2, "{names:?}");
@@ -142,7 +153,7 @@ fn two_issuers_may_share_an_iss_or_a_key_but_not_both() {
 fn header_names_are_taken_without_regard_to_case() {
     let config = set("/tokenFrom/1/header", json!("X-Client-ID"));
     let config = parse(&put(config, "/identityHeaders", json!({ "X-SA-Pod": "pod.name" })));
-    assert_eq!(config.settings.token_sources[1].header, "x-client-id");
+    assert_eq!(&*config.settings.token_sources[1].header, "x-client-id");
     assert_eq!(&*config.settings.identity_headers[0].name, "x-sa-pod");
 }
 

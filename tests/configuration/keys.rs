@@ -179,6 +179,13 @@ fn a_pem_that_cannot_be_used_is_a_mistake() {
         at("pem", json!([labelled("OPENSSH KEY")]), "not PUBLIC KEY or RSA PUBLIC KEY"),
         at("pem", json!([pem, "not PEM"]), "a key that cannot be used: not a PEM block"),
         at("pem", json!([ED25519]), "neither RSA nor P-256, P-384, P-521"),
+        at(
+            "pem",
+            json!(["-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n"]),
+            "not a SubjectPublicKeyInfo",
+        ),
+        at("pem", json!([COMPRESSED]), "a point that is not in uncompressed form"),
+        at("pem", json!([UNUSED_BITS]), "a public key with unused bits"),
     ]);
 }
 
@@ -209,5 +216,19 @@ fn rsa(bytes: usize, e: &str) -> Value {
 /// RFC 8410 section 10.1.
 const ED25519: &str = "-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+";
+
+/// A P-256 point of which only x is given (SEC 1 section 2.3.3), as Kubernetes never writes it.
+const COMPRESSED: &str = "-----BEGIN PUBLIC KEY-----
+MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgACAQIDBAUGBwgJCgsMDQ4PEBESExQV
+FhcYGRobHB0eHyA=
+-----END PUBLIC KEY-----
+";
+
+/// The last byte of this P-256 point counts by half.
+const UNUSED_BITS: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgQEAQIDBAUGBwgJCgsMDQ4PEBESExQV
+FhcYGRobHB0eHyABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fEA==
 -----END PUBLIC KEY-----
 ";

@@ -7,7 +7,9 @@ mod good;
 mod headers;
 mod issuers;
 mod keys;
+mod reference;
 mod rules;
+mod schema;
 #[path = "../support/mod.rs"]
 mod support;
 mod together;
@@ -76,7 +78,10 @@ fn without(pointer: &str) -> Value {
 
 fn problems(json: &str) -> Vec<Problem> {
     match Config::parse(json.as_bytes()) {
-        Ok(_) => Vec::new(),
+        Ok(_) => {
+            schema::check_valid(&serde_json::from_str(json).expect("JSON"));
+            Vec::new()
+        }
         Err(problems) => {
             assert!(!problems.is_empty(), "refused without a word: {json}");
             problems
@@ -89,6 +94,12 @@ fn check(rows: Vec<Row>) {
     for (config, expected) in rows {
         check_text(&config.to_string(), &expected);
     }
+}
+
+/// The same for faults of form, which the JSON Schema must see too.
+fn check_form(rows: Vec<Row>) {
+    rows.iter().for_each(|(config, _)| schema::check_invalid(config));
+    check(rows);
 }
 
 fn check_text(json: &str, expected: &[(&str, &str)]) {

@@ -179,6 +179,8 @@ fn a_path_is_written_in_the_form_that_requests_are_compared_in() {
         ("/a?b=c", "write \"/a\""),
         ("/%61", "write \"/a\""),
         ("/%c3%a9", "write \"/%C3%A9\""),
+        ("/a/%2A", "a `*` that stands for itself cannot be written"),
+        ("/%2a", "a `*` that stands for itself cannot be written"),
         ("/a*", "must stand for a whole segment"),
         ("/*a/b", "must stand for a whole segment"),
         ("/a/**", "must stand for a whole segment"),

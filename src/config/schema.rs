@@ -1,0 +1,300 @@
+//! The wire types -> a JSON Schema, so that editors complete and explain a configuration. Native only.
+//!
+//! It says of form what the checks say of form: what this schema refuses, they refuse. What fields mean
+//! to each other (a rule that can never be reached, one key in two clusters) only they know.
+
+use super::duration::WireDuration;
+use super::wire::{Conditions, Entry, MatchPeer, PeerPattern, Plugin, Who};
+use crate::identity::IdentityField;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+/// The JSON Schema (draft 7, which editors know best) of the plugin's configuration, all in one piece.
+pub fn schema() -> Value {
+    let mut settings = SchemaSettings::draft07();
+    settings.inline_subschemas = true;
+    let mut schema = settings.into_generator().into_root_schema_for::<Plugin>().to_value();
+    tidy(&mut schema);
+    for (path, facts) in facts() {
+        if let (Some(place), Value::Object(facts)) = (field(&mut schema, path), facts) {
+            place.extend(facts);
+        }
+    }
+    schema["title"] = json!("Configuration of sa-authn");
+    schema
+}
+
+/// What the types do not say: defaults, bounds, patterns, what is required. `x-longest` and `x-shortest` are
+/// bounds of durations, which JSON Schema has no word for.
+fn facts() -> Vec<(&'static str, Value)> {
+    [issuer_facts(), call_facts(), request_facts(), rule_facts(), limit_facts()].concat()
+}
+
+fn issuer_facts() -> Vec<(&'static str, Value)> {
+    let one_of =
+        ["discovery", "jwks", "inline", "pem"].map(|source| json!({ "required": [source] }));
+    vec![
+        ("", json!({ "required": ["issuers"] })),
+        ("issuers", json!({ "minItems": 1 })),
+        // Keys are required, but where the API server's answer is the proof.
+        (
+            "issuers[]",
+            json!({
+                "required": ["issuer", "audiences"],
+                "if": {
+                    "required": ["tokenReview"],
+                    "properties": { "tokenReview": {
+                        "required": ["use"], "properties": { "use": { "const": "instead" } },
+                    } },
+                },
+                "then": { "not": { "required": ["keys"] } },
+                "else": { "required": ["keys"] },
+            }),
+        ),
+        (
+            "issuers[].issuer",
+            json!({
+                "minLength": 1, "examples": ["https://kubernetes.default.svc.cluster.local"],
+            }),
+        ),
+        ("issuers[].name", json!({ "pattern": VISIBLE })),
+        ("issuers[].aliases", json!({ "default": [] })),
+        ("issuers[].aliases[]", json!({ "minLength": 1 })),
+        ("issuers[].audiences", json!({ "minItems": 1, "examples": [["my-service"]] })),
+        ("issuers[].audiences[]", json!({ "minLength": 1 })),
+        ("issuers[].leeway", json!({ "default": "60s", "x-longest": "10m" })),
+        ("issuers[].maxLifetime", json!({ "x-shortest": "1ms", "examples": ["24h"] })),
+        ("issuers[].honorWarnAfter", json!({ "default": false })),
+        ("issuers[].matchPeer", json!({ "default": false })),
+        ("issuers[].keys", json!({ "oneOf": one_of })),
+        (
+            "issuers[].keys.inline",
+            json!({
+                "type": "object", "required": ["keys"],
+                "properties": { "keys": { "type": "array", "minItems": 1, "maxItems": 100 } },
+            }),
+        ),
+        ("issuers[].keys.pem", json!({ "minItems": 1, "maxItems": 100 })),
+    ]
+}
+
+fn call_facts() -> Vec<(&'static str, Value)> {
+    let cluster = json!({ "pattern": VISIBLE, "examples": ["kube-apiserver"] });
+    let authority = json!({ "pattern": VISIBLE, "examples": ["kubernetes.default.svc"] });
+    let timeout = json!({ "default": "5s", "x-shortest": "1ms", "x-longest": "60s" });
+    vec![
+        ("issuers[].keys.refreshInterval", json!({ "default": "10m" })),
+        ("issuers[].keys.minRefetchInterval", json!({ "default": "10s", "x-shortest": "100ms" })),
+        ("issuers[].keys.maxStale", json!({ "default": "24h" })),
+        ("issuers[].keys.timeout", timeout.clone()),
+        ("issuers[].keys.discovery", json!({ "required": ["cluster", "authority"] })),
+        ("issuers[].keys.discovery.cluster", cluster.clone()),
+        ("issuers[].keys.discovery.authority", authority.clone()),
+        ("issuers[].keys.jwks", json!({ "required": ["cluster", "authority", "path"] })),
+        ("issuers[].keys.jwks.cluster", cluster.clone()),
+        ("issuers[].keys.jwks.authority", authority.clone()),
+        (
+            "issuers[].keys.jwks.path",
+            json!({
+                "pattern": "^/[!-\"$-~]*$", "examples": ["/openid/v1/jwks"],
+            }),
+        ),
+        ("issuers[].tokenReview", json!({ "required": ["cluster", "authority"] })),
+        ("issuers[].tokenReview.cluster", cluster),
+        ("issuers[].tokenReview.authority", authority),
+        ("issuers[].tokenReview.use", json!({ "default": "afterVerification" })),
+        ("issuers[].tokenReview.cacheTtl", json!({ "default": "30s", "x-longest": "1h" })),
+        ("issuers[].tokenReview.timeout", timeout),
+        ("issuers[].tokenReview.onOutage", json!({ "default": "deny" })),
+    ]
+}
+
+fn request_facts() -> Vec<(&'static str, Value)> {
+    let fields = IdentityField::NAMES.map(|(name, _)| name);
+    vec![
+        (
+            "tokenFrom",
+            json!({
+                "minItems": 1, "default": [{ "header": "authorization", "prefix": "Bearer " }],
+            }),
+        ),
+        ("tokenFrom[]", json!({ "required": ["header"] })),
+        ("tokenFrom[].header", json!({ "pattern": HEADER, "examples": ["x-client-id"] })),
+        ("tokenFrom[].prefix", json!({ "pattern": "^[A-Za-z0-9-]+ $", "examples": ["Bearer "] })),
+        ("foreignTokens", json!({ "default": "refuse" })),
+        (
+            "identityHeaders",
+            json!({
+                "default": { "x-sa-namespace": "namespace", "x-sa-name": "name" },
+                "propertyNames": { "pattern": HEADER },
+                "additionalProperties": { "enum": fields },
+            }),
+        ),
+        (
+            "filterState",
+            json!({
+                "default": ["subject"], "uniqueItems": true, "items": { "enum": fields },
+            }),
+        ),
+        ("forwardToken", json!({ "default": false })),
+        ("mode", json!({ "default": "enforce" })),
+        ("answers.realm", json!({ "default": "sa-authn", "pattern": r"^[ !#-\[\]-~]*$" })),
+        ("answers.hideReason", json!({ "default": false })),
+    ]
+}
+
+fn rule_facts() -> Vec<(&'static str, Value)> {
+    vec![
+        ("rules", json!({ "minItems": 1 })),
+        ("rules[]", json!({ "anyOf": [{ "required": ["allow"] }, { "required": ["deny"] }] })),
+        ("rules[].name", json!({ "minLength": 1 })),
+        ("rules[].hosts", json!({ "minItems": 1, "examples": [["api.example", "*.example"]] })),
+        ("rules[].methods", json!({ "minItems": 1, "examples": [["GET", "HEAD"]] })),
+        ("rules[].methods[]", json!({ "pattern": "^[A-Z-]+$" })),
+        ("rules[].paths", json!({ "minItems": 1, "examples": [["/secrets/*"]] })),
+        ("rules[].paths[]", json!({ "pattern": "^/" })),
+        ("rules[].ports", json!({ "minItems": 1 })),
+        ("rules[].ports[]", json!({ "minimum": 1, "maximum": 65535 })),
+        ("rules[].corsPreflight", json!({ "default": false })),
+        ("rules[].mode", json!({ "default": "enforce" })),
+    ]
+}
+
+fn limit_facts() -> Vec<(&'static str, Value)> {
+    vec![
+        ("limits.maxTokenBytes", json!({ "default": 16384, "minimum": 256, "maximum": 1_048_576 })),
+        ("limits.maxWaiting", json!({ "default": 1000, "minimum": 1, "maximum": 100_000 })),
+        ("limits.waitTimeout", json!({ "default": "5s", "x-shortest": "1ms", "x-longest": "60s" })),
+        (
+            "limits.tokenCacheEntries",
+            json!({ "default": 10_000, "minimum": 0, "maximum": 1_000_000 }),
+        ),
+        ("limits.maxReviews", json!({ "default": 64, "minimum": 1, "maximum": 1000 })),
+    ]
+}
+
+/// The schema of a field, by its path.
+fn field<'s>(schema: &'s mut Value, path: &str) -> Option<&'s mut Map<String, Value>> {
+    let mut place = schema;
+    for step in path.split('.').filter(|step| !step.is_empty()) {
+        let name = step.trim_end_matches("[]");
+        place = place.get_mut("properties")?.get_mut(name)?;
+        if step.ends_with("[]") {
+            place = place.get_mut("items")?;
+        }
+    }
+    place.as_object_mut()
+}
+
+/// An optional field is left out and never null; and how wide our integers are is nobody's business.
+fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::Array(types)) = members.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [one] = types.as_slice() {
+                    let one = one.clone();
+                    members.insert("type".to_owned(), one);
+                }
+            }
+            for choice in ["enum", "oneOf", "anyOf"] {
+                if let Some(Value::Array(choices)) = members.get_mut(choice) {
+                    choices.retain(|choice| !choice.is_null() && choice["type"] != "null");
+                }
+            }
+            // What is left of a choice between something and null.
+            if members.get("anyOf").and_then(Value::as_array).is_some_and(|left| left.len() == 1)
+                && let Some(Value::Array(mut left)) = members.remove("anyOf")
+                && let Some(Value::Object(only)) = left.pop()
+            {
+                let mut described = only;
+                described.append(members);
+                *members = described;
+            }
+            if let Some(Value::String(text)) = members.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
+            members.remove("format");
+            members.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
+
+// === impl JsonSchema ===
+
+impl JsonSchema for WireDuration {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" })
+    }
+}
+
+impl JsonSchema for MatchPeer {
+    fn schema_name() -> Cow<'static, str> {
+        "MatchPeer".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut peer = generator.subschema_for::<PeerPattern>().to_value();
+        peer["required"] = json!(["trustDomain"]);
+        peer["properties"]["trustDomain"]["pattern"] = json!(DNS_SUBDOMAIN);
+        json_schema!({ "anyOf": [{ "type": "boolean" }, peer] })
+    }
+}
+
+impl JsonSchema for Who {
+    fn schema_name() -> Cow<'static, str> {
+        "Who".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let entry = generator.subschema_for::<Entry>();
+        json_schema!({ "anyOf": [
+            { "const": "anyone", "description": "Everybody, with or without a token." },
+            { "const": "authenticated", "description": "Every service account of the issuers." },
+            { "type": "array", "items": entry, "minItems": 1, "description": "Those that are listed." },
+        ] })
+    }
+}
+
+impl JsonSchema for Entry {
+    fn schema_name() -> Cow<'static, str> {
+        "Entry".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut conditions = generator.subschema_for::<Conditions>().to_value();
+        conditions["minProperties"] = json!(1);
+        conditions["not"] = json!({ "required": ["serviceAccount", "namespace"] });
+        let fields = &mut conditions["properties"];
+        fields["serviceAccount"]["pattern"] = json!(ACCOUNT);
+        fields["podBound"]["const"] = json!(true);
+        fields["node"]["minLength"] = json!(1);
+        fields["uid"]["minLength"] = json!(1);
+        let account = json!({
+            "type": "string",
+            "pattern": ACCOUNT,
+            "description": "`namespace/name`, of which a whole part may be `*`.",
+            "examples": ["api/api", "batch/*"],
+        });
+        json_schema!({ "anyOf": [account, conditions] })
+    }
+}
+
+/// Visible ASCII.
+const VISIBLE: &str = "^[!-~]+$";
+
+/// A header's name, in any case.
+const HEADER: &str = "^[A-Za-z0-9-]{1,64}$";
+
+/// `namespace/name`, each perhaps `*`.
+const ACCOUNT: &str = r"^(\*|[a-z0-9]([a-z0-9-]*[a-z0-9])?)/(\*|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)$";
+
+const DNS_SUBDOMAIN: &str = "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$";

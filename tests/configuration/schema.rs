@@ -1,0 +1,148 @@
+//! The JSON Schema of the configuration: what ships is what the code says, and both judge alike.
+
+use super::{good, put};
+use jsonschema::Validator;
+use sa_authn::config::{Config, schema};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::LazyLock;
+
+static VALIDATOR: LazyLock<Validator> =
+    LazyLock::new(|| jsonschema::validator_for(&schema()).expect("a schema"));
+
+/// Fails unless the schema takes this configuration.
+pub fn check_valid(config: &Value) {
+    let errors: Vec<_> = VALIDATOR.iter_errors(config).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new(), "the schema refuses {config}");
+}
+
+/// Fails unless the schema refuses this configuration.
+pub fn check_invalid(config: &Value) {
+    assert!(!VALIDATOR.is_valid(config), "the schema takes {config}");
+}
+
+#[test]
+fn the_file_that_ships_is_what_the_code_says() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("filter-config/schema.json");
+    let text = std::fs::read_to_string(file).unwrap();
+    let shipped: Value = serde_json::from_str(&text).unwrap();
+    assert!(shipped == schema(), "cargo run -- schema > filter-config/schema.json");
+}
+
+/// Every field of the schema with its path, such as `issuers[].keys.timeout`.
+pub fn fields() -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    collect("", &schema(), &mut found);
+    assert!(found.len() > 50, "only {} fields", found.len());
+    found
+}
+
+fn collect(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        found.push((path.clone(), field.clone()));
+        // A JWKS is RFC 7517's, not ours.
+        if name != "inline" {
+            collect(&path, field, found);
+            collect(&format!("{path}[]"), &field["items"], found);
+        }
+    }
+}
+
+/// A configuration in which this field may stand, and the pointer of its place.
+fn place_of(path: &str) -> (Value, String) {
+    let mut config = good();
+    for object in ["answers", "limits"] {
+        config = put(config, &format!("/{object}"), json!({}));
+    }
+    let review = json!({ "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" });
+    config = put(config, "/issuers/0/tokenReview", review);
+    (config, format!("/{}", path.replace("[]", "/0").replace('.', "/")))
+}
+
+#[test]
+fn every_default_is_what_the_code_takes_for_a_field_that_is_not_there() {
+    let mut defaults = 0;
+    for (path, field) in fields() {
+        let Some(default) = field.get("default") else { continue };
+        let (mut config, pointer) = place_of(&path);
+        let (parent, member) = pointer.rsplit_once('/').unwrap();
+        config.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(member);
+        let stated = put(config.clone(), &pointer, default.clone());
+        assert_eq!(meaning(&stated), meaning(&config), "{path}");
+        defaults += 1;
+    }
+    assert_eq!(defaults, 27);
+}
+
+/// All that a configuration says, as text.
+fn meaning(config: &Value) -> String {
+    match Config::parse(config.to_string().as_bytes()) {
+        Ok(config) => format!("{:?}{:?}", config.issuers, facts(&config)),
+        Err(problems) => panic!("{problems:#?}\nin {config}"),
+    }
+}
+
+/// The settings but for the indexes, which print in any order.
+fn facts(config: &Config) -> String {
+    let settings = &config.settings;
+    let policy = &settings.policy;
+    let rules = policy.rules().map(|rules| format!("{rules:?}"));
+    format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {rules:?}",
+        settings.token_sources,
+        settings.ignore_foreign,
+        settings.identity_headers,
+        settings.filter_state,
+        settings.forward_token,
+        settings.mode,
+        settings.answers,
+        settings.limits,
+    )
+}
+
+#[test]
+fn every_bound_is_where_the_code_begins_to_refuse() {
+    let mut bounds = 0;
+    for (path, field) in fields() {
+        for (bound, outward) in
+            [("minimum", -1), ("x-shortest", -1), ("maximum", 1), ("x-longest", 1)]
+        {
+            let Some(limit) = field.get(bound) else { continue };
+            // Below zero there is another type.
+            if *limit == json!(0) {
+                continue;
+            }
+            let (config, pointer) = place_of(&path);
+            let at_bound = put(config.clone(), &pointer, limit.clone());
+            assert_eq!(problem_paths(&at_bound), Vec::<String>::new(), "{path}");
+            let beyond = put(config, &pointer, beyond(limit, outward));
+            let place = path.replace("[]", "[0]");
+            assert_eq!(problem_paths(&beyond), [place], "{path} beyond {limit}");
+            bounds += 1;
+        }
+    }
+    assert_eq!(bounds, 17);
+}
+
+fn problem_paths(config: &Value) -> Vec<String> {
+    let problems = Config::parse(config.to_string().as_bytes()).err().unwrap_or_default();
+    problems.into_iter().map(|problem| problem.path).collect()
+}
+
+/// One more, or one millisecond.
+fn beyond(limit: &Value, outward: i64) -> Value {
+    let Some(duration) = limit.as_str() else {
+        return json!(limit.as_i64().unwrap() + outward);
+    };
+    let unit_at = duration.find(|c: char| !c.is_ascii_digit()).unwrap();
+    let (number, unit) = duration.split_at(unit_at);
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        other => panic!("{other}"),
+    };
+    json!(format!("{}ms", number.parse::<i64>().unwrap() * millis + outward))
+}
