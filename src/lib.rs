@@ -26,8 +26,8 @@
 //! ```
 //!
 //! The core is pure: headers, key sets, replies and the time go in; verdicts, callouts and deadlines
-//! come out. It knows no clock and no host. Two shells drive it: `filter` inside Envoy (wasm32 only),
-//! and the tests natively.
+//! come out. It knows no clock and no host. Two shells drive it: `filter` inside Envoy (wasm32 only), and
+//! the command line (`main.rs` and `cli`, native only), beside the tests.
 //!
 //! Nothing passes without proof: [`Verdict::Allow`] needs a [`authz::Permit`], which only
 //! [`authz::Policy`] makes, from a [`authn::ServiceAccount`], which needs an [`authn::Proof`], which only
@@ -50,6 +50,7 @@ pub mod config;
 pub mod connection;
 pub mod decision_log;
 pub mod metrics;
+mod table;
 pub mod time;
 pub mod waiting;
 

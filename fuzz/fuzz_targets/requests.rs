@@ -66,7 +66,7 @@ fn check_verdict(finished: &Finished, bytes: &[u8]) {
             for (name, _) in map::pairs(bytes) {
                 check_removed(name, edits);
             }
-            let named = edits.set.iter().any(|(name, _)| name.starts_with("x-sa-"));
+            let named = edits.set().any(|(name, _)| name.starts_with("x-sa-"));
             assert!(!named || finished.caller.is_ok(), "an identity without a caller");
         }
         Verdict::Deny(denial) => {
@@ -82,8 +82,8 @@ fn check_verdict(finished: &Finished, bytes: &[u8]) {
 
 fn check_removed(name: &[u8], edits: &HeaderEdits) {
     for identity in ["x-sa-namespace", "x-sa-name"] {
-        let replaced = edits.set.iter().any(|(set, _)| set.as_bytes() == name);
-        let removed = edits.remove.iter().any(|removed| removed == name);
+        let replaced = edits.set().any(|(set, _)| set.as_bytes() == name);
+        let removed = edits.removed().any(|removed| removed == name);
         assert!(
             !map::is_taken_for(name, identity) || removed || replaced,
             "{:?} reaches the upstream",

@@ -17,7 +17,7 @@ thread_local! {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let sources = [TokenSource { header: "x-client-id".to_owned(), prefix: None }];
+    let sources = [TokenSource { header: "x-client-id".into(), prefix: None }];
     let Ok(Some(token)) = BearerToken::find(&sources, &[(0, bytes)], |_| true) else { return };
     if let Ok(jwt) = Jwt::parse(token, MAX_BYTES) {
         // One text, one reading.

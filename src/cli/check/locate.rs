@@ -1,0 +1,103 @@
+//! A problem's path -> its place in the tree, and what would mend it.
+
+use super::yaml::{Kind, Node};
+use sa_authn::config::Problem;
+use serde_json::Value;
+
+/// The number of the character that a problem is about: an unknown field's name, a value, or of what is not
+/// there the nearest that is.
+pub fn locate(tree: &Node, problem: &Problem) -> usize {
+    let (mut node, mut rest) = (tree, problem.path.as_str());
+    while !rest.is_empty() {
+        let Some((at, next, behind)) = step(node, rest) else { break };
+        if behind.is_empty() && problem.message.starts_with("unknown field") {
+            return at;
+        }
+        (node, rest) = (next, behind);
+    }
+    node.at
+}
+
+/// The member or item that a path begins with: its name's place, itself, and the rest of the path.
+fn step<'n, 'p>(node: &'n Node, path: &'p str) -> Option<(usize, &'n Node, &'p str)> {
+    if let Some(rest) = path.strip_prefix('[') {
+        let (number, rest) = rest.split_once(']')?;
+        let item = node.items().get(number.parse::<usize>().ok()?)?;
+        return Some((item.at, item, rest.strip_prefix('.').unwrap_or(rest)));
+    }
+    // A header's name may have dots in it: the longest name that fits.
+    let fits = |name: &str| {
+        let rest = path.strip_prefix(name)?;
+        (rest.is_empty() || rest.starts_with(['.', '[']))
+            .then(|| rest.strip_prefix('.').unwrap_or(rest))
+    };
+    let fitting =
+        node.members().iter().filter_map(|(key, value)| Some((key, value, fits(&key.name)?)));
+    let (key, value, rest) = fitting.max_by_key(|(key, ..)| key.name.len())?;
+    Some((key.at, value, rest))
+}
+
+/// Names that stand twice in one object, each with its path and its second place.
+pub fn repeated(path: &str, node: &Node, found: &mut Vec<(String, usize)>) {
+    for (at, item) in node.items().iter().enumerate() {
+        repeated(&format!("{path}[{at}]"), item, found);
+    }
+    let Kind::Mapping(members) = &node.kind else { return };
+    for (at, (key, value)) in members.iter().enumerate() {
+        let path = if path.is_empty() { key.name.clone() } else { format!("{path}.{}", key.name) };
+        if members.iter().take(at).any(|(earlier, _)| earlier.name == key.name) {
+            found.push((path.clone(), key.at));
+        }
+        repeated(&path, value, found);
+    }
+}
+
+/// What would mend it, where the message does not say so itself.
+pub fn remedy(problem: &Problem, schema: &Value) -> Option<String> {
+    let message = problem.message.as_str();
+    if message.starts_with("unknown field") || message.starts_with("unknown variant") {
+        let mut quoted = message.split('`').skip(1).step_by(2);
+        let wrong = quoted.next()?;
+        return nearest(wrong, quoted).or_else(|| elsewhere(wrong, schema));
+    }
+    let (_, expected) = message.split_once(", expected ")?;
+    let remedy = match expected {
+        "a string" => "write it in quotes",
+        "a boolean" => "write true or false, without quotes",
+        "a sequence" => "write a list: [ ... ]",
+        "a map" | "an object" => "write an object: { ... }",
+        "usize" | "u16" => "write a whole number, without quotes",
+        _ => return None,
+    };
+    Some(remedy.to_owned())
+}
+
+fn nearest<'n>(wrong: &str, right: impl Iterator<Item = &'n str>) -> Option<String> {
+    let folded = |name: &str| name.replace(['_', '-'], "").to_lowercase();
+    let likeness = |name: &str| strsim::jaro_winkler(&folded(wrong), &folded(name));
+    let near = right.map(|name| (likeness(name), name)).filter(|(likeness, _)| *likeness > 0.8);
+    let (_, name) = near.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    Some(format!("did you mean `{name}`?"))
+}
+
+/// Where a field of this name may stand.
+fn elsewhere(name: &str, schema: &Value) -> Option<String> {
+    let mut places = Vec::new();
+    collect("", schema, name, &mut places);
+    let place = places.first()?;
+    Some(format!("there is a field `{place}`"))
+}
+
+fn collect(path: &str, schema: &Value, name: &str, places: &mut Vec<String>) {
+    let fields = schema.get("properties").and_then(Value::as_object);
+    for (field, inner) in fields.into_iter().flatten() {
+        let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
+        if field == name {
+            places.push(path.clone());
+        }
+        collect(&path, inner, name, places);
+        if let Some(items) = inner.get("items") {
+            collect(&format!("{path}[]"), items, name, places);
+        }
+    }
+}

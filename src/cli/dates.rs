@@ -1,0 +1,61 @@
+//! Times as people write and read them.
+
+use super::Failure;
+use jiff::Timestamp;
+use sa_authn::time::UnixTime;
+use std::time::Duration;
+
+/// Unix seconds, or a date as RFC 3339 has it; without one the present.
+pub fn at(text: Option<&str>) -> Result<UnixTime, Failure> {
+    let Some(text) = text else { return Ok(of(Timestamp::now())) };
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(UnixTime::from_secs(seconds));
+    }
+    let wrong = |_| {
+        Failure(format!(
+            "--at {text}: neither Unix seconds nor a date such as 2026-01-31T12:00:00Z"
+        ))
+    };
+    text.parse::<Timestamp>().map(of).map_err(wrong)
+}
+
+fn of(timestamp: Timestamp) -> UnixTime {
+    UnixTime::from_millis(u64::try_from(timestamp.as_millisecond()).unwrap_or_default())
+}
+
+/// `2026-01-31T12:00:00Z`
+pub fn date(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).ok();
+    match seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
+        Some(timestamp) => timestamp.to_string(),
+        None => format!("{} s after 1970, which is after the year 9999", time.as_secs()),
+    }
+}
+
+/// The same, and how far away it is: `(in 58m 12s)`, `(1h 2m ago)`.
+pub fn date_from(time: UnixTime, now: UnixTime) -> String {
+    let away = match time >= now {
+        true => format!("in {}", duration(time.since(now))),
+        false => format!("{} ago", duration(now.since(time))),
+    };
+    format!("{} ({away})", date(time))
+}
+
+/// The two largest units of a duration: `1h 2m`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let units = [
+        ("d", seconds / 86_400),
+        ("h", seconds / 3600 % 24),
+        ("m", seconds / 60 % 60),
+        ("s", seconds % 60),
+    ];
+    let said: Vec<_> = units
+        .iter()
+        .skip_while(|(_, count)| *count == 0)
+        .take(2)
+        .filter(|(_, count)| *count > 0)
+        .map(|(unit, count)| format!("{count}{unit}"))
+        .collect();
+    if said.is_empty() { "0s".to_owned() } else { said.join(" ") }
+}

@@ -1,0 +1,68 @@
+//! Files of keys -> the issuers that would fetch theirs.
+
+use super::{Failure, input};
+use sa_authn::authn::issuer::KeySource;
+use sa_authn::authn::keys::{KeySet, KeySetError, from_pem};
+use sa_authn::config::Config;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::str::FromStr;
+
+/// `FILE` or `NAME=FILE`.
+#[derive(Clone, Debug)]
+pub struct KeyFile(String);
+
+/// Gives each issuer the keys that are meant for it: by its name, or any that fetches.
+pub fn provide(config: &mut Config, files: &[KeyFile]) -> Result<(), Failure> {
+    for file in files {
+        let names: Vec<_> =
+            config.issuers.iter().map(|(issuer, _)| Rc::clone(&issuer.name)).collect();
+        let (name, path) = file.split(&names);
+        let keys = Rc::new(read(&path)?);
+        for (issuer, source) in &mut config.issuers {
+            let meant = match name {
+                Some(name) => *issuer.name == *name && !matches!(source, KeySource::Absent),
+                None => matches!(source, KeySource::Fetched(..)),
+            };
+            if meant {
+                *source = KeySource::Static(Rc::clone(&keys));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<KeySet, Failure> {
+    let text = input::read_text(file)?;
+    let keys = if text.contains(PEM) {
+        let blocks = text.split(PEM).skip(1).map(|block| format!("{PEM}{block}"));
+        KeySet::from_keys(blocks.map(|block| from_pem(&block)))
+    } else {
+        KeySet::parse(text.as_bytes())
+    };
+    keys.map_err(|error: KeySetError| Failure(format!("{}: {error}", input::name(file))))
+}
+
+// === impl KeyFile ===
+
+impl KeyFile {
+    /// An issuer's name may have `=` in it, as a file's may: names of the configuration come first.
+    fn split<'n>(&self, names: &'n [Rc<str>]) -> (Option<&'n str>, PathBuf) {
+        let named = names.iter().find_map(|name| {
+            let path = self.0.strip_prefix(&**name)?.strip_prefix('=')?;
+            Some((Some(&**name), PathBuf::from(path)))
+        });
+        named.unwrap_or_else(|| (None, PathBuf::from(&self.0)))
+    }
+}
+
+impl FromStr for KeyFile {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+const PEM: &str = "-----BEGIN ";

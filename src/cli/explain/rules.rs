@@ -1,0 +1,137 @@
+//! MAY THEY PASS? Each rule, and why it covers the request, or does not; whom it lets in.
+
+use super::Case;
+use super::page::{Mark, Page};
+use sa_authn::authn::ServiceAccount;
+use sa_authn::authz::accounts::Who;
+use sa_authn::authz::host::NormalHost;
+use sa_authn::authz::mismatch::Mismatch;
+use sa_authn::authz::path::NormalPath;
+use sa_authn::authz::policy::Route;
+use sa_authn::authz::rule::{Circumstances, Rule};
+use sa_authn::connection::Connection;
+use sa_authn::headers::Headers;
+use sa_authn::identity::Caller;
+use sa_authn::verdict::Mode;
+
+/// Tells of every rule.
+pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
+    let settings = &case.config.settings;
+    let Ok(headers) = Headers::read(&case.map, &settings.index) else { return };
+    let Some(rules) = settings.policy.rules() else {
+        return page.say(
+            Mark::Idle,
+            "rules",
+            "none: every service account of the issuers may pass",
+        );
+    };
+    let method = headers.method.unwrap_or_default();
+    let request = Circumstances {
+        method,
+        cors_preflight: method == b"OPTIONS" && headers.origin && headers.cors_request_method,
+        direction: connection.direction,
+        port: connection.port,
+    };
+    let asked = match settings.policy.route(headers.authority, headers.path, &request) {
+        Ok(Route::Rules(asked)) => asked,
+        Ok(Route::NoRules) => return,
+        Err(denial) => {
+            return page.say(
+                Mark::Bad,
+                "rules",
+                format!("{}: {}", denial.reason().code(), denial.detail()),
+            );
+        }
+    };
+    let looks_at = settings.policy.looks_at();
+    let host =
+        NormalHost::parse(headers.authority.unwrap_or_default()).ok().filter(|_| looks_at.hosts);
+    let path =
+        headers.path.filter(|_| looks_at.paths).and_then(|path| NormalPath::parse(path).ok());
+    if let Some(path) = &path {
+        page.note("path", format!("{:?}, as rules compare it", path.as_str()));
+    }
+    let finished = case.judged.finished.as_ref();
+    let account =
+        finished.and_then(|finished| finished.caller.as_deref().ok()).map(Caller::account);
+    for rule in rules {
+        let name = &rule.name;
+        if asked.iter().any(|other| std::ptr::eq(other, rule)) {
+            let (mark, said) = decides(rule, account);
+            // Who calls may yet be proven, by what this command lacks.
+            let open = case.judged.lacks.is_some() && account.is_none() && mark == Mark::Bad;
+            let mark = if open { Mark::Idle } else { mark };
+            page.say(mark, "rule", format!("{name:?} covers it{said}"));
+            continue;
+        }
+        let mismatches = rule.mismatches(host.as_ref(), path.as_ref(), &request);
+        let said: Vec<_> = mismatches.into_iter().map(|what| mismatch(what, rule)).collect();
+        let said = match said.is_empty() {
+            true => "was not asked: an earlier one decided".to_owned(),
+            false => format!("does not cover it: {}", said.join(", ")),
+        };
+        page.say(Mark::Idle, "rule", format!("{name:?} {said}"));
+    }
+    if !asked.iter().any(|rule| rule.allow.is_some()) {
+        page.say(Mark::Idle, "rule", "none that covers it has `allow`: nobody passes");
+    }
+}
+
+fn mismatch(what: Mismatch, rule: &Rule) -> String {
+    match what {
+        Mismatch::Host => "another host".to_owned(),
+        Mismatch::Path => "another path".to_owned(),
+        Mismatch::Method => format!(
+            "another method than {}",
+            rule.methods.iter().flatten().cloned().collect::<Vec<_>>().join(", ")
+        ),
+        Mismatch::Direction => "another direction".to_owned(),
+        Mismatch::Port => format!("another port than {:?}", rule.arrival.ports),
+        Mismatch::CorsPreflight => "no CORS preflight".to_owned(),
+    }
+}
+
+/// What a rule that is asked says of the caller.
+fn decides(rule: &Rule, account: Option<&ServiceAccount>) -> (Mark, String) {
+    let mut said = if rule.mode == Mode::Shadow { " (on trial)".to_owned() } else { String::new() };
+    if let Some(who) = &rule.deny {
+        let meant = is_meant(who, account);
+        said += &format!("; deny {}", describe(who, account));
+        if meant != Some(false) {
+            return (Mark::Bad, said);
+        }
+    }
+    match &rule.allow {
+        Some(who) => {
+            let mark = if is_meant(who, account) == Some(true) { Mark::Good } else { Mark::Bad };
+            (mark, format!("{said}; allow {}", describe(who, account)))
+        }
+        None => (Mark::Idle, format!("{said}; on to the next")),
+    }
+}
+
+/// `None`: that depends on who calls, and nobody was proven.
+fn is_meant(who: &Who, account: Option<&ServiceAccount>) -> Option<bool> {
+    match who {
+        Who::Anyone => Some(true),
+        Who::Authenticated => account.map(|_| true),
+        Who::Listed(accounts) => account.map(|account| accounts.contains(account)),
+    }
+}
+
+fn describe(who: &Who, account: Option<&ServiceAccount>) -> String {
+    let caller = account.map(|account| format!("{}/{}", account.namespace(), account.name()));
+    match (who, caller) {
+        (Who::Anyone, _) => "says anyone".to_owned(),
+        (_, None) => "is for callers who are proven, and nobody is".to_owned(),
+        (Who::Authenticated, Some(caller)) => format!("says authenticated, as {caller} is"),
+        (Who::Listed(accounts), Some(caller)) => {
+            let lists = account.is_some_and(|account| accounts.contains(account));
+            if lists {
+                format!("lists {caller}")
+            } else {
+                format!("does not list {caller}, or more must hold")
+            }
+        }
+    }
+}

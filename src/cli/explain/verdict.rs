@@ -1,0 +1,114 @@
+//! The verdict: for the request, for who asked, and for the upstream.
+
+use super::judge::Lack;
+use super::page::Page;
+use super::{Answer, Case};
+use crate::cli::reasons;
+use sa_authn::config::Settings;
+use sa_authn::decision_log::DecisionLog;
+use sa_authn::exchange::Finished;
+use sa_authn::verdict::{self, Denial, HeaderEdits, Verdict};
+use serde_json::Value;
+
+/// Tells it, with what the exit code is to be and what was missing.
+pub fn tell(case: &Case, page: &mut Page) -> (Answer, Vec<String>) {
+    let settings = &case.config.settings;
+    if let Some(lack) = case.judged.lacks {
+        page.note("VERDICT", "cannot be told");
+        return (Answer::No, vec![missing(lack).to_owned()]);
+    }
+    let Some(finished) = &case.judged.finished else {
+        return (Answer::No, vec!["the request would wait".to_owned()]);
+    };
+    let by = finished.rule.as_ref().map(|rule| format!(" by rule {rule:?}")).unwrap_or_default();
+    let answer = match &finished.verdict {
+        Verdict::Allow(_, edits) => {
+            page.note("VERDICT", format!("ALLOWED{by}"));
+            caller(finished, page);
+            upstream(edits, settings, page);
+            Answer::Yes
+        }
+        Verdict::Shadow(shadowed, edits) => {
+            page.note("VERDICT", format!("PASSES IN SHADOW MODE; it would be refused{by}"));
+            refusal(shadowed.denial(), finished, settings, page);
+            upstream(edits, settings, page);
+            Answer::Yes
+        }
+        Verdict::Deny(denial) => {
+            page.note("VERDICT", format!("REFUSED: {}{by}", denial.reason().code()));
+            refusal(denial, finished, settings, page);
+            Answer::No
+        }
+    };
+    if let Some(line) = DecisionLog::default().line(finished, case.now) {
+        page.note("log", sorted(line));
+    }
+    (answer, Vec::new())
+}
+
+/// As Envoy's log has it, whatever else is built beside us.
+fn sorted(line: String) -> String {
+    let parsed = serde_json::from_str::<Value>(&line);
+    parsed.map_or(line, |mut value| {
+        value.sort_all_objects();
+        value.to_string()
+    })
+}
+
+fn missing(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Keys => {
+            "the verdict hangs on keys that the filter fetches: give them with --jwks FILE (`kubectl get --raw \
+             /openid/v1/jwks` prints a cluster's)"
+        }
+        Lack::Review => {
+            "the verdict hangs on a TokenReview: give the API server's answer with --review FILE (`kubectl create \
+             -o json -f -` of a TokenReview prints one)"
+        }
+        Lack::HostCrypto => "the token is signed by ES512, which only Envoy's own crypto verifies",
+    }
+}
+
+fn refusal(denial: &Denial, finished: &Finished, settings: &Settings, page: &mut Page) {
+    let reason = denial.reason();
+    page.note("reason", format!("{}: {}", reason.code(), denial.detail()));
+    let answer = verdict::Answer::to(denial, finished.grpc, &settings.answers);
+    page.note(
+        "answer",
+        format!("HTTP {} or gRPC {}: {}", answer.status, answer.grpc_status, answer.body),
+    );
+    page.note("remedy", reasons::remedy(reason));
+}
+
+fn caller(finished: &Finished, page: &mut Page) {
+    match &finished.caller {
+        Ok(caller) => page
+            .note("caller", format!("{}, of issuer {:?}", caller.subject(), caller.issuer_name())),
+        Err(denial) => {
+            page.note("caller", format!("nobody: {}: {}", denial.reason().code(), denial.detail()));
+        }
+    }
+    if let Some(why) = &finished.unreviewed {
+        page.note("unreviewed", why.detail());
+    }
+    for rule in &finished.shadowed {
+        page.note("on trial", format!("rule {rule:?} would have refused it"));
+    }
+}
+
+/// What is changed of the headers. What else stood beside a token is its sender's secret.
+fn upstream(edits: &HeaderEdits, settings: &Settings, page: &mut Page) {
+    for name in edits.removed() {
+        page.note("upstream", format!("without {}", String::from_utf8_lossy(name)));
+    }
+    for (name, value) in edits.set() {
+        let told = settings.identity_headers.iter().any(|header| &*header.name == name);
+        match told {
+            true => page.note("upstream", format!("{name}: {}", String::from_utf8_lossy(value))),
+            false => page.note("upstream", format!("{name} without the token")),
+        }
+    }
+    if settings.forward_token {
+        page.note("upstream", "the token goes along (forwardToken)");
+    }
+}

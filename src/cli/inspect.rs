@@ -1,0 +1,137 @@
+//! `sa-authn inspect`: what a token says, with nothing of it verified; broken ones as far as they can be read.
+
+mod kind;
+
+use super::{Failure, Report, dates, input};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine};
+use sa_authn::authn::bearer::{BearerToken, TokenSource};
+use sa_authn::authn::claims::Claims;
+use sa_authn::authn::jwt::Jwt;
+use sa_authn::time::UnixTime;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What to look at.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// A file with the token, such as /var/run/secrets/kubernetes.io/serviceaccount/token; `-` is stdin
+    #[arg(default_value = "-", value_name = "FILE")]
+    token: PathBuf,
+
+    /// Judge the times at this time (RFC 3339 or Unix seconds) and not now
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+}
+
+/// Prints it. Every token can be looked at, so the answer is always yes; what is wrong stands in the text.
+pub fn run(options: &Options) -> Result<Report, Failure> {
+    let token = super::token::read(&options.token)?;
+    let now = dates::at(options.at.as_deref())?;
+    if token.is_empty() {
+        return Err(Failure(format!("{}: no token in it", input::name(&options.token))));
+    }
+    Ok(Report::plain(describe(&token, now)))
+}
+
+fn describe(token: &[u8], now: UnixTime) -> String {
+    let parts: Vec<_> = token.split(|byte| *byte == b'.').collect();
+    let mut text = format!("{BANNER}\n{} bytes in {} parts", token.len(), parts.len());
+    text += if parts.len() == 3 { "\n" } else { "; a JWT has 3\n" };
+    let header = parts.first().map(|part| decoded(part));
+    let claims = parts.get(1).map(|part| decoded(part));
+    text += &section("JOSE header (part 1)", header.as_ref());
+    text += &section("Claims (part 2)", claims.as_ref());
+    if let Some(Ok(json)) = &claims
+        && let Ok(json) = std::str::from_utf8(json)
+        && let Ok(claims) = Claims::parse(json)
+    {
+        text += &times(&claims, now);
+        text += &format!("\nKind\n  {}\n", kind::of(&claims).replace('\n', "\n  "));
+    }
+    text + &form(token)
+}
+
+/// What the filter's own parser says, which is stricter than most.
+fn form(token: &[u8]) -> String {
+    let sources = [TokenSource { header: "".into(), prefix: None }];
+    let parsed = match BearerToken::find(&sources, &[(0, token)], |_| true) {
+        Ok(Some(token)) => Jwt::parse(token, usize::MAX),
+        Ok(None) => return String::new(),
+        Err(denial) => Err(denial),
+    };
+    match parsed {
+        Ok(_) => "\nForm\n  well-formed for the filter, which is stricter than most\n".to_owned(),
+        Err(denial) => format!(
+            "\nForm\n  the filter refuses it as {}: {}\n",
+            denial.reason().code(),
+            safe(denial.detail())
+        ),
+    }
+}
+
+/// The bytes of a part, or why it has none.
+fn decoded(part: &[u8]) -> Result<Vec<u8>, String> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|error| match error {
+        DecodeError::InvalidByte(at, byte) => {
+            format!("character {} is {:?}, which is not of base64url", at + 1, char::from(byte))
+        }
+        DecodeError::InvalidLastSymbol { .. } => "stray bits in its last character".to_owned(),
+        DecodeError::InvalidLength(_) => {
+            format!("{} characters, which base64url cannot have", part.len())
+        }
+        DecodeError::InvalidPadding => "padding (=), which a JWT does not have".to_owned(),
+    })
+}
+
+fn section(title: &str, part: Option<&Result<Vec<u8>, String>>) -> String {
+    let body = match part {
+        None => "is not there".to_owned(),
+        Some(Err(why)) => format!("cannot be decoded: {why}"),
+        Some(Ok(json)) => match serde_json::from_slice::<Value>(json) {
+            Ok(mut value) => {
+                value.sort_all_objects();
+                format!("{value:#}")
+            }
+            Err(error) => format!("is no JSON: {error}"),
+        },
+    };
+    format!("\n{title}\n  {}\n", safe(&body).replace('\n', "\n  "))
+}
+
+/// A token may hold what moves a terminal's cursor.
+fn safe(text: &str) -> String {
+    let escape = |c: char| c.is_control() && c != '\n';
+    text.chars()
+        .map(|c| if escape(c) { c.escape_unicode().to_string() } else { c.to_string() })
+        .collect()
+}
+
+fn times(claims: &Claims, now: UnixTime) -> String {
+    let mut text = format!("\nTimes, at {}\n", dates::date(now));
+    let warn_after = claims.kubernetes.as_ref().and_then(|kubernetes| kubernetes.warn_after);
+    let said = [
+        ("issued (iat)", claims.issued_at),
+        ("valid from (nbf)", claims.not_before),
+        ("to be replaced (warnafter)", warn_after),
+        ("expires (exp)", claims.expires),
+    ];
+    for (name, time) in said {
+        let time = time.map_or("not said".to_owned(), |time| dates::date_from(time, now));
+        text += &format!("  {name:<27} {time}\n");
+    }
+    if let (Some(from), Some(until)) = (claims.issued_at, claims.expires) {
+        let (life, left) = (until.since(from), until.since(now));
+        text += &format!(
+            "  {:<27} {}, of which {} are left\n",
+            "life",
+            dates::duration(life),
+            dates::duration(left)
+        );
+    }
+    text
+}
+
+const BANNER: &str = "\
+NOTHING OF THIS IS VERIFIED. Anybody can write a token that says this: `sa-authn explain` verifies one.
+";

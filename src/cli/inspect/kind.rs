@@ -1,0 +1,80 @@
+//! Claims -> what kind of Kubernetes token they make it.
+
+use sa_authn::authn::claims::{Claims, KubernetesClaims, ObjectRef};
+use sa_authn::authn::service_account::split_username;
+use std::time::Duration;
+
+/// One or more lines.
+pub fn of(claims: &Claims) -> String {
+    if claims.legacy || claims.issuer.as_deref() == Some(LEGACY_ISSUER) {
+        return "a token from a Secret (before Kubernetes 1.24): it has no audience and never expires.\n\
+                The filter refuses it as legacy_token: use a projected token."
+            .to_owned();
+    }
+    let account = claims.subject.as_deref().and_then(split_username);
+    let (Some((namespace, name)), Some(kubernetes)) = (account, &claims.kubernetes) else {
+        return "not a service account's: a user's JWT, or another program's.\n\
+                The filter refuses it as not_a_service_account, if its issuer is one of the configuration."
+            .to_owned();
+    };
+    let named = kubernetes.service_account.as_ref().map(|account| account.name.as_str());
+    if (kubernetes.namespace.as_deref(), named) != (Some(namespace), Some(name)) {
+        return format!(
+            "one that contradicts itself: sub says {namespace}/{name}, kubernetes.io says {}/{}",
+            kubernetes.namespace.as_deref().unwrap_or("nothing"),
+            named.unwrap_or("nothing")
+        );
+    }
+    format!("service account {namespace}/{name}: {}", bound(claims, kubernetes))
+}
+
+fn bound(claims: &Claims, kubernetes: &KubernetesClaims) -> String {
+    match (&kubernetes.pod, &kubernetes.secret, &kubernetes.node) {
+        (Some(pod), _, node) => {
+            let node =
+                node.as_ref().map_or(String::new(), |node| format!(" on node {}", node.name));
+            let bound = format!(
+                "bound to pod {}{node}: it ends with that pod, where the API server is asked",
+                object(pod)
+            );
+            match is_extended(claims, kubernetes) {
+                true => format!("{bound}.\n{DEFAULT}"),
+                false => {
+                    format!("{bound}.\nA projected token, or one that was requested for the pod.")
+                }
+            }
+        }
+        (None, Some(secret), _) => {
+            format!("bound to secret {}: it ends when the secret is deleted", object(secret))
+        }
+        (None, None, Some(node)) => {
+            format!("bound to node {}: it ends when the node is deleted", object(node))
+        }
+        (None, None, None) => {
+            "bound to nothing: a TokenRequest, such as `kubectl create token`; good until \
+                               it expires, unless the service account is deleted"
+                .to_owned()
+        }
+    }
+}
+
+fn object(object: &ObjectRef) -> String {
+    match &object.uid {
+        Some(uid) => format!("{} (uid {uid})", object.name),
+        None => object.name.clone(),
+    }
+}
+
+/// The API server's `--service-account-extend-token-expiration`: a year, of which the kubelet uses an hour.
+fn is_extended(claims: &Claims, kubernetes: &KubernetesClaims) -> bool {
+    let (Some(issued), Some(expires)) = (claims.issued_at, claims.expires) else { return false };
+    kubernetes.warn_after.is_some() && expires.since(issued) > LONG
+}
+
+const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
+
+const DEFAULT: &str = "\
+The default token of the pod, extended to a year for clients that never read their file again; the kubelet
+replaces it by `warnafter`. `honorWarnAfter` takes the year back.";
+
+const LONG: Duration = Duration::from_secs(7 * 24 * 60 * 60);

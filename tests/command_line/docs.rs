@@ -1,0 +1,52 @@
+//! docs/cli.md: every command that has an output there says just that.
+
+use super::{Ran, root, run};
+use std::fs;
+
+/// Each command with its output.
+fn commands() -> Vec<(String, String)> {
+    let page = fs::read_to_string(root().join("docs/cli.md")).unwrap();
+    let blocks = page.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let commands = blocks.flat_map(|block| block.split("$ ").skip(1));
+    let split = |command: &str| {
+        let (line, output) = command.split_once('\n').expect("a line");
+        (line.to_owned(), output.to_owned())
+    };
+    commands.map(split).filter(|(_, output)| !output.is_empty()).collect()
+}
+
+#[test]
+fn every_output_of_the_page_is_what_the_command_prints() {
+    let commands = commands();
+    assert_eq!(commands.len(), 8);
+    for (line, expected) in commands {
+        let ran = perform(&line);
+        assert_eq!(ran.stdout + &ran.stderr, expected, "{line}");
+    }
+}
+
+/// `sa-authn ...`, perhaps behind `jq -r .NAME FILE |`, which is done here.
+fn perform(line: &str) -> Ran {
+    let (stdin, command) = match line.split_once(" | ") {
+        Some((jq, command)) => (taken(jq), command),
+        None => (String::new(), line),
+    };
+    let mut words = Vec::new();
+    for (at, part) in command.split('\'').enumerate() {
+        // What stands between quotes is one argument.
+        match at % 2 {
+            0 => words.extend(part.split_whitespace()),
+            _ => words.push(part),
+        }
+    }
+    assert_eq!(words.remove(0), "sa-authn");
+    run("", &words, &stdin)
+}
+
+fn taken(jq: &str) -> String {
+    let words: Vec<_> = jq.split_whitespace().collect();
+    let ["jq", "-r", name, file] = words[..] else { panic!("{jq}") };
+    let json: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(root().join(file)).unwrap()).unwrap();
+    json[name.trim_start_matches('.')].as_str().unwrap().to_owned() + "\n"
+}

@@ -1,0 +1,274 @@
+//! `sa-authn explain`: the scenario table ends as it does in the core and in Envoy, and every step is told.
+
+use super::{Ran, root, run_in};
+use envoy_test::scenarios::{Expect, Scenario, World};
+use envoy_test::token::DEFAULT_ISSUER;
+use envoy_test::{KeyKind, SigningKey, Token, jwks};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+
+/// A file of this test's own.
+fn file(name: &str, content: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, content).unwrap();
+    path.into_os_string().into_string().unwrap()
+}
+
+#[test]
+fn every_scenario_ends_in_explain_as_it_must() {
+    let world = World::around(SigningKey::generate(KeyKind::Rsa2048));
+    let keys = file("scenario-keys.json", &jwks(&world.published().each_ref()).to_string());
+    let (mut failures, mut ran) = (Vec::new(), 0);
+    for (at, group) in world.groups().iter().enumerate() {
+        let config = file(&format!("scenario-{at}.json"), &group.config.to_string());
+        for scenario in &group.scenarios {
+            let Some(arguments) = arguments(scenario, &config, &keys) else { continue };
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            if let Err(error) = check(scenario, &run_in("", &arguments)) {
+                failures.push(format!("{}: {}: {error}", group.name, scenario.name));
+            }
+            ran += 1;
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert!(ran > 200, "only {ran} scenarios fit into arguments");
+}
+
+/// `None` where Envoy answers by itself, or bytes do not fit into an argument.
+fn arguments(scenario: &Scenario, config: &str, keys: &str) -> Option<Vec<String>> {
+    if matches!(scenario.expect, Expect::EnvoyRefuses(_)) {
+        return None;
+    }
+    let headers = scenario.request.header_map();
+    let text = |value: &[u8]| {
+        let text = String::from_utf8(value.to_vec()).ok()?;
+        (!text.contains('\0') && text.len() < 100_000).then_some(text)
+    };
+    let value =
+        |name: &str| headers.iter().find(|(known, _)| known == name).and_then(|(_, v)| text(v));
+    let line = format!("{} {}", value(":method")?, value(":path")?);
+    let mut arguments: Vec<String> =
+        ["explain", "--config", config, "--jwks", keys].map(str::to_owned).into();
+    arguments.extend(["--request".to_owned(), line, format!("--host={}", value(":authority")?)]);
+    for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(':')) {
+        arguments.push(format!("--header={name}: {}", text(value)?));
+    }
+    Some(arguments)
+}
+
+fn check(scenario: &Scenario, ran: &Ran) -> Result<(), String> {
+    let verdict = ran.stdout.lines().find_map(|line| line.strip_prefix("    VERDICT   "));
+    let verdict = verdict.ok_or_else(|| format!("no verdict: {}{}", ran.stdout, ran.stderr))?;
+    let said = |line: &str| ran.stdout.lines().any(|found| found == format!("    {line}"));
+    let expected = match &scenario.expect {
+        Expect::Passes(seen) => {
+            let told =
+                seen.iter().filter(|(name, value)| name.starts_with("x-sa-") && value.is_some());
+            for (name, value) in told {
+                let line = format!("upstream  {name}: {}", value.as_deref().unwrap_or_default());
+                if !said(&line) {
+                    return Err(format!("no {line:?} in\n{}", ran.stdout));
+                }
+            }
+            ran.code == 0
+                && (verdict.starts_with("ALLOWED") || verdict.starts_with("PASSES IN SHADOW MODE"))
+        }
+        Expect::Refused(reason) => {
+            let refused = format!("REFUSED: {reason}");
+            ran.code == 1
+                && (verdict == refused || verdict.starts_with(&format!("{refused} by rule ")))
+        }
+        Expect::EnvoyRefuses(_) => true,
+    };
+    // What decides must not be said to be passed over.
+    let decided = !ran.stdout.contains("was not asked") || ran.stdout.contains("covers it");
+    if expected && decided { Ok(()) } else { Err(ran.stdout.clone()) }
+}
+
+/// A cluster and what it signs.
+struct Cluster {
+    key: SigningKey,
+    jwks: String,
+}
+
+impl Cluster {
+    fn new(name: &str) -> Self {
+        let key = SigningKey::generate(KeyKind::P256);
+        let jwks = file(&format!("{name}.json"), &jwks(&[&key]).to_string());
+        Self { key, jwks }
+    }
+
+    fn token(&self, name: &str, token: Token) -> String {
+        file(name, &format!("{}\n", token.sign(&self.key)))
+    }
+}
+
+fn explain(config: &str, more: &[&str]) -> Ran {
+    run_in("", &[&["explain", "--config", config], more].concat())
+}
+
+const NOW: u64 = 1_795_330_800;
+
+fn api() -> Token {
+    Token::for_service_account("api", "api")
+        .pod("api-1")
+        .node("node-1")
+        .issued_at(NOW - 600)
+        .lifetime(3600)
+}
+
+#[test]
+fn every_step_is_told_with_what_was_compared() {
+    let cluster = Cluster::new("told-keys");
+    let kid = cluster.key.kid();
+    let token = cluster.token("told-token", api());
+    let config = "filter-config/secret-store.json";
+    let at = NOW.to_string();
+    let ran = explain(
+        config,
+        &[
+            "--token",
+            &token,
+            "--jwks",
+            &cluster.jwks,
+            "--at",
+            &at,
+            "--request",
+            "GET /secrets/1?a=b",
+        ],
+    );
+    let length = fs::read_to_string(&token).unwrap().len() - 1;
+    let expected = format!(
+        "    request   GET /secrets/1?a=b, host localhost, at 2026-11-22T07:00:00Z\n\
+         ok  token     {length} bytes, from x-client-id\n\
+         ok  form      a JWT of at most 16384 bytes; alg \"ES256\", kid \"{kid}\"\n\
+         ok  issuer    iss \"{DEFAULT_ISSUER}\" is issuer \"local\"\n\
+         ok  key       \"local\" has key \"{kid}\" for ES256\n\
+         ok  signature genuine: made by key \"{kid}\" of \"local\"\n\
+         ok  times     exp 2026-11-22T07:50:00Z (in 50m)\n\
+         \x20             nbf 2026-11-22T06:50:00Z (10m ago)\n\
+         \x20             iat 2026-11-22T06:50:00Z (10m ago)\n\
+         \x20             leeway 1m\n\
+         ok  audience  aud [\"secret-store\"], wanted is one of [\"secret-store\"]\n\
+         ok  account   sub \"system:serviceaccount:api:api\", kubernetes.io says api/api, pod api-1, node node-1\n\
+         --  peer      not asked for (matchPeer)\n\
+         --  review    not asked for (tokenReview)\n\
+         \x20   path      \"/secrets/1\", as rules compare it\n\
+         ok  rule      \"secrets\" covers it; allow lists api/api\n\
+         \x20   VERDICT   ALLOWED by rule \"secrets\"\n\
+         \x20   caller    system:serviceaccount:api:api, of issuer \"local\"\n\
+         \x20   upstream  without x-client-id\n\
+         \x20   upstream  x-sa-name: api\n\
+         \x20   upstream  x-sa-namespace: api\n"
+    );
+    assert_eq!((ran.stdout, ran.code), (expected, 0), "{}", ran.stderr);
+}
+
+#[test]
+fn a_refusal_says_why_what_is_answered_and_what_to_do() {
+    let cluster = Cluster::new("refused-keys");
+    let token = cluster.token("refused-token", api().audience("orders"));
+    let config = "filter-config/secret-store.json";
+    let at = (NOW + 7200).to_string();
+    let ran = explain(config, &["--token", &token, "--jwks", &cluster.jwks, "--at", &at]);
+    for line in [
+        "NO  times     exp 2026-11-22T07:50:00Z (1h 10m ago)",
+        "NO  audience  aud [\"orders\"], wanted is one of [\"secret-store\"]",
+        "              wrong_audience: aud [\"orders\"], want [\"secret-store\"]",
+        "NO  rule      \"secrets\" covers it; allow is for callers who are proven, and nobody is",
+        "    VERDICT   REFUSED: expired by rule \"secrets\"",
+        "    answer    HTTP 401 or gRPC 16: {\"reason\":\"expired\",\"message\":\"the token has expired\"}",
+    ] {
+        assert!(ran.stdout.lines().any(|found| found == line), "{line:?} in\n{}", ran.stdout);
+    }
+    assert_eq!(ran.code, 1);
+    let token = fs::read_to_string(token).unwrap();
+    let signature = token.trim_end().rsplit('.').next().unwrap();
+    assert!(!ran.stdout.contains(signature));
+}
+
+#[test]
+fn what_only_a_running_filter_has_is_asked_for() {
+    let cluster = Cluster::new("lacking-keys");
+    let token = cluster.token("lacking-token", api());
+    let discovered = "filter-config/secret-store.json";
+    let ran = explain(discovered, &["--token", &token]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.starts_with("error: the verdict hangs on keys that the filter fetches"),
+        "{}",
+        ran.stderr
+    );
+
+    let token = cluster.token("review-token", api().audience("server").issued_at(NOW));
+    let reviewed = "filter-config/token-review.json";
+    let ran = explain(reviewed, &["--token", &token, "--at", &NOW.to_string()]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.starts_with("error: the verdict hangs on a TokenReview"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_recorded_review_is_taken_as_the_api_servers_answer() {
+    let cluster = Cluster::new("review-keys");
+    let pod = json!({ "name": "api-1", "uid": "0a" });
+    let claims = api().audience("server").claim("/kubernetes.io/pod", pod);
+    let uid = claims.claims()["kubernetes.io"]["serviceaccount"]["uid"].clone();
+    let token = cluster.token("reviewed-token", claims);
+    let review = |authenticated: bool| -> Value {
+        json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": {
+            "authenticated": authenticated,
+            "audiences": ["server"],
+            "user": {
+                "username": "system:serviceaccount:api:api",
+                "uid": uid,
+                "groups": ["system:serviceaccounts", "system:serviceaccounts:api", "system:authenticated"],
+                "extra": {
+                    "authentication.kubernetes.io/pod-name": ["api-1"],
+                    "authentication.kubernetes.io/pod-uid": ["0a"],
+                },
+            },
+        } })
+    };
+    for (name, authenticated, code, verdict) in
+        [("yes", true, 0, "ALLOWED"), ("no", false, 1, "REFUSED: revoked")]
+    {
+        let answer = file(&format!("review-{name}.json"), &review(authenticated).to_string());
+        let at = NOW.to_string();
+        let more = ["--token", &token, "--review", &answer, "--at", &at];
+        let ran = explain("filter-config/token-review.json", &more);
+        let line = format!("    VERDICT   {verdict}");
+        assert!(ran.stdout.lines().any(|found| found == line), "{}{}", ran.stdout, ran.stderr);
+        assert_eq!(ran.code, code, "{name}");
+    }
+}
+
+#[test]
+fn a_broken_configuration_or_argument_is_2_and_says_why() {
+    let missing = root().join("tests/testdata/broken/no-audience.json");
+    let ran = explain(missing.to_str().unwrap(), &[]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains(
+            "is no configuration (`sa-authn check` says where):\n  issuers[0].audiences: must name"
+        ),
+        "{}",
+        ran.stderr
+    );
+    let good = "filter-config/minimal.json";
+    for (arguments, said) in [
+        (
+            ["--request", "GET"],
+            "error: --request \"GET\": must be method and path, such as 'GET /'\n",
+        ),
+        (["--header", "x"], "error: --header: must be 'name: value'\n"),
+        (["--jwks", good], "error: filter-config/minimal.json: not a JWKS: no list \"keys\"\n"),
+        (
+            ["--at", "noon"],
+            "error: --at noon: neither Unix seconds nor a date such as 2026-01-31T12:00:00Z\n",
+        ),
+    ] {
+        let ran = explain(good, &arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (2, said));
+    }
+}

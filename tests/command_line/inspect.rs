@@ -1,0 +1,109 @@
+//! `sa-authn inspect`: tokens that a real kube-apiserver made, and what only looks like one.
+
+use super::{Ran, run};
+use envoy_test::token::assemble;
+use serde_json::{Value, json};
+
+const RECORDED: &str = include_str!("../testdata/tokens_raw.json");
+
+/// When the tokens were recorded.
+const THEN: &str = "2026-11-21T23:02:08Z";
+
+fn inspect(token: &str) -> Ran {
+    run("", &["inspect", "--at", THEN], token)
+}
+
+fn recorded() -> serde_json::Map<String, Value> {
+    serde_json::from_str(RECORDED).unwrap()
+}
+
+#[test]
+fn every_recorded_token_is_of_the_kind_that_it_was_made_as() {
+    let nothing = "service account demo/app: bound to nothing: a TokenRequest, such as `kubectl create token`";
+    let pod = "service account demo/app: bound to pod app-1 (uid e083b032-0f2f-45dd-b86d-dc80cc36065e) on node node1:";
+    for (name, kinds) in [
+        ("default", [nothing, ""]),
+        ("ten_years", [nothing, ""]),
+        ("pod_node1", [pod, "A projected token, or one that was requested for the pod."]),
+        (
+            "pod_node1_api_aud_3607s_extended",
+            [pod, "The default token of the pod, extended to a year"],
+        ),
+        ("pod_node1_api_aud_3600s", [pod, "A projected token"]),
+        ("pod_no_node", ["bound to pod app-nonode (uid ", "A projected token"]),
+        ("secret_bound", ["bound to secret opaque (uid ", ""]),
+        ("node_bound", ["bound to node node1 (uid ", ""]),
+        ("other", ["service account demo/other: bound to nothing", ""]),
+        (
+            "legacy_secret",
+            [
+                "a token from a Secret (before Kubernetes 1.24)",
+                "The filter refuses it as legacy_token",
+            ],
+        ),
+    ] {
+        let ran = inspect(recorded()[name].as_str().unwrap());
+        let (_, kind) = ran.stdout.split_once("\nKind\n").unwrap_or_else(|| panic!("{name}"));
+        kinds.iter().for_each(|piece| assert!(kind.contains(piece), "{name}: {kind}"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_verified_is_said_first_and_no_signature_is_ever_printed() {
+    for (name, token) in recorded() {
+        let token = token.as_str().unwrap();
+        let ran = inspect(&format!("{token}\n"));
+        assert!(ran.stdout.starts_with("NOTHING OF THIS IS VERIFIED."), "{name}: {}", ran.stdout);
+        for part in token.split('.') {
+            assert!(!ran.stdout.contains(part), "{name}: a part of the token is printed");
+        }
+    }
+}
+
+#[test]
+fn times_are_dates_with_what_is_left_of_them() {
+    let ran = inspect(recorded()["pod_node1_api_aud_3607s_extended"].as_str().unwrap());
+    for line in [
+        "Times, at 2026-11-21T23:02:08Z",
+        "  issued (iat)                2026-11-21T23:01:08Z (1m ago)",
+        "  to be replaced (warnafter)  2026-11-22T00:01:15Z (in 59m 7s)",
+        "  expires (exp)               2027-11-21T23:01:08Z (in 364d 23h)",
+        "  life                        365d, of which 364d 23h are left",
+    ] {
+        assert!(ran.stdout.lines().any(|found| found == line), "{line:?} in\n{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_broken_token_is_read_as_far_as_it_goes_and_its_fault_has_a_place() {
+    let token =
+        |claims: Value| assemble(r#"{"alg":"RS256"}"#, &claims.to_string(), |_| vec![1, 2, 3]);
+    let good = token(json!({ "iss": "a" }));
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    for (token, said) in [
+        ("abc".to_owned(), "3 bytes in 1 parts; a JWT has 3"),
+        (signed.to_owned(), "the filter refuses it as malformed_token: not three non-empty parts"),
+        (
+            format!("{signed}.AQJ"),
+            "the filter refuses it as malformed_token: signature: stray bits",
+        ),
+        (
+            good.replacen('e', "e!", 1),
+            "cannot be decoded: character 2 is '!', which is not of base64url",
+        ),
+        (
+            token(json!({ "exp": "tomorrow" })),
+            "invalid type: string \"tomorrow\", expected whole seconds",
+        ),
+        (token(json!({ "sub": "\u{1b}[2J" })), "\\u001b[2J"),
+        (token(json!({ "sub": "\u{9b}2J" })), "\\u{9b}2J"),
+        (token(json!({ "sub": "alice" })), "not a service account's: a user's JWT"),
+    ] {
+        let ran = inspect(&token);
+        assert!(ran.stdout.contains(said), "{said} in\n{}", ran.stdout);
+        assert_eq!(ran.code, 0);
+    }
+    let ran = inspect("\n");
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, "error: <stdin>: no token in it\n"));
+}
