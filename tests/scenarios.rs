@@ -60,9 +60,9 @@ fn check(scenario: &Scenario, core: &mut Core) -> Result<(), String> {
 
 /// The headers as the upstream sees them.
 fn edited(mut headers: Pairs, edits: &HeaderEdits) -> Pairs {
-    headers.retain(|(name, _)| !edits.remove.iter().any(|removed| removed == name.as_bytes()));
-    for (name, value) in &edits.set {
-        headers.retain(|(known, _)| **known != **name);
+    headers.retain(|(name, _)| !edits.removed().any(|removed| removed == name.as_bytes()));
+    for (name, value) in edits.set() {
+        headers.retain(|(known, _)| known != name);
         headers.push((name.to_string(), value.to_vec()));
     }
     headers

@@ -7,6 +7,7 @@ use envoy_test::token::DEFAULT_ISSUER;
 use sa_authn::authenticator::Consultation;
 use sa_authn::authn::keys::discovery;
 use sa_authn::callout::{Callout, Reply};
+use sa_authn::metrics::{Change, Metrics};
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -14,6 +15,7 @@ use std::collections::HashMap;
 struct Envoy {
     vms: Vec<Core>,
     shared: HashMap<String, (Vec<u8>, u32)>,
+    metrics: Metrics,
 }
 
 #[test]
@@ -94,6 +96,37 @@ fn a_vm_whose_fetch_failed_gives_the_lease_back() {
 }
 
 #[test]
+fn a_vm_that_goes_while_it_fetches_gives_the_lease_back() {
+    let mut envoy = Envoy::of(2);
+    let [(gone, _)] = envoy.due()[..] else { panic!("one call") };
+    assert_eq!(envoy.vms[1 - gone].authenticator.leases(), [], "it fetches nothing");
+    envoy.leaves(gone);
+    envoy.wait(millis(50));
+    let due = envoy.due();
+    assert_eq!(due.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1 - gone]);
+}
+
+#[test]
+fn a_ration_that_one_vm_has_used_up_is_used_up_for_a_vm_that_has_asked_for_nothing() {
+    let (mut envoy, old, new) = at_rest();
+    for _ in 0..3 {
+        let mut request = envoy.requests(&new).remove(0);
+        assert_eq!(request.arrives(&mut envoy.vms[0]), HELD);
+        assert_eq!(envoy.run(&set(&[&old])), 1);
+        envoy.wait(millis(1100));
+    }
+    let mut request = envoy.requests(&new).remove(1);
+    assert_eq!(request.arrives(&mut envoy.vms[1]), HELD);
+    assert_eq!(envoy.due().len(), 0, "it takes over what the other VM fetched");
+    envoy.metrics.take();
+    assert_eq!(request.wakes(&mut envoy.vms[1]), HELD, "the kid is not there either");
+    assert_eq!(envoy.due().len(), 0, "nothing is fetched");
+    let rationed = "sa_authn.key_fetches.rationed.local".to_owned();
+    assert_eq!(envoy.metrics.take(), [Change::Count(rationed, 1)]);
+    assert_eq!(request.wakes(&mut envoy.vms[1]), UNAVAILABLE);
+}
+
+#[test]
 fn whatever_stands_in_the_shared_entry_the_keys_are_fetched() {
     let key = key();
     let mut genuine = Envoy::of(1);
@@ -146,7 +179,11 @@ impl Envoy {
             vm.authenticator.share_keys(holder);
             vm
         };
-        Self { vms: (1..=vms).map(vm).collect(), shared: HashMap::new() }
+        Self {
+            vms: (1..=vms).map(vm).collect(),
+            shared: HashMap::new(),
+            metrics: Metrics::default(),
+        }
     }
 
     fn wait(&mut self, duration: std::time::Duration) {
@@ -181,7 +218,11 @@ impl Envoy {
         let core = &mut self.vms[at].authenticator;
         let entry = self.shared.get(name).map(|(entry, _)| entry.as_slice());
         match core.consult(issuer, entry, now) {
-            Consultation::Settled(_) | Consultation::Wait => false,
+            Consultation::Settled(settled) => {
+                self.metrics.fetched(&settled, now);
+                false
+            }
+            Consultation::Wait => false,
             Consultation::Fetch => true,
             Consultation::Claim(_) if self.shared.contains_key("full") => {
                 core.claim_lost(issuer, now);
@@ -197,6 +238,15 @@ impl Envoy {
     fn put(&mut self, name: &str, entry: Vec<u8>) {
         let version = self.shared.get(name).map_or(0, |(_, version)| *version);
         self.shared.insert(name.to_owned(), (entry, version + 1));
+    }
+
+    /// Does what the shell does when a configuration is replaced.
+    fn leaves(&mut self, at: usize) {
+        for (issuer, name) in self.vms[at].authenticator.leases() {
+            let (entry, _) = &self.shared[&name];
+            let released = self.vms[at].authenticator.released(issuer, entry);
+            self.put(&name, released.expect("a lease"));
+        }
     }
 
     fn settle(&mut self, at: usize, call: &Callout, reply: Reply) {

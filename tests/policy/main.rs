@@ -6,6 +6,7 @@ mod accounts;
 mod arrival;
 mod demands;
 mod deny;
+mod figures;
 mod flat;
 mod identity;
 mod paths;
@@ -78,9 +79,9 @@ impl World {
 
 fn edited(sent: &Pairs, edits: &HeaderEdits) -> Pairs {
     let mut headers = sent.clone();
-    headers.retain(|(name, _)| !edits.remove.iter().any(|removed| removed == name.as_bytes()));
-    for (name, value) in &edits.set {
-        headers.retain(|(known, _)| **known != **name);
+    headers.retain(|(name, _)| !edits.removed().any(|removed| removed == name.as_bytes()));
+    for (name, value) in edits.set() {
+        headers.retain(|(known, _)| known != name);
         headers.push((name.to_string(), value.to_vec()));
     }
     headers

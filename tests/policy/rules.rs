@@ -117,7 +117,7 @@ fn without_rules_every_proven_caller_passes_and_nobody_else() {
 }
 
 #[test]
-fn a_path_is_ambiguous_only_where_some_rule_looks_at_paths() {
+fn a_path_is_ambiguous_only_to_a_rule_that_looks_at_paths() {
     let blind = json!({ "rules": [
         { "name": "read", "methods": ["GET"], "allow": "authenticated" },
         { "name": "open", "methods": ["HEAD"], "allow": "anyone" },
@@ -131,7 +131,12 @@ fn a_path_is_ambiguous_only_where_some_rule_looks_at_paths() {
     ] });
     let mut world = World::new(looking);
     for caller in ["api/api", "expired", ""] {
-        assert_eq!(world.judge("GET", "/a%2fb", caller), "ambiguous_path", "{caller:?}");
+        assert_eq!(world.judge("HEAD", "/a%2fb", caller), "ambiguous_path", "{caller:?}");
+        assert_eq!(world.judge("POST", "/a%2fb", caller), "ambiguous_path", "{caller:?}");
+    }
+    // The rule before has decided.
+    for (caller, expected) in [("api/api", "read"), ("expired", "expired"), ("", "missing_token")] {
+        assert_eq!(world.judge("GET", "/a%2fb", caller), expected, "{caller:?}");
     }
 }
 

@@ -5,11 +5,13 @@
 mod answers;
 mod before;
 mod caching;
+mod figures;
 mod flight;
 mod instead;
 mod issuers;
 mod outage;
 mod refresh;
+mod secrecy;
 #[path = "../support/mod.rs"]
 mod support;
 

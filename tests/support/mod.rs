@@ -160,10 +160,8 @@ impl Request {
 
     /// The same, for who wants more than the outcome; `None` when it is held.
     pub fn finished(&mut self, core: &mut Core) -> Option<Finished> {
-        match self.exchange.step(Input::Headers(&self.map), &mut core.authenticator, core.now) {
-            Step::Finish(finished) => Some(finished),
-            Step::Hold => None,
-        }
+        let input = Input::Headers(&self.map);
+        finished(self.exchange.step(input, &mut core.authenticator, core.now))
     }
 
     /// A fetch that it may wait for ended.
@@ -176,6 +174,18 @@ impl Request {
         assert!(settled.waiting.contains(&self.id), "{} waits for another review", self.id);
         let input = Input::Reviewed(&self.map, &settled.reviewed);
         self.exchange.step(input, &mut core.authenticator, core.now).into()
+    }
+
+    /// The same, for who wants more than the outcome.
+    pub fn finished_by(&mut self, core: &mut Core, settled: &ReviewSettled) -> Option<Finished> {
+        let input = Input::Reviewed(&self.map, &settled.reviewed);
+        finished(self.exchange.step(input, &mut core.authenticator, core.now))
+    }
+
+    /// It waited long enough, for who wants more than the outcome.
+    pub fn finished_late(&mut self, core: &mut Core) -> Option<Finished> {
+        let input = Input::DeadlinePassed(&self.map);
+        finished(self.exchange.step(input, &mut core.authenticator, core.now))
     }
 
     /// It waited long enough.
@@ -202,6 +212,13 @@ impl From<Step> for Outcome {
             Verdict::Shadow(shadowed, edits) => Self::Shadowed(shadowed.denial().reason(), edits),
             Verdict::Deny(denial) => Self::Refused(denial.reason()),
         }
+    }
+}
+
+fn finished(step: Step) -> Option<Finished> {
+    match step {
+        Step::Finish(finished) => Some(finished),
+        Step::Hold => None,
     }
 }
 

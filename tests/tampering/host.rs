@@ -22,6 +22,17 @@ pub fn knowing(key: &SigningKey) -> Verifier {
     Verifier::probing(verify_signature).expect("a host that passes the probe")
 }
 
+#[test]
+fn a_host_that_misjudges_a_known_signature_is_not_asked_about_others() {
+    const ABSENT: &str = "the host has no verify_signature";
+    const WRONG: &str = "the host's verify_signature misjudges a known signature";
+    let refused = |host| Verifier::probing(host).map(|_| ()).expect_err("a bad host");
+    assert_eq!(refused(|_| None), ABSENT);
+    assert_eq!(refused(|_| Some(b"no protobuf".to_vec())), ABSENT);
+    assert_eq!(refused(|_| Some(vec![0x08, 0x01])), WRONG, "yes to everything");
+    assert_eq!(refused(|_| Some(vec![0x08, 0x00])), WRONG, "no to everything");
+}
+
 fn verify_signature(arguments: &[u8]) -> Option<Vec<u8>> {
     let fields = fields(arguments);
     let [(1, hash), (2, spki), (3, signature), (4, text)] = fields[..] else {

@@ -1,0 +1,56 @@
+//! The plugin configurations in the manifests for Istio, each as the filter would read it.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use sa_authn::config::Config;
+use serde_json::Value;
+
+/// Where a configuration stands, and the JSON that Istio makes of it.
+type Found = (String, String);
+
+/// The configurations of every file, in WasmPlugins and TrafficExtensions.
+fn plugin_configs() -> Result<Vec<Found>, Box<dyn Error>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/istio")))? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        for document in serde_saphyr::from_multiple::<Value>(&fs::read_to_string(&path)?)? {
+            let places = ["/spec/pluginConfig", "/spec/wasm/pluginConfig"];
+            let configs = places.iter().filter_map(|place| document.pointer(place));
+            found.extend(configs.map(|config| (path.display().to_string(), config.to_string())));
+        }
+    }
+    Ok(found)
+}
+
+fn problems(json: &str) -> Vec<String> {
+    let problems = Config::parse(json.as_bytes()).err().unwrap_or_default();
+    problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_plugin_config_is_one_that_the_filter_takes() -> Result<(), Box<dyn Error>> {
+    let configs = plugin_configs()?;
+    assert_eq!(configs.len(), 6, "sidecars, gateways and waypoints, each in two kinds");
+    for (file, json) in configs {
+        assert_eq!(problems(&json), Vec::<String>::new(), "{file}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_misspelled_field_of_a_plugin_config_is_found() -> Result<(), Box<dyn Error>> {
+    for (file, json) in plugin_configs()? {
+        let wrong = problems(&json.replacen("\"audiences\"", "\"audience\"", 1));
+        let first = wrong.first().map(String::as_str).unwrap_or_default();
+        assert!(
+            first.starts_with("issuers[0].audience: unknown field `audience`"),
+            "{file}: {wrong:?}"
+        );
+    }
+    Ok(())
+}

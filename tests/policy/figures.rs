@@ -1,0 +1,61 @@
+//! What the operator is told of a verdict: counts by rule, and the request's id where it did not just pass.
+
+use super::World;
+use crate::support::pairs;
+use sa_authn::metrics::{Change, Metrics};
+use serde_json::{Value, json};
+
+/// What is counted of one request, in alphabetical order.
+fn counted(config: Value, path: &str, caller: &str) -> Vec<String> {
+    let mut world = World::new(config);
+    let request = world.request("GET", path, caller);
+    let mut metrics = Metrics::default();
+    metrics.finished(&world.core.judge(&request).expect("a verdict"));
+    let mut names: Vec<_> = metrics
+        .take()
+        .into_iter()
+        .map(|change| match change {
+            Change::Count(name, 1) => name,
+            other => panic!("not one: {other:?}"),
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_request_is_counted_by_verdict_reason_rule_and_issuer() {
+    let rules = json!([
+        { "name": "tried", "deny": ["api/*"], "mode": "shadow" },
+        { "name": "open", "paths": ["/open"], "allow": "anyone" },
+        { "name": "ops", "allow": ["ops/*"] },
+    ]);
+    for (path, caller, expected) in [
+        ("/", "ops/admin", vec!["requests.allowed.none.ops.local"]),
+        ("/", "web/web", vec!["requests.denied.forbidden.ops.local"]),
+        ("/open", "api/api", vec!["requests.allowed.none.open.local", "trials.tried"]),
+        // Nobody knows who that is: a deny rule would refuse it.
+        ("/open", "expired", vec!["requests.allowed.expired.open.none", "trials.tried"]),
+    ] {
+        let expected: Vec<_> = expected.iter().map(|name| format!("sa_authn.{name}")).collect();
+        assert_eq!(counted(json!({ "rules": rules }), path, caller), expected, "{path} {caller}");
+    }
+    let shadow = json!({ "rules": [{ "name": "ops", "allow": ["ops/*"] }], "mode": "shadow" });
+    let expected = "sa_authn.requests.shadowed.forbidden.ops.local";
+    assert_eq!(counted(shadow, "/", "api/api"), [expected]);
+}
+
+#[test]
+fn the_id_of_a_request_is_kept_where_it_did_not_just_pass() {
+    for (mode, caller, expected) in [
+        ("enforce", "api/api", None),
+        ("enforce", "", Some("77a1".to_owned())),
+        ("shadow", "", Some("77a1".to_owned())),
+    ] {
+        let mut world = World::new(json!({ "mode": mode }));
+        let mut request = world.request("GET", "/", caller);
+        request.extend(pairs(&[("x-request-id", "77a1")]));
+        let finished = world.core.judge(&request).expect("a verdict");
+        assert_eq!(finished.request_id, expected, "{mode} {caller:?}");
+    }
+}

@@ -1,0 +1,106 @@
+//! A rule more, behind the others, that lets somebody in: it refuses nobody whom the others let in.
+
+use crate::Dice;
+use crate::support::{Core, inline, pairs, with};
+use envoy_test::{KeyKind, Pairs, SigningKey, Token};
+use sa_authn::config::Config;
+use serde_json::{Value, json};
+
+const PATHS: [&str; 8] =
+    ["/a", "/a/b", "/a/b/c", "/b", "/a%2fb", "/b;x", "/a/../b", "/b/%61?q=%2f"];
+const HOSTS: [&str; 4] = ["a.example", "B.example:80", "x.a.example", "a.example,b.example"];
+const METHODS: [&str; 3] = ["GET", "POST", "OPTIONS"];
+const PATTERNS: [&str; 6] = ["/a", "/a/*", "/a/*/c", "/b", "/*", "/a/b"];
+const ACCOUNTS: [&str; 5] = ["api/api", "api/*", "web/web", "*/web", "*/*"];
+
+fn who(dice: &mut Dice) -> Value {
+    match dice.below(4) {
+        0 => json!("anyone"),
+        1 => json!("authenticated"),
+        _ => json!([dice.one(&ACCOUNTS)]),
+    }
+}
+
+fn rule(dice: &mut Dice) -> Value {
+    let mut rule = json!({});
+    if dice.below(2) == 0 {
+        rule["paths"] = json!([dice.one(&PATTERNS)]);
+    }
+    if dice.below(3) == 0 {
+        rule["hosts"] = json!([dice.one(&["a.example", "*.example", "b.example"])]);
+    }
+    if dice.below(2) == 0 {
+        rule["methods"] = json!([dice.one(&METHODS)]);
+    }
+    if dice.below(8) == 0 {
+        rule["corsPreflight"] = json!(true);
+    }
+    rule
+}
+
+/// Of any kind.
+fn any_rule(dice: &mut Dice) -> Value {
+    let mut rule = rule(dice);
+    let kind = dice.below(4);
+    if kind != 0 {
+        rule["allow"] = who(dice);
+    }
+    if kind < 2 {
+        rule["deny"] = who(dice);
+    }
+    if dice.below(6) == 0 {
+        rule["mode"] = json!("shadow");
+    }
+    rule
+}
+
+/// That lets somebody in, and says nothing of who may not.
+fn allowing(dice: &mut Dice) -> Value {
+    let mut rule = rule(dice);
+    rule["allow"] = who(dice);
+    rule
+}
+
+fn request(dice: &mut Dice, tokens: &[String]) -> Pairs {
+    let (method, path, host) = (dice.one(&METHODS), dice.one(&PATHS), dice.one(&HOSTS));
+    let mut headers = vec![(":authority", host), (":method", method), (":path", path)];
+    let bearer = tokens.get(dice.below(tokens.len() + 1)).map(|token| format!("Bearer {token}"));
+    headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+    if dice.below(3) == 0 {
+        headers.extend([("origin", "https://a.example"), ("access-control-request-method", "GET")]);
+    }
+    pairs(&headers)
+}
+
+/// The core under these rules, where they can be meant: a rule behind one that decides for it is a problem.
+fn core(base: &Value, rules: &[Value]) -> Option<Core> {
+    let config = with(base.clone(), json!({ "rules": rules }));
+    Config::parse(config.to_string().as_bytes()).ok().map(|_| Core::new(&config))
+}
+
+#[test]
+fn a_rule_more_that_allows_refuses_nobody_who_was_let_in() {
+    let key = SigningKey::generate(KeyKind::P256);
+    let sign = |namespace, name| Token::for_service_account(namespace, name).sign(&key);
+    let tokens = [sign("api", "api"), sign("web", "web"), "a.b.c".to_owned()];
+    let (base, mut dice) = (inline(&[&key]), Dice(2026));
+    let (mut policies, mut let_in, mut newly) = (0, 0, 0);
+    while policies < 400 {
+        let count = 1 + dice.below(4);
+        let mut rules: Vec<_> = (0..count).map(|_| any_rule(&mut dice)).collect();
+        let before = core(&base, &rules);
+        rules.push(allowing(&mut dice));
+        let (Some(mut before), Some(mut after)) = (before, core(&base, &rules)) else { continue };
+        policies += 1;
+        for _ in 0..60 {
+            let request = request(&mut dice, &tokens);
+            let passed = before.outcome(&request).passes();
+            let passes = after.outcome(&request).passes();
+            assert!(passes || !passed, "{request:?} passes no more under {rules:#?}");
+            let_in += usize::from(passed);
+            newly += usize::from(passes && !passed);
+        }
+    }
+    // Else nothing was shown.
+    assert!(let_in > 1500 && newly > 500, "{let_in} were let in, {newly} by the last rule alone");
+}

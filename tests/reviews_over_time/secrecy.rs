@@ -1,0 +1,39 @@
+//! What is printed of the core's state, as a log line or a panic might: never a token, nor what of it signs.
+
+use super::{REVOKED, created, gone, review, verifying};
+use sa_authn::callout::Reply;
+use serde_json::json;
+
+#[test]
+fn no_state_of_the_core_prints_a_token() {
+    let mut world = verifying(json!({}));
+    let (known, refused, waiting) =
+        (world.caller("known"), world.caller("refused"), world.caller("waiting"));
+    world.admit(&known);
+    assert_eq!(world.answered(&refused, gone()), REVOKED);
+    world.held(&waiting);
+    let printed = format!("{:?}", world.core.authenticator);
+    for caller in [known, refused, waiting] {
+        for part in caller.token.split('.') {
+            assert!(!printed.contains(part), "{part} in {printed}");
+        }
+    }
+    // What stands in a token's place.
+    assert!(printed.contains("TokenCache(1 tokens)"), "{printed}");
+    assert!(printed.contains("Token(") && printed.contains("VerifyingKey(Es256)"), "{printed}");
+}
+
+#[test]
+fn an_answer_is_printed_without_its_body() {
+    let reply = created(&review(&json!({ "authenticated": true })));
+    let Reply::Response { body: Some(body), .. } = &reply else { panic!("{reply:?}") };
+    let expected = format!("Response {{ status: 201, body bytes: Some({}) }}", body.len());
+    assert_eq!(format!("{reply:?}"), expected);
+    for (reply, expected) in [
+        (Reply::Reset, "Reset"),
+        (Reply::UnknownCluster, "UnknownCluster"),
+        (Reply::NotSent, "NotSent"),
+    ] {
+        assert_eq!(format!("{reply:?}"), expected);
+    }
+}
