@@ -1,9 +1,11 @@
 //! Gets a toolchain that can build and check for wasm32-wasip1, and says how to run its cargo.
 
 mod active;
+mod apt;
 mod debian;
 mod debian_std;
-mod root;
+pub mod llvm;
+pub mod root;
 
 use std::fmt;
 use std::path::Path;
@@ -87,6 +89,11 @@ impl fmt::Display for Toolchain {
             Self::Debian => "Debian's toolchain",
         })
     }
+}
+
+/// What the toolchain in use builds for where nothing else is said.
+pub fn host() -> Result<String> {
+    active::says("host")
 }
 
 /// Whether a folder of rustlib holds a standard library: it may be there and empty.

@@ -40,9 +40,17 @@ pub fn add_target() -> Result<()> {
     Ok(())
 }
 
-fn sysroot() -> Result<PathBuf> {
+/// Where the toolchain in use has its libraries.
+pub fn sysroot() -> Result<PathBuf> {
     let mut rustc = Command::new(program("RUSTC", "rustc"));
     process::output(rustc.args(["--print", "sysroot"])).map(PathBuf::from)
+}
+
+/// What rustc says of itself after this word, such as `host` or `LLVM version`.
+pub fn says(word: &str) -> Result<String> {
+    let said = process::output(Command::new(program("RUSTC", "rustc")).arg("-vV"))?;
+    let value = said.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(": "));
+    value.map(str::to_owned).with_context(|| format!("rustc does not say its {word}"))
 }
 
 /// The outer cargo names its own programs in the environment.

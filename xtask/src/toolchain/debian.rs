@@ -10,8 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::root::run_as_root;
-use super::{TARGET, debian_std, holds_std};
+use super::{TARGET, apt, debian_std, holds_std};
 use crate::{process, repository};
 
 /// Debian's cargo with Debian's rustc and linker, and with nothing of the cargo that runs us.
@@ -58,43 +57,12 @@ pub fn set_up() -> Result<()> {
 }
 
 fn install_packages() -> Result<()> {
-    if has_packages() && recent_enough().is_ok() {
+    if apt::has(&PACKAGES) && recent_enough().is_ok() {
         return Ok(());
     }
-    ensure!(
-        Path::new("/usr/bin/apt-get").exists(),
-        "there is no apt-get here, so Debian's packages are out of reach; \
-         get wasm32-wasip1 by `rustup target add {TARGET}`",
-    );
-    let mut update = Command::new("apt-get");
-    update.arg("update");
-    let mut install = Command::new("apt-get");
-    install.args(["install", "--yes", "--no-install-recommends"]).args(PACKAGES);
-    run_as_root("Installing Debian's packages", vec![update, install])
-        .with_context(|| format!("Debian's packages were not installed{}", unknown_packages()))?;
+    apt::install(&PACKAGES)
+        .with_context(|| format!("the other way to {TARGET} is `rustup target add {TARGET}`"))?;
     recent_enough()
-}
-
-fn has_packages() -> bool {
-    let mut query = Command::new("dpkg-query");
-    query.args(["--show", "--showformat", "${db:Status-Status}\n"]).args(PACKAGES);
-    process::output(&mut query).is_ok_and(|states| states.lines().all(|s| s == "installed"))
-}
-
-/// Part of a message: the packages that this Debian does not know, if any.
-fn unknown_packages() -> String {
-    let known = |package: &&str| {
-        process::output(Command::new("apt-cache").args(["madison", package]))
-            .is_ok_and(|versions| !versions.is_empty())
-    };
-    let unknown: Vec<_> = PACKAGES.iter().copied().filter(|package| !known(package)).collect();
-    if unknown.is_empty() {
-        return String::new();
-    }
-    format!(
-        ": this system has no package {}; Debian 12 has them all, some of them in its security updates",
-        unknown.join(", "),
-    )
 }
 
 fn recent_enough() -> Result<()> {
