@@ -19,7 +19,7 @@ mod results;
 mod rivals;
 mod stage;
 mod startup;
-mod statistics;
+pub mod statistics;
 mod tables;
 mod tokens;
 

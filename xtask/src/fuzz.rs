@@ -9,8 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process;
-use crate::repository;
+use crate::{process, repository, toolchain};
 
 mod findings;
 
@@ -69,7 +68,7 @@ fn targets() -> Result<Vec<String>> {
 }
 
 fn build() -> Result<PathBuf> {
-    let host = host()?;
+    let host = toolchain::host()?;
     // The target is named so that build scripts and macros are built without coverage.
     process::run(
         Command::new(env!("CARGO"))
@@ -98,12 +97,6 @@ fn fuzz(programs: &std::path::Path, target: &str, seconds: u32) -> Result<Findin
         format!("{target} found something: {} has the input", crashes.display())
     })?;
     Ok(findings)
-}
-
-fn host() -> Result<String> {
-    let version = process::output(Command::new("rustc").arg("-vV"))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("rustc does not say what it runs on")
 }
 
 /// What is kept between runs: the inputs that reached something new.

@@ -1,16 +1,17 @@
 //! What the project is built from: cargo-deny judges licences, bans, sources and advisories, and each package of
 //! the module has a reason in docs/supply-chain.md.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 
+use crate::tools::Tool;
 use crate::{process, repository};
 
 /// Checks what deny.toml says, for the workspace and for fuzz/.
 pub fn check() -> Result<()> {
-    let program = installed()?;
+    let program = CARGO_DENY.install()?;
     for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
         judge(&program, manifest, &["licenses", "bans", "sources"])?;
     }
@@ -32,33 +33,7 @@ fn judge(program: &Path, manifest: &str, what: &[&str]) -> Result<()> {
     process::run(deny.current_dir(repository::root()))
 }
 
-/// A tool of its own, so that none of its dependencies is one of ours.
-fn installed() -> Result<PathBuf> {
-    let root = repository::target().join("tools");
-    let program = root.join("bin/cargo-deny");
-    let wanted = format!("cargo-deny {VERSION}");
-    if process::output(Command::new(&program).arg("--version")).is_ok_and(|found| found == wanted) {
-        return Ok(program);
-    }
-    eprintln!("Installing {wanted} into {}; that takes minutes, once.", root.display());
-    process::run(
-        Command::new(env!("CARGO"))
-            .args(["install", "--locked", &format!("cargo-deny@{VERSION}"), "--root"])
-            .arg(&root)
-            .envs(QUICKLY_BUILT)
-            .current_dir(repository::root()),
-    )?;
-    Ok(program)
-}
-
-/// Its own profile optimises for hours of use; here it runs for a second.
-const QUICKLY_BUILT: [(&str, &str); 3] = [
-    ("CARGO_PROFILE_RELEASE_LTO", "off"),
-    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
-];
-
-const VERSION: &str = "0.20.2";
+const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2", asked_by: &["--version"] };
 
 #[cfg(test)]
 mod tests;

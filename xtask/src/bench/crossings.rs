@@ -131,7 +131,7 @@ const HIDDEN: &[(&str, &str, &[&str])] = &[
 const RESPONSE: &[&str] =
     &["proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers"];
 
-/// What the SDK exports and sa-authn does nothing in. All but the last are taken out of what ships.
+/// What the SDK for Rust exports and sa-authn does nothing in: it exports none of these.
 const IDLE: &[&str] = &[
     "proxy_on_response_headers",
     "proxy_on_response_body",

@@ -1,6 +1,8 @@
 //! Performs the steps of one `cargo xtask test`, and keeps what a later step needs of an earlier one.
 
 use std::env;
+use std::ffi::OsString;
+use std::iter;
 use std::mem;
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,9 +11,9 @@ use anyhow::Result;
 use envoy_test::envoy::binary::{VERSIONS, envoy_binary};
 
 use super::step::Step;
-use super::tally::Tally;
+use super::tally::{Tally, left_out};
 use crate::toolchain::{Source, TARGET, Toolchain};
-use crate::{fuzz, process, repository, supply_chain, wasm};
+use crate::{fuzz, process, prometheus, repository, supply_chain, wasm};
 
 /// One run of the steps.
 pub struct Session {
@@ -20,6 +22,7 @@ pub struct Session {
     toolchain: Option<Toolchain>,
     module: Option<PathBuf>,
     tally: Tally,
+    not_run: Vec<String>,
 }
 
 // === impl Session ===
@@ -32,7 +35,14 @@ impl Session {
         } else {
             versions.to_vec()
         };
-        Self { versions, source, toolchain: None, module: None, tally: Tally::default() }
+        Self {
+            versions,
+            source,
+            toolchain: None,
+            module: None,
+            tally: Tally::default(),
+            not_run: Vec::new(),
+        }
     }
 
     /// Performs a step; where it runs tests, it counts them.
@@ -54,9 +64,9 @@ impl Session {
         }
     }
 
-    /// What was counted since the last call.
-    pub fn take_tally(&mut self) -> Tally {
-        mem::take(&mut self.tally)
+    /// What was counted since the last call, and what was left out.
+    pub fn take_tally(&mut self) -> (Tally, Vec<String>) {
+        (mem::take(&mut self.tally), mem::take(&mut self.not_run))
     }
 
     /// Built once a session, also if only the end-to-end tests are asked for: an old module would prove nothing.
@@ -98,17 +108,20 @@ impl Session {
         let module = self.module()?;
         let versions = self.versions.join(" ");
         println!("SA_AUTHN_MODULE={} ENVOY_VERSIONS=\"{versions}\"", module.display());
-        self.test(
-            // Not `--tests`: that would run the unit tests of tool-tests again.
-            cargo("test -p envoy-test --test *")
-                .env("SA_AUTHN_MODULE", module)
-                .env("ENVOY_VERSIONS", versions),
-        )
+        // Not `--tests`: that would run the unit tests of tool-tests again.
+        let mut tests = cargo("test -p envoy-test -p xtask --test *");
+        if let Some(path) = path_with_prometheus() {
+            tests.env("PATH", path);
+        }
+        self.test(tests.env("SA_AUTHN_MODULE", module).env("ENVOY_VERSIONS", versions))
     }
 
     /// All tests of a step run, also after one of them failed: one run should show all that is wrong.
     fn test(&mut self, command: &mut Command) -> Result<()> {
-        process::run_seeing_lines(command.arg("--no-fail-fast"), |line| self.tally.see(line))
+        process::run_seeing_lines(command.arg("--no-fail-fast"), |line| {
+            self.tally.see(line);
+            self.not_run.extend(left_out(line));
+        })
     }
 }
 
@@ -124,6 +137,16 @@ fn docs() -> Result<()> {
         process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
     }
     Ok(())
+}
+
+/// The PATH, with the folder of a Prometheus that is not there already. Where none can be had its tests say so.
+fn path_with_prometheus() -> Option<OsString> {
+    let folder = prometheus::folder().unwrap_or_else(|why| {
+        eprintln!("Prometheus cannot be had: {why:#}");
+        None
+    })?;
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::join_paths(iter::once(folder).chain(env::split_paths(&path))).ok()
 }
 
 /// The native cargo, in the repository, with arguments that have no white space in them.

@@ -1,4 +1,4 @@
-//! What `cargo xtask test` says at the end: one line a step, then one line for all the tests.
+//! What `cargo xtask test` says at the end: one line a step, what it left out, then one line for all the tests.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,18 +17,25 @@ struct Line {
     succeeded: bool,
     tally: Tally,
     took: Duration,
+    not_run: Vec<String>,
 }
 
 // === impl Summary ===
 
 impl Summary {
-    /// Adds a step that has run.
-    pub fn add(&mut self, name: String, succeeded: bool, mut tally: Tally, took: Duration) {
+    /// Adds a step that has run, without these tests.
+    pub fn add(
+        &mut self,
+        name: String,
+        succeeded: bool,
+        (mut tally, not_run): (Tally, Vec<String>),
+        took: Duration,
+    ) {
         // Whoever reads the last line only must not read "0 failed" when, say, the tests did not compile.
         if !succeeded && tally.failed == 0 {
             tally.failed = 1;
         }
-        self.steps.push(Line { name, succeeded, tally, took });
+        self.steps.push(Line { name, succeeded, tally, took, not_run });
     }
 
     /// Whether no step failed.
@@ -40,13 +47,16 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut total = Tally::default();
-        for Line { name, succeeded, tally, took } in &self.steps {
+        for Line { name, succeeded, tally, took, not_run } in &self.steps {
             let verdict = if *succeeded { "passed" } else { "FAILED" };
             write!(f, "{name:<13} {verdict} {:>7.1} s", took.as_secs_f64())?;
             if tally.passed > 0 {
                 write!(f, "  {} of {} tests", tally.passed, tally.passed + tally.failed)?;
             }
             writeln!(f)?;
+            for what in not_run {
+                writeln!(f, "              {what}")?;
+            }
             total += *tally;
         }
         writeln!(f, "{} passed, {} failed", total.passed, total.failed)
@@ -58,17 +68,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_adds_up_the_tests_of_all_steps() {
+    fn the_last_line_adds_up_the_tests_of_all_steps_and_says_what_was_not_run() {
         let mut summary = Summary::default();
-        summary.add("format".into(), true, Tally::default(), Duration::from_millis(340));
-        summary.add("a".into(), true, Tally { passed: 2, failed: 0 }, Duration::from_secs(1));
-        summary.add("b".into(), true, Tally { passed: 3, failed: 0 }, Duration::from_secs(61));
+        summary.add("format".into(), true, (Tally::default(), vec![]), Duration::from_millis(340));
+        let passed = |passed| Tally { passed, failed: 0 };
+        summary.add("a".into(), true, (passed(2), vec![]), Duration::from_secs(1));
+        let left_out = vec!["not run: c: no Docker daemon answers".to_owned()];
+        summary.add("b".into(), true, (passed(3), left_out), Duration::from_secs(61));
         assert!(summary.is_success());
         assert_eq!(
             summary.to_string(),
             "format        passed     0.3 s\n\
              a             passed     1.0 s  2 of 2 tests\n\
              b             passed    61.0 s  3 of 3 tests\n\
+             \x20             not run: c: no Docker daemon answers\n\
              5 passed, 0 failed\n"
         );
     }
@@ -76,7 +89,7 @@ mod tests {
     #[test]
     fn a_step_that_failed_without_a_failed_test_still_counts_as_failed() {
         let mut summary = Summary::default();
-        summary.add("docs".into(), false, Tally::default(), Duration::ZERO);
+        summary.add("docs".into(), false, (Tally::default(), vec![]), Duration::ZERO);
         assert!(!summary.is_success());
         assert!(summary.to_string().ends_with("FAILED     0.0 s\n0 passed, 1 failed\n"));
     }

@@ -38,6 +38,12 @@ impl AddAssign for Tally {
     }
 }
 
+/// What a test that passes says of something that it could not run: `not run: WHAT: WHY`. Other output may stand
+/// before it in the same line.
+pub fn left_out(line: &str) -> Option<String> {
+    line.find("not run: ").and_then(|at| line.get(at..)).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +59,14 @@ mod tests {
             tally.see(line);
         }
         assert_eq!(tally, Tally { passed: 23, failed: 1 });
+    }
+
+    #[test]
+    fn what_was_not_run_is_found_behind_what_libtest_has_begun_to_say() {
+        let told = "not run: docker-compose.yaml: no Docker daemon answers";
+        assert_eq!(left_out(told).as_deref(), Some(told));
+        assert_eq!(left_out(&format!("test callers ... {told}")).as_deref(), Some(told));
+        assert_eq!(left_out("test this_is_not_run ... ok"), None);
     }
 
     #[test]

@@ -1,0 +1,107 @@
+//! What goes on besides the traffic comes in, with its beginning and end; whether it went on while a request was
+//! under way goes out.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Something that changes what is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The API server `east`, which has the keys of the first issuer, does not answer as it should.
+    EastTrouble,
+    /// The API server `west` does not answer as it should when it is asked for keys: no caller may notice.
+    WestKeysTrouble,
+    /// The API server `west`, which reviews the second issuer's tokens, does not answer as it should.
+    WestTrouble,
+    /// A key of `east` is being announced or withdrawn. That is watched by tokens of unknown keys, which use up
+    /// the ration of fetches.
+    EastRotates,
+    /// The configuration under which `web/web` may not call `/toggle/*` judges, on some worker at least.
+    WebIsOut,
+    /// The configuration under which it may judges, on some worker at least.
+    WebIsIn,
+}
+
+/// From when until when something went on; no end while it does.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// What.
+    pub what: What,
+    /// Since when.
+    pub from: Instant,
+    /// Until when.
+    pub to: Option<Instant>,
+}
+
+/// All of it so far.
+#[derive(Debug)]
+pub struct Chronicle {
+    start: Instant,
+    spans: Mutex<Vec<Span>>,
+}
+
+// === impl Chronicle ===
+
+impl Chronicle {
+    /// Begins now.
+    pub fn new() -> Self {
+        Self { start: Instant::now(), spans: Mutex::default() }
+    }
+
+    /// It begins.
+    pub fn begins(&self, what: What) {
+        self.with(|spans| spans.push(Span { what, from: Instant::now(), to: None }));
+    }
+
+    /// It is over.
+    pub fn ends(&self, what: What) {
+        self.with(|spans| {
+            let open = spans.iter_mut().filter(|span| span.what == what && span.to.is_none());
+            open.for_each(|span| span.to = Some(Instant::now()));
+        });
+    }
+
+    /// Whether it went on at any moment between the two.
+    pub fn went_on(&self, what: What, from: Instant, to: Instant) -> bool {
+        let over = |span: &Span| span.from <= to && span.to.is_none_or(|end| end >= from);
+        self.with(|spans| spans.iter().any(|span| span.what == what && over(span)))
+    }
+
+    /// Everything, with times since the start.
+    pub fn since_start(&self) -> Vec<(What, Duration, Duration)> {
+        let end = Instant::now();
+        let since = |at: Instant| at.saturating_duration_since(self.start);
+        let told = |span: &Span| (span.what, since(span.from), since(span.to.unwrap_or(end)));
+        self.with(|spans| spans.iter().map(told).collect())
+    }
+
+    /// How long it goes on.
+    pub fn age(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Vec<Span>) -> T) -> T {
+        act(&mut self.spans.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_began_or_ended_while_a_request_was_under_way_went_on() {
+        let (before, chronicle) = (Instant::now(), Chronicle::new());
+        let quiet = Instant::now();
+        std::thread::sleep(Duration::from_millis(1));
+        chronicle.begins(What::EastTrouble);
+        let during = Instant::now();
+        assert!(chronicle.went_on(What::EastTrouble, before, during));
+        assert!(!chronicle.went_on(What::EastTrouble, before, quiet));
+        assert!(!chronicle.went_on(What::WestTrouble, before, during));
+        chronicle.ends(What::EastTrouble);
+        let after = Instant::now() + Duration::from_millis(1);
+        assert!(chronicle.went_on(What::EastTrouble, during, after));
+        assert!(!chronicle.went_on(What::EastTrouble, after, after));
+    }
+}

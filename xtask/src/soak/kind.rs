@@ -1,0 +1,216 @@
+//! A kind of request comes in; a request of that kind goes out.
+
+use envoy_test::token::{DEFAULT_AUDIENCE, assemble, hs256};
+use envoy_test::{KeyKind, Request, SigningKey, Token, unix_now};
+use serde_json::json;
+
+use super::book::{Book, Page, WEST};
+use super::dice::Dice;
+
+/// What callers send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A token of `east` that was sent before.
+    EastSteady,
+    /// A token of `east` that was never sent before.
+    EastFresh,
+    /// A token of `west`, which is reviewed, that was sent before.
+    WestSteady,
+    /// One that was never sent before.
+    WestFresh,
+    /// A body of 20 KB.
+    Body,
+    /// No token, where anyone may call.
+    Open,
+    /// The same, with identity headers of the caller's own.
+    Masked,
+    /// `web/web`, whom one configuration lets in and the other does not.
+    Toggled,
+    /// No token, where one is needed.
+    Missing,
+    /// Letters and dots.
+    Malformed,
+    /// A genuine token of yesterday.
+    Expired,
+    /// A genuine token for another service.
+    WrongAudience,
+    /// A genuine token of an account that may not.
+    Forbidden,
+    /// Signed by a key of the caller's own, under the kid of the issuer's.
+    BadSignature,
+    /// Signed by a key of the caller's own, under its own kid.
+    UnknownKey,
+    /// Signed by a key that the issuer has withdrawn.
+    Withdrawn,
+    /// Another issuer's.
+    UnknownIssuer,
+    /// HMAC by the public key.
+    Hs256,
+    /// No algorithm.
+    AlgNone,
+    /// From a Secret.
+    Legacy,
+    /// `sub` and `kubernetes.io` differ.
+    Contradicting,
+    /// Two tokens.
+    Conflicting,
+    /// A path that may mean two things.
+    AmbiguousPath,
+    /// A token of `west` whose pod is gone.
+    Revoked,
+}
+
+/// A request that is to be sent.
+#[derive(Debug)]
+pub struct Errand {
+    /// Of which kind.
+    pub kind: Kind,
+    /// The request.
+    pub request: Request,
+    /// Who calls, as `namespace/name`; nobody where no token proves it.
+    pub caller: String,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// Any, some more often than others.
+    pub fn any(dice: &mut Dice) -> Self {
+        let mut left = dice.below(OFTEN.iter().map(|(_, often)| often).sum());
+        for (kind, often) in OFTEN {
+            match left.checked_sub(*often) {
+                Some(rest) => left = rest,
+                None => return *kind,
+            }
+        }
+        Self::EastSteady
+    }
+
+    /// Whether the upstream must never see a request of this kind, whatever goes on.
+    pub fn never_passes(self) -> bool {
+        use Kind::*;
+        !matches!(
+            self,
+            EastSteady
+                | EastFresh
+                | WestSteady
+                | WestFresh
+                | Body
+                | Open
+                | Masked
+                | Toggled
+                | Withdrawn
+        )
+    }
+
+    /// A request of this kind.
+    pub fn errand(self, book: &Book, page: &Page, dice: &mut Dice) -> Errand {
+        let account = dice.below(page.accounts()) as usize;
+        let request = self.request(book, page, account, dice);
+        let request = match self.never_passes() {
+            true => request.header(NEVER_PASSES, "yes"),
+            false => request,
+        };
+        let caller = match self {
+            Self::Open | Self::Masked => String::new(),
+            Self::Toggled => "web/web".to_owned(),
+            Self::Withdrawn => "api/withdrawn".to_owned(),
+            _ => format!("api/api-{account}"),
+        };
+        Errand { kind: self, request, caller }
+    }
+
+    fn request(self, book: &Book, page: &Page, account: usize, dice: &mut Dice) -> Request {
+        let get = |token: &str| Request::get("/secrets/1").bearer(token);
+        let key = &page.east_key;
+        let east = || Token::for_service_account("api", &format!("api-{account}"));
+        let now = unix_now();
+        match self {
+            Self::EastSteady => get(&page.east[account]),
+            Self::EastFresh => get(&east().sign(key)),
+            Self::WestSteady => get(&page.west[account]),
+            Self::WestFresh => get(&east().issuer(WEST).sign(&page.west_key)),
+            Self::Body => {
+                let post = Request::post("/secrets/1").bearer(&page.east[account]);
+                post.body(vec![b'b'; BODY_BYTES])
+            }
+            Self::Open => Request::get("/public/1"),
+            Self::Masked => {
+                Request::get("/public/1").header("x-sa-name", "admin").header("x_sa_name", "admin")
+            }
+            Self::Toggled => Request::get("/toggle/1").bearer(&page.web),
+            Self::Missing => Request::get("/secrets/1"),
+            Self::Malformed => get(&format!("{}.{}.x", dice.below(1 << 60), dice.below(1 << 60))),
+            Self::Expired => {
+                get(&east().issued_at(now - 90_000).expires_at(now - 86_400).sign(key))
+            }
+            Self::WrongAudience => get(&east().audience("another-service").sign(key)),
+            Self::Forbidden => get(&Token::for_service_account("shop", "shop").sign(key)),
+            Self::BadSignature => get(&east().header("kid", json!(key.kid())).sign(&book.foreign)),
+            Self::UnknownKey => get(&east()
+                .header("kid", json!(format!("k{}", dice.below(1 << 60))))
+                .sign(&book.foreign)),
+            Self::Withdrawn => get(&page.withdrawn),
+            Self::UnknownIssuer => get(&east().issuer("https://elsewhere.example").sign(key)),
+            Self::Hs256 => get(&hs256(
+                &header("HS256", key),
+                &east().claims().to_string(),
+                key.pem().as_bytes(),
+            )),
+            Self::AlgNone => {
+                get(&assemble(&header("none", key), &east().claims().to_string(), |_| vec![0]))
+            }
+            Self::Legacy => get(&Token::legacy_secret("api", "api", "api-token").sign(key)),
+            Self::Contradicting => {
+                get(&east().claim("sub", json!("system:serviceaccount:ops:admin")).sign(key))
+            }
+            Self::Conflicting => {
+                get(&page.east[account]).bearer(&east().audience(DEFAULT_AUDIENCE).sign(key))
+            }
+            Self::AmbiguousPath => {
+                Request::get("/public/..%2fsecrets/1").bearer(&page.east[account])
+            }
+            Self::Revoked => get(&page.revoked),
+        }
+    }
+}
+
+/// A key of nobody's.
+pub fn foreign_key() -> SigningKey {
+    SigningKey::generate(KeyKind::P256)
+}
+
+fn header(alg: &str, key: &SigningKey) -> String {
+    json!({ "alg": alg, "kid": key.kid() }).to_string()
+}
+
+/// On each request that the upstream must not see; it keeps those that it sees all the same.
+pub const NEVER_PASSES: &str = "x-never-passes";
+
+const BODY_BYTES: usize = 20_000;
+
+/// Not unknown keys: the filter rations the fetches that they cause, so they have a caller of their own.
+const OFTEN: &[(Kind, u64)] = &[
+    (Kind::EastSteady, 30),
+    (Kind::EastFresh, 12),
+    (Kind::WestSteady, 20),
+    (Kind::WestFresh, 6),
+    (Kind::Body, 4),
+    (Kind::Open, 4),
+    (Kind::Masked, 2),
+    (Kind::Toggled, 6),
+    (Kind::Missing, 2),
+    (Kind::Malformed, 2),
+    (Kind::Expired, 2),
+    (Kind::WrongAudience, 2),
+    (Kind::Forbidden, 2),
+    (Kind::BadSignature, 2),
+    (Kind::UnknownIssuer, 1),
+    (Kind::Hs256, 1),
+    (Kind::AlgNone, 1),
+    (Kind::Legacy, 1),
+    (Kind::Contradicting, 1),
+    (Kind::Conflicting, 1),
+    (Kind::AmbiguousPath, 1),
+    (Kind::Revoked, 2),
+];

@@ -1,0 +1,71 @@
+//! A request, and what went on while it was under way, come in; the answers that are right go out.
+//!
+//! One, nearly always. More than one only while an API server fails, or a key or a configuration is being
+//! replaced: some workers know already, and some do not.
+
+use std::time::Instant;
+
+use super::chronicle::{Chronicle, What};
+use super::kind::{Errand, Kind};
+
+/// When a request was under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Under {
+    /// When its connection began to be opened. A connection keeps the configuration that it was opened under.
+    pub opening: Instant,
+    /// When it was open.
+    pub opened: Instant,
+    /// When the request was sent.
+    pub sent: Instant,
+    /// When its answer was there.
+    pub answered: Instant,
+}
+
+/// The right answers, as `callers` reads them: the status, and who the upstream was told, or the reason.
+pub fn right(errand: &Errand, under: &Under, chronicle: &Chronicle) -> Vec<String> {
+    let during = |what| chronicle.went_on(what, under.sent, under.answered);
+    let judged_by = |what| chronicle.went_on(what, under.opening, under.opened);
+    let passes = format!("200 {}", errand.caller);
+    let reason = |text: &str| vec![text.to_owned()];
+    match errand.kind {
+        Kind::EastSteady | Kind::EastFresh | Kind::Body | Kind::Open | Kind::Masked => vec![passes],
+        Kind::WestSteady | Kind::WestFresh => {
+            maybe(passes, during(What::WestTrouble), "503 review_unavailable")
+        }
+        Kind::Revoked => {
+            maybe("401 revoked".to_owned(), during(What::WestTrouble), "503 review_unavailable")
+        }
+        Kind::Toggled => {
+            let (is_in, is_out) = (judged_by(What::WebIsIn), judged_by(What::WebIsOut));
+            let both = [(is_in, passes.as_str()), (is_out, "403 forbidden")];
+            both.iter().filter(|(on, _)| *on).map(|(_, answer)| (*answer).to_owned()).collect()
+        }
+        Kind::UnknownKey | Kind::Withdrawn => {
+            let unfetched = during(What::EastTrouble) || during(What::EastRotates);
+            let mut right = maybe("401 unknown_key".to_owned(), unfetched, "503 keys_unavailable");
+            if errand.kind == Kind::Withdrawn && during(What::EastRotates) {
+                right.push(passes);
+            }
+            right
+        }
+        Kind::Missing => reason("401 missing_token"),
+        Kind::Malformed => reason("401 malformed_token"),
+        Kind::Expired => reason("401 expired"),
+        Kind::WrongAudience => reason("401 wrong_audience"),
+        Kind::Forbidden => reason("403 forbidden"),
+        Kind::BadSignature => reason("401 bad_signature"),
+        Kind::UnknownIssuer => reason("401 unknown_issuer"),
+        Kind::Hs256 | Kind::AlgNone => reason("401 unsupported_algorithm"),
+        Kind::Legacy => reason("401 legacy_token"),
+        Kind::Contradicting => reason("401 not_a_service_account"),
+        Kind::Conflicting => reason("400 conflicting_tokens"),
+        Kind::AmbiguousPath => reason("400 ambiguous_path"),
+    }
+}
+
+fn maybe(right: String, trouble: bool, in_trouble: &str) -> Vec<String> {
+    match trouble {
+        true => vec![right, in_trouble.to_owned()],
+        false => vec![right],
+    }
+}

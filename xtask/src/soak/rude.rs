@@ -1,0 +1,95 @@
+//! A stage comes in; callers that send byte by byte, and callers that hang up, go out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use envoy_test::Response;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::callers::{DEADLINE, judge};
+use super::dice::Dice;
+use super::kind::{Errand, Kind};
+use super::right::Under;
+use super::stage::Stage;
+
+/// All of them, until the stage says that it is over.
+pub fn start(stage: &Arc<Stage>) -> Vec<JoinHandle<()>> {
+    let slow = (0..4).map(|seed| tokio::spawn(slowly(stage.clone(), Dice::new(2000 + seed))));
+    let gone = (0..3).map(|seed| tokio::spawn(leaving(stage.clone(), Dice::new(3000 + seed))));
+    slow.chain(gone).collect()
+}
+
+// === private ===
+
+async fn slowly(stage: Arc<Stage>, mut dice: Dice) {
+    while !stage.is_over() {
+        let page = stage.book.page();
+        let kinds =
+            [Kind::EastSteady, Kind::WestSteady, Kind::Body, Kind::Missing, Kind::BadSignature];
+        let kind = kinds[dice.below(kinds.len() as u64) as usize];
+        let errand = kind.errand(&stage.book, &page, &mut dice);
+        match timeout(SLOW_DEADLINE, slow_request(stage.envoy.port(), &errand)).await {
+            Err(_) => stage.tally.stuck(kind, SLOW_DEADLINE),
+            Ok(Err(error)) => stage.tally.lost(kind, &error.context("a slow caller")),
+            Ok(Ok((under, response))) => judge(&stage, &errand, &under, &response),
+        }
+    }
+}
+
+/// In pieces of a few bytes, over some two seconds.
+async fn slow_request(port: u16, errand: &Errand) -> Result<(Under, Response)> {
+    let bytes = errand.request.http1_bytes();
+    let opening = Instant::now();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    for piece in bytes.chunks(bytes.len().div_ceil(PIECES)) {
+        stream.write_all(piece).await?;
+        sleep(BETWEEN_PIECES).await;
+    }
+    // What counts for the verdict begins with the last piece at the latest, and not before the first.
+    let sent = opening;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let now = Instant::now();
+    let response = Response::parse_http1(&answer).context("no answer")?;
+    Ok((Under { opening, opened: now, sent, answered: now }, response))
+}
+
+async fn leaving(stage: Arc<Stage>, mut dice: Dice) {
+    while !stage.is_over() {
+        let page = stage.book.page();
+        let kind = Kind::any(&mut dice);
+        let errand = kind.errand(&stage.book, &page, &mut dice);
+        let all = errand.request.http1_bytes();
+        let sent = match dice.below(3) {
+            0 => all.len() / 2,
+            1 => all.len() - 1,
+            _ => all.len(),
+        };
+        let patience = Duration::from_millis(dice.below(40));
+        if let Err(error) = leave(stage.envoy.port(), &all[..sent], patience).await {
+            stage.tally.lost(kind, &error.context("a caller who hangs up"));
+        }
+        stage.tally.gone();
+        drop(page);
+        sleep(BETWEEN_LEAVERS).await;
+    }
+}
+
+async fn leave(port: u16, bytes: &[u8], patience: Duration) -> Result<()> {
+    let mut stream = timeout(DEADLINE, TcpStream::connect(("127.0.0.1", port))).await??;
+    stream.write_all(bytes).await?;
+    sleep(patience).await;
+    // With a zero linger the kernel says so at once, and loudly (RST).
+    stream.set_zero_linger()?;
+    Ok(())
+}
+
+const PIECES: usize = 60;
+const BETWEEN_PIECES: Duration = Duration::from_millis(30);
+const BETWEEN_LEAVERS: Duration = Duration::from_millis(400);
+const SLOW_DEADLINE: Duration = Duration::from_secs(20);
