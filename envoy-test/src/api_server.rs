@@ -17,6 +17,7 @@ mod review;
 mod route;
 mod tls;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
@@ -38,7 +39,7 @@ pub use record::{Endpoint, LoggedRequest};
 /// A kube-apiserver of its own: CA, port, signing keys and objects.
 #[derive(Debug)]
 pub struct ApiServer {
-    port: u16,
+    address: SocketAddr,
     tls: Arc<Tls>,
     cluster: Arc<Cluster>,
     server: Mutex<Option<Server>>,
@@ -49,17 +50,22 @@ pub struct ApiServer {
 impl ApiServer {
     /// Starts on a port of its own.
     pub async fn start(options: ApiServerOptions) -> Result<Self> {
-        let tls = Arc::new(Tls::new()?);
-        let cluster = Arc::new(Cluster::new(options));
-        let server = serve(0, &tls, &cluster).await?;
-        let port = server.port();
-        cluster.listens_on(port);
-        Ok(Self { port, tls, cluster, server: Mutex::new(Some(server)) })
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), options).await
     }
 
-    /// Its port on 127.0.0.1.
+    /// Starts at an address that others than this machine may reach.
+    pub async fn start_at(address: SocketAddr, options: ApiServerOptions) -> Result<Self> {
+        let tls = Arc::new(Tls::new()?);
+        let cluster = Arc::new(Cluster::new(options));
+        let server = serve(address, &tls, &cluster).await?;
+        let address = SocketAddr::new(address.ip(), server.port());
+        cluster.listens_on(address.port());
+        Ok(Self { address, tls, cluster, server: Mutex::new(Some(server)) })
+    }
+
+    /// Its port, on 127.0.0.1 unless it was started elsewhere.
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// Its CA's certificate, as PEM: `ca.crt` of a pod.
@@ -190,7 +196,7 @@ impl ApiServer {
     pub async fn restart(&self) -> Result<()> {
         self.stop().await;
         let server = poll::until("the API server's port to be free", async || {
-            Ok(serve(self.port, &self.tls, &self.cluster).await.ok())
+            Ok(serve(self.address, &self.tls, &self.cluster).await.ok())
         });
         let server = server.await.context("restarting the API server")?;
         *lock(&self.server) = Some(server);
@@ -200,9 +206,13 @@ impl ApiServer {
 
 // === private ===
 
-async fn serve(port: u16, tls: &Arc<Tls>, cluster: &Arc<Cluster>) -> std::io::Result<Server> {
+async fn serve(
+    address: SocketAddr,
+    tls: &Arc<Tls>,
+    cluster: &Arc<Cluster>,
+) -> std::io::Result<Server> {
     let (tls, cluster) = (tls.clone(), cluster.clone());
-    Server::start(port, move |stream| {
+    Server::start_at(address, move |stream| {
         let (tls, cluster) = (tls.clone(), cluster.clone());
         async move { tls::serve(stream, &tls, cluster).await }
     })

@@ -4,6 +4,6 @@ mod caller;
 mod process;
 mod upstream;
 
-pub use caller::Caller;
+pub use caller::{Answer, Caller};
 pub use process::Process;
 pub use upstream::BareUpstream;

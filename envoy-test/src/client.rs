@@ -1,6 +1,7 @@
 //! A description of a request comes in; what Envoy answered goes out.
 
 mod connection;
+mod http1;
 mod raw;
 
 use anyhow::{Context, Result};
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::headers::{Pairs, first, text};
 
-pub use connection::Connection;
+pub use connection::{Connection, is_unsent};
 pub use raw::raw;
 
 /// A request, built up step by step.

@@ -150,7 +150,7 @@ impl Scenario {
     }
 }
 
-/// The HTTP status of a reason, by DESIGN and the README: on purpose not the filter's own table.
+/// The HTTP status of a reason, by docs/troubleshooting.md: on purpose not the filter's own table.
 pub fn status_of(reason: &str) -> u16 {
     match reason {
         "conflicting_tokens" | "ambiguous_path" => 400,

@@ -16,13 +16,21 @@ pub(crate) struct Server {
 // === impl Server ===
 
 impl Server {
-    /// Listens on `port` (0: any) and gives each connection to `serve`.
+    /// Listens on `port` (0: any) of 127.0.0.1 and gives each connection to `serve`.
     pub(crate) async fn start<F, Fut>(port: u16, serve: F) -> io::Result<Self>
     where
         F: Fn(TcpStream) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), serve).await
+    }
+
+    /// The same at any address.
+    pub(crate) async fn start_at<F, Fut>(address: SocketAddr, serve: F) -> io::Result<Self>
+    where
+        F: Fn(TcpStream) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
         let listener = TcpListener::bind(address).await?;
         let port = listener.local_addr()?.port();
         Ok(Self { port, accepting: tokio::spawn(accept(listener, serve)) })

@@ -51,17 +51,27 @@ struct Shared {
     heads: AtomicUsize,
     received: Mutex<Vec<Received>>,
     answer: Mutex<Option<(u16, HeaderMap)>>,
+    /// Which requests stay in the record; None for all.
+    kept: Mutex<Option<Kept>>,
 }
+
+/// Whether a request stays in the record.
+type Kept = fn(&Received) -> bool;
 
 // === impl Upstream ===
 
 impl Upstream {
     /// Starts on a port of its own.
     pub async fn start() -> Result<Self> {
+        Self::start_at(0).await
+    }
+
+    /// Starts on this port of 127.0.0.1.
+    pub async fn start_at(port: u16) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let for_connections = shared.clone();
-        let server = Server::start(0, move |stream| serve(stream, for_connections.clone())).await?;
-        Ok(Self { server, shared })
+        let connected = move |stream| serve(stream, for_connections.clone());
+        Ok(Self { server: Server::start(port, connected).await?, shared })
     }
 
     /// Its port on 127.0.0.1.
@@ -82,6 +92,11 @@ impl Upstream {
     /// The last request.
     pub fn last(&self) -> Option<Received> {
         lock(&self.shared.received).last().cloned()
+    }
+
+    /// From now on keeps only requests like these in its record, for those who send a great many.
+    pub fn keep_only(&self, kept: fn(&Received) -> bool) {
+        *lock(&self.shared.kept) = Some(kept);
     }
 
     /// From now on answers with this status and these headers (a redirect, say), still with the echo.
@@ -139,7 +154,9 @@ async fn answer(
     let grpc =
         received.header("content-type").is_some_and(|value| value.starts_with("application/grpc"));
     let echo = Full::new(Bytes::from(received.echo()));
-    lock(&shared.received).push(received);
+    if lock(&shared.kept).is_none_or(|kept| kept(&received)) {
+        lock(&shared.received).push(received);
+    }
     let mut response = if grpc { grpc_response(echo) } else { json_response(echo) };
     if let Some((status, headers)) = lock(&shared.answer).clone() {
         *response.status_mut() = status.try_into().unwrap_or_default();

@@ -1,13 +1,22 @@
 //! A port and tokens come in; answered requests, one after another on one connection, go out.
 //!
 //! It parses nothing that it need not: the upstream's answers have no body, so one that is `200` ends with
-//! its headers, and anything else is an error.
+//! its headers, and anything else is an error, unless the caller asks what it was.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+
+/// What a request was answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body, as text.
+    pub body: String,
+}
 
 /// A connection that is kept.
 #[derive(Debug)]
@@ -31,21 +40,29 @@ impl Caller {
         Ok(Self { stream, head, message: Vec::new(), answer: vec![0; ANSWER_BYTES] })
     }
 
-    /// Sends one request with this token; how long the answer took, which must be a 200.
-    pub fn send(&mut self, token: &str) -> Result<Duration> {
-        self.message.clear();
-        self.message.extend_from_slice(&self.head);
-        self.message.extend_from_slice(token.as_bytes());
-        self.message.extend_from_slice(END);
-        let start = Instant::now();
-        self.stream.write_all(&self.message)?;
+    /// Sends one request with this token; whatever is answered, as long as its length is announced.
+    pub fn ask(&mut self, token: &str) -> Result<Answer> {
+        self.write(token)?;
         let mut length = 0;
         loop {
-            let free = self.answer.get_mut(length..).unwrap_or_default();
-            ensure!(!free.is_empty(), "an answer of more than {ANSWER_BYTES} bytes");
-            let read = self.stream.read(free).context("waiting for an answer")?;
-            ensure!(read > 0, "the connection was closed in place of an answer");
-            length += read;
+            length += self.read(length)?;
+            let text = String::from_utf8_lossy(self.answer.get(..length).unwrap_or_default());
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let announced = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let announced: usize = announced.context("no content-length")?.parse()?;
+            if body.len() >= announced {
+                let status = head.split(' ').nth(1).context("no status")?.parse()?;
+                return Ok(Answer { status, body: body.to_owned() });
+            }
+        }
+    }
+
+    /// Sends one request with this token; how long the answer took, which must be a 200.
+    pub fn send(&mut self, token: &str) -> Result<Duration> {
+        let start = self.write(token)?;
+        let mut length = 0;
+        loop {
+            length += self.read(length)?;
             let answer = self.answer.get(..length).unwrap_or_default();
             if answer.len() >= OK.len() && !answer.starts_with(OK) {
                 bail!("not answered with 200: {}", String::from_utf8_lossy(answer));
@@ -54,6 +71,25 @@ impl Caller {
                 return Ok(start.elapsed());
             }
         }
+    }
+
+    fn write(&mut self, token: &str) -> Result<Instant> {
+        self.message.clear();
+        self.message.extend_from_slice(&self.head);
+        self.message.extend_from_slice(token.as_bytes());
+        self.message.extend_from_slice(END);
+        let start = Instant::now();
+        self.stream.write_all(&self.message)?;
+        Ok(start)
+    }
+
+    /// Reads what there is behind the first bytes of the answer; how much that was.
+    fn read(&mut self, length: usize) -> Result<usize> {
+        let free = self.answer.get_mut(length..).unwrap_or_default();
+        ensure!(!free.is_empty(), "an answer of more than {ANSWER_BYTES} bytes");
+        let read = self.stream.read(free).context("waiting for an answer")?;
+        ensure!(read > 0, "the connection was closed in place of an answer");
+        Ok(read)
     }
 }
 

@@ -1,4 +1,9 @@
-//! A service's application, which serves whatever its Envoy lets through, and tells the test what that was.
+//! A service's application, which serves whatever its Envoy lets through.
+//!
+//! `server-app` tells the test what that was; `server-app PORT` only serves, at this port of 127.0.0.1.
+
+use std::env;
+use std::future::pending;
 
 use anyhow::Result;
 use envoy_test::Upstream;
@@ -6,6 +11,10 @@ use envoy_test::apps::{question, reply};
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    if let Some(port) = env::args().nth(1) {
+        let _upstream = Upstream::start_at(port.parse()?).await?;
+        return pending().await;
+    }
     let upstream = Upstream::start().await?;
     reply(&upstream.port())?;
     while tokio::task::block_in_place(question::<()>)?.is_some() {

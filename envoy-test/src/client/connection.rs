@@ -1,7 +1,7 @@
-//! A port comes in; a connection that carries many requests goes out.
+//! A port, or an address, comes in; a connection that carries many requests goes out.
 
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -24,7 +24,7 @@ type Body = BoxBody<Bytes, Infallible>;
 /// One TCP connection, kept for as many requests as wanted, one at a time.
 #[derive(Debug)]
 pub struct Connection {
-    port: u16,
+    server: String,
     sender: Sender,
     driver: JoinHandle<()>,
 }
@@ -38,19 +38,25 @@ enum Sender {
 // === impl Connection ===
 
 impl Connection {
-    /// Connects for HTTP/1.1.
+    /// Connects to 127.0.0.1 for HTTP/1.1.
     pub async fn http1(port: u16) -> Result<Self> {
-        let (sender, connection) = http1::handshake(connect(port).await?).await?;
-        let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { port, sender: Sender::Http1(sender), driver })
+        Self::http1_to(&local(port)).await
     }
 
-    /// Connects for HTTP/2 with prior knowledge.
+    /// Connects to any `host:port` for HTTP/1.1.
+    pub async fn http1_to(server: &str) -> Result<Self> {
+        let (sender, connection) = http1::handshake(connect(server).await?).await?;
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { server: server.to_owned(), sender: Sender::Http1(sender), driver })
+    }
+
+    /// Connects to 127.0.0.1 for HTTP/2 with prior knowledge.
     pub async fn http2(port: u16) -> Result<Self> {
-        let io = connect(port).await?;
+        let server = local(port);
+        let io = connect(&server).await?;
         let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
         let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { port, sender: Sender::Http2(sender), driver })
+        Ok(Self { server, sender: Sender::Http2(sender), driver })
     }
 
     /// Sends a request in this connection's protocol, and reads the answer to its end.
@@ -60,6 +66,14 @@ impl Connection {
             .await
             .with_context(|| format!("no answer to {what} in {LIMIT:?}"))?
             .with_context(|| what)
+    }
+
+    /// Whether another request can be sent: Envoy has not said that it is the last.
+    pub fn is_open(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => !sender.is_closed(),
+            Sender::Http2(sender) => !sender.is_closed(),
+        }
     }
 
     async fn exchange(&mut self, request: &Request) -> Result<Response> {
@@ -79,8 +93,7 @@ impl Connection {
 
     fn message(&self, request: &Request) -> Result<hyper::Request<Body>> {
         let host = request.headers.iter().rfind(|(name, _)| name == "host");
-        let default = format!("127.0.0.1:{}", self.port).into_bytes();
-        let host = host.map_or(&default, |(_, value)| value);
+        let host = host.map_or(self.server.as_bytes(), |(_, value)| value);
         let mut headers = HeaderMap::new();
         let uri = match self.sender {
             Sender::Http1(_) => {
@@ -105,12 +118,22 @@ impl Drop for Connection {
     }
 }
 
+/// Whether a request failed before any of it was sent, because its connection had just ended: whoever sends
+/// it on another one does not send it twice.
+pub fn is_unsent(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<hyper::Error>();
+    error.is_some_and(|error| error.is_canceled() || error.is_closed())
+}
+
 // === private ===
 
-async fn connect(port: u16) -> Result<TokioIo<TcpStream>> {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-        .await
-        .with_context(|| format!("connecting to 127.0.0.1:{port}"))?;
+fn local(port: u16) -> String {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string()
+}
+
+async fn connect(server: &str) -> Result<TokioIo<TcpStream>> {
+    let stream =
+        TcpStream::connect(server).await.with_context(|| format!("connecting to {server}"))?;
     stream.set_nodelay(true)?;
     Ok(TokioIo::new(stream))
 }

@@ -28,6 +28,7 @@ pub struct EnvoySetup {
     pub(super) max_request_headers_kb: Option<u32>,
     pub(super) normalize_path: Option<bool>,
     pub(super) drain_time: Option<Duration>,
+    pub(super) merged: Option<String>,
     pub(super) patches: Vec<Patch>,
 }
 
@@ -58,6 +59,7 @@ impl EnvoySetup {
             max_request_headers_kb: None,
             normalize_path: None,
             drain_time: None,
+            merged: None,
             patches: Vec::new(),
         }
     }
@@ -171,6 +173,12 @@ impl EnvoySetup {
         self
     }
 
+    /// A second bootstrap, which Envoy itself merges into the first: `--config-yaml`, as Istio's agent passes it.
+    pub fn merge(mut self, bootstrap: &str) -> Self {
+        self.merged = Some(bootstrap.to_owned());
+        self
+    }
+
     /// Starts Envoy and waits until it listens.
     pub async fn start(self) -> Result<Envoy> {
         let mut envoy = self.spawn()?;
@@ -200,6 +208,9 @@ impl EnvoySetup {
         ];
         if let Some(drain_time) = self.drain_time {
             arguments.extend(["--drain-time-s".to_owned(), drain_time.as_secs().to_string()]);
+        }
+        if let Some(merged) = &self.merged {
+            arguments.extend(["--config-yaml".to_owned(), merged.clone()]);
         }
         let files = bootstrap::write(self, process::version(&binary)?)?;
         process::spawn(&binary, files, &arguments)

@@ -1,0 +1,192 @@
+//! docker-compose.yaml as users run it: both callers with their rotating tokens, and what README.md says that `curl` prints.
+//!
+//! What differs: the programs were compiled by the cargo that runs this test and not by the Dockerfile's first stage, and
+//! base images that are absent are made of this machine's files.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{self, Command};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use envoy_test::envoy::binary::DEFAULT_VERSION;
+use envoy_test::poll;
+use serde_json::{Value, json};
+use support::docker::{self, Image};
+
+/// Everything that the file describes, running; gone when this is dropped.
+struct Town {
+    compose: &'static [&'static str],
+    project: String,
+    port: u16,
+    _programs: Image,
+}
+
+#[tokio::test]
+async fn callers_with_rotating_tokens_are_told_what_the_readme_says() -> Result<()> {
+    if !docker::answers("docker-compose.yaml")? {
+        return Ok(());
+    }
+    let composes: [&[&str]; 2] = [&["docker", "compose"], &["docker-compose"]];
+    let works = |compose: &&&[&str]| {
+        command(compose).arg("version").output().is_ok_and(|answer| answer.status.success())
+    };
+    let found: Vec<_> = composes.iter().filter(works).collect();
+    if found.is_empty() {
+        return docker::not_run(
+            "docker-compose.yaml",
+            "there is neither docker compose nor docker-compose",
+        );
+    }
+    for compose in found {
+        let town = Town::start(compose)?;
+        town.check().await.with_context(|| town.logs(""))?;
+    }
+    Ok(())
+}
+
+impl Town {
+    fn start(compose: &'static [&'static str]) -> Result<Self> {
+        let project = format!("sa-authn-test-{}", process::id());
+        docker::ensure_envoy()?;
+        let programs = programs(&project)?;
+        // Free until now, and nobody else's in the moments until Docker has it.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let town = Self { compose, project, port, _programs: programs };
+        docker::output(town.command().args(["up", "--detach", "--no-build"]))?;
+        Ok(town)
+    }
+
+    async fn check(&self) -> Result<()> {
+        let tokens = self.tokens_seen("api", json!([200, null, "api/api"])).await?;
+        assert!(tokens.len() >= 2, "{tokens:?}");
+        self.tokens_seen("web", json!([403, "forbidden", null])).await?;
+        self.check_readme()
+    }
+
+    /// Waits until a caller has used two tokens; every answer to it must be this: status, reason, and who was told of.
+    async fn tokens_seen(&self, service: &str, expected: Value) -> Result<BTreeSet<String>> {
+        poll::until_within(ROTATION, &format!("a second token of {service}"), async || {
+            let mut tokens = BTreeSet::new();
+            for line in self.logs(service).lines().filter(|line| line.starts_with('{')) {
+                let line: Value = serde_json::from_str(line)?;
+                // Envoy may not listen yet.
+                if line["error"].is_null() {
+                    let answer = json!([line["status"], line["reason"], line["told"]]);
+                    assert_eq!(answer, expected, "{service}");
+                    tokens.insert(line["token"].as_str().context("a token's id")?.to_owned());
+                }
+            }
+            Ok((tokens.len() >= 2).then_some(tokens))
+        })
+        .await
+    }
+
+    /// Types every line of README.md that begins with `$`, and sees the others.
+    fn check_readme(&self) -> Result<()> {
+        let readme = fs::read_to_string(folder().join("README.md"))?;
+        let (_, section) = readme.split_once("<!-- run -->\n```console\n").context("a console")?;
+        let (block, _) = section.split_once("```").context("its end")?;
+        let typed: Vec<_> = block.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+        let printed: Vec<_> = block.lines().filter(|line| !line.starts_with("$ ")).collect();
+        assert_eq!((typed.len(), printed.len()), (5, 5), "{block}");
+        let script = typed
+            .join("\n")
+            .replace("docker compose -f envoy-test/docker-compose.yaml", &self.typed())
+            .replace("127.0.0.1:8080", &format!("127.0.0.1:{}", self.port));
+        let mut shell = Command::new("bash");
+        let seen =
+            docker::output(self.environment(shell.args(["-euo", "pipefail", "-c", &script])))?;
+        assert_eq!(seen.lines().collect::<Vec<_>>(), printed);
+        Ok(())
+    }
+
+    fn logs(&self, service: &str) -> String {
+        let mut logs = self.command();
+        logs.args(["logs", "--no-color", "--no-log-prefix"]);
+        if !service.is_empty() {
+            logs.arg(service);
+        }
+        docker::output(&mut logs).unwrap_or_else(|error| format!("{error:#}"))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = command(self.compose);
+        self.environment(
+            command.args(["-f".as_ref(), folder().join("docker-compose.yaml").as_os_str()]),
+        );
+        command
+    }
+
+    fn environment<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command
+            .env("COMPOSE_PROJECT_NAME", &self.project)
+            .env("SA_AUTHN_PROGRAMS", &self.project)
+            .env("PORT", self.port.to_string())
+    }
+
+    /// The command as a shell takes it.
+    fn typed(&self) -> String {
+        format!(
+            "{} -f '{}'",
+            self.compose.join(" "),
+            folder().join("docker-compose.yaml").display()
+        )
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        if let Err(error) =
+            docker::output(self.command().args(["down", "--volumes", "--timeout", "1"]))
+        {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// The image of the Dockerfile's last stage, with the programs that cargo has built for this test.
+fn programs(tag: &str) -> Result<Image> {
+    let built = [
+        env!("CARGO_BIN_EXE_kube-apiserver"),
+        env!("CARGO_BIN_EXE_server-app"),
+        env!("CARGO_BIN_EXE_token-app"),
+    ]
+    .map(Path::new);
+    docker::ensure_debian(&built)?;
+    let context = tempfile::tempdir()?;
+    for program in built {
+        fs::copy(program, context.path().join(program.file_name().context("a name")?))?;
+    }
+    let dockerfile = fs::read_to_string(folder().join("Dockerfile"))?;
+    let (_, last_stage) = dockerfile.split_once("\n\nFROM ").context("two stages")?;
+    let copied = last_stage.replace("--from=build ", "").replace("/built/debug/", "");
+    fs::write(context.path().join("Dockerfile"), format!("FROM {copied}"))?;
+    docker::build(context.path(), tag)
+}
+
+fn command(compose: &[&str]) -> Command {
+    let mut command = Command::new(compose.first().copied().unwrap_or_default());
+    command.args(compose.get(1..).unwrap_or_default());
+    command
+}
+
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_envoy_is_the_one_that_is_tested() -> Result<()> {
+    let file: Value =
+        serde_saphyr::from_str(&fs::read_to_string(folder().join("docker-compose.yaml"))?)?;
+    let image = format!("envoyproxy/envoy:v{DEFAULT_VERSION}");
+    assert_eq!(file["services"]["envoy"]["image"], json!(image));
+    Ok(())
+}
+
+/// Starting takes some seconds, and a token is replaced every ten.
+const ROTATION: Duration = Duration::from_secs(60);

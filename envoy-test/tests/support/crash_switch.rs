@@ -1,0 +1,53 @@
+//! The module that ships comes in; the same with a switch that makes it trap goes out, for tests alone.
+//!
+//! The switch is put around the shipped bytes, so that nothing of it is in them: a callback of its own, which traps
+//! when a request has very many headers and else calls the filter's.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use envoy_test::Request;
+use envoy_test::envoy::default_module;
+use walrus::ir::BinaryOp;
+use walrus::{ExportItem, FunctionBuilder, InstrSeqBuilder, Module, ValType};
+
+/// Writes that module into a folder.
+pub fn write(folder: &Path) -> Result<PathBuf> {
+    let shipped = default_module();
+    let mut module = Module::from_file(&shipped)
+        .with_context(|| format!("{}: `cargo xtask wasm` builds it", shipped.display()))?;
+    switch(&mut module)?;
+    let path = folder.join("crash_switch.wasm");
+    module.emit_wasm_file(&path)?;
+    Ok(path)
+}
+
+/// A request that makes it trap, whatever else it is.
+pub fn pull(request: Request) -> Request {
+    (0..MANY_HEADERS).fold(request, |request, at| request.header(&format!("x-{at}"), "y"))
+}
+
+fn switch(module: &mut Module) -> Result<()> {
+    let export = module.exports.iter_mut().find(|export| export.name == CALLBACK);
+    let export = export.with_context(|| format!("no {CALLBACK}"))?;
+    let ExportItem::Function(filters) = export.item else { anyhow::bail!("no function") };
+    let id = export.id();
+    let mut builder = FunctionBuilder::new(&mut module.types, &[ValType::I32; 3], &[ValType::I32]);
+    let [context, headers, end] = [(); 3].map(|()| module.locals.add(ValType::I32));
+    let mut body = builder.func_body();
+    body.local_get(headers).i32_const(MANY_HEADERS).binop(BinaryOp::I32GeU);
+    let trap = |pulled: &mut InstrSeqBuilder<'_>| {
+        pulled.unreachable();
+    };
+    body.if_else(None, trap, |_| {});
+    body.local_get(context).local_get(headers).local_get(end).call(filters);
+    let switched = builder.finish(vec![context, headers, end], &mut module.funcs);
+    module.exports.get_mut(id).item = ExportItem::Function(switched);
+    Ok(())
+}
+
+/// `(context, number of headers, end of stream) -> action`
+const CALLBACK: &str = "proxy_on_request_headers";
+
+/// More than any ordinary request has, and less than Envoy refuses.
+const MANY_HEADERS: i32 = 60;
