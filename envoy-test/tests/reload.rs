@@ -2,11 +2,9 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, KeyKind, Request, Token, poll,
@@ -123,77 +121,6 @@ async fn a_bad_configuration_is_refused_and_the_old_one_goes_on() -> Result<()> 
         check_refused(&refused, 403, "forbidden")?;
         assert_eq!(gate.envoy.stat("listener_manager.lds.update_rejected").await?, 1);
         assert_eq!(gate.envoy.vm_failures().await?, [""; 0], "Envoy {version}");
-    }
-    Ok(())
-}
-
-/// Callers of three kinds, each request on a connection of its own, until they are stopped.
-struct Callers {
-    stop: Arc<AtomicBool>,
-    sent: Arc<AtomicUsize>,
-    tasks: Vec<tokio::task::JoinHandle<Result<()>>>,
-}
-
-impl Callers {
-    fn start(port: u16, kinds: Vec<(Request, u16)>) -> Self {
-        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let tasks = kinds.into_iter().map(|(request, expected)| {
-            let (stop, sent) = (stop.clone(), sent.clone());
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let response = request.send(port).await?;
-                    let (status, text) = (response.status, response.text());
-                    ensure!(status == expected, "{status} instead of {expected}: {text}");
-                    sent.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(())
-            })
-        });
-        let tasks = tasks.collect();
-        Self { stop, sent, tasks }
-    }
-
-    async fn wait_more(&self, count: usize) -> Result<()> {
-        let enough = self.sent.load(Ordering::Relaxed) + count;
-        poll::until("more requests", async || {
-            Ok((self.sent.load(Ordering::Relaxed) >= enough).then_some(()))
-        })
-        .await
-    }
-
-    async fn stop(self) -> Result<usize> {
-        self.stop.store(true, Ordering::Relaxed);
-        for task in self.tasks {
-            task.await??;
-        }
-        Ok(self.sent.load(Ordering::Relaxed))
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_reloads_under_load_give_not_one_wrong_verdict_and_fetch_no_keys() -> Result<()> {
-    const WORKERS: u32 = 2;
-    for version in oldest_and_newest() {
-        let api_server = api_server().await?;
-        let setup = dynamic(&version, &api_server, Duration::from_secs(1)).concurrency(WORKERS);
-        let base = config(discovery(json!({})));
-        let first = variant(base.clone(), "first", "api/api");
-        let gate = Gate::start(setup.plugin_config(first)).await?;
-        let (api, web) = (api_server.mint(api()), api_server.mint(web()));
-        gate.check_alive(&api).await?;
-        let kinds = vec![(get(&api), 200), (get(&web), 403), (Request::get("/secrets/1"), 401)];
-        let callers = Callers::start(gate.envoy.port(), kinds);
-        for number in 1..=20 {
-            let next = variant(base.clone(), &format!("reload {number}"), "api/api");
-            reload(&gate.envoy, &next, WORKERS as usize).await?;
-            callers.wait_more(50).await?;
-        }
-        let sent = callers.stop().await?;
-        let fetches = [Endpoint::Discovery, Endpoint::Jwks].map(|one| api_server.count(one));
-        // The keys are in the shared data, for every root context that comes later.
-        assert_eq!(fetches, [1, 1], "Envoy {version}, {sent} requests");
-        assert!(sent >= 1000, "Envoy {version}: {sent} requests");
-        gate.check_alive(&api).await?;
     }
     Ok(())
 }

@@ -1,4 +1,8 @@
-//! The scenario table through real Envoys with the release module.
+//! The scenario table through real Envoys with the release module: what becomes of each request, and that nothing
+//! that is said of it holds its token.
+
+#[path = "support/secrecy.rs"]
+mod secrecy;
 
 use anyhow::{Result, ensure};
 use envoy_test::envoy::versions;
@@ -33,15 +37,20 @@ async fn run(version: &str, group: &Group, api_server: &ApiServer) -> Result<Vec
         .plugin_config(group.config.clone())
         // What Envoy would make of a path is its business; what we make of it is tested here.
         .normalize_path(false)
+        // All that the filter would ever say.
+        .wasm_log_level("trace")
         .start()
         .await?;
-    let mut failures = Vec::new();
+    let (mut failures, mut secrets) = (Vec::new(), Vec::new());
     for scenario in &group.scenarios {
+        secrets.extend(secrecy::secrets(&scenario.request));
         if let Err(error) = check(scenario, &envoy, &upstream).await {
             failures.push(format!("Envoy {version}, {}: {}: {error:#}", group.name, scenario.name));
         }
     }
     ensure!(envoy.is_running(), "Envoy {version} died in {}", group.name);
+    let told = secrecy::check_envoy(&envoy, &secrets).await;
+    failures.extend(told.err().map(|told| format!("Envoy {version}, {}: {told}", group.name)));
     Ok(failures)
 }
 
@@ -58,6 +67,7 @@ async fn check(scenario: &Scenario, envoy: &Envoy, upstream: &Upstream) -> Resul
         }
         Expect::Refused(reason) => {
             ensure!(reached == 0, "it reached the upstream");
+            secrecy::check_answer(&response, &secrecy::secrets(&scenario.request))?;
             check_refusal(&response, reason, is_grpc(scenario))
         }
         Expect::EnvoyRefuses(status) => {

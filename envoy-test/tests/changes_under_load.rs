@@ -1,0 +1,254 @@
+//! Configuration and module are changed through Envoy's file-based xDS while requests come: each is judged by what
+//! was there when it came.
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use envoy_test::bench::Process;
+use envoy_test::envoy::{default_module, oldest_and_newest};
+use envoy_test::{
+    ApiServer, ApiServerOptions, Endpoint, EnvoySetup, KeyKind, Request, Token, poll,
+};
+use serde_json::{Value, json};
+use support::{Gate, api, config, discovery, get};
+use tokio::task::JoinHandle;
+
+/// The even configurations let `api/api` in and the odd ones `web/web`.
+fn numbered(number: u64) -> Value {
+    let mut config = config(discovery(json!({})));
+    let account = if number.is_multiple_of(2) { "api/api" } else { "web/web" };
+    config["rules"] = json!([{ "name": "secrets", "paths": ["/secrets/*"], "allow": [account] }]);
+    config["answers"] = json!({ "realm": format!("configuration {number}") });
+    config
+}
+
+/// 64 KiB pages of the VMs' memories.
+fn pages(gate: &Gate) -> Result<u64> {
+    Ok(Process::new(gate.envoy.pid()).wasm_memories()?.iter().sum::<u64>() >> 16)
+}
+
+async fn start(version: &str, api_server: &ApiServer) -> Result<Gate> {
+    let setup = EnvoySetup::new().version(version).api_server(api_server).concurrency(WORKERS);
+    let setup = setup.dynamic_listener(DRAIN_TIME).plugin_config(numbered(0));
+    let gate = Gate::start(setup).await?;
+    gate.check_alive(&api_server.mint(api())).await?;
+    Ok(gate)
+}
+
+/// Which configurations may judge: `2 * n` means n alone, `2 * n + 1` means n or the next.
+#[derive(Debug, Default)]
+struct Epoch(AtomicU64);
+
+impl Epoch {
+    fn begins_to_change(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn has_changed(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A request, and what each configuration answers.
+type Kind = (Request, fn(u64) -> u16);
+
+/// Requests of one kind, each on a connection of its own, until they are stopped; how many.
+struct Callers {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+    tasks: Vec<JoinHandle<Result<()>>>,
+}
+
+impl Callers {
+    fn start(port: u16, epoch: &Arc<Epoch>, kinds: Vec<Kind>) -> Self {
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let tasks = kinds.into_iter().map(|(request, right)| {
+            let (stop, sent, epoch) = (stop.clone(), sent.clone(), epoch.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let before = epoch.now();
+                    let answer = request.send(port).await?.status;
+                    let after = epoch.now();
+                    let judges: Vec<_> = (before / 2..=after.div_ceil(2)).collect();
+                    ensure!(
+                        judges.iter().any(|number| right(*number) == answer),
+                        "{answer}, where the configurations {judges:?} may judge"
+                    );
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            })
+        });
+        let tasks = tasks.collect();
+        Self { stop, sent, tasks }
+    }
+
+    fn for_all(port: u16, epoch: &Arc<Epoch>, api_server: &ApiServer) -> Self {
+        let even = |number: u64| if number.is_multiple_of(2) { 200 } else { 403 };
+        let odd = |number: u64| if number.is_multiple_of(2) { 403 } else { 200 };
+        let web = api_server.mint(Token::for_service_account("web", "web"));
+        let kinds: Vec<Kind> = vec![
+            (get(&api_server.mint(api())), even),
+            (get(&web), odd),
+            (get(&web).http2(), odd),
+            (Request::get("/secrets/1"), |_| 401),
+        ];
+        Self::start(port, epoch, kinds)
+    }
+
+    /// Fails as soon as one of them has.
+    async fn more(&mut self, count: u64) -> Result<()> {
+        let enough = self.sent.load(Ordering::Relaxed) + count;
+        poll::until("more requests", async || {
+            for task in self.tasks.iter_mut().filter(|task| task.is_finished()) {
+                task.await??;
+            }
+            Ok((self.sent.load(Ordering::Relaxed) >= enough).then_some(()))
+        })
+        .await
+    }
+
+    async fn stop(self) -> Result<u64> {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await??;
+        }
+        Ok(self.sent.load(Ordering::Relaxed))
+    }
+}
+
+/// Changes the listener, and returns when each worker has taken it.
+async fn change(gate: &Gate, epoch: &Epoch, change: impl FnOnce(&mut Value)) -> Result<()> {
+    let taken = gate.envoy.stat(TAKEN).await? + u64::from(WORKERS);
+    epoch.begins_to_change();
+    gate.envoy.replace_listener(change)?;
+    gate.envoy.wait_stat(TAKEN, |count| count >= taken).await?;
+    epoch.has_changed();
+    Ok(())
+}
+
+fn plugin(listener: &mut Value) -> &mut Value {
+    let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+    &mut http["http_filters"][0]["typed_config"]["config"]
+}
+
+async fn api_server() -> Result<ApiServer> {
+    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
+    ApiServer::start(options).await
+}
+
+fn fetches(api_server: &ApiServer) -> [usize; 2] {
+    [Endpoint::Discovery, Endpoint::Jwks].map(|one| api_server.count(one))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_changes_under_load_give_not_one_wrong_verdict() -> Result<()> {
+    for version in oldest_and_newest() {
+        let (api_server, epoch) = (api_server().await?, Arc::new(Epoch::default()));
+        let gate = start(&version, &api_server).await?;
+        let mut callers = Callers::for_all(gate.envoy.port(), &epoch, &api_server);
+        for number in 1..=100 {
+            let config = numbered(number).to_string();
+            let new = |listener: &mut Value| {
+                plugin(listener)["configuration"]["value"] = json!(config);
+            };
+            change(&gate, &epoch, new).await?;
+            let more = callers.more(10).await;
+            more.with_context(|| format!("Envoy {version}, change {number}"))?;
+        }
+        let sent = callers.stop().await.with_context(|| format!("Envoy {version}"))?;
+        println!("Envoy {version}: 100 changes, {sent} requests, none judged wrongly");
+        // The keys are in the shared data, for every root context that comes later.
+        assert_eq!(fetches(&api_server), [1, 1], "Envoy {version}, {sent} requests");
+        gate.check_alive(&api_server.mint(api())).await?;
+    }
+    Ok(())
+}
+
+/// The release module with a custom section that says which copy it is: other bytes that do the same.
+fn copy(folder: &Path, number: u8) -> Result<std::path::PathBuf> {
+    let mut bytes = std::fs::read(default_module())?;
+    // Section 0, of three bytes: a name of one letter, and the number.
+    bytes.extend([0, 3, 1, b'n', number]);
+    let path = folder.join(format!("copy-{number}.wasm"));
+    std::fs::write(&path, bytes)?;
+    Ok(path)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_module_is_upgraded_under_load_and_keeps_its_keys() -> Result<()> {
+    const UPGRADES: u8 = 4;
+    for version in oldest_and_newest() {
+        let (api_server, epoch) = (api_server().await?, Arc::new(Epoch::default()));
+        let gate = start(&version, &api_server).await?;
+        let vms = gate.envoy.stat(VMS).await?;
+        let folder = tempfile::tempdir()?;
+        let mut callers = Callers::for_all(gate.envoy.port(), &epoch, &api_server);
+        for number in 1..=UPGRADES {
+            let module = copy(folder.path(), number)?;
+            let config = numbered(number.into()).to_string();
+            let new = |listener: &mut Value| {
+                let plugin = plugin(listener);
+                plugin["vm_config"]["code"]["local"]["filename"] = json!(module);
+                plugin["configuration"]["value"] = json!(config);
+            };
+            change(&gate, &epoch, new).await?;
+            let more = callers.more(100).await;
+            more.with_context(|| format!("Envoy {version}, upgrade {number}"))?;
+        }
+        let sent = callers.stop().await.with_context(|| format!("Envoy {version}"))?;
+        println!("Envoy {version}: {UPGRADES} upgrades, {sent} requests, none judged wrongly");
+        assert_eq!(fetches(&api_server), [1, 1], "Envoy {version}, {sent} requests");
+        // The VMs of the old modules go when their last request has gone.
+        gate.envoy.wait_stat(VMS, |now| now <= vms).await.with_context(|| version.clone())?;
+        gate.check_alive(&api_server.mint(api())).await?;
+    }
+    Ok(())
+}
+
+/// With 600 changes it was the same: no page more after the first hundred.
+#[tokio::test]
+async fn a_configuration_that_was_replaced_leaves_nothing_in_the_vm() -> Result<()> {
+    let api_server = api_server().await?;
+    let setup = EnvoySetup::new().api_server(&api_server).plugin_config(numbered(0));
+    let gate = Gate::start(setup.dynamic_listener(Duration::from_secs(1))).await?;
+    let mut early = 0;
+    for number in 1..=HALF * 2 {
+        let (taken, config) = (gate.envoy.stat(TAKEN).await?, numbered(number).to_string());
+        gate.envoy.replace_listener(|listener| {
+            plugin(listener)["configuration"]["value"] = json!(config);
+        })?;
+        gate.envoy.wait_stat(TAKEN, |now| now > taken).await?;
+        let status = get(&api_server.mint(api())).send(gate.envoy.port()).await?.status;
+        ensure!(status == if number.is_multiple_of(2) { 200 } else { 403 }, "{status} by {number}");
+        if number == HALF {
+            early = pages(&gate)?;
+        }
+    }
+    let late = pages(&gate)?;
+    println!("pages after {HALF} changes: {early}, after twice as many: {late}");
+    assert!(early > 0 && late <= early + 2, "{early} pages, then {late}");
+    Ok(())
+}
+
+const HALF: u64 = 90;
+
+const WORKERS: u32 = 2;
+
+/// While a worker compiles a module it answers nobody. When this is over, Envoy cuts who came before.
+const DRAIN_TIME: Duration = Duration::from_secs(8);
+
+/// Counts each worker that has taken a listener.
+const TAKEN: &str = "listener_manager.listener_create_success";
+
+/// How many VMs there are.
+const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
