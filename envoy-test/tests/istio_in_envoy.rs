@@ -1,0 +1,271 @@
+//! What the manifests of istio/ amount to, in plain Envoy: their own cluster, their own plugin configuration, in the form that
+//! Istio gives the filter, with addresses and file paths of the test.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use envoy_test::envoy::versions;
+use envoy_test::{
+    ApiServer, Envoy, EnvoySetup, ProjectedVolume, Request, Rotation, Token, Upstream, poll,
+};
+use serde_json::{Value, json};
+use support::http_options;
+use support::istio::{added_cluster, one, text};
+use support::services::{check_told, cluster, outcome};
+use tempfile::TempDir;
+
+/// A place for the filter in a mesh, and a request that its rules let api/api make.
+struct Use {
+    name: &'static str,
+    cluster_in: &'static str,
+    host: &'static str,
+    path: &'static str,
+}
+
+const USES: [Use; 3] = [
+    Use {
+        name: "sidecar",
+        cluster_in: "EnvoyFilter",
+        host: "secret-store.secrets",
+        path: "/headers",
+    },
+    Use {
+        name: "gateway",
+        cluster_in: "EnvoyFilter",
+        host: "orders.example.com",
+        path: "/orders/1",
+    },
+    Use { name: "waypoint", cluster_in: "Bootstrap", host: "books.store", path: "/books/1" },
+];
+
+/// An Envoy as Istio would configure it, and what it stands between.
+struct Proxy {
+    envoy: Envoy,
+    api_server: ApiServer,
+    upstream: Upstream,
+    credential: ProjectedVolume,
+    _folder: TempDir,
+}
+
+impl Proxy {
+    async fn start(version: &str, place: &Use, plugin: Value) -> Result<Self> {
+        let (api_server, upstream) = (cluster().await?, Upstream::start().await?);
+        let folder = tempfile::tempdir()?;
+        let token = login(&api_server, "proxy");
+        let files = [("ca.crt", api_server.ca_pem()), ("token", &token)];
+        let credential = ProjectedVolume::create(folder.path().join("credential"), &files)?;
+        let setup = EnvoySetup::new().version(version).upstream(&upstream);
+        let setup = with_cluster(setup, place, folder.path(), api_server.port())?;
+        let envoy = setup.patch(move |tree| as_istio_does(tree, plugin)).start().await?;
+        Ok(Self { envoy, api_server, upstream, credential, _folder: folder })
+    }
+
+    async fn send(&self, place: &Use, token: Option<&str>) -> Result<envoy_test::Response> {
+        let request = Request::get(place.path).header("host", place.host);
+        let request = token.map_or(request.clone(), |token| request.bearer(token));
+        request.send(self.envoy.port()).await
+    }
+}
+
+/// A token of the pod that the proxy runs in.
+fn login(api_server: &ApiServer, name: &str) -> String {
+    let token = Token::for_service_account("mesh", name).audience(&api_server.audience());
+    api_server.mint(token)
+}
+
+/// The plugin's configuration from the manifest of this kind.
+fn plugin_config(place: &Use, kind: &str) -> Result<Value> {
+    let plugin = one(&format!("{}-{}.yaml", kind.to_lowercase(), place.name), kind)?;
+    let spec = &plugin.value["spec"];
+    let config =
+        if kind == "WasmPlugin" { &spec["pluginConfig"] } else { &spec["wasm"]["pluginConfig"] };
+    Ok(config.clone())
+}
+
+/// The filter as istiod writes it (istio/istio, `pilot/pkg/model/extensions.go`): the configuration is JSON in a StringValue,
+/// there is no vm_id, and the agent has the module in a file.
+fn as_istio_does(tree: &mut Value, plugin: Value) {
+    let config = &mut http_options(tree)["http_filters"][0]["typed_config"]["config"];
+    config["name"] = json!("secrets.sa-authn");
+    config["configuration"]["value"] = json!(plugin.to_string());
+    let vm = &mut config["vm_config"];
+    vm.as_object_mut().map(|vm| vm.remove("vm_id"));
+    vm["environment_variables"] =
+        json!({ "key_values": { "ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION": "1" } });
+}
+
+/// Adds the manifest's cluster in the manifest's way, and writes the SDS file that it names.
+fn with_cluster(setup: EnvoySetup, place: &Use, folder: &Path, port: u16) -> Result<EnvoySetup> {
+    let file = format!("api-server-{}.yaml", place.name);
+    let files = config_map(&file, "sa-authn-api-server")?;
+    let moved = |text: &str| {
+        text.replace("/var/run/secrets/sa-authn", &folder.join("credential").display().to_string())
+            .replace("/etc/sa-authn-api-server", &folder.display().to_string())
+    };
+    let sds = text(&files.value["data"]["kube-apiserver-token.yaml"]);
+    fs::write(folder.join("kube-apiserver-token.yaml"), moved(sds))?;
+    if place.cluster_in == "EnvoyFilter" {
+        let cluster = added_cluster(&one(&file, "EnvoyFilter")?)?.context("a cluster")?;
+        let mut cluster: Value = serde_json::from_str(&moved(&cluster.to_string()))?;
+        redirect(&mut cluster, port);
+        return Ok(setup.patch(move |tree| {
+            tree["static_resources"]["clusters"].as_array_mut().expect("clusters").push(cluster);
+        }));
+    }
+    let mut bootstrap: Value =
+        serde_saphyr::from_str(&moved(text(&files.value["data"]["bootstrap.yaml"])))?;
+    redirect(&mut bootstrap["static_resources"]["clusters"][0], port);
+    Ok(setup.merge(&bootstrap.to_string()))
+}
+
+fn config_map(file: &str, name: &str) -> Result<support::istio::Document> {
+    let found = support::istio::documents()?.into_iter();
+    let mut found =
+        found.filter(|document| document.file == file && document.kind() == "ConfigMap");
+    found.find(|document| document.name() == name).with_context(|| format!("{file}: {name}"))
+}
+
+/// Addresses are the test's; that of the manifest must be the API server's.
+fn redirect(cluster: &mut Value, port: u16) {
+    let endpoint = &mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
+    let address = &mut endpoint["address"]["socket_address"];
+    assert_eq!(
+        *address,
+        json!({ "address": "kubernetes.default.svc.cluster.local", "port_value": 443 })
+    );
+    *address = json!({ "address": "127.0.0.1", "port_value": port });
+}
+
+#[tokio::test]
+async fn one_caller_is_let_in_and_the_other_is_not_wherever_the_filter_stands() -> Result<()> {
+    for version in versions() {
+        for place in &USES {
+            let config = plugin_config(place, "WasmPlugin")?;
+            let audience = text(&config["issuers"][0]["audiences"][0]).to_owned();
+            let which = || format!("{}, Envoy {version}", place.name);
+            let proxy = Proxy::start(&version, place, config).await.with_context(which)?;
+            check(&proxy, place, &audience).await.with_context(which)?;
+        }
+    }
+    Ok(())
+}
+
+async fn check(proxy: &Proxy, place: &Use, audience: &str) -> Result<()> {
+    let of = |name: &str| {
+        proxy.api_server.mint(Token::for_service_account(name, name).audience(audience))
+    };
+    let allowed = proxy.send(place, Some(&of("api"))).await?;
+    check_told(&allowed, &[("x-sa-namespace", "api"), ("x-sa-name", "api")])?;
+    ensure!(outcome(&proxy.send(place, Some(&of("web"))).await?) == "403 forbidden");
+    ensure!(outcome(&proxy.send(place, None).await?) == "401 missing_token");
+    let elsewhere =
+        proxy.api_server.mint(Token::for_service_account("api", "api").audience("elsewhere"));
+    ensure!(outcome(&proxy.send(place, Some(&elsewhere)).await?) == "401 wrong_audience");
+    ensure!(proxy.upstream.count() == 1);
+
+    // The proxy was logged in by the pod's own token, and by nothing else.
+    let callers = proxy.api_server.requests().into_iter().map(|request| request.caller);
+    let strangers: Vec<_> = callers.filter(|caller| caller.as_deref() != Some(PROXY)).collect();
+    ensure!(strangers.is_empty(), "{strangers:?}");
+    Ok(())
+}
+
+#[test]
+fn a_traffic_extension_says_what_the_wasm_plugin_says() -> Result<()> {
+    for place in &USES {
+        let plugin = one(&format!("wasmplugin-{}.yaml", place.name), "WasmPlugin")?;
+        let extension = one(&format!("trafficextension-{}.yaml", place.name), "TrafficExtension")?;
+        assert_eq!(extension.value["metadata"], plugin.value["metadata"], "{}", place.name);
+        let mut flat = extension.value["spec"].clone();
+        let wasm = flat.as_object_mut().and_then(|spec| spec.remove("wasm")).context("wasm")?;
+        let (Some(flat), Value::Object(wasm)) = (flat.as_object_mut(), wasm) else {
+            panic!("objects")
+        };
+        flat.extend(wasm);
+        assert_eq!(Value::Object(flat.clone()), plugin.value["spec"], "{}", place.name);
+        assert_eq!(plugin.value["spec"]["failStrategy"], "FAIL_RELOAD", "{}", place.name);
+        assert_eq!(plugin.value["spec"]["phase"], "AUTHN", "{}", place.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_cluster_is_the_same_wherever_the_filter_stands() -> Result<()> {
+    let sidecar = added_cluster(&one("api-server-sidecar.yaml", "EnvoyFilter")?)?;
+    let gateway = added_cluster(&one("api-server-gateway.yaml", "EnvoyFilter")?)?;
+    let waypoint = added_cluster(&config_map("api-server-waypoint.yaml", "sa-authn-api-server")?)?;
+    assert!(sidecar.is_some());
+    assert_eq!(sidecar, gateway);
+    assert_eq!(sidecar, waypoint);
+    Ok(())
+}
+
+/// What the agent puts in the filter's place when it cannot pull the module (istio/istio, `pkg/wasm/convert.go`).
+#[tokio::test]
+async fn where_the_module_cannot_be_pulled_nobody_is_let_in() -> Result<()> {
+    for version in versions() {
+        let upstream = Upstream::start().await?;
+        let deny = |tree: &mut Value| {
+            http_options(tree)["http_filters"][0] = json!({
+                "name": "secrets.sa-authn",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+                    "rules": {},
+                },
+            });
+        };
+        let envoy =
+            EnvoySetup::new().version(&version).upstream(&upstream).patch(deny).start().await?;
+        let answer = Request::get("/headers").send(envoy.port()).await?;
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (403, "RBAC: access denied"),
+            "Envoy {version}"
+        );
+        assert_eq!(upstream.count(), 0, "Envoy {version}");
+    }
+    Ok(())
+}
+
+/// The new token is another account's, so that the API server can tell the two apart.
+#[tokio::test]
+async fn the_proxys_login_follows_the_rotation_of_its_token() -> Result<()> {
+    let [place, ..] = &USES;
+    for version in versions() {
+        let mut config = plugin_config(place, "WasmPlugin")?;
+        config["issuers"][0]["keys"]["minRefetchInterval"] = json!("1s");
+        let proxy = Proxy::start(&version, place, config).await?;
+        let api_server = &proxy.api_server;
+        let token = login(api_server, "second");
+        proxy.credential.update(&[("ca.crt", api_server.ca_pem()), ("token", &token)])?;
+        proxy.envoy.wait_stat(SDS_UPDATES, |count| count >= 2).await?;
+
+        // A new key makes the filter ask again.
+        api_server.rotate(Rotation::KeepOld);
+        let before = api_server.requests().len();
+        let caller = Token::for_service_account("api", "api").audience("secret-store");
+        let caller = api_server.mint(caller);
+        poll::until("the new key to be known", async || {
+            let outcome = outcome(&proxy.send(place, Some(&caller)).await?);
+            ensure!(outcome == "200" || outcome == "401 unknown_key", "{outcome}, Envoy {version}");
+            Ok((outcome == "200").then_some(()))
+        })
+        .await?;
+        let asked = api_server.requests().split_off(before);
+        assert!(!asked.is_empty(), "Envoy {version}");
+        for request in asked {
+            assert_eq!(
+                request.caller.as_deref(),
+                Some("system:serviceaccount:mesh:second"),
+                "Envoy {version}"
+            );
+        }
+    }
+    Ok(())
+}
+
+const SDS_UPDATES: &str = "sds.kube-apiserver-token.update_success";
+const PROXY: &str = "system:serviceaccount:mesh:proxy";

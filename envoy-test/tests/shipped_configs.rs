@@ -1,0 +1,186 @@
+//! The configurations of `filter-config/` that no other test runs, each in real Envoys: who passes, who does not, and
+//! what the upstream is told.
+
+mod support;
+
+use anyhow::{Context, Result, ensure};
+use envoy_test::envoy::oldest_and_newest;
+use envoy_test::{ApiServer, ApiServerOptions, EnvoySetup, Request, Token, Upstream, jwks};
+use support::services::{outcome, shipped};
+
+/// The clusters that the configurations speak of.
+struct World {
+    local: ApiServer,
+    east: ApiServer,
+}
+
+/// A request, how it must end, and an identity header that the upstream must see.
+type Row = (Request, &'static str, Option<(&'static str, &'static str)>);
+
+#[tokio::test]
+async fn every_configuration_does_what_its_line_in_the_readme_says() -> Result<()> {
+    for version in oldest_and_newest() {
+        for name in NAMES {
+            run(&version, name).await.with_context(|| format!("{name} in Envoy {version}"))?;
+        }
+    }
+    Ok(())
+}
+
+async fn run(version: &str, name: &str) -> Result<()> {
+    let world = World {
+        local: ApiServer::start(ApiServerOptions::default()).await?,
+        east: ApiServer::start(ApiServerOptions::with_issuer(EAST)).await?,
+    };
+    world.local.grant_auth_delegator("envoy-system", "sa-authn");
+    let mut config = shipped(name)?;
+    if name == "static-keys" {
+        // The file has another cluster's key, as it will have for whoever takes it.
+        config["issuers"][0]["keys"]["inline"] = jwks(&[&world.local.signing_key()]);
+    }
+    let upstream = Upstream::start().await?;
+    let envoy = EnvoySetup::new()
+        .version(version)
+        .api_server(&world.local)
+        .api_server_named("east-keys", &world.east)
+        .upstream(&upstream)
+        .plugin_config(config)
+        .start()
+        .await?;
+    for (number, (request, expected, told)) in rows(name, &world).into_iter().enumerate() {
+        let before = upstream.count();
+        let response = request.send(envoy.port()).await?;
+        let found = outcome(&response);
+        ensure!(found == expected, "request {number}: {found} instead of {expected}");
+        let reached = upstream.count() - before;
+        ensure!(reached == usize::from(expected == "200"), "request {number}: reached {reached}");
+        if let Some((header, value)) = told {
+            let received = upstream.last().context("nothing reached the upstream")?;
+            ensure!(
+                received.header(header).as_deref() == Some(value),
+                "request {number}: {header}"
+            );
+        }
+    }
+    ensure!(envoy.is_running(), "Envoy died");
+    Ok(())
+}
+
+fn rows(name: &str, world: &World) -> Vec<Row> {
+    match name {
+        "minimal" => minimal(world),
+        "several-clusters" => several_clusters(world),
+        "token-review-after-verification" => reviewed(world),
+        "static-keys" => static_keys(world),
+        "rules" => rules(world),
+        "shadow-rollout" => shadow_rollout(world),
+        "gateway" => gateway(world),
+        other => panic!("{other} has no rows"),
+    }
+}
+
+fn of(account: &str) -> Token {
+    let (namespace, name) = account.split_once('/').expect("namespace/name");
+    Token::for_service_account(namespace, name).audience("orders")
+}
+
+fn get(path: &str, token: &str) -> Request {
+    Request::get(path).bearer(token)
+}
+
+fn minimal(world: &World) -> Vec<Row> {
+    let good = world.local.mint(of("shop/api").audience("my-service"));
+    let other = world.local.mint(of("shop/api"));
+    vec![
+        (get("/", &good), "200", Some(("x-sa-name", "api"))),
+        (get("/", &other), "401 wrong_audience", None),
+        (Request::get("/"), "401 missing_token", None),
+    ]
+}
+
+fn several_clusters(world: &World) -> Vec<Row> {
+    let (local, east) = (&world.local, &world.east);
+    vec![
+        (get("/", &local.mint(of("api/api"))), "200", Some(("x-sa-cluster", "west"))),
+        (get("/", &east.mint(of("batch/job").issuer(EAST))), "200", Some(("x-sa-cluster", "east"))),
+        (get("/", &east.mint(of("api/api").issuer(EAST))), "403 forbidden", None),
+        (get("/", &local.mint(of("batch/job"))), "403 forbidden", None),
+    ]
+}
+
+fn reviewed(world: &World) -> Vec<Row> {
+    let there = world.local.mint(of("shop/api").pod("api-1"));
+    let gone = world.local.mint(of("shop/gone").pod("gone-1"));
+    world.local.delete_pod("shop", "gone-1");
+    vec![
+        (get("/", &there), "200", Some(("x-sa-namespace", "shop"))),
+        (get("/", &gone), "401 revoked", None),
+    ]
+}
+
+fn static_keys(world: &World) -> Vec<Row> {
+    let strange = of("shop/api").sign(&world.east.signing_key());
+    vec![
+        (get("/", &world.local.mint(of("shop/api"))), "200", Some(("x-sa-name", "api"))),
+        (get("/", &strange), "401 unknown_key", None),
+    ]
+}
+
+fn rules(world: &World) -> Vec<Row> {
+    let mint = |token: Token| world.local.mint(token);
+    let (console, anybody) = (mint(of("ops/console").pod("console-1")), mint(of("web/web")));
+    let (checkout, test) = (mint(of("shop/checkout")), mint(of("test/checkout")));
+    let unbound = mint(of("ops/console"));
+    vec![
+        (Request::get("/healthz"), "200", None),
+        (Request::post("/healthz"), "401 missing_token", None),
+        (get("/admin/users", &console), "200", Some(("x-sa-name", "console"))),
+        (get("/admin", &unbound), "403 forbidden", None),
+        (get("/orders/1", &anybody), "200", Some(("x-sa-name", "web"))),
+        (Request::post("/orders/1").bearer(&anybody), "403 forbidden", None),
+        (Request::post("/orders/1").bearer(&checkout), "200", Some(("x-sa-name", "checkout"))),
+        (get("/orders/1", &test), "403 forbidden", None),
+        (get("/elsewhere", &checkout), "403 forbidden", None),
+    ]
+}
+
+fn shadow_rollout(world: &World) -> Vec<Row> {
+    let (shop, other) = (world.local.mint(of("shop/api")), world.local.mint(of("web/web")));
+    vec![
+        // It waits for the keys, which nobody does on trial.
+        (get("/admin/users", &other), "403 forbidden", None),
+        (get("/orders", &shop), "200", Some(("x-sa-name", "api"))),
+        // On trial: they pass, and are counted.
+        (get("/orders", &other), "200", Some(("x-sa-name", "web"))),
+        (Request::get("/orders"), "200", None),
+    ]
+}
+
+fn gateway(world: &World) -> Vec<Row> {
+    let mint = |account: &str| world.local.mint(of(account).audience("gateway").pod("pod-1"));
+    let (shop, batch) = (mint("shop/api"), mint("batch/job"));
+    let unbound = world.local.mint(of("shop/api").audience("gateway"));
+    let to = |host: &str, token: &str| {
+        Request::get("/").header("host", host).header("x-service-token", token)
+    };
+    vec![
+        (to("orders.example", &shop), "200", Some(("x-sa-namespace", "shop"))),
+        (to("eu.reports.example", &batch), "200", Some(("x-sa-namespace", "batch"))),
+        (to("orders.example", &batch), "403 forbidden", None),
+        // The caller is told no more than the status.
+        (to("orders.example", &unbound), "401 unauthorized", None),
+        (Request::get("/").header("host", "www.example").bearer("a.users.token"), "200", None),
+    ]
+}
+
+const NAMES: [&str; 7] = [
+    "minimal",
+    "several-clusters",
+    "token-review-after-verification",
+    "static-keys",
+    "rules",
+    "shadow-rollout",
+    "gateway",
+];
+
+const EAST: &str = "https://oidc.example/east";
