@@ -1,0 +1,232 @@
+//! observability/: promtool has nothing to say against the rules, and a real Prometheus that scrapes a running Envoy
+//! gets from them, and from the dashboard, what was sent.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use envoy_test::{Endpoint, EnvoySetup, Fault, Request, Response, Token, poll};
+use serde_json::{Value, json};
+use support::docker::not_run;
+use support::prometheus::{Prometheus, is_here, observability, promtool};
+use support::reviews::{reviewed, reviewer};
+use support::{Gate, api, get};
+
+#[test]
+fn promtool_is_content_with_the_rules_and_their_tests() -> Result<()> {
+    if !is_here() {
+        return not_run("promtool on observability/", "there is no prometheus in the PATH");
+    }
+    let checked = promtool(&["check", "rules", "prometheus-rules.yaml"])?;
+    assert!(checked.contains("SUCCESS: 22 rules found"), "{checked}");
+    let tested = promtool(&["test", "rules", "prometheus-rules-test.yaml"])?;
+    assert!(tested.contains("SUCCESS"), "{tested}");
+    Ok(())
+}
+
+#[test]
+fn every_alert_says_what_is_and_what_to_do() -> Result<()> {
+    for rule in rules()?.iter().filter(|rule| rule.get("alert").is_some()) {
+        for said in ["summary", "description", "action"] {
+            let text = rule["annotations"][said].as_str().unwrap_or_default();
+            assert!(text.len() > 12, "{said} of {}", rule["alert"]);
+        }
+        let severity = rule["labels"]["severity"].as_str().unwrap_or_default();
+        assert!(["info", "warning", "critical"].contains(&severity), "{}", rule["alert"]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_real_prometheus_gets_from_the_rules_what_was_sent() -> Result<()> {
+    if !is_here() {
+        return not_run("Prometheus on a running Envoy", "there is no prometheus in the PATH");
+    }
+    let world = World::start().await?;
+    // Both figures start in one scrape and in the same proportion, so that what Prometheus extrapolates is exact.
+    world.sends(3, 1).await?;
+    poll::until("the first figures", async || {
+        let text = world.gate.envoy.prometheus().await?;
+        Ok((text.contains(ALLOWED_3) && text.contains(FORBIDDEN_1)).then_some(()))
+    })
+    .await?;
+    let prometheus = Prometheus::start(&world.gate.envoy).await?;
+    prometheus.wait_value(r#"sa_authn_requests{reason="forbidden"}"#, 1.0).await?;
+    world.sends(150, 50).await?;
+    for (expression, expected) in [
+        (r#"sa_authn_requests{verdict="allowed"}"#, 153.0),
+        (r#"sa_authn_requests{verdict="denied"}"#, 51.0),
+        (r#"sa_authn:refusals:ratio_rate5m{reason="forbidden"}"#, 0.25),
+        ("sa_authn:token_cache_hits:ratio_rate5m", 1.0),
+        // A quarter refused, but not for ten minutes.
+        (r#"ALERTS{alertname="SaAuthnRefusals", alertstate="pending", reason="forbidden"}"#, 1.0),
+    ] {
+        prometheus.wait_value(expression, expected).await?;
+    }
+    let age = prometheus.query("sa_authn:keys_age:seconds").await?;
+    ensure!(matches!(age[..], [(_, seconds)] if (0.0..60.0).contains(&seconds)), "{age:?}");
+
+    world.is_lied_to(&prometheus).await?;
+    world.makes_the_other_figures(&prometheus).await?;
+    check_names(&prometheus).await?;
+    check_dashboard(&prometheus).await
+}
+
+/// A request that is allowed and one that is forbidden are reviewed once, and remembered.
+struct World {
+    api_server: envoy_test::ApiServer,
+    gate: Gate,
+    allowed: String,
+    forbidden: String,
+}
+
+// === impl World ===
+
+impl World {
+    async fn start() -> Result<Self> {
+        let api_server = reviewer().await?;
+        let mut config = reviewed("afterVerification", json!({ "onOutage": "acceptVerified" }));
+        config["rules"] = json!([
+            { "name": "trial", "mode": "shadow", "paths": ["/new/*"], "deny": "anyone" },
+            { "name": "shadow", "mode": "shadow", "paths": ["/try/*"], "allow": ["web/web"] },
+            { "name": "health", "paths": ["/healthz"], "allow": "anyone" },
+            { "name": "secrets", "allow": ["api/api"] },
+        ]);
+        let setup = EnvoySetup::new().api_server(&api_server).plugin_config(config);
+        let gate = Gate::start(setup).await?;
+        let allowed = api_server.mint(api());
+        let forbidden = api_server.mint(Token::for_service_account("web", "web"));
+        Ok(Self { api_server, gate, allowed, forbidden })
+    }
+
+    async fn sends(&self, allowed: usize, forbidden: usize) -> Result<()> {
+        for (token, times, status) in
+            [(&self.allowed, allowed, 200), (&self.forbidden, forbidden, 403)]
+        {
+            for _ in 0..times {
+                let response = get(token).send(self.gate.envoy.port()).await?;
+                ensure!(response.status == status, "{} {}", response.status, response.text());
+            }
+        }
+        Ok(())
+    }
+
+    async fn with_a_new_token(&self, path: &str) -> Result<Response> {
+        let request = Request::get(path).bearer(&self.api_server.mint(api()));
+        request.send(self.gate.envoy.port()).await
+    }
+
+    fn fault(&self, fault: Option<Fault>) {
+        self.api_server.set_fault(Endpoint::TokenReview, fault);
+    }
+
+    /// The API server says yes to somebody else: an alert that waits for nothing.
+    async fn is_lied_to(&self, prometheus: &Prometheus) -> Result<()> {
+        let status = json!({ "authenticated": true, "user": { "username": "system:anonymous" } });
+        let review = json!({
+            "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "status": status,
+        });
+        self.fault(Some(Fault::Body(review.to_string().into_bytes())));
+        let firing = r#"ALERTS{alertname="SaAuthnReviewMismatch", alertstate="firing"}"#;
+        ensure!(prometheus.query(firing).await?.is_empty());
+        for count in [1.0, 2.0] {
+            let reason = self.with_a_new_token("/secrets/1").await?.reason();
+            ensure!(reason.as_deref() == Some("review_mismatch"), "{reason:?}");
+            prometheus.wait_value(r#"sa_authn_reviews{outcome="mismatch"}"#, count).await?;
+        }
+        prometheus.wait_value(firing, 1.0).await
+    }
+
+    /// One without a token, two that rules on trial would refuse, of which one waits, and, while the API server fails,
+    /// one that passes.
+    async fn makes_the_other_figures(&self, prometheus: &Prometheus) -> Result<()> {
+        let port = self.gate.envoy.port();
+        for request in [Request::get("/healthz"), Request::get("/try/1").bearer(&self.allowed)] {
+            ensure!(request.send(port).await?.status == 200);
+        }
+        self.fault(Some(Fault::UntilMended));
+        let waiting = self.with_a_new_token("/new/1");
+        let mended = async {
+            prometheus.wait_value("sa_authn_waiting", 1.0).await?;
+            self.fault(None);
+            anyhow::Ok(())
+        };
+        let (waited, seen) = tokio::join!(waiting, mended);
+        seen?;
+        ensure!(waited?.status == 200);
+        self.fault(Some(Fault::Status(500)));
+        ensure!(self.with_a_new_token("/secrets/1").await?.status == 200);
+        prometheus.wait_value("sa_authn_unreviewed", 1.0).await?;
+        prometheus.wait_value(r#"sa_authn_trials{rule="trial"}"#, 1.0).await?;
+        poll::until("a rate of reviews that fail", async || {
+            let rate = prometheus.query("sa_authn:reviews_unavailable:ratio_rate5m").await?;
+            Ok((!rate.is_empty()).then_some(()))
+        })
+        .await
+    }
+}
+
+/// What rules and panels name, Envoy, the filter or another rule has said.
+async fn check_names(prometheus: &Prometheus) -> Result<()> {
+    let known = prometheus.names().await?;
+    let expressions = expressions()?;
+    let named: BTreeSet<_> = expressions.iter().flat_map(|text| names(text)).collect();
+    let unknown: Vec<_> = named.iter().filter(|name| !known.contains(name.as_str())).collect();
+    ensure!(unknown.is_empty(), "nobody says {unknown:?}; there are {known:?}");
+    let ours: Vec<_> = known.iter().filter(|name| name.starts_with("sa_authn_")).collect();
+    let unused: Vec<_> = ours.iter().filter(|name| !named.contains(**name)).collect();
+    ensure!(unused.is_empty(), "no rule and no panel shows {unused:?}");
+    Ok(())
+}
+
+/// Each panel's query, as Grafana would send it.
+async fn check_dashboard(prometheus: &Prometheus) -> Result<()> {
+    for expression in panels()? {
+        let expression = expression
+            .replace("$__rate_interval", "1m")
+            .replace("$job", "envoy")
+            .replace("$instance", ".*");
+        ensure!(!prometheus.query(&expression).await?.is_empty(), "no data: {expression}");
+    }
+    let reloads = r#"{__name__=~"envoy_wasm_(.+_)?sa_authn_vm_reload"}"#;
+    ensure!(fs::read_to_string(observability().join("prometheus-rules.yaml"))?.contains(reloads));
+    ensure!(prometheus.query(reloads).await?.len() == 1);
+    Ok(())
+}
+
+// === the files ===
+
+fn rules() -> Result<Vec<Value>> {
+    let text = fs::read_to_string(observability().join("prometheus-rules.yaml"))?;
+    let file: Value = serde_saphyr::from_str(&text)?;
+    let groups = file["groups"].as_array().context("groups")?.clone();
+    Ok(groups.iter().filter_map(|group| group["rules"].as_array()).flatten().cloned().collect())
+}
+
+fn panels() -> Result<Vec<String>> {
+    let text = fs::read_to_string(observability().join("grafana-dashboard.json"))?;
+    let file: Value = serde_json::from_str(&text)?;
+    let panels = file["panels"].as_array().context("panels")?;
+    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    targets.map(|target| Ok(target["expr"].as_str().context("expr")?.to_owned())).collect()
+}
+
+fn expressions() -> Result<Vec<String>> {
+    let rules = rules()?.into_iter();
+    let rules = rules.filter_map(|rule| Some(rule["expr"].as_str()?.to_owned()));
+    Ok(rules.chain(panels()?).collect())
+}
+
+/// The figures that an expression names: outside of quotes, and not a label.
+fn names(expression: &str) -> Vec<String> {
+    let bare: Vec<_> = expression.split('"').step_by(2).collect();
+    let joined = bare.join(" ");
+    let words = joined.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
+    let figures = words.filter(|word| word.starts_with("sa_authn") || word.starts_with("envoy_"));
+    figures.map(str::to_owned).collect()
+}
+
+const ALLOWED_3: &str = r#"verdict="allowed",reason="none",rule="secrets",issuer="local"} 3"#;
+const FORBIDDEN_1: &str = r#"verdict="denied",reason="forbidden",rule="secrets",issuer="local"} 1"#;
