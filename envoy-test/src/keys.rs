@@ -1,5 +1,6 @@
 //! A kind of key comes in; a key pair that signs, and that is published as Kubernetes does, goes out.
 
+mod foreign;
 mod jwk;
 mod pair;
 pub(crate) mod private;
@@ -114,6 +115,12 @@ impl SigningKey {
             .pair
             .sign(alg, message)
             .unwrap_or_else(|| panic!("{:?} can't sign {alg}", self.0.kind))
+    }
+
+    /// The arguments of Envoy's `verify_signature` with which it finds this key's signature of `message`
+    /// genuine; `None` for curves other than P-256.
+    pub fn verify_arguments(&self, message: &[u8]) -> Option<Vec<u8>> {
+        foreign::verify_arguments(self, message)
     }
 
     /// Whether `sign_as` would take `alg`.

@@ -94,7 +94,7 @@ async fn measure(options: &Options, plan: Plan, mint: &Mint, modules: &Modules) 
     let envoy_version = options.envoy_version.as_str();
     let (reviewing, mut left_out) =
         optional::sort(envoy_version, mint, rivals::reviewing(modules)).await?;
-    let mut contenders = rivals::always(modules);
+    let mut contenders = rivals::always(modules, mint);
     contenders.extend(reviewing);
     let rivals = contest::hold("Contest", envoy_version, &plan, mint, contenders).await?;
 
@@ -142,7 +142,7 @@ async fn measure_some(
     mint: &Mint,
     modules: &Modules,
 ) -> Result<()> {
-    let all = rivals::always(modules);
+    let all = rivals::always(modules, mint);
     let known: Vec<_> = all.iter().map(|contender| contender.key.clone()).collect();
     for key in &options.only {
         ensure!(

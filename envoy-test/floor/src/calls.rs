@@ -18,6 +18,7 @@ pub(crate) enum Call {
     Shared(String),
     Count(u32),
     Log(String),
+    Verify(Vec<u8>),
 }
 
 /// Reads the configuration; a line that is no call traps, and Envoy does not start.
@@ -52,6 +53,7 @@ impl Call {
             ["shared", name] => Self::Shared(owned(name)),
             ["count", name] => Self::Count(host::define_counter(name)),
             ["log", text] => Self::Log(owned(text)),
+            ["verify", arguments] => Self::Verify(bytes(arguments)),
             _ => panic!("no call: {line}"),
         }
     }
@@ -72,8 +74,15 @@ impl Call {
             Self::Shared(key) => assert!(host::lacks_shared_data(key), "{key} is there"),
             Self::Count(counter) => host::increment(*counter),
             Self::Log(text) => host::log_trace(text),
+            Self::Verify(arguments) => host::verify_signature(arguments),
         }
     }
+}
+
+/// Two hexadecimal digits for each.
+fn bytes(hex: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("two hexadecimal digits");
+    (0..hex.len()).step_by(2).map(byte).collect()
 }
 
 /// A map in proxy-wasm's form without `authorization` and with one pair more: a count, the sizes of each

@@ -56,6 +56,14 @@ unsafe extern "C" {
         size: *mut usize,
         cas: *mut u32,
     ) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
 }
@@ -128,6 +136,16 @@ pub(crate) fn lacks_shared_data(key: &str) -> bool {
     status == NOT_FOUND
 }
 
+/// Has Envoy verify a signature, which must be genuine; `arguments` is its protobuf message.
+pub(crate) fn verify_signature(arguments: &[u8]) {
+    let (name, name_size) = (VERIFY_SIGNATURE.as_ptr(), VERIFY_SIGNATURE.len());
+    let (argument, argument_size) = (arguments.as_ptr(), arguments.len());
+    let answer = taken(|data, size| unsafe {
+        proxy_call_foreign_function(name, name_size, argument, argument_size, data, size)
+    });
+    assert_eq!(answer, GENUINE, "the signature is not genuine");
+}
+
 pub(crate) fn define_counter(name: &str) -> u32 {
     let mut id = 0;
     ok(unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) });
@@ -153,6 +171,9 @@ fn ok(status: u32) {
     assert_eq!(status, 0, "a host call failed");
 }
 
+const VERIFY_SIGNATURE: &str = "verify_signature";
+/// Field 1, true.
+const GENUINE: [u8; 2] = [0x08, 0x01];
 const TRACE: u32 = 0;
 const COUNTER: u32 = 0;
 const NOT_FOUND: u32 = 1;

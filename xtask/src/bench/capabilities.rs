@@ -88,3 +88,24 @@ const WASI: &[&str] =
 
 /// The way to Envoy's `verify_signature`.
 pub const HOST_CRYPTO: &str = "proxy_call_foreign_function";
+
+/// What the SDK for Rust exports and sa-authn does nothing in: it exports none of these.
+pub const NOT_OURS: &[&str] = &[
+    "proxy_on_vm_start",
+    "proxy_on_done",
+    "proxy_on_response_headers",
+    "proxy_on_response_body",
+    "proxy_on_response_trailers",
+    "proxy_on_log",
+    "proxy_on_new_connection",
+    "proxy_on_downstream_data",
+    "proxy_on_upstream_data",
+    "proxy_on_downstream_connection_close",
+    "proxy_on_upstream_connection_close",
+    "proxy_on_queue_ready",
+    "proxy_on_grpc_receive_initial_metadata",
+    "proxy_on_grpc_receive",
+    "proxy_on_grpc_receive_trailing_metadata",
+    "proxy_on_grpc_close",
+    "proxy_on_foreign_function",
+];

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::capabilities::without;
+use super::capabilities::{NOT_OURS, without};
 use super::contender::{Contender, Filter, NO_FILTER};
 use super::contest::Cost;
 use super::filters;
@@ -125,27 +125,8 @@ const HIDDEN: &[(&str, &str, &[&str])] = &[
     ("wide_delete", "all but delete", &["proxy_on_delete"]),
     ("wide_create", "all but context_create", &["proxy_on_context_create"]),
     ("wide_body", "all but the request's body and trailers", &["proxy_on_request_body", "proxy_on_request_trailers"]),
-    ("wide_idle", "all but those that sa-authn does nothing in", IDLE),
+    ("wide_idle", "all but those that sa-authn does nothing in", NOT_OURS),
 ];
 
 const RESPONSE: &[&str] =
     &["proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers"];
-
-/// What the SDK for Rust exports and sa-authn does nothing in: it exports none of these.
-const IDLE: &[&str] = &[
-    "proxy_on_response_headers",
-    "proxy_on_response_body",
-    "proxy_on_response_trailers",
-    "proxy_on_log",
-    "proxy_on_new_connection",
-    "proxy_on_downstream_data",
-    "proxy_on_upstream_data",
-    "proxy_on_downstream_connection_close",
-    "proxy_on_upstream_connection_close",
-    "proxy_on_queue_ready",
-    "proxy_on_grpc_receive_initial_metadata",
-    "proxy_on_grpc_receive",
-    "proxy_on_grpc_receive_trailing_metadata",
-    "proxy_on_grpc_close",
-    "proxy_on_foreign_function",
-];

@@ -3,17 +3,17 @@
 use envoy_test::KeyKind;
 use serde_json::json;
 
-use super::capabilities::{HOST_CRYPTO, without};
+use super::capabilities::{HOST_CRYPTO, NOT_OURS, without};
 use super::contender::{Contender, Filter, Tokens};
 use super::filters;
 use super::modules::Modules;
+use super::tokens::Mint;
 
 /// Those that are always there: no filter, jwt_authn, the floor, and ours without what may be missing.
-pub fn always(modules: &Modules) -> Vec<Contender> {
+pub fn always(modules: &Modules, mint: &Mint) -> Vec<Contender> {
     let mut rivals = vec![Contender::no_filter()];
     rivals.extend(jwt_authn());
-    let floor = Filter::wasm(&modules.floor, filters::FLOOR);
-    rivals.push(Contender::new(FLOOR, "a Wasm filter that only edits the headers", floor));
+    rivals.extend(floors(modules, mint));
     rivals.extend(ours(modules));
     rivals
 }
@@ -50,6 +50,40 @@ fn jwt_authn() -> [Contender; 4] {
             .tokens(Tokens::Fresh(RSA)),
         Contender::new(JWT_AUTHN_ES256, "jwt_authn, every token new, ES256", plain())
             .tokens(Tokens::Fresh(EC)),
+    ]
+}
+
+/// The least that Wasm takes: to edit headers, to know besides what every filter that judges must know, and to
+/// have a signature verified besides that. None of them decides anything.
+fn floors(modules: &Modules, mint: &Mint) -> [Contender; 4] {
+    let edits = Filter::wasm(&modules.floor, filters::FLOOR);
+    let knowing = |program: String| {
+        let wide = &modules.floor_with_every_callback;
+        Filter::wasm_with(wide, program, without(NOT_OURS))
+    };
+    let clock = format!("clock\n{}", filters::FLOOR);
+    let verifying = |kind| {
+        let arguments: String =
+            mint.verify_arguments(kind).iter().map(|byte| format!("{byte:02x}")).collect();
+        knowing(format!("verify {arguments}\n{clock}"))
+    };
+    [
+        Contender::new(FLOOR, "a Wasm filter that only edits the headers", edits),
+        Contender::new(
+            "floor_knowing",
+            "the same, which knows the time and when a request ends",
+            knowing(clock.clone()),
+        ),
+        Contender::new(
+            "floor_rs256",
+            "the same, which has Envoy verify a signature, RS256",
+            verifying(RSA),
+        ),
+        Contender::new(
+            "floor_es256",
+            "the same, which has Envoy verify a signature, ES256",
+            verifying(EC),
+        ),
     ]
 }
 

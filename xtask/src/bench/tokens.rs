@@ -47,7 +47,7 @@ impl Mint {
 
     /// So many tokens, each with a `jti` of its own.
     pub fn mint(&self, kind: KeyKind, count: usize) -> Vec<String> {
-        let key = if kind.is_rsa() { &self.rsa } else { &self.ec };
+        let key = self.key(kind);
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let part = count.div_ceil(threads).max(1);
         thread::scope(|scope| {
@@ -57,6 +57,18 @@ impl Mint {
                 .collect();
             parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
         })
+    }
+
+    /// With what a module has Envoy verify the signature of such a token.
+    pub fn verify_arguments(&self, kind: KeyKind) -> Vec<u8> {
+        let key = self.key(kind);
+        let token = self.model.clone().sign(key);
+        let (text, _) = token.rsplit_once('.').unwrap_or_default();
+        key.verify_arguments(text.as_bytes()).unwrap_or_default()
+    }
+
+    fn key(&self, kind: KeyKind) -> &SigningKey {
+        if kind.is_rsa() { &self.rsa } else { &self.ec }
     }
 
     fn sign(&self, key: &SigningKey, from: usize, to: usize) -> Vec<String> {
