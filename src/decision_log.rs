@@ -71,7 +71,7 @@ fn line(what: &str, denial: &Denial, finished: &Finished) -> Map<String, Value> 
     let claimed = finished.caller.as_ref().err().unwrap_or(denial).claimed();
     match &finished.caller {
         Ok(caller) => {
-            say("sub", Some(&caller.subject()));
+            say("sub", Some(caller.subject()));
             say("issuer", Some(caller.issuer_name()));
             say("aud", Some(caller.audience()));
         }
@@ -101,7 +101,7 @@ fn allowed(finished: &Finished, left_out: u64) -> String {
         say("unreviewed", why.detail());
     }
     if let Ok(caller) = &finished.caller {
-        say("sub", &caller.subject());
+        say("sub", caller.subject());
     }
     note(&mut line, left_out);
     Value::Object(line).to_string()

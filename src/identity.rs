@@ -1,6 +1,5 @@
 //! A proven caller -> the header values that tell the upstream who it is.
 
-use crate::authn::claims::ObjectRef;
 use crate::authn::{Proof, ServiceAccount};
 use crate::config::Settings;
 use std::rc::Rc;
@@ -59,10 +58,9 @@ pub type Told = (Rc<str>, Rc<[u8]>);
 // === impl Caller ===
 
 impl Caller {
-    /// Makes ready what the configuration wants told.
-    pub fn new(account: ServiceAccount, settings: &Settings) -> Self {
-        let value =
-            |field: IdentityField| field.of(&account).map(|value| value.into_bytes().into());
+    /// Makes ready what the configuration wants told. `payload` is as in [`IdentityField::of`].
+    pub fn new(account: ServiceAccount, payload: Option<&str>, settings: &Settings) -> Self {
+        let value = |field: IdentityField| Some(field.of(&account, payload)?.as_bytes().into());
         let headers = settings.identity_headers.iter();
         let headers =
             headers.filter_map(|header| Some((Rc::clone(&header.name), value(header.field)?)));
@@ -122,28 +120,25 @@ impl IdentityField {
     }
 
     /// Its value; `None` where the token does not say, or says what no header can hold: then the
-    /// upstream sees no header, rather than one that was cut or changed.
-    pub fn of(self, account: &ServiceAccount) -> Option<String> {
-        let name = |object: &ObjectRef| object.name.clone();
+    /// upstream sees no header, rather than one that was cut or changed. `payload` is the token's second
+    /// part, of one whose signature was verified.
+    pub fn of<'a>(self, account: &'a ServiceAccount, payload: Option<&'a str>) -> Option<&'a str> {
         let value = match self {
             Self::Subject => Some(account.subject()),
-            Self::Namespace => Some(account.namespace().to_owned()),
-            Self::Name => Some(account.name().to_owned()),
-            Self::Uid => Some(account.uid().to_owned()),
-            Self::PodName => account.pod().map(name),
-            Self::PodUid => account.pod().and_then(|pod| pod.uid.clone()),
-            Self::NodeName => account.node().map(name),
-            Self::NodeUid => account.node().and_then(|node| node.uid.clone()),
-            Self::TokenId => account.token_id().map(str::to_owned),
-            Self::Audience => Some(account.audience().to_owned()),
-            Self::IssuerName => Some(account.issuer_name().to_string()),
-            Self::Payload => match account.proof() {
-                Proof::Signature(token) => Some(token.payload().to_owned()),
-                Proof::Review(_) => None,
-            },
+            Self::Namespace => Some(account.namespace()),
+            Self::Name => Some(account.name()),
+            Self::Uid => Some(account.uid()),
+            Self::PodName => account.pod().map(|pod| pod.name),
+            Self::PodUid => account.pod().and_then(|pod| pod.uid),
+            Self::NodeName => account.node().map(|node| node.name),
+            Self::NodeUid => account.node().and_then(|node| node.uid),
+            Self::TokenId => account.token_id(),
+            Self::Audience => Some(account.audience()),
+            Self::IssuerName => Some(&**account.issuer_name()),
+            Self::Payload => payload,
             Self::ProvenBy => Some(match account.proof() {
-                Proof::Signature(_) => "signature".to_owned(),
-                Proof::Review(_) => "review".to_owned(),
+                Proof::Signature(_) => "signature",
+                Proof::Review(_) => "review",
             }),
         };
         value.filter(|value| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic()))

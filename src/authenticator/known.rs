@@ -42,7 +42,7 @@ impl Known {
         account: Rc<Caller>,
         generation: u64,
     ) -> Option<Self> {
-        let validity = Validity::of(&account.proof().claims(), identity)?;
+        let validity = Validity::of(account.proof().claims().times(), identity)?;
         Some(Self { issuer, account, generation, validity, approval: None })
     }
 }

@@ -159,8 +159,8 @@ impl Authenticator {
 
     /// Tokens from a Secret are told apart first: no issuer could be configured for them.
     fn issuers_of(&self, jwt: &Jwt<'_>) -> Result<Vec<usize>, (Denial, bool)> {
-        let iss = jwt.claims.issuer.as_deref();
-        if jwt.claims.legacy || iss == Some(LEGACY_ISSUER) {
+        let iss = jwt.claims.issuer();
+        if jwt.claims.is_legacy() || iss == Some(LEGACY_ISSUER) {
             return Err((Reason::LegacyToken.because("a token from a Secret"), true));
         }
         let iss = iss.ok_or_else(|| (Reason::MissingClaim.because("no iss"), false))?;
@@ -196,12 +196,13 @@ impl Authenticator {
         presented: &Presented<'_>,
         now: UnixTime,
     ) -> Result<Remembered, Unproven> {
+        let payload = jwt.payload();
         let token = self.verify(jwt, issuers, presented.arrived, now)?;
         let identity = Rc::clone(token.issuer());
         let of = |issuer: &Issuer| Rc::ptr_eq(issuer.identity(), &identity);
         let issuer = self.issuers.iter().position(of).unwrap_or_default();
         let account = ServiceAccount::from_proof(Proof::Signature(Box::new(token)))?;
-        let account = Rc::new(Caller::new(account, &self.settings));
+        let account = Rc::new(Caller::new(account, Some(payload), &self.settings));
         let bytes = presented.token.bytes();
         // Keys that come and go do not unsay what the API server said.
         let before = self.known.get(bytes).filter(|known| known.issuer == issuer);
@@ -225,8 +226,7 @@ impl Authenticator {
         let identity = identity.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
         check_claims(&jwt.claims, &identity, now)?;
         service_account::Named::check(&jwt.claims, &identity)?;
-        let claims = jwt.claims;
-        let account = self.review_instead((issuer, &identity), &claims, presented, now)?;
+        let account = self.review_instead((issuer, &identity), &jwt.claims, presented, now)?;
         Ok(Remembered { issuer, account, approval: None })
     }
 
@@ -261,17 +261,19 @@ fn unsupported(jwt: &Jwt<'_>) -> Option<Denial> {
 }
 
 fn claimed(kid: Option<&str>, claims: &Claims) -> Claimed {
+    let own = |text: &str| text.to_owned();
+    let audience = claims.audience().into_iter().flatten();
     Claimed {
-        kid: kid.map(str::to_owned),
-        issuer: claims.issuer.clone(),
-        subject: claims.subject.clone(),
-        audience: claims.audience.clone().unwrap_or_default(),
+        kid: kid.map(own),
+        issuer: claims.issuer().map(own),
+        subject: claims.subject().map(own),
+        audience: audience.map(own).collect(),
     }
 }
 
 fn claimed_by(proof: &Proof) -> Claimed {
     let kid = match proof {
-        Proof::Signature(token) => Some(token.key().kid.as_str()),
+        Proof::Signature(token) => Some(token.key().kid()),
         Proof::Review(_) => None,
     };
     claimed(kid, &proof.claims())

@@ -90,7 +90,7 @@ impl Authenticator {
         let token = &question.token.0;
         if plan.purpose == Purpose::Instead
             && let Ok(account) = ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))
-            && let caller = Rc::new(Caller::new(account, &self.settings))
+            && let caller = Rc::new(Caller::new(account, None, &self.settings))
             && let Some(known) =
                 Known::of(question.issuer, &question.identity, caller, self.generation())
         {
@@ -146,7 +146,7 @@ impl Authenticator {
         match self.review(issuer, claims, ended, presented, now)? {
             Some(review) => {
                 let account = ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))?;
-                Ok(Rc::new(Caller::new(account, &self.settings)))
+                Ok(Rc::new(Caller::new(account, None, &self.settings)))
             }
             None => Err(Reason::Internal.because("a review without a user").into()),
         }

@@ -3,206 +3,234 @@
 //! RFC 7519 section 4.1 for the registered claims; `kubernetes.io` as kubernetes:pkg/serviceaccount/claims.go
 //! writes it. Unknown claims are ignored, so that a newer Kubernetes is not an outage.
 
-use super::json::{Object, Strict, pass_over};
+mod reading;
+
+use super::json::Strict;
 use crate::time::UnixTime;
 use crate::verdict::{Denial, Reason};
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use reading::Reading;
+use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::fmt;
 
 /// What a token says. Absent is `None`; of the wrong shape is an error, never absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// It is kept as the text that was sent, with the places of the names in it: to copy each of a dozen names out of
+/// each new token, and to free them one by one, would cost more than to judge it.
+#[derive(Clone)]
 pub struct Claims {
-    /// `iss`.
-    pub issuer: Option<String>,
-    /// `sub`.
-    pub subject: Option<String>,
-    /// `aud`, one string or several.
-    pub audience: Option<Vec<String>>,
+    /// The JSON, and behind it the strings that had escapes, without these.
+    text: String,
+    names: [Option<Span>; NAMES],
+    audience: Option<SmallVec<[Span; 1]>>,
+    times: Times,
+    in_kubernetes: bool,
+    legacy: bool,
+}
+
+/// When a token is valid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
     /// `exp`.
     pub expires: Option<UnixTime>,
     /// `nbf`.
     pub not_before: Option<UnixTime>,
     /// `iat`.
     pub issued_at: Option<UnixTime>,
-    /// `jti`: the token's own id, since Kubernetes 1.29.
-    pub token_id: Option<String>,
-    /// `kubernetes.io`.
-    pub kubernetes: Option<KubernetesClaims>,
-    /// Whether a flat `kubernetes.io/serviceaccount/...` claim was there: a token from a Secret.
-    pub legacy: bool,
-}
-
-/// The `kubernetes.io` claim.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KubernetesClaims {
-    /// The service account's namespace.
-    pub namespace: Option<String>,
-    /// The service account.
-    pub service_account: Option<ObjectRef>,
-    /// The pod that the token is bound to.
-    pub pod: Option<ObjectRef>,
-    /// The node that the pod runs on, or that the token is bound to.
-    pub node: Option<ObjectRef>,
-    /// The Secret that the token is bound to.
-    pub secret: Option<ObjectRef>,
-    /// When the kubelet should have replaced a token whose expiry the API server extended.
+    /// `kubernetes.io.warnafter`: when the kubelet should have replaced a token whose expiry the API server
+    /// extended.
     pub warn_after: Option<UnixTime>,
 }
 
 /// A Kubernetes object as a token names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ObjectRef {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectRef<'c> {
     /// Its name.
-    pub name: String,
+    pub name: &'c str,
     /// Its uid; a node's is not always known.
-    pub uid: Option<String>,
+    pub uid: Option<&'c str>,
 }
 
-/// A NumericDate: whole seconds from 0 to 2^53.
-struct NumericDate(UnixTime);
+/// The claims that are names.
+#[derive(Clone, Copy)]
+enum Name {
+    Issuer,
+    Subject,
+    TokenId,
+    Namespace,
+    Account,
+    AccountUid,
+    Pod,
+    PodUid,
+    Node,
+    NodeUid,
+    Secret,
+    SecretUid,
+}
 
-/// One string, or several.
-struct OneOrMany(Vec<String>);
+/// From where in the text of [`Claims`], and how much.
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    length: usize,
+}
+
+/// Makes spans of what was read of a JSON text.
+struct Spans<'j> {
+    json: &'j str,
+    unescaped: String,
+}
 
 // === impl Claims ===
 
 impl Claims {
     /// Parses the decoded second part.
-    pub fn parse(json: &str) -> Result<Self, Denial> {
-        serde_json::from_str(json)
-            .map(|Strict(claims)| claims)
-            .map_err(|error| Reason::MalformedToken.because(format!("claims: {error}")))
-    }
-}
-
-impl<'de> Object<'de> for Claims {
-    const MEMBERS: &'static [&'static str] =
-        &["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "kubernetes.io", "nonce"];
-
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "iss" => self.issuer = Some(map.next_value()?),
-            "sub" => self.subject = Some(map.next_value()?),
-            "aud" => self.audience = Some(map.next_value::<OneOrMany>()?.0),
-            "exp" => self.expires = Some(map.next_value::<NumericDate>()?.0),
-            "nbf" => self.not_before = Some(map.next_value::<NumericDate>()?.0),
-            "iat" => self.issued_at = Some(map.next_value::<NumericDate>()?.0),
-            "jti" => self.token_id = Some(map.next_value()?),
-            "kubernetes.io" => self.kubernetes = Some(map.next_value::<Strict<_>>()?.0),
-            // RFC 7519 has it of OpenID Connect, and jwt-simple reads it: a string or nothing, so that
-            // both ways of verifying a signature judge a token alike.
-            "nonce" => drop(map.next_value::<String>()?),
-            _ => {}
+    pub fn parse(json: String) -> Result<Self, Denial> {
+        let Strict(Reading { texts, audience, times, in_kubernetes, legacy }) =
+            serde_json::from_str(&json)
+                .map_err(|error| Reason::MalformedToken.because(format!("claims: {error}")))?;
+        let mut spans = Spans { json: &json, unescaped: String::new() };
+        let mut names = [None; NAMES];
+        for (name, text) in names.iter_mut().zip(texts.0) {
+            *name = text.map(|text| spans.of(text));
         }
-        Ok(())
+        let audience = audience.map(|all| all.into_iter().map(|text| spans.of(text)).collect());
+        let unescaped = spans.unescaped;
+        let mut text = json;
+        text.push_str(&unescaped);
+        Ok(Self { text, names, audience, times, in_kubernetes, legacy })
     }
 
-    fn set_other<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        self.legacy |= name.starts_with(LEGACY_PREFIX);
-        pass_over(map)
+    /// `iss`.
+    pub fn issuer(&self) -> Option<&str> {
+        self.name(Name::Issuer)
     }
-}
 
-// === impl KubernetesClaims ===
-
-impl<'de> Object<'de> for KubernetesClaims {
-    const MEMBERS: &'static [&'static str] =
-        &["namespace", "serviceaccount", "pod", "node", "secret", "warnafter"];
-
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "namespace" => self.namespace = Some(map.next_value()?),
-            "serviceaccount" => self.service_account = Some(map.next_value::<Strict<_>>()?.0),
-            "pod" => self.pod = Some(map.next_value::<Strict<_>>()?.0),
-            "node" => self.node = Some(map.next_value::<Strict<_>>()?.0),
-            "secret" => self.secret = Some(map.next_value::<Strict<_>>()?.0),
-            "warnafter" => self.warn_after = Some(map.next_value::<NumericDate>()?.0),
-            _ => {}
-        }
-        Ok(())
+    /// `sub`.
+    pub fn subject(&self) -> Option<&str> {
+        self.name(Name::Subject)
     }
-}
 
-// === impl ObjectRef ===
-
-impl<'de> Object<'de> for ObjectRef {
-    const MEMBERS: &'static [&'static str] = &["name", "uid"];
-
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "name" => self.name = map.next_value()?,
-            "uid" => self.uid = Some(map.next_value()?),
-            _ => {}
-        }
-        Ok(())
+    /// `aud`, one string or several.
+    pub fn audience(&self) -> Option<impl Iterator<Item = &str> + Clone> {
+        Some(self.audience.as_ref()?.iter().map(|span| self.text(*span)))
     }
-}
 
-// === impl NumericDate ===
-
-impl<'de> Deserialize<'de> for NumericDate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct DateVisitor;
-        impl Visitor<'_> for DateVisitor {
-            type Value = NumericDate;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("whole seconds from 0 to 2^53")
-            }
-            fn visit_u64<E: Error>(self, secs: u64) -> Result<NumericDate, E> {
-                if secs > MAX_NUMERIC_DATE {
-                    return Err(E::custom("a date beyond 2^53"));
-                }
-                Ok(NumericDate(UnixTime::from_secs(secs)))
-            }
-        }
-        deserializer.deserialize_u64(DateVisitor)
+    /// When they hold.
+    pub fn times(&self) -> &Times {
+        &self.times
     }
-}
 
-// === impl OneOrMany ===
+    /// `jti`: the token's own id, since Kubernetes 1.29.
+    pub fn token_id(&self) -> Option<&str> {
+        self.name(Name::TokenId)
+    }
 
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrManyVisitor;
-        impl<'de> Visitor<'de> for OneOrManyVisitor {
-            type Value = OneOrMany;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a list of strings")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<OneOrMany, E> {
-                Ok(OneOrMany(vec![text.to_owned()]))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<OneOrMany, A::Error> {
-                let mut texts = Vec::new();
-                while let Some(text) = items.next_element()? {
-                    texts.push(text);
-                }
-                Ok(OneOrMany(texts))
-            }
-        }
-        deserializer.deserialize_any(OneOrManyVisitor)
+    /// Whether there is a `kubernetes.io`, of which all that follows is part.
+    pub fn in_kubernetes(&self) -> bool {
+        self.in_kubernetes
+    }
+
+    /// The service account's namespace.
+    pub fn namespace(&self) -> Option<&str> {
+        self.name(Name::Namespace)
+    }
+
+    /// The service account.
+    pub fn service_account(&self) -> Option<ObjectRef<'_>> {
+        self.object(Name::Account, Name::AccountUid)
+    }
+
+    /// The pod that the token is bound to.
+    pub fn pod(&self) -> Option<ObjectRef<'_>> {
+        self.object(Name::Pod, Name::PodUid)
+    }
+
+    /// The node that the pod runs on, or that the token is bound to.
+    pub fn node(&self) -> Option<ObjectRef<'_>> {
+        self.object(Name::Node, Name::NodeUid)
+    }
+
+    /// The Secret that the token is bound to.
+    pub fn secret(&self) -> Option<ObjectRef<'_>> {
+        self.object(Name::Secret, Name::SecretUid)
+    }
+
+    /// Whether a flat `kubernetes.io/serviceaccount/...` claim was there: a token from a Secret.
+    pub fn is_legacy(&self) -> bool {
+        self.legacy
+    }
+
+    fn object(&self, name: Name, uid: Name) -> Option<ObjectRef<'_>> {
+        Some(ObjectRef { name: self.name(name)?, uid: self.name(uid) })
+    }
+
+    fn name(&self, name: Name) -> Option<&str> {
+        let span = *self.names.get(name as usize)?;
+        Some(self.text(span?))
+    }
+
+    fn text(&self, Span { start, length }: Span) -> &str {
+        self.text.get(start..start + length).unwrap_or_default()
     }
 }
 
-/// kubernetes:pkg/serviceaccount/legacy.go
-const LEGACY_PREFIX: &str = "kubernetes.io/serviceaccount/";
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims")
+            .field("issuer", &self.issuer())
+            .field("subject", &self.subject())
+            .field("audience", &self.audience().map(|all| all.collect::<Vec<_>>()))
+            .field("times", &self.times)
+            .field("token_id", &self.token_id())
+            .field("namespace", &self.namespace())
+            .field("service_account", &self.service_account())
+            .field("pod", &self.pod())
+            .field("node", &self.node())
+            .field("secret", &self.secret())
+            .field("legacy", &self.legacy)
+            .finish()
+    }
+}
 
-/// Beyond it, readers that keep numbers as doubles (RFC 8259 section 6) see another date than we do.
-const MAX_NUMERIC_DATE: u64 = 1 << 53;
+// === impl Spans ===
+
+impl<'j> Spans<'j> {
+    fn of(&mut self, text: Cow<'j, str>) -> Span {
+        let start = match &text {
+            Cow::Borrowed(text) => text.as_ptr().addr().wrapping_sub(self.json.as_ptr().addr()),
+            Cow::Owned(text) => {
+                let start = self.json.len() + self.unescaped.len();
+                self.unescaped.push_str(text);
+                start
+            }
+        };
+        Span { start, length: text.len() }
+    }
+}
+
+const NAMES: usize = Name::SecretUid as usize + 1;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parse(json: &str) -> Claims {
+        Claims::parse(json.to_owned()).unwrap()
+    }
+
     fn refusal(json: &str) -> String {
-        let denial = Claims::parse(json).unwrap_err();
+        let denial = Claims::parse(json.to_owned()).unwrap_err();
         assert_eq!(denial.reason(), Reason::MalformedToken, "{json}");
         denial.detail().to_owned()
     }
 
     #[test]
     fn an_audience_is_one_string_or_several() {
-        let audience = |json: &str| Claims::parse(json).unwrap().audience.unwrap();
+        let audience = |json: &str| {
+            let claims = parse(json);
+            claims.audience().unwrap().map(str::to_owned).collect::<Vec<_>>()
+        };
         assert_eq!(audience(r#"{"aud":"a"}"#), ["a"]);
         assert_eq!(audience(r#"{"aud":["a","","b"]}"#), ["a", "", "b"]);
         assert!(refusal(r#"{"aud":{"a":1}}"#).contains("expected a string or a list of strings"));
@@ -210,9 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn texts_with_escapes_are_read_as_what_they_mean() {
+        let claims = parse(
+            r#"{"sub":"a\u0062c","iss":"x","aud":["\"q\"","p"],"jti":"\u00e9",
+               "kubernetes.io":{"pod":{"name":"n\/m","uid":"u"}}}"#,
+        );
+        assert_eq!((claims.subject(), claims.issuer()), (Some("abc"), Some("x")));
+        assert_eq!(claims.audience().unwrap().collect::<Vec<_>>(), ["\"q\"", "p"]);
+        assert_eq!(claims.token_id(), Some("\u{e9}"));
+        assert_eq!(claims.pod(), Some(ObjectRef { name: "n/m", uid: Some("u") }));
+    }
+
+    #[test]
     fn dates_are_whole_seconds_and_never_absent_by_being_odd() {
-        let latest = Claims::parse(r#"{"exp":9007199254740992}"#).unwrap();
-        assert_eq!(latest.expires, Some(UnixTime::from_secs(1 << 53)));
+        let latest = parse(r#"{"exp":9007199254740992}"#);
+        assert_eq!(latest.times().expires, Some(UnixTime::from_secs(1 << 53)));
         for odd in ["9007199254740993", "1e3", "1.0", "-1", "\"5\"", "null", "[5]", "true", "1e400"]
         {
             for claim in ["exp", "nbf", "iat"] {
@@ -223,14 +263,22 @@ mod tests {
 
     #[test]
     fn what_binds_a_token_is_optional_but_never_of_another_shape() {
-        let claims = Claims::parse(
+        let claims = parse(
             r#"{"kubernetes.io":{"namespace":"demo","node":{"name":"n"},"future":{"name":1}}}"#,
         );
-        let kubernetes = claims.unwrap().kubernetes.unwrap();
-        assert_eq!(kubernetes.node, Some(ObjectRef { name: "n".into(), uid: None }));
+        assert_eq!(claims.node(), Some(ObjectRef { name: "n", uid: None }));
         for odd in [r#""x""#, "[]", "null", r#"{"pod":"p"}"#, r#"{"pod":{"name":null}}"#] {
             refusal(&format!(r#"{{"kubernetes.io":{odd}}}"#));
         }
+    }
+
+    #[test]
+    fn an_object_that_is_there_is_there_without_a_name() {
+        let claims = parse(r#"{"kubernetes.io":{"pod":{},"node":{"uid":"u"}}}"#);
+        assert_eq!(claims.pod(), Some(ObjectRef { name: "", uid: None }));
+        assert_eq!(claims.node(), Some(ObjectRef { name: "", uid: Some("u") }));
+        assert_eq!(claims.secret(), None);
+        assert!(claims.in_kubernetes());
     }
 
     #[test]
@@ -247,8 +295,8 @@ mod tests {
 
     #[test]
     fn a_token_from_a_secret_is_known_by_its_flat_claims() {
-        let claims = Claims::parse(r#"{"kubernetes.io/serviceaccount/namespace":"demo"}"#);
-        assert!(claims.unwrap().legacy);
-        assert!(!Claims::parse(r#"{"kubernetes.io":{}}"#).unwrap().legacy);
+        let claims = parse(r#"{"kubernetes.io/serviceaccount/namespace":"demo"}"#);
+        assert!(claims.is_legacy());
+        assert!(!parse(r#"{"kubernetes.io":{}}"#).is_legacy());
     }
 }

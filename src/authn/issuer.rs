@@ -22,7 +22,7 @@ pub struct IssuerIdentity {
     /// `iss`, then the aliases. Compared byte by byte: an issuer with a slash more is another one.
     pub issuers: Vec<String>,
     /// A token must be meant for one of these.
-    pub audiences: Vec<String>,
+    pub audiences: Vec<Rc<str>>,
     /// How far clocks may differ.
     pub leeway: Leeway,
     /// How long tokens may live.

@@ -40,8 +40,8 @@ pub(super) struct Strict<T>(pub(super) T);
 #[derive(Default)]
 struct Members<'de>(BTreeSet<Cow<'de, str>>);
 
-/// A member's name; borrowed from the text where it has no escapes.
-struct Name<'de>(Cow<'de, str>);
+/// A string; borrowed from the JSON where it has no escapes.
+pub(super) struct Text<'de>(pub(super) Cow<'de, str>);
 
 /// A value that nobody needs, checked all the same.
 struct Checked;
@@ -71,7 +71,7 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Strict<T>, A::Error> {
         // Those that are known, which in a genuine token are all, are told apart without a set of names.
         let (mut object, mut seen, mut others) = (T::default(), 0u32, Members::default());
-        while let Some(Name(name)) = map.next_key()? {
+        while let Some(Text(name)) = map.next_key()? {
             match T::MEMBERS.iter().position(|known| *known == name) {
                 Some(at) if seen & (1 << at) != 0 => return Err(stands_twice()),
                 Some(at) => {
@@ -102,24 +102,24 @@ fn stands_twice<E: Error>() -> E {
     E::custom("a member stands twice")
 }
 
-// === impl Name ===
+// === impl Text ===
 
-impl<'de> Deserialize<'de> for Name<'de> {
+impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl<'de> Visitor<'de> for NameVisitor {
-            type Value = Name<'de>;
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Borrowed(text)))
+                Ok(Text(Cow::Borrowed(text)))
             }
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(text.to_owned())))
+                Ok(Text(Cow::Owned(text.to_owned())))
             }
         }
-        deserializer.deserialize_str(NameVisitor)
+        deserializer.deserialize_str(TextVisitor)
     }
 }
 
@@ -186,7 +186,7 @@ impl<'de> Visitor<'de> for Within {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut members = Members::default();
-        while let Some(Name(name)) = map.next_key()? {
+        while let Some(Text(name)) = map.next_key()? {
             members.add(name)?;
             map.next_value_seed(self.deeper()?)?;
         }

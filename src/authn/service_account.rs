@@ -3,22 +3,15 @@
 use super::claims::{Claims, ObjectRef};
 use super::issuer::IssuerIdentity;
 use super::proof::Proof;
-use super::token_review::AcceptedReview;
-use super::verify::VerifiedToken;
 use crate::verdict::{Denial, Reason};
 use std::rc::Rc;
 
-/// A caller that has been proven. It can only be had from a [`Proof`].
+/// A caller that has been proven. It can only be had from a [`Proof`], and is read from that, but for what rules
+/// look at with each request.
 #[derive(Clone, Debug)]
 pub struct ServiceAccount {
-    namespace: String,
-    name: String,
-    uid: String,
-    pod: Option<ObjectRef>,
-    node: Option<ObjectRef>,
-    issuer_name: Rc<str>,
-    audience: String,
-    token_id: Option<String>,
+    namespace: Box<str>,
+    name: Box<str>,
     proof: Proof,
 }
 
@@ -27,9 +20,6 @@ pub struct ServiceAccount {
 pub struct Named<'c> {
     namespace: &'c str,
     name: &'c str,
-    uid: &'c str,
-    pod: Option<&'c ObjectRef>,
-    node: Option<&'c ObjectRef>,
 }
 
 // === impl ServiceAccount ===
@@ -37,42 +27,15 @@ pub struct Named<'c> {
 impl ServiceAccount {
     /// Reads the caller out of a proof.
     pub fn from_proof(proof: Proof) -> Result<Self, Denial> {
-        match proof {
-            Proof::Signature(token) => Self::of_token(token),
-            Proof::Review(review) => Ok(Self::of_review(review)),
-        }
-    }
-
-    fn of_token(token: Box<VerifiedToken>) -> Result<Self, Denial> {
-        let claims = Rc::clone(token.claims());
-        let named = Named::check(&claims, token.issuer())?;
-        Ok(Self {
-            namespace: named.namespace.to_owned(),
-            name: named.name.to_owned(),
-            uid: named.uid.to_owned(),
-            pod: named.pod.cloned(),
-            node: named.node.cloned(),
-            issuer_name: Rc::clone(&token.issuer().name),
-            audience: token.audience().to_owned(),
-            token_id: claims.token_id.clone(),
-            proof: Proof::Signature(token),
-        })
-    }
-
-    /// A review has been checked when it was accepted.
-    fn of_review(review: Rc<AcceptedReview>) -> Self {
-        let user = review.user();
-        Self {
-            namespace: user.namespace().to_owned(),
-            name: user.name().to_owned(),
-            uid: user.uid().to_owned(),
-            pod: user.pod(),
-            node: user.node(),
-            issuer_name: Rc::clone(&user.issuer().name),
-            audience: user.audience().to_owned(),
-            token_id: user.token_id().map(str::to_owned),
-            proof: Proof::Review(review),
-        }
+        let (namespace, name) = match &proof {
+            Proof::Signature(token) => {
+                let Named { namespace, name } = Named::check(token.claims(), token.issuer())?;
+                (namespace, name)
+            }
+            // It has been checked when it was accepted.
+            Proof::Review(review) => (review.user().namespace(), review.user().name()),
+        };
+        Ok(Self { namespace: namespace.into(), name: name.into(), proof })
     }
 
     /// Its namespace.
@@ -87,37 +50,61 @@ impl ServiceAccount {
 
     /// The uid of the ServiceAccount object: a recreated account of the same name has another.
     pub fn uid(&self) -> &str {
-        &self.uid
+        match &self.proof {
+            Proof::Signature(token) => {
+                let account = token.claims().service_account();
+                account.and_then(|account| account.uid).unwrap_or_default()
+            }
+            Proof::Review(review) => review.user().uid(),
+        }
     }
 
     /// `system:serviceaccount:<namespace>:<name>`, its username at the API server.
-    pub fn subject(&self) -> String {
-        format!("{PREFIX}{}:{}", self.namespace, self.name)
+    pub fn subject(&self) -> &str {
+        match &self.proof {
+            Proof::Signature(token) => token.claims().subject().unwrap_or_default(),
+            Proof::Review(review) => review.user().username(),
+        }
     }
 
     /// The pod that the token is bound to.
-    pub fn pod(&self) -> Option<&ObjectRef> {
-        self.pod.as_ref()
+    pub fn pod(&self) -> Option<ObjectRef<'_>> {
+        match &self.proof {
+            Proof::Signature(token) => token.claims().pod(),
+            Proof::Review(review) => review.user().pod(),
+        }
     }
 
     /// The node that the pod runs on, or that the token is bound to.
-    pub fn node(&self) -> Option<&ObjectRef> {
-        self.node.as_ref()
+    pub fn node(&self) -> Option<ObjectRef<'_>> {
+        match &self.proof {
+            Proof::Signature(token) => token.claims().node(),
+            Proof::Review(review) => review.user().node(),
+        }
     }
 
     /// The configuration's name of the issuer.
     pub fn issuer_name(&self) -> &Rc<str> {
-        &self.issuer_name
+        match &self.proof {
+            Proof::Signature(token) => &token.issuer().name,
+            Proof::Review(review) => &review.user().issuer().name,
+        }
     }
 
     /// The configured audience that the token is meant for.
     pub fn audience(&self) -> &str {
-        &self.audience
+        match &self.proof {
+            Proof::Signature(token) => token.audience(),
+            Proof::Review(review) => review.user().audience(),
+        }
     }
 
     /// The token's own id.
     pub fn token_id(&self) -> Option<&str> {
-        self.token_id.as_deref()
+        match &self.proof {
+            Proof::Signature(token) => token.claims().token_id(),
+            Proof::Review(review) => review.user().token_id(),
+        }
     }
 
     /// Why it is believed.
@@ -134,27 +121,26 @@ impl<'c> Named<'c> {
     pub fn check(claims: &'c Claims, issuer: &IssuerIdentity) -> Result<Self, Denial> {
         let (namespace, name) = subject(claims)?;
         let refuse = |what: &'static str| Reason::NotAServiceAccount.because(what);
-        let kubernetes = claims.kubernetes.as_ref().ok_or_else(|| refuse("no kubernetes.io"))?;
-        let account = kubernetes
-            .service_account
-            .as_ref()
-            .ok_or_else(|| refuse("no kubernetes.io.serviceaccount"))?;
-        if kubernetes.namespace.as_deref() != Some(namespace) || account.name != name {
+        if !claims.in_kubernetes() {
+            return Err(refuse("no kubernetes.io"));
+        }
+        let account = claims.service_account();
+        let account = account.ok_or_else(|| refuse("no kubernetes.io.serviceaccount"))?;
+        if claims.namespace() != Some(namespace) || account.name != name {
             return Err(refuse("sub and kubernetes.io name different service accounts"));
         }
-        if issuer.require_pod && kubernetes.pod.is_none() {
+        if issuer.require_pod && claims.pod().is_none() {
             return Err(Reason::NotBound.because("the token is not bound to a pod"));
         }
-        let uid = account.uid.as_deref().filter(|uid| !uid.is_empty());
-        let uid = uid.ok_or_else(|| refuse("no kubernetes.io.serviceaccount.uid"))?;
-        let (pod, node) = (kubernetes.pod.as_ref(), kubernetes.node.as_ref());
-        Ok(Self { namespace, name, uid, pod, node })
+        if account.uid.is_none_or(str::is_empty) {
+            return Err(refuse("no kubernetes.io.serviceaccount.uid"));
+        }
+        Ok(Self { namespace, name })
     }
 }
 
 fn subject(claims: &Claims) -> Result<(&str, &str), Denial> {
-    let subject =
-        claims.subject.as_deref().ok_or_else(|| Reason::MissingClaim.because("no sub"))?;
+    let subject = claims.subject().ok_or_else(|| Reason::MissingClaim.because("no sub"))?;
     split_username(subject)
         .ok_or_else(|| Reason::NotAServiceAccount.because(format!("sub {subject:?}")))
 }

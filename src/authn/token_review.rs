@@ -69,7 +69,8 @@ pub struct AcceptedReview {
 
 /// The body that asks for a review of a token, which must have been parsed strictly: the API server
 /// takes white space and stray bits that make another token of it.
-pub fn request_body(token: &str, audiences: &[String]) -> Vec<u8> {
+pub fn request_body(token: &str, audiences: &[Rc<str>]) -> Vec<u8> {
+    let audiences: Vec<_> = audiences.iter().map(|audience| &**audience).collect();
     serde_json::json!({
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -83,7 +84,7 @@ pub fn request_body(token: &str, audiences: &[String]) -> Vec<u8> {
 
 impl ReviewPlan {
     /// The call that asks for a review of `token`.
-    pub fn callout(&self, id: CalloutId, token: &str, audiences: &[String]) -> Callout {
+    pub fn callout(&self, id: CalloutId, token: &str, audiences: &[Rc<str>]) -> Callout {
         Callout {
             id,
             cluster: self.cluster.clone(),

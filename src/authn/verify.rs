@@ -4,7 +4,7 @@
 //! The signature comes first, so that every other reason but the structural ones is about a genuine
 //! token. All of these steps are necessary.
 
-use super::claims::Claims;
+use super::claims::{Claims, Times};
 use super::issuer::{IssuerIdentity, Lifetime};
 use super::jwt::Jwt;
 use super::keys::Jwk;
@@ -18,19 +18,8 @@ use std::rc::Rc;
 pub struct VerifiedToken {
     issuer: Rc<IssuerIdentity>,
     claims: Rc<Claims>,
-    audience: String,
-    key: ProvingKey,
-    /// The second part of the token as it was sent, base64url.
-    payload: Box<str>,
-}
-
-/// Which key proved a token: when it leaves the issuer's set, so does everything that it proved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProvingKey {
-    /// Its name.
-    pub kid: String,
-    /// SHA-256 of the key itself.
-    pub fingerprint: [u8; 32],
+    audience: Rc<str>,
+    key: Rc<Jwk>,
 }
 
 /// Checks the signature, the times and the audience. `found` are the issuers that the token may be of,
@@ -43,9 +32,8 @@ pub fn verify(
 ) -> Result<VerifiedToken, Denial> {
     let (issuer, key) = signer(&jwt, found, verifier)?;
     let audience = check_claims(&jwt.claims, issuer, now)?;
-    let payload = jwt.signing_input.split('.').nth(1).unwrap_or_default().into();
-    let (issuer, claims) = (Rc::clone(issuer), jwt.claims);
-    Ok(VerifiedToken { issuer, claims, audience, key, payload })
+    let (issuer, key) = (Rc::clone(issuer), Rc::clone(key));
+    Ok(VerifiedToken { issuer, claims: jwt.claims, audience, key })
 }
 
 /// Checks the times, then the audience, and gives the one of ours that the token is meant for.
@@ -53,8 +41,8 @@ pub fn check_claims(
     claims: &Claims,
     issuer: &IssuerIdentity,
     now: UnixTime,
-) -> Result<String, Denial> {
-    check_times(claims, issuer, now)?;
+) -> Result<Rc<str>, Denial> {
+    check_times(claims.times(), issuer, now)?;
     matching_audience(claims, &issuer.audiences)
 }
 
@@ -69,12 +57,12 @@ fn signer<'f>(
     jwt: &Jwt<'_>,
     found: &'f [(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)],
     verifier: Verifier,
-) -> Result<(&'f Rc<IssuerIdentity>, ProvingKey), Denial> {
+) -> Result<(&'f Rc<IssuerIdentity>, &'f Rc<Jwk>), Denial> {
     let mut refusal = Reason::UnknownKey.because("no key fits");
     let keys = found.iter().flat_map(|(issuer, keys)| keys.iter().map(move |key| (issuer, key)));
     for (issuer, key) in keys {
         match check_signature(jwt, key, verifier) {
-            Ok(proving) => return Ok((issuer, proving)),
+            Ok(()) => return Ok((issuer, key)),
             Err(denial) => refusal = denial,
         }
     }
@@ -83,16 +71,14 @@ fn signer<'f>(
 
 /// The key says how it signs. A token that could choose would choose `none`, or HMAC with the public
 /// key for a secret.
-fn check_signature(jwt: &Jwt<'_>, key: &Jwk, verifier: Verifier) -> Result<ProvingKey, Denial> {
+fn check_signature(jwt: &Jwt<'_>, key: &Jwk, verifier: Verifier) -> Result<(), Denial> {
     let algorithm = key.algorithm().name();
     if jwt.header.alg != algorithm {
         let detail = format!("the token says {:?}, its key is for {algorithm}", jwt.header.alg);
         return Err(Reason::UnsupportedAlgorithm.because(detail));
     }
     match verifier.verify(key.verifying(), jwt) {
-        Signature::Genuine => {
-            Ok(ProvingKey { kid: key.kid().to_owned(), fingerprint: key.fingerprint() })
-        }
+        Signature::Genuine => Ok(()),
         Signature::Forged => {
             Err(Reason::BadSignature.because(format!("not signed by key {}", key.kid())))
         }
@@ -102,37 +88,36 @@ fn check_signature(jwt: &Jwt<'_>, key: &Jwk, verifier: Verifier) -> Result<Provi
 }
 
 /// RFC 7519 sections 4.1.4 to 4.1.6. The API server judges `iat` as it does `nbf`.
-pub fn check_times(claims: &Claims, issuer: &IssuerIdentity, now: UnixTime) -> Result<(), Denial> {
+pub fn check_times(times: &Times, issuer: &IssuerIdentity, now: UnixTime) -> Result<(), Denial> {
     let Leeway(leeway) = issuer.leeway;
     let fact = |claim, time: UnixTime| {
         format!("{claim} {}, now {}, leeway {} s", time.as_secs(), now.as_secs(), leeway.as_secs())
     };
-    let expires = effective_expiry(claims, issuer.lifetime)?;
+    let expires = effective_expiry(times, issuer.lifetime)?;
     if now >= expires.plus(leeway) {
         return Err(Reason::Expired.because(fact("exp", expires)));
     }
-    for (claim, time) in [("nbf", claims.not_before), ("iat", claims.issued_at)] {
+    for (claim, time) in [("nbf", times.not_before), ("iat", times.issued_at)] {
         if let Some(time) = time
             && now.plus(leeway) < time
         {
             return Err(Reason::NotYetValid.because(fact(claim, time)));
         }
     }
-    check_lifetime(claims, issuer.lifetime, expires)
+    check_lifetime(times, issuer.lifetime, expires)
 }
 
-fn effective_expiry(claims: &Claims, lifetime: Lifetime) -> Result<UnixTime, Denial> {
-    let expires = claims.expires.ok_or_else(|| Reason::MissingClaim.because("no exp"))?;
-    let warn_after = claims.kubernetes.as_ref().and_then(|kubernetes| kubernetes.warn_after);
-    Ok(match warn_after {
+fn effective_expiry(times: &Times, lifetime: Lifetime) -> Result<UnixTime, Denial> {
+    let expires = times.expires.ok_or_else(|| Reason::MissingClaim.because("no exp"))?;
+    Ok(match times.warn_after {
         Some(warn_after) if lifetime.honor_warn_after => expires.min(warn_after),
         _ => expires,
     })
 }
 
-fn check_lifetime(claims: &Claims, lifetime: Lifetime, expires: UnixTime) -> Result<(), Denial> {
+fn check_lifetime(times: &Times, lifetime: Lifetime, expires: UnixTime) -> Result<(), Denial> {
     let Some(longest) = lifetime.longest else { return Ok(()) };
-    let issued_at = claims.issued_at.ok_or_else(|| Reason::MissingClaim.because("no iat"))?;
+    let issued_at = times.issued_at.ok_or_else(|| Reason::MissingClaim.because("no iat"))?;
     let lives = expires.since(issued_at);
     if lives > longest {
         let detail = format!("lives {} s, at most {} s", lives.as_secs(), longest.as_secs());
@@ -142,24 +127,24 @@ fn check_lifetime(claims: &Claims, lifetime: Lifetime, expires: UnixTime) -> Res
 }
 
 /// RFC 7519 section 4.1.3: exact, any of ours among any of the token's.
-pub fn matching_audience(claims: &Claims, wanted: &[String]) -> Result<String, Denial> {
-    let audience =
-        claims.audience.as_ref().ok_or_else(|| Reason::MissingClaim.because("no aud"))?;
-    wanted
-        .iter()
-        .find(|wanted| audience.contains(wanted))
-        .cloned()
-        .ok_or_else(|| Reason::WrongAudience.because(format!("aud {audience:?}, want {wanted:?}")))
+pub fn matching_audience(claims: &Claims, wanted: &[Rc<str>]) -> Result<Rc<str>, Denial> {
+    let audience = claims.audience().ok_or_else(|| Reason::MissingClaim.because("no aud"))?;
+    let matching =
+        wanted.iter().find(|wanted| audience.clone().any(|audience| *audience == ***wanted));
+    matching.cloned().ok_or_else(|| {
+        let audience: Vec<_> = audience.collect();
+        Reason::WrongAudience.because(format!("aud {audience:?}, want {wanted:?}"))
+    })
 }
 
 // === impl Validity ===
 
 impl Validity {
-    /// When these claims hold for this issuer; `None` where they never do.
-    pub fn of(claims: &Claims, issuer: &IssuerIdentity) -> Option<Self> {
+    /// When these times hold for this issuer; `None` where they never do.
+    pub fn of(times: &Times, issuer: &IssuerIdentity) -> Option<Self> {
         let Leeway(leeway) = issuer.leeway;
-        let until = effective_expiry(claims, issuer.lifetime).ok()?.plus(leeway);
-        let starts = [claims.not_before, claims.issued_at].into_iter().flatten().max();
+        let until = effective_expiry(times, issuer.lifetime).ok()?.plus(leeway);
+        let starts = [times.not_before, times.issued_at].into_iter().flatten().max();
         let from = starts.map_or(UnixTime::from_secs(0), |start| start.minus(leeway));
         Some(Self { from, until })
     }
@@ -188,13 +173,8 @@ impl VerifiedToken {
         &self.audience
     }
 
-    /// The claims as they were sent, base64url.
-    pub fn payload(&self) -> &str {
-        &self.payload
-    }
-
     /// The key that proved it.
-    pub fn key(&self) -> &ProvingKey {
+    pub fn key(&self) -> &Jwk {
         &self.key
     }
 }

@@ -95,13 +95,14 @@ impl Names {
 
 impl Condition {
     fn holds_for(&self, account: &ServiceAccount) -> bool {
-        let is = |wanted: &Option<String>, found: Option<&str>| {
-            wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
-        };
-        is(&self.issuer_name, Some(account.issuer_name()))
-            && is(&self.audience, Some(account.audience()))
-            && is(&self.node, account.node().map(|node| node.name.as_str()))
-            && is(&self.uid, Some(account.uid()))
+        // What is not asked for is not looked up.
+        fn is<'a>(wanted: Option<&str>, found: impl FnOnce() -> Option<&'a str>) -> bool {
+            wanted.is_none_or(|wanted| found() == Some(wanted))
+        }
+        is(self.issuer_name.as_deref(), || Some(account.issuer_name()))
+            && is(self.audience.as_deref(), || Some(account.audience()))
+            && is(self.node.as_deref(), || account.node().map(|node| node.name))
+            && is(self.uid.as_deref(), || Some(account.uid()))
             && (!self.pod_bound || account.pod().is_some())
     }
 }

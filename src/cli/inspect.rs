@@ -6,7 +6,7 @@ use super::{Failure, Report, dates, input};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeError, Engine};
 use sa_authn::authn::bearer::{BearerToken, TokenSource};
-use sa_authn::authn::claims::Claims;
+use sa_authn::authn::claims::{Claims, Times};
 use sa_authn::authn::jwt::Jwt;
 use sa_authn::time::UnixTime;
 use serde_json::Value;
@@ -44,9 +44,9 @@ fn describe(token: &[u8], now: UnixTime) -> String {
     text += &section("Claims (part 2)", claims.as_ref());
     if let Some(Ok(json)) = &claims
         && let Ok(json) = std::str::from_utf8(json)
-        && let Ok(claims) = Claims::parse(json)
+        && let Ok(claims) = Claims::parse(json.to_owned())
     {
-        text += &times(&claims, now);
+        text += &times(claims.times(), now);
         text += &format!("\nKind\n  {}\n", kind::of(&claims).replace('\n', "\n  "));
     }
     text + &form(token)
@@ -107,20 +107,19 @@ fn safe(text: &str) -> String {
         .collect()
 }
 
-fn times(claims: &Claims, now: UnixTime) -> String {
+fn times(times: &Times, now: UnixTime) -> String {
     let mut text = format!("\nTimes, at {}\n", dates::date(now));
-    let warn_after = claims.kubernetes.as_ref().and_then(|kubernetes| kubernetes.warn_after);
     let said = [
-        ("issued (iat)", claims.issued_at),
-        ("valid from (nbf)", claims.not_before),
-        ("to be replaced (warnafter)", warn_after),
-        ("expires (exp)", claims.expires),
+        ("issued (iat)", times.issued_at),
+        ("valid from (nbf)", times.not_before),
+        ("to be replaced (warnafter)", times.warn_after),
+        ("expires (exp)", times.expires),
     ];
     for (name, time) in said {
         let time = time.map_or("not said".to_owned(), |time| dates::date_from(time, now));
         text += &format!("  {name:<27} {time}\n");
     }
-    if let (Some(from), Some(until)) = (claims.issued_at, claims.expires) {
+    if let (Some(from), Some(until)) = (times.issued_at, times.expires) {
         let (life, left) = (until.since(from), until.since(now));
         text += &format!(
             "  {:<27} {}, of which {} are left\n",

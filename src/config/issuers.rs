@@ -110,7 +110,7 @@ fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerI
     IssuerIdentity {
         name: name.into(),
         issuers,
-        audiences,
+        audiences: audiences.into_iter().map(Rc::from).collect(),
         leeway: Leeway(leeway),
         lifetime: Lifetime {
             longest: wire.max_lifetime.map(|longest| longest.0),

@@ -58,8 +58,8 @@ fn named(caller: &ServiceAccount) -> String {
 fn named_as(
     namespace: &str,
     name: &str,
-    pod: Option<&ObjectRef>,
-    node: Option<&ObjectRef>,
+    pod: Option<ObjectRef<'_>>,
+    node: Option<ObjectRef<'_>>,
 ) -> String {
     let mut text = format!("{namespace}/{name}");
     for (word, object) in [("in", pod), ("on", node)] {

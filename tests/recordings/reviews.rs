@@ -138,8 +138,8 @@ fn a_believed_review_carries_the_uid_the_audience_and_the_tokens_id() {
     assert_eq!(review.audience(), FILTER);
     assert_eq!(review.token_id(), Some("1cb25161-47b9-47b9-90df-60265ab27779"));
     let (pod, node) = (review.pod().unwrap(), review.node().unwrap());
-    assert_eq!(pod.uid.as_deref(), Some("e083b032-0f2f-45dd-b86d-dc80cc36065e"));
-    assert_eq!(node.uid.as_deref(), Some("763bb867-90ea-4de7-8404-41520be7aa06"));
+    assert_eq!(pod.uid, Some("e083b032-0f2f-45dd-b86d-dc80cc36065e"));
+    assert_eq!(node.uid, Some("763bb867-90ea-4de7-8404-41520be7aa06"));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn issuer(audiences: &[&str]) -> Rc<IssuerIdentity> {
 }
 
 fn caller(user: ReviewedUser) -> String {
-    named_as(user.namespace(), user.name(), user.pod().as_ref(), user.node().as_ref())
+    named_as(user.namespace(), user.name(), user.pod(), user.node())
 }
 
 fn listed(table: &[(&str, &'static str)], case: &str) -> Option<&'static str> {

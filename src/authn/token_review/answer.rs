@@ -15,8 +15,13 @@ use std::rc::Rc;
 pub struct ReviewedUser {
     issuer: Rc<IssuerIdentity>,
     user: User,
-    audience: String,
+    audience: Rc<str>,
+    pod: Option<NameAndUid>,
+    node: Option<NameAndUid>,
 }
+
+/// Of an object.
+type NameAndUid = (String, Option<String>);
 
 #[derive(Default)]
 struct TokenReview {
@@ -71,11 +76,15 @@ pub fn judge(
     if !status.user.groups.contains(&group) {
         return Err(mismatch(format!("reviewed as no member of {group:?}")));
     }
-    let audience = issuer.audiences.iter().find(|wanted| status.audiences.contains(wanted));
+    let confirmed =
+        |wanted: &&Rc<str>| status.audiences.iter().any(|audience| **audience == ***wanted);
+    let audience = issuer.audiences.iter().find(confirmed);
     let audience = audience
         .ok_or_else(|| mismatch(format!("reviewed for audiences {:?}", status.audiences)))?
         .clone();
-    Ok(ReviewedUser { issuer: Rc::clone(issuer), user: status.user, audience })
+    let user = status.user;
+    let (pod, node) = (user.object("pod"), user.object("node"));
+    Ok(ReviewedUser { issuer: Rc::clone(issuer), user, audience, pod, node })
 }
 
 /// Why an API server that answers does not review, and what to change.
@@ -116,23 +125,24 @@ impl ReviewedUser {
             }
             Err(mismatch(format!("{what} reviewed as {reviewed:?}, claimed as {claimed:?}")))
         };
-        agree("sub", Some(&self.user.username), claims.subject.as_deref())?;
-        let kubernetes = claims.kubernetes.as_ref();
-        let account = kubernetes.and_then(|claims| claims.service_account.as_ref());
-        agree("uid", Some(self.uid()), account.and_then(|account| account.uid.as_deref()))?;
-        let (reviewed, claimed) = (self.pod(), kubernetes.and_then(|claims| claims.pod.as_ref()));
-        let name = |pod: &ObjectRef| pod.name.clone();
-        let names = (reviewed.as_ref().map(name), claimed.map(name));
-        agree("pod", names.0.as_deref(), names.1.as_deref())?;
-        let uid = |pod: &ObjectRef| pod.uid.clone();
-        let uids = (reviewed.as_ref().and_then(uid), claimed.and_then(uid));
-        agree("pod uid", uids.0.as_deref(), uids.1.as_deref())?;
+        agree("sub", Some(&self.user.username), claims.subject())?;
+        let account = claims.service_account();
+        agree("uid", Some(self.uid()), account.and_then(|account| account.uid))?;
+        let (reviewed, claimed) = (self.pod(), claims.pod());
+        agree("pod", reviewed.map(|pod| pod.name), claimed.map(|pod| pod.name))?;
+        let (reviewed, claimed) = (reviewed.map(|pod| pod.uid), claimed.map(|pod| pod.uid));
+        agree("pod uid", reviewed.flatten(), claimed.flatten())?;
         Ok(AcceptedReview { user: self, claims: Rc::clone(claims) })
     }
 
     /// The issuer of the configuration whose API server was asked.
     pub fn issuer(&self) -> &Rc<IssuerIdentity> {
         &self.issuer
+    }
+
+    /// `system:serviceaccount:<namespace>:<name>`.
+    pub fn username(&self) -> &str {
+        &self.user.username
     }
 
     /// The service account's namespace.
@@ -156,27 +166,35 @@ impl ReviewedUser {
     }
 
     /// The pod that the token is bound to.
-    pub fn pod(&self) -> Option<ObjectRef> {
-        self.object("pod")
+    pub fn pod(&self) -> Option<ObjectRef<'_>> {
+        object(self.pod.as_ref())
     }
 
     /// The node that the pod runs on.
-    pub fn node(&self) -> Option<ObjectRef> {
-        self.object("node")
+    pub fn node(&self) -> Option<ObjectRef<'_>> {
+        object(self.node.as_ref())
     }
 
     /// The token's `jti`.
     pub fn token_id(&self) -> Option<&str> {
-        self.extra("credential-id")?.strip_prefix("JTI=")
+        self.user.extra("credential-id")?.strip_prefix("JTI=")
     }
+}
 
-    fn object(&self, kind: &str) -> Option<ObjectRef> {
+fn object(object: Option<&NameAndUid>) -> Option<ObjectRef<'_>> {
+    object.map(|(name, uid)| ObjectRef { name, uid: uid.as_deref() })
+}
+
+// === impl User ===
+
+impl User {
+    fn object(&self, kind: &str) -> Option<NameAndUid> {
         let name = self.extra(&format!("{kind}-name"))?.to_owned();
-        Some(ObjectRef { name, uid: self.extra(&format!("{kind}-uid")).map(str::to_owned) })
+        Some((name, self.extra(&format!("{kind}-uid")).map(str::to_owned)))
     }
 
     fn extra(&self, key: &str) -> Option<&str> {
-        let values = self.user.extra.0.get(&format!("authentication.kubernetes.io/{key}"))?;
+        let values = self.extra.0.get(&format!("authentication.kubernetes.io/{key}"))?;
         values.first().map(String::as_str)
     }
 }

@@ -47,7 +47,7 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
 
 fn is_ours(token: BearerToken<'_>, case: &Case) -> bool {
     let jwt = Jwt::parse(token, case.config.settings.limits.max_token_bytes);
-    jwt.is_ok_and(|jwt| jwt.claims.legacy || !candidates(case, &jwt.claims).is_empty())
+    jwt.is_ok_and(|jwt| jwt.claims.is_legacy() || !candidates(case, &jwt.claims).is_empty())
 }
 
 fn names(sources: &[TokenSource]) -> String {
@@ -83,14 +83,18 @@ fn form(token: BearerToken<'_>, case: &Case, connection: &Connection, page: &mut
 }
 
 fn candidates<'c>(case: &'c Case, claims: &Claims) -> Vec<Candidate<'c>> {
-    let Some(iss) = claims.issuer.as_ref().filter(|_| !claims.legacy) else { return Vec::new() };
-    let issuers = case.config.issuers.iter().filter(|(issuer, _)| issuer.issuers.contains(iss));
+    let Some(iss) = claims.issuer().filter(|_| !claims.is_legacy()) else { return Vec::new() };
+    let issuers = case
+        .config
+        .issuers
+        .iter()
+        .filter(|(issuer, _)| issuer.issuers.iter().any(|known| *known == iss));
     issuers.map(|(identity, source)| (identity, source)).collect()
 }
 
 fn issuer(claims: &Claims, candidates: &[Candidate<'_>], case: &Case, page: &mut Page) {
-    let iss = claims.issuer.as_deref().unwrap_or("(none)");
-    if claims.legacy || iss == "kubernetes/serviceaccount" {
+    let iss = claims.issuer().unwrap_or("(none)");
+    if claims.is_legacy() || iss == "kubernetes/serviceaccount" {
         return page.say(
             Mark::Bad,
             "issuer",
@@ -186,44 +190,46 @@ fn signature<'c>(
 fn claims(claims: &Claims, issuer: &IssuerIdentity, case: &Case, page: &mut Page) {
     let time =
         |time: Option<_>| time.map_or("none".to_owned(), |time| dates::date_from(time, case.now));
-    let warn_after = claims.kubernetes.as_ref().and_then(|kubernetes| kubernetes.warn_after);
+    let times = claims.times();
     let mut said = format!(
         "exp {}\nnbf {}\niat {}",
-        time(claims.expires),
-        time(claims.not_before),
-        time(claims.issued_at)
+        time(times.expires),
+        time(times.not_before),
+        time(times.issued_at)
     );
     if issuer.lifetime.honor_warn_after {
-        said += &format!("\nwarnafter {} counts as exp", time(warn_after));
+        said += &format!("\nwarnafter {} counts as exp", time(times.warn_after));
     }
     if let Some(longest) = issuer.lifetime.longest {
         said += &format!("\nmaxLifetime {}", dates::duration(longest));
     }
     said += &format!("\nleeway {}", dates::duration(issuer.leeway.0));
-    let held = check_times(claims, issuer, case.now);
+    let held = check_times(times, issuer, case.now);
     page.judge("times", with(said, held));
     let wanted = &issuer.audiences;
     let said = format!(
         "aud {:?}, wanted is one of {wanted:?}",
-        claims.audience.as_deref().unwrap_or_default()
+        claims.audience().into_iter().flatten().collect::<Vec<_>>()
     );
     page.judge("audience", with(said, matching_audience(claims, wanted).map(|_| ())));
-    let subject = claims.subject.as_deref().unwrap_or("(none)");
+    let subject = claims.subject().unwrap_or("(none)");
     let bound = if issuer.require_pod { ", which must be bound to a pod" } else { "" };
     let said = format!("sub {subject:?}, {}{bound}", kubernetes(claims));
     page.judge("account", with(said, Named::check(claims, issuer).map(|_| ())));
 }
 
 fn kubernetes(claims: &Claims) -> String {
-    let Some(kubernetes) = &claims.kubernetes else { return "no kubernetes.io".to_owned() };
-    let account = kubernetes.service_account.as_ref();
+    if !claims.in_kubernetes() {
+        return "no kubernetes.io".to_owned();
+    }
+    let account = claims.service_account();
     let mut said = format!(
         "kubernetes.io says {}/{}",
-        kubernetes.namespace.as_deref().unwrap_or("(none)"),
-        account.map_or("(none)", |account| account.name.as_str())
+        claims.namespace().unwrap_or("(none)"),
+        account.map_or("(none)", |account| account.name)
     );
     for (what, object) in
-        [("pod", &kubernetes.pod), ("node", &kubernetes.node), ("secret", &kubernetes.secret)]
+        [("pod", claims.pod()), ("node", claims.node()), ("secret", claims.secret())]
     {
         if let Some(object) = object {
             said += &format!(", {what} {}", object.name);
@@ -239,7 +245,7 @@ fn peer(claims: &Claims, issuer: &IssuerIdentity, connection: &Connection, page:
     let peer = connection.peer_uri.as_deref();
     let domain = pattern.trust_domain.as_deref().unwrap_or("any trust domain");
     let said =
-        format!("peer {:?}, {domain}, token of {:?}", peer.unwrap_or("(none)"), claims.subject);
+        format!("peer {:?}, {domain}, token of {:?}", peer.unwrap_or("(none)"), claims.subject());
     // Whether it fits, the core says of a proven account alone: it stands in the verdict.
     page.say(Mark::Idle, "peer", said);
 }
