@@ -96,8 +96,9 @@ impl Exchange {
             Input::DeadlinePassed(map) => (map, None, false),
         };
         let settings = Rc::clone(with.settings());
-        let step = match Headers::read(map, &settings.index) {
-            Ok(headers) => self.judge(&headers, &settings, (reviewed, patient), with, now),
+        let mut headers = Headers::default();
+        let step = match headers.add(map, &settings.index) {
+            Ok(()) => self.judge(&headers, &settings, (reviewed, patient), with, now),
             // In no mode: identity headers that cannot be read cannot be removed.
             Err(UnreadableHeaders) => Step::Finish(Finished::refused(
                 Reason::Internal.because("the request's headers cannot be read"),

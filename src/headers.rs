@@ -4,6 +4,8 @@
 //! buffer is the proxy-wasm form of a map: a count, the sizes of each name and value (u32, little
 //! endian), then the bytes, each with a NUL behind it. Values are bytes: nothing says that they are UTF-8.
 
+use smallvec::SmallVec;
+
 /// The names to look out for, indexed once for a configuration.
 #[derive(Debug)]
 pub struct HeaderIndex {
@@ -32,7 +34,7 @@ pub struct Headers<'m> {
     /// Whether there is an `access-control-request-method`.
     pub cors_request_method: bool,
     /// Values of the configured token headers, with the index of the source.
-    pub tokens: Vec<(usize, &'m [u8])>,
+    pub tokens: SmallVec<[(usize, &'m [u8]); 1]>,
     /// Names, as they came, that would be taken for identity headers.
     pub identity: Vec<&'m [u8]>,
 }
@@ -138,23 +140,33 @@ impl<'m> Headers<'m> {
     /// Reads the host's map once.
     pub fn read(map: &'m [u8], index: &HeaderIndex) -> Result<Self, UnreadableHeaders> {
         let mut headers = Self::default();
+        headers.add(map, index)?;
+        Ok(headers)
+    }
+
+    /// Adds what the host's map says to headers of which nothing is known.
+    pub(crate) fn add(
+        &mut self,
+        map: &'m [u8],
+        index: &HeaderIndex,
+    ) -> Result<(), UnreadableHeaders> {
         let mut pairs = Pairs::over(map)?;
         while let Some((name, value)) = pairs.next()? {
             match index.interest(name) {
                 None => {}
                 // A second pseudo-header would make two readings of one request.
-                Some(Interest::Authority) => set_once(&mut headers.authority, value)?,
-                Some(Interest::Method) => set_once(&mut headers.method, value)?,
-                Some(Interest::Path) => set_once(&mut headers.path, value)?,
-                Some(Interest::ContentType) => headers.grpc |= is_grpc(value),
-                Some(Interest::RequestId) => headers.request_id = Some(value),
-                Some(Interest::Origin) => headers.origin = true,
-                Some(Interest::CorsRequestMethod) => headers.cors_request_method = true,
-                Some(Interest::Token(source)) => headers.tokens.push((source, value)),
-                Some(Interest::Identity) => headers.identity.push(name),
+                Some(Interest::Authority) => set_once(&mut self.authority, value)?,
+                Some(Interest::Method) => set_once(&mut self.method, value)?,
+                Some(Interest::Path) => set_once(&mut self.path, value)?,
+                Some(Interest::ContentType) => self.grpc |= is_grpc(value),
+                Some(Interest::RequestId) => self.request_id = Some(value),
+                Some(Interest::Origin) => self.origin = true,
+                Some(Interest::CorsRequestMethod) => self.cors_request_method = true,
+                Some(Interest::Token(source)) => self.tokens.push((source, value)),
+                Some(Interest::Identity) => self.identity.push(name),
             }
         }
-        Ok(headers)
+        Ok(())
     }
 }
 
@@ -261,7 +273,7 @@ mod tests {
         let map = map(&[(":path", b"/\xff"), ("x-client-id", b"\xfe"), ("cookie", b"a=b")]);
         let headers = Headers::read(&map, &index()).unwrap();
         assert_eq!(headers.path, Some(b"/\xff".as_slice()));
-        assert_eq!(headers.tokens, [(1, b"\xfe".as_slice())]);
+        assert_eq!(headers.tokens.as_slice(), [(1, b"\xfe".as_slice())]);
     }
 
     #[test]

@@ -5,6 +5,10 @@ use super::host::{HostPattern, NormalHost};
 use super::path::NormalPath;
 use super::rule::{PathPattern, Segment};
 use crate::table::Table;
+use smallvec::SmallVec;
+
+/// Rules by their numbers, in order. A request seldom has more than a few.
+pub(super) type Numbers = SmallVec<[usize; 4]>;
 
 /// Which rules cover a host and a path.
 #[derive(Debug, Default)]
@@ -39,10 +43,10 @@ impl RuleIndex {
     }
 
     /// The rules that cover a host (`None` where no rule looks at hosts) and a path, in order.
-    pub(super) fn find(&self, host: Option<&NormalHost>, path: &NormalPath<'_>) -> Vec<usize> {
+    pub(super) fn find(&self, host: Option<&NormalHost>, path: &NormalPath<'_>) -> Numbers {
         let segments = Some(path.below_root());
-        let mut found = Vec::new();
-        let mut see = |rules: &[usize]| found.extend_from_slice(rules);
+        let mut found = Numbers::new();
+        let mut see = |rules: &[usize]| rules.iter().for_each(|rule| found.push(*rule));
         self.anywhere.visit(segments, &mut see);
         if let Some(host) = host {
             let trees = host.parents().filter_map(|parent| self.below.get(parent));

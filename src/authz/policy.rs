@@ -2,7 +2,7 @@
 
 use super::accounts::Who;
 use super::host::NormalHost;
-use super::index::RuleIndex;
+use super::index::{Numbers, RuleIndex};
 use super::path::NormalPath;
 use super::rule::{Circumstances, PathPattern, Rule};
 use crate::authn::ServiceAccount;
@@ -44,7 +44,7 @@ pub enum Route<'p> {
 #[derive(Clone, Debug)]
 pub struct Asked<'p> {
     rules: &'p [Rule],
-    numbers: Vec<usize>,
+    numbers: Numbers,
 }
 
 /// What the policy says of a request, and by which rule.
@@ -161,7 +161,7 @@ impl Policy {
         let seen = path.as_ref().unwrap_or(&root);
         let clear = self.index.find(host.as_ref().ok().and_then(Option::as_ref), seen);
         let (host, path) = (host.err(), path.err());
-        let mut numbers = Vec::new();
+        let mut numbers = Numbers::new();
         for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.covers(request)) {
             if (host.is_some() && rule.hosts.is_some()) || (path.is_some() && rule.paths.is_some())
             {
@@ -291,8 +291,8 @@ impl Route<'_> {
     /// Whether all that decides is on trial, so that nobody may wait for it.
     pub fn is_shadowed(&self) -> bool {
         matches!(self, Self::Rules(asked)
-            if asked.iter().last().is_some_and(|rule| rule.allow.is_some())
-                && asked.iter().all(|rule| rule.mode == Mode::Shadow))
+            if asked.iter().all(|rule| rule.mode == Mode::Shadow)
+                && asked.iter().last().is_some_and(|rule| rule.allow.is_some()))
     }
 }
 

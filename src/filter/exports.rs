@@ -7,6 +7,7 @@
     reason = "an exported name could be taken twice; the linker would refuse that"
 )]
 
+use super::host::handed;
 use super::root::Root;
 use super::{contexts, http};
 
@@ -29,7 +30,7 @@ extern "C" fn proxy_abi_version_0_2_1() {}
 /// Memory for what the host hands over; [`super::host`] takes it from there.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
-    Box::into_raw(Box::<[u8]>::new_uninit_slice(size)).cast()
+    handed::allocate(size)
 }
 
 /// A plugin's root context (`parent` is 0), or a request of one.

@@ -4,9 +4,11 @@
 //! the VM. So the functions themselves are imported, in `imports`.
 #![allow(unsafe_code)]
 
+pub(super) mod handed;
 mod imports;
 
 use crate::headers::to_map;
+use handed::{Handed, taken};
 use imports::{
     proxy_call_foreign_function, proxy_continue_stream, proxy_define_metric,
     proxy_get_buffer_bytes, proxy_get_current_time_nanoseconds, proxy_get_header_map_pairs,
@@ -91,12 +93,12 @@ pub(super) fn callout_header(name: &str) -> Result<Vec<u8>, Failed> {
 }
 
 /// All headers of the request, in the form that [`crate::headers`] reads.
-pub(super) fn request_headers() -> Result<Vec<u8>, Failed> {
+pub(super) fn request_headers() -> Result<Handed, Failed> {
     pairs(HTTP_REQUEST_HEADERS)
 }
 
 /// All trailers of the request, in the same form.
-pub(super) fn request_trailers() -> Result<Vec<u8>, Failed> {
+pub(super) fn request_trailers() -> Result<Handed, Failed> {
     pairs(HTTP_REQUEST_TRAILERS)
 }
 
@@ -247,7 +249,7 @@ pub(super) fn dispatch(
     Ok(call)
 }
 
-fn pairs(map: u32) -> Result<Vec<u8>, Failed> {
+fn pairs(map: u32) -> Result<Handed, Failed> {
     // SAFETY: the host writes a pointer and a length.
     taken(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
 }
@@ -260,17 +262,6 @@ fn remove(map: u32, name: &[u8]) -> Result<(), Failed> {
 fn buffer(buffer: u32, max: usize) -> Result<Vec<u8>, Failed> {
     // SAFETY: the host writes a pointer and a length.
     taken(|data, size| unsafe { proxy_get_buffer_bytes(buffer, 0, max, data, size) })
-}
-
-/// What a call hands over: the host has it allocated by our own allocator (`proxy_on_memory_allocate`).
-fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Failed> {
-    let (mut data, mut size) = (std::ptr::null_mut::<u8>(), 0usize);
-    check(call(&raw mut data, &raw mut size))?;
-    if data.is_null() {
-        return Ok(Vec::new());
-    }
-    // SAFETY: `proxy_on_memory_allocate` made this buffer with exactly this size, and the host gives it up.
-    Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
 fn check(status: u32) -> Result<(), Failed> {

@@ -76,14 +76,19 @@ impl State {
         let Ok(map) = host::request_headers() else {
             return self.give_up(id, "the host gives no headers");
         };
-        match self.with(|core| exchange.step(happened.to(&map), core, now)) {
-            None => self.give_up(id, "the core is in use"),
-            Some(Step::Hold) => {
+        let Ok(mut core) = self.authenticator.try_borrow_mut() else {
+            return self.give_up(id, "the core is in use");
+        };
+        match exchange.step(happened.to(&map), &mut core, now) {
+            Step::Hold => {
                 self.tick_soon();
                 Applied::Waits(Box::new(exchange))
             }
-            Some(Step::Finish(finished)) => {
-                if self.with(|core| core.has_unsent_reviews()) == Some(true) {
+            Step::Finish(finished) => {
+                let unsent_reviews = core.has_unsent_reviews();
+                // What the host does with the verdict may call back.
+                drop(core);
+                if unsent_reviews {
                     self.tick_soon();
                 }
                 self.report(&finished, now);
