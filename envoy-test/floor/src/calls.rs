@@ -1,6 +1,7 @@
 //! The configuration's lines -> the calls of each request.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::host;
 
@@ -18,7 +19,7 @@ pub(crate) enum Call {
     Shared(String),
     Count(u32),
     Log(String),
-    Verify(Vec<u8>),
+    Verify { all: Vec<Vec<u8>>, next: AtomicUsize },
 }
 
 /// Reads the configuration; a line that is no call traps, and Envoy does not start.
@@ -53,7 +54,10 @@ impl Call {
             ["shared", name] => Self::Shared(owned(name)),
             ["count", name] => Self::Count(host::define_counter(name)),
             ["log", text] => Self::Log(owned(text)),
-            ["verify", arguments] => Self::Verify(bytes(arguments)),
+            ["verify", all @ ..] if !all.is_empty() => {
+                let all = all.iter().map(|arguments| bytes(arguments)).collect();
+                Self::Verify { all, next: AtomicUsize::new(0) }
+            }
             _ => panic!("no call: {line}"),
         }
     }
@@ -74,7 +78,10 @@ impl Call {
             Self::Shared(key) => assert!(host::lacks_shared_data(key), "{key} is there"),
             Self::Count(counter) => host::increment(*counter),
             Self::Log(text) => host::log_trace(text),
-            Self::Verify(arguments) => host::verify_signature(arguments),
+            Self::Verify { all, next } => {
+                let next = next.fetch_add(1, Ordering::Relaxed);
+                host::verify_signature(&all[next % all.len()]);
+            }
         }
     }
 }

@@ -15,7 +15,7 @@
 //! | `shared NAME` | look for shared data that is not there |
 //! | `count NAME` | add to a counter of Envoy's |
 //! | `log TEXT` | write a line at a level that is off |
-//! | `verify HEX` | have Envoy verify a signature, with these arguments of `verify_signature` |
+//! | `verify HEX...` | have Envoy verify a signature, with one of these arguments of `verify_signature` in turn |
 //!
 //! It is written against the ABI itself (proxy-wasm 0.2.1), because the SDK exports every callback, and
 //! Envoy calls what is exported. The feature `every-callback` does as the SDK does.

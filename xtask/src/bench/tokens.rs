@@ -59,12 +59,13 @@ impl Mint {
         })
     }
 
-    /// With what a module has Envoy verify the signature of such a token.
-    pub fn verify_arguments(&self, kind: KeyKind) -> Vec<u8> {
-        let key = self.key(kind);
-        let token = self.model.clone().sign(key);
-        let (text, _) = token.rsplit_once('.').unwrap_or_default();
-        key.verify_arguments(text.as_bytes()).unwrap_or_default()
+    /// With what a module has Envoy verify the signatures of so many such tokens.
+    pub fn verify_arguments(&self, kind: KeyKind, count: usize) -> Vec<Vec<u8>> {
+        let arguments = |token: &String| {
+            let (text, _) = token.rsplit_once('.')?;
+            self.key(kind).verify_arguments(text.as_bytes())
+        };
+        self.mint(kind, count).iter().filter_map(arguments).collect()
     }
 
     fn key(&self, kind: KeyKind) -> &SigningKey {
