@@ -95,7 +95,7 @@ impl Authenticator {
         let mut issuers = Vec::new();
         for (at, (identity, source)) in config.issuers.into_iter().enumerate() {
             for iss in &identity.issuers {
-                by_iss.entry(iss.clone()).or_default().push(at);
+                by_iss.entry(iss.as_bytes().into()).or_default().push(at);
             }
             issuers.push(Issuer::new(identity, source, seed.wrapping_add(at as u64)));
         }

@@ -164,7 +164,7 @@ impl Authenticator {
             return Err((Reason::LegacyToken.because("a token from a Secret"), true));
         }
         let iss = iss.ok_or_else(|| (Reason::MissingClaim.because("no iss"), false))?;
-        let issuers = self.by_iss.get(iss);
+        let issuers = self.by_iss.get(iss.as_bytes());
         issuers
             .cloned()
             .ok_or_else(|| (Reason::UnknownIssuer.because(format!("iss {iss:?}")), false))

@@ -63,11 +63,11 @@ impl Accounts {
         }
         let names = match namespace {
             ANY => &mut self.any_namespace,
-            namespace => self.by_namespace.entry(namespace.to_owned()).or_default(),
+            namespace => self.by_namespace.entry(namespace.as_bytes().into()).or_default(),
         };
         let conditions = match name {
             ANY => &mut names.any_name,
-            name => names.by_name.entry(name.to_owned()).or_default(),
+            name => names.by_name.entry(name.as_bytes().into()).or_default(),
         };
         conditions.push(condition);
         Ok(())
@@ -75,7 +75,9 @@ impl Accounts {
 
     /// Whether the set has this account.
     pub fn contains(&self, account: &ServiceAccount) -> bool {
-        self.by_namespace.get(account.namespace()).is_some_and(|names| names.contain(account))
+        self.by_namespace
+            .get(account.namespace().as_bytes())
+            .is_some_and(|names| names.contain(account))
             || self.any_namespace.contain(account)
     }
 }
@@ -87,7 +89,7 @@ impl Names {
         let holds = |conditions: &Vec<Condition>| {
             conditions.iter().any(|condition| condition.holds_for(account))
         };
-        self.by_name.get(account.name()).is_some_and(holds) || holds(&self.any_name)
+        self.by_name.get(account.name().as_bytes()).is_some_and(holds) || holds(&self.any_name)
     }
 }
 

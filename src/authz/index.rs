@@ -36,8 +36,8 @@ impl RuleIndex {
     pub(super) fn insert(&mut self, host: Option<&HostPattern>, path: &PathPattern, rule: usize) {
         let tree = match host {
             None => &mut self.anywhere,
-            Some(HostPattern::Exact(host)) => self.exact.entry(host.clone()).or_default(),
-            Some(HostPattern::Below(host)) => self.below.entry(host.clone()).or_default(),
+            Some(HostPattern::Exact(host)) => self.exact.entry(host.as_bytes().into()).or_default(),
+            Some(HostPattern::Below(host)) => self.below.entry(host.as_bytes().into()).or_default(),
         };
         tree.insert(path, rule);
     }
@@ -49,8 +49,8 @@ impl RuleIndex {
         let mut see = |rules: &[usize]| rules.iter().for_each(|rule| found.push(*rule));
         self.anywhere.visit(segments, &mut see);
         if let Some(host) = host {
-            let trees = host.parents().filter_map(|parent| self.below.get(parent));
-            for tree in self.exact.get(host.as_str()).into_iter().chain(trees) {
+            let trees = host.parents().filter_map(|parent| self.below.get(parent.as_bytes()));
+            for tree in self.exact.get(host.as_str().as_bytes()).into_iter().chain(trees) {
                 tree.visit(segments, &mut see);
             }
         }
@@ -72,11 +72,11 @@ impl RuleIndex {
         self.anywhere.visit_covering(&path.segments, path.below, &mut see);
         let (exact, name) = match host {
             None => return found,
-            Some(HostPattern::Exact(host)) => (self.exact.get(host), host),
-            Some(HostPattern::Below(host)) => (self.below.get(host), host),
+            Some(HostPattern::Exact(host)) => (self.exact.get(host.as_bytes()), host),
+            Some(HostPattern::Below(host)) => (self.below.get(host.as_bytes()), host),
         };
         let parents = name.match_indices('.').filter_map(|(at, _)| name.get(at + 1..));
-        let trees = parents.filter_map(|parent| self.below.get(parent));
+        let trees = parents.filter_map(|parent| self.below.get(parent.as_bytes()));
         for tree in exact.into_iter().chain(trees) {
             tree.visit_covering(&path.segments, path.below, &mut see);
         }
@@ -91,7 +91,7 @@ impl Node {
         let mut node = self;
         for segment in &pattern.segments {
             node = match segment {
-                Segment::Literal(word) => node.literal.entry(word.clone()).or_default(),
+                Segment::Literal(word) => node.literal.entry(word.as_bytes().into()).or_default(),
                 Segment::Any => node.any.get_or_insert_default(),
             };
         }
@@ -100,9 +100,9 @@ impl Node {
 
     /// Shows `see` the rules of every pattern that matches `segments`, which have slashes between them;
     /// `None` when there are no more.
-    fn visit(&self, segments: Option<&str>, see: &mut impl FnMut(&[usize])) {
+    fn visit(&self, segments: Option<&[u8]>, see: &mut impl FnMut(&[usize])) {
         let Some(segments) = segments else { return see(&self.here) };
-        let (segment, rest) = match segments.bytes().position(|byte| byte == b'/') {
+        let (segment, rest) = match segments.iter().position(|byte| *byte == b'/') {
             Some(at) => (segments.get(..at).unwrap_or_default(), segments.get(at + 1..)),
             None => (segments, None),
         };
@@ -124,7 +124,7 @@ impl Node {
         };
         see(&self.below);
         if let Segment::Literal(word) = segment
-            && let Some(node) = self.literal.get(word)
+            && let Some(node) = self.literal.get(word.as_bytes())
         {
             node.visit_covering(rest, below, see);
         }

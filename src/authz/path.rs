@@ -10,7 +10,7 @@ use std::borrow::Cow;
 /// A path in normal form: it begins with `/`, holds no empty and no dot segments, and nothing that is
 /// escaped without need.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NormalPath<'p>(Cow<'p, str>);
+pub struct NormalPath<'p>(Cow<'p, [u8]>);
 
 // === impl NormalPath ===
 
@@ -23,9 +23,7 @@ impl<'p> NormalPath<'p> {
         let Some((b'/', below)) = path.split_first() else {
             return Err(ambiguous("it does not begin with /"));
         };
-        if is_normal(below)
-            && let Ok(path) = std::str::from_utf8(path)
-        {
+        if is_normal(below) {
             return Ok(Self(Cow::Borrowed(path)));
         }
         let mut segments = Vec::new();
@@ -47,27 +45,27 @@ impl<'p> NormalPath<'p> {
                 segment => segments.push(segment.to_owned()),
             }
         }
-        Ok(Self(Cow::Owned(merge(segments))))
+        Ok(Self(Cow::Owned(merge(segments).into_bytes())))
     }
 
     /// `/`.
     pub fn root() -> Self {
-        Self(Cow::Borrowed("/"))
+        Self(Cow::Borrowed(b"/"))
     }
 
-    /// The normal form.
+    /// The normal form, which is ASCII.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// What stands behind the first slash.
-    pub(super) fn below_root(&self) -> &str {
+    pub(super) fn below_root(&self) -> &[u8] {
         self.0.get(1..).unwrap_or_default()
     }
 
     /// What stands between the slashes; the last is empty where the path ends with one.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
-        self.0.split('/').skip(1)
+        self.as_str().split('/').skip(1)
     }
 }
 
@@ -175,8 +173,8 @@ mod tests {
     fn normal(path: &str) -> String {
         NormalPath::parse(path.as_bytes())
             .unwrap_or_else(|d| panic!("{path}: {}", d.detail()))
-            .0
-            .into_owned()
+            .as_str()
+            .to_owned()
     }
 
     #[test]

@@ -62,9 +62,7 @@ pub struct Judgement {
 
 /// Leave to pass. Only [`Policy::decide`] makes one.
 #[derive(Debug)]
-pub struct Permit {
-    rule: Option<Rc<str>>,
-}
+pub struct Permit(());
 
 // === impl Policy ===
 
@@ -186,7 +184,7 @@ impl Policy {
     /// Decides on a request by its route. `caller` is who was proven, or why nobody was.
     pub fn decide(&self, route: &Route<'_>, caller: Result<&ServiceAccount, &Denial>) -> Judgement {
         let Route::Rules(asked) = route else {
-            let outcome = caller.map(|_| Permit { rule: None }).map_err(Denial::clone);
+            let outcome = caller.map(|_| Permit(())).map_err(Denial::clone);
             return Judgement { outcome, rule: None, mode: Mode::Enforce, shadowed: Vec::new() };
         };
         let mut shadowed = Vec::new();
@@ -200,9 +198,7 @@ impl Policy {
                 }
                 (Err(denial), _) => Err(denial),
                 (Ok(()), None) => continue,
-                (Ok(()), Some(who)) => {
-                    allowed(rule, who, caller).map(|()| Permit { rule: Some(Rc::clone(&name)) })
-                }
+                (Ok(()), Some(who)) => allowed(rule, who, caller).map(Permit),
             };
             return Judgement { outcome, rule: Some(name), mode: rule.mode, shadowed };
         }
@@ -302,14 +298,5 @@ impl Judgement {
     /// A refusal that no rule made.
     pub fn refused(denial: Denial) -> Self {
         Self { outcome: Err(denial), rule: None, mode: Mode::Enforce, shadowed: Vec::new() }
-    }
-}
-
-// === impl Permit ===
-
-impl Permit {
-    /// The rule that let the request in; `None` where no rules are configured.
-    pub fn rule(&self) -> Option<&str> {
-        self.rule.as_deref()
     }
 }

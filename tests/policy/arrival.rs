@@ -115,8 +115,9 @@ fn a_preflight_is_known_by_all_of_its_marks() {
 
 fn judge(world: &mut World, sent: &envoy_test::Pairs) -> String {
     use sa_authn::verdict::Verdict;
-    match world.core.judge(sent).expect("a verdict").verdict {
-        Verdict::Allow(permit, _) => permit.rule().unwrap_or("-").to_owned(),
+    let finished = world.core.judge(sent).expect("a verdict");
+    match finished.verdict {
+        Verdict::Allow(..) => finished.rule.as_deref().unwrap_or("-").to_owned(),
         Verdict::Deny(denial) => denial.reason().code().to_owned(),
         shadow @ Verdict::Shadow(..) => format!("{shadow:?}"),
     }

@@ -58,8 +58,9 @@ impl World {
     /// The rule that lets a request pass (`-` where there are none), or the reason why none does.
     fn judge(&mut self, method: &str, path: &str, caller: &str) -> String {
         let headers = self.request(method, path, caller);
-        match self.core.judge(&headers).expect("a verdict").verdict {
-            Verdict::Allow(permit, _) => permit.rule().unwrap_or("-").to_owned(),
+        let finished = self.core.judge(&headers).expect("a verdict");
+        match finished.verdict {
+            Verdict::Allow(..) => finished.rule.as_deref().unwrap_or("-").to_owned(),
             Verdict::Deny(denial) => denial.reason().code().to_owned(),
             Verdict::Shadow(shadowed, _) => {
                 format!("shadow: {}", shadowed.denial().reason().code())

@@ -70,10 +70,10 @@ impl KeySet {
     }
 
     fn add(&mut self, key: Jwk) {
-        match self.by_kid.get(key.kid()) {
+        match self.by_kid.get(key.kid().as_bytes()) {
             None => {
                 let key = Rc::new(key);
-                self.by_kid.insert(key.kid().to_owned(), Rc::clone(&key));
+                self.by_kid.insert(key.kid().as_bytes().into(), Rc::clone(&key));
                 self.keys.push(key);
             }
             Some(same) if same.fingerprint() == key.fingerprint() => {}
@@ -85,7 +85,7 @@ impl KeySet {
     /// The keys that may have signed a token with this `kid` and `alg`: one, or for a set that was
     /// given as PEM up to four.
     pub fn candidates(&self, kid: Option<&str>, alg: &str) -> Vec<Rc<Jwk>> {
-        if let Some(key) = kid.and_then(|kid| self.by_kid.get(kid)) {
+        if let Some(key) = kid.and_then(|kid| self.by_kid.get(kid.as_bytes())) {
             return vec![Rc::clone(key)];
         }
         if !self.any_key_may_fit {
