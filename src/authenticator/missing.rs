@@ -56,15 +56,16 @@ impl Missing {
     }
 
     fn conclude(self, kid: Option<&str>) -> Unproven {
+        let kid = || kid.map_or("no kid".to_owned(), |kid| format!("kid {kid:?}"));
         match (self.hold, self.unavailable) {
             (Some((issuers, cause)), _) => {
                 Unproven::Waits { hold: Hold::Keys { issuers, cause }, otherwise: None }
             }
             (None, Some((wait, issuer))) => {
-                let detail = format!("keys of {issuer:?} for kid {kid:?}");
+                let detail = format!("keys of {issuer:?} for {}", kid());
                 Reason::KeysUnavailable.because(detail).retry_in(wait).into()
             }
-            (None, None) => Reason::UnknownKey.because(format!("kid {kid:?}")).into(),
+            (None, None) => Reason::UnknownKey.because(kid()).into(),
         }
     }
 }
