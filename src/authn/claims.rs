@@ -5,7 +5,7 @@
 
 mod reading;
 
-use super::json::Strict;
+use super::json::read;
 use crate::time::UnixTime;
 use crate::verdict::{Denial, Reason};
 use reading::Reading;
@@ -86,19 +86,27 @@ struct Spans<'j> {
 impl Claims {
     /// Parses the decoded second part.
     pub fn parse(json: String) -> Result<Self, Denial> {
-        let Strict(Reading { texts, audience, times, in_kubernetes, legacy }) =
-            serde_json::from_str(&json)
-                .map_err(|error| Reason::MalformedToken.because(format!("claims: {error}")))?;
-        let mut spans = Spans { json: &json, unescaped: String::new() };
-        let mut names = [None; NAMES];
-        for (name, text) in names.iter_mut().zip(texts.0) {
-            *name = text.map(|text| spans.of(text));
-        }
-        let audience = audience.map(|all| all.into_iter().map(|text| spans.of(text)).collect());
-        let unescaped = spans.unescaped;
+        let (claims, unescaped) = Self::places(&json)
+            .map_err(|error| Reason::MalformedToken.because(format!("claims: {error}")))?;
         let mut text = json;
         text.push_str(&unescaped);
-        Ok(Self { text, names, audience, times, in_kubernetes, legacy })
+        Ok(Self { text, ..claims })
+    }
+
+    /// Claims still without their text, and what belongs behind it.
+    fn places(json: &str) -> Result<(Self, String), serde_json::Error> {
+        let mut reading = Reading::default();
+        read(json, &mut reading)?;
+        let mut spans = Spans { json, unescaped: String::new() };
+        let mut names = [None; NAMES];
+        for (name, text) in names.iter_mut().zip(reading.texts.0) {
+            *name = text.map(|text| spans.of(text));
+        }
+        let audience = reading.audience;
+        let audience = audience.map(|all| all.into_iter().map(|text| spans.of(text)).collect());
+        let (in_kubernetes, legacy) = (reading.in_kubernetes, reading.legacy);
+        let (text, times) = (String::new(), reading.times);
+        Ok((Self { text, names, audience, times, in_kubernetes, legacy }, spans.unescaped))
     }
 
     /// `iss`.

@@ -7,10 +7,9 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::marker::PhantomData;
 
-/// A type that is read from a JSON object, member by member.
-pub(super) trait Object<'de>: Default {
+/// What is read from a JSON object, member by member.
+pub(super) trait Object<'de> {
     /// The members that it takes the values of, 32 at most.
     const MEMBERS: &'static [&'static str];
 
@@ -28,12 +27,25 @@ pub(super) fn pass_over<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Er
     map.next_value::<Checked>().map(|_| ())
 }
 
+/// Reads a whole JSON text, which must be an object.
+pub(super) fn read<'de, T: Object<'de>>(
+    json: &'de str,
+    object: &mut T,
+) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    Fill(object).deserialize(&mut deserializer)?;
+    deserializer.end()
+}
+
 /// Checks a whole JSON text: syntax, depth, and that no member stands twice.
 pub(crate) fn check_members(json: &[u8]) -> Result<(), serde_json::Error> {
     serde_json::from_slice::<Checked>(json).map(|_| ())
 }
 
-/// Reads an [`Object`]; stands in for what `derive` cannot do, to see a member that stands twice.
+/// Reads an [`Object`] into its place; stands in for what `derive` cannot do, to see a member that stands twice.
+pub(super) struct Fill<'a, T>(pub(super) &'a mut T);
+
+/// An [`Object`] that begins with nothing.
 pub(super) struct Strict<T>(pub(super) T);
 
 /// The names of an object's members, so far.
@@ -46,8 +58,6 @@ pub(super) struct Text<'de>(pub(super) Cow<'de, str>);
 /// A value that nobody needs, checked all the same.
 struct Checked;
 
-struct ObjectVisitor<T>(PhantomData<T>);
-
 /// A value within `depth` more levels.
 struct Within {
     depth: usize,
@@ -55,22 +65,35 @@ struct Within {
 
 // === impl Strict ===
 
-impl<'de, T: Object<'de>> Deserialize<'de> for Strict<T> {
+impl<'de, T: Object<'de> + Default> Deserialize<'de> for Strict<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+        let mut object = T::default();
+        Fill(&mut object).deserialize(deserializer)?;
+        Ok(Self(object))
     }
 }
 
-impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Strict<T>;
+// === impl Fill ===
+
+impl<'de, T: Object<'de>> DeserializeSeed<'de> for Fill<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Object<'de>> Visitor<'de> for Fill<'_, T> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Strict<T>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         // Those that are known, which in a genuine token are all, are told apart without a set of names.
-        let (mut object, mut seen, mut others) = (T::default(), 0u32, Members::default());
+        let Self(object) = self;
+        let (mut seen, mut others) = (0u32, Members::default());
         while let Some(Text(name)) = map.next_key()? {
             match T::MEMBERS.iter().position(|known| *known == name) {
                 Some(at) if seen & (1 << at) != 0 => return Err(stands_twice()),
@@ -84,7 +107,7 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<T> {
                 }
             }
         }
-        Ok(Strict(object))
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! JSON -> what it says, member by member, borrowed from it where nothing is escaped.
 
 use super::{NAMES, Name, Times};
-use crate::authn::json::{Object, Strict, Text, pass_over};
+use crate::authn::json::{Fill, Object, Text, pass_over};
 use crate::time::UnixTime;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use smallvec::{SmallVec, smallvec};
@@ -23,15 +23,14 @@ pub(super) struct Reading<'de> {
 pub(super) struct Texts<'de>(pub(super) [Option<Cow<'de, str>>; NAMES]);
 
 /// The `kubernetes.io` claim.
-#[derive(Default)]
-struct InKubernetes<'de> {
-    texts: Texts<'de>,
-    warn_after: Option<UnixTime>,
-}
+struct InKubernetes<'a, 'de>(&'a mut Reading<'de>);
 
-/// An object in it: its name, its uid.
-#[derive(Default)]
-struct InObject<'de>(Option<Cow<'de, str>>, Option<Cow<'de, str>>);
+/// An object in it, and where its name and its uid go.
+struct InObject<'a, 'de> {
+    texts: &'a mut Texts<'de>,
+    name: Name,
+    uid: Name,
+}
 
 /// A NumericDate: whole seconds from 0 to 2^53.
 struct NumericDate(UnixTime);
@@ -47,19 +46,16 @@ impl<'de> Object<'de> for Reading<'de> {
 
     fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
-            "iss" => self.texts.put(Name::Issuer, Some(text(map)?)),
-            "sub" => self.texts.put(Name::Subject, Some(text(map)?)),
+            "iss" => self.texts.put(Name::Issuer, text(map)?),
+            "sub" => self.texts.put(Name::Subject, text(map)?),
             "aud" => self.audience = Some(map.next_value::<OneOrMany<'_>>()?.0),
             "exp" => self.times.expires = Some(date(map)?),
             "nbf" => self.times.not_before = Some(date(map)?),
             "iat" => self.times.issued_at = Some(date(map)?),
-            "jti" => self.texts.put(Name::TokenId, Some(text(map)?)),
+            "jti" => self.texts.put(Name::TokenId, text(map)?),
             "kubernetes.io" => {
-                let Strict(InKubernetes { texts, warn_after }) = map.next_value()?;
                 self.in_kubernetes = true;
-                self.times.warn_after = warn_after;
-                let all = self.texts.0.iter_mut().zip(texts.0).skip(Name::Namespace as usize);
-                all.for_each(|(slot, text)| *slot = text);
+                map.next_value_seed(Fill(&mut InKubernetes(self)))?;
             }
             // RFC 7519 has it of OpenID Connect, and jwt-simple reads it: a string or nothing, so that
             // both ways of verifying a signature judge a token alike.
@@ -86,42 +82,41 @@ fn date<'de, A: MapAccess<'de>>(map: &mut A) -> Result<UnixTime, A::Error> {
 // === impl Texts ===
 
 impl<'de> Texts<'de> {
-    fn put(&mut self, name: Name, text: Option<Cow<'de, str>>) {
+    fn put(&mut self, name: Name, text: Cow<'de, str>) {
         if let Some(slot) = self.0.get_mut(name as usize) {
-            *slot = text;
+            *slot = Some(text);
         }
     }
 }
 
 // === impl InKubernetes ===
 
-impl<'de> InKubernetes<'de> {
+impl<'de> InKubernetes<'_, 'de> {
     fn object<A: MapAccess<'de>>(
         &mut self,
         name: Name,
         uid: Name,
         map: &mut A,
     ) -> Result<(), A::Error> {
-        let Strict(InObject(its_name, its_uid)) = map.next_value()?;
-        // An object is there, be it without a name.
-        self.texts.put(name, its_name.or(Some(Cow::Borrowed(""))));
-        self.texts.put(uid, its_uid);
-        Ok(())
+        let texts = &mut self.0.texts;
+        // It is there, be it without a name.
+        texts.put(name, Cow::Borrowed(""));
+        map.next_value_seed(Fill(&mut InObject { texts, name, uid }))
     }
 }
 
-impl<'de> Object<'de> for InKubernetes<'de> {
+impl<'de> Object<'de> for InKubernetes<'_, 'de> {
     const MEMBERS: &'static [&'static str] =
         &["namespace", "serviceaccount", "pod", "node", "secret", "warnafter"];
 
     fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
-            "namespace" => self.texts.put(Name::Namespace, Some(text(map)?)),
+            "namespace" => self.0.texts.put(Name::Namespace, text(map)?),
             "serviceaccount" => self.object(Name::Account, Name::AccountUid, map)?,
             "pod" => self.object(Name::Pod, Name::PodUid, map)?,
             "node" => self.object(Name::Node, Name::NodeUid, map)?,
             "secret" => self.object(Name::Secret, Name::SecretUid, map)?,
-            "warnafter" => self.warn_after = Some(date(map)?),
+            "warnafter" => self.0.times.warn_after = Some(date(map)?),
             _ => {}
         }
         Ok(())
@@ -130,13 +125,13 @@ impl<'de> Object<'de> for InKubernetes<'de> {
 
 // === impl InObject ===
 
-impl<'de> Object<'de> for InObject<'de> {
+impl<'de> Object<'de> for InObject<'_, 'de> {
     const MEMBERS: &'static [&'static str] = &["name", "uid"];
 
     fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
-            "name" => self.0 = Some(text(map)?),
-            "uid" => self.1 = Some(text(map)?),
+            "name" => self.texts.put(self.name, text(map)?),
+            "uid" => self.texts.put(self.uid, text(map)?),
             _ => {}
         }
         Ok(())
