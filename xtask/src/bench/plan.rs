@@ -27,7 +27,7 @@ impl Plan {
 
     /// For a first look.
     pub fn quick() -> Self {
-        Self { rounds: 36, per_round: 80, warm_up: 1000, ..Self::full() }
+        Self { rounds: 28, per_round: 80, warm_up: 800, ..Self::full() }
     }
 
     /// Requests of one turn of this contender.

@@ -68,22 +68,14 @@ fn floors(modules: &Modules, mint: &Mint) -> [Contender; 4] {
         knowing(format!("verify {}\n{clock}", all.join(" ")))
     };
     [
-        Contender::new(FLOOR, "a Wasm filter that only edits the headers", edits),
+        Contender::new(FLOOR, "Wasm floor: edits the headers", edits),
         Contender::new(
             "floor_knowing",
-            "the same, which knows the time and when a request ends",
+            "Wasm floor that knows time and end",
             knowing(clock.clone()),
         ),
-        Contender::new(
-            "floor_rs256",
-            "the same, which has Envoy verify a signature, RS256",
-            verifying(RSA),
-        ),
-        Contender::new(
-            "floor_es256",
-            "the same, which has Envoy verify a signature, ES256",
-            verifying(EC),
-        ),
+        Contender::new("floor_rs256", "Wasm floor that has RS256 verified", verifying(RSA)),
+        Contender::new("floor_es256", "Wasm floor that has ES256 verified", verifying(EC)),
     ]
 }
 
