@@ -148,6 +148,9 @@ impl Segment {
             word if word.contains('*') => {
                 Err(format!("`*` in {word:?} must stand for a whole segment, as in /a/* or /a/*/b"))
             }
+            word if word.contains(['{', '}']) => Err(format!(
+                "{word:?} would stand for itself: `*` is for a segment of any name, as in /a/*/b"
+            )),
             word => Ok(Self::Literal(word.to_owned())),
         }
     }
