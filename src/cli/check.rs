@@ -12,7 +12,7 @@ use find::{Body, Found, find};
 use report::{Checked, Fault, Format};
 use sa_authn::config::{self, Config, Problem};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use text::{Place, Text};
 use yaml::Node;
@@ -49,6 +49,36 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     let good = checked.iter().all(|checked| checked.faults.is_empty());
     let answer = if good { Answer::Yes } else { Answer::No };
     Ok(Report { text: options.format.print(&checked), answer, failures })
+}
+
+/// The configuration in a file, as JSON, wherever it stands there; it must be the only one.
+pub fn only_configuration(file: &Path) -> Result<String, Failure> {
+    let name = input::name(file);
+    let text = Rc::new(Text::of_file(input::read_text(file)?));
+    let found = search(&name, &text)?;
+    let mut ours = Vec::new();
+    for one in &found {
+        let Place { line, column } = one.text.place(one.at);
+        let place = format!("{name}:{line}:{column}: {}", one.what);
+        match &one.body {
+            Body::Json => ours.push((place, one.text.content().to_owned())),
+            Body::Tree(tree) => ours.push((place, tree.to_json().to_string())),
+            Body::Missing(why) => return Err(Failure(format!("{place}: {why}"))),
+            Body::Foreign => {}
+        }
+    }
+    match ours.as_slice() {
+        [] => Err(Failure(nothing_found(&name, &found))),
+        [(_, json)] => Ok(json.clone()),
+        several => {
+            let places: Vec<_> = several.iter().map(|(place, _)| format!("\n  {place}")).collect();
+            let count = several.len();
+            let places = places.concat();
+            Err(Failure(format!(
+                "{name} has {count} configurations: give one of them alone{places}"
+            )))
+        }
+    }
 }
 
 fn check_file(name: &str, content: String) -> Result<Vec<Checked>, Failure> {

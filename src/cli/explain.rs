@@ -11,7 +11,7 @@ mod rules;
 mod steps;
 mod verdict;
 
-use super::{Answer, Failure, Report, dates, input};
+use super::{Answer, Failure, Report, check, dates, input};
 use judge::Judged;
 use keys::KeyFile;
 use page::Page;
@@ -24,7 +24,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Options {
-    /// The plugin's configuration, as JSON
+    /// A file with the plugin's configuration, wherever `sa-authn check` finds one: plugin JSON or YAML, an Envoy
+    /// bootstrap, a WasmPlugin, ...
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 
@@ -65,10 +66,11 @@ everybody on the machine: give it as a file.";
 /// Explains it.
 pub fn run(options: &Options) -> Result<Report, Failure> {
     let now = dates::at(options.at.as_deref())?;
-    let text = input::read(&options.config)?;
+    let text = check::only_configuration(&options.config)?;
     let name = input::name(&options.config);
     let config = || {
-        let mut config = Config::parse(&text).map_err(|problems| broken(&name, &problems))?;
+        let mut config =
+            Config::parse(text.as_bytes()).map_err(|problems| broken(&name, &problems))?;
         keys::provide(&mut config, &options.jwks)?;
         Ok(config)
     };
@@ -90,5 +92,5 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
 
 fn broken(name: &str, problems: &[Problem]) -> Failure {
     let said: Vec<_> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-    Failure(format!("{name} is no configuration (`sa-authn check` says where):{}", said.concat()))
+    Failure(format!("{name} has problems (`sa-authn check` says where):{}", said.concat()))
 }

@@ -250,7 +250,7 @@ fn a_broken_configuration_or_argument_is_2_and_says_why() {
     assert_eq!(ran.code, 2);
     assert!(
         ran.stderr.contains(
-            "is no configuration (`sa-authn check` says where):\n  issuers[0].audiences: must name"
+            "has problems (`sa-authn check` says where):\n  issuers[0].audiences: must name"
         ),
         "{}",
         ran.stderr
@@ -270,5 +270,24 @@ fn a_broken_configuration_or_argument_is_2_and_says_why() {
     ] {
         let ran = explain(good, &arguments);
         assert_eq!((ran.code, ran.stderr.as_str()), (2, said));
+    }
+}
+
+#[test]
+fn the_configuration_is_found_where_check_finds_it() {
+    let inside = "envoy-test/envoy.yaml";
+    let ran = explain(inside, &["--request", "GET /healthz"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    assert!(ran.stdout.contains("VERDICT   ALLOWED by rule \"health\""), "{}", ran.stdout);
+    let nothing = "tests/testdata/broken/nothing-of-ours.yaml".to_owned();
+    let minimal = fs::read_to_string(root().join("filter-config/minimal.json")).unwrap();
+    let two = file("two.yaml", &format!("---\n{minimal}\n---\n{minimal}"));
+    for (file, said) in [
+        (&nothing, "nothing-of-ours.yaml: no configuration of sa-authn in it."),
+        (&two, "two.yaml has 2 configurations: give one of them alone\n"),
+    ] {
+        let ran = explain(file, &[]);
+        assert_eq!(ran.code, 2, "{file}");
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
     }
 }
