@@ -56,3 +56,8 @@ pub mod waiting;
 
 #[cfg(target_arch = "wasm32")]
 mod filter;
+
+/// What of the shell needs no host, for its tests.
+#[cfg(all(test, not(target_arch = "wasm32")))]
+#[path = "filter/host/handed.rs"]
+mod handed;

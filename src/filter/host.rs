@@ -8,7 +8,7 @@ pub(super) mod handed;
 mod imports;
 
 use crate::headers::to_map;
-use handed::{Handed, taken};
+use handed::Handed;
 use imports::{
     proxy_call_foreign_function, proxy_continue_stream, proxy_define_metric,
     proxy_get_buffer_bytes, proxy_get_current_time_nanoseconds, proxy_get_header_map_pairs,
@@ -251,7 +251,8 @@ pub(super) fn dispatch(
 
 fn pairs(map: u32) -> Result<Handed, Failed> {
     // SAFETY: the host writes a pointer and a length.
-    taken(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
+    handed::borrowed(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
+        .map_err(Failed)
 }
 
 fn remove(map: u32, name: &[u8]) -> Result<(), Failed> {
@@ -262,6 +263,10 @@ fn remove(map: u32, name: &[u8]) -> Result<(), Failed> {
 fn buffer(buffer: u32, max: usize) -> Result<Vec<u8>, Failed> {
     // SAFETY: the host writes a pointer and a length.
     taken(|data, size| unsafe { proxy_get_buffer_bytes(buffer, 0, max, data, size) })
+}
+
+fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, Failed> {
+    handed::taken(call).map_err(Failed)
 }
 
 fn check(status: u32) -> Result<(), Failed> {

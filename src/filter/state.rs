@@ -79,15 +79,16 @@ impl State {
         let Ok(mut core) = self.authenticator.try_borrow_mut() else {
             return self.give_up(id, "the core is in use");
         };
-        match exchange.step(happened.to(&map), &mut core, now) {
+        let step = exchange.step(happened.to(&map), &mut core, now);
+        let unsent_reviews = core.has_unsent_reviews();
+        // What the host is told from here on may call back.
+        drop(core);
+        match step {
             Step::Hold => {
                 self.tick_soon();
                 Applied::Waits(Box::new(exchange))
             }
             Step::Finish(finished) => {
-                let unsent_reviews = core.has_unsent_reviews();
-                // What the host does with the verdict may call back.
-                drop(core);
                 if unsent_reviews {
                     self.tick_soon();
                 }
