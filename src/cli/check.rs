@@ -62,7 +62,14 @@ pub fn only_configuration(file: &Path) -> Result<String, Failure> {
         let place = format!("{name}:{line}:{column}: {}", one.what);
         match &one.body {
             Body::Json => ours.push((place, one.text.content().to_owned())),
-            Body::Tree(tree) => ours.push((place, tree.to_json().to_string())),
+            Body::Tree(tree) => {
+                let mut repeated = Vec::new();
+                locate::repeated("", tree, &mut repeated);
+                if let Some((path, _)) = repeated.first() {
+                    return Err(Failure(format!("{place}: {path} stands twice in one object")));
+                }
+                ours.push((place, tree.to_json().to_string()));
+            }
             Body::Missing(why) => return Err(Failure(format!("{place}: {why}"))),
             Body::Foreign => {}
         }

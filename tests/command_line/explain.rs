@@ -282,9 +282,12 @@ fn the_configuration_is_found_where_check_finds_it() {
     let nothing = "tests/testdata/broken/nothing-of-ours.yaml".to_owned();
     let minimal = fs::read_to_string(root().join("filter-config/minimal.json")).unwrap();
     let two = file("two.yaml", &format!("---\n{minimal}\n---\n{minimal}"));
+    let rules = "rules: [{ deny: anyone }]\nissuers: []\nrules: [{ allow: anyone }]\n";
+    let twice = file("twice.yaml", rules);
     for (file, said) in [
         (&nothing, "nothing-of-ours.yaml: no configuration of sa-authn in it."),
         (&two, "two.yaml has 2 configurations: give one of them alone\n"),
+        (&twice, "twice.yaml:1:1: plugin configuration: rules stands twice in one object\n"),
     ] {
         let ran = explain(file, &[]);
         assert_eq!(ran.code, 2, "{file}");
