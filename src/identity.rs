@@ -135,7 +135,8 @@ impl IdentityField {
             Self::TokenId => account.token_id(),
             Self::Audience => Some(account.audience()),
             Self::IssuerName => Some(&**account.issuer_name()),
-            Self::Payload => payload,
+            // A review proves whom the API server named, and none of the token's claims.
+            Self::Payload => payload.filter(|_| matches!(account.proof(), Proof::Signature(_))),
             Self::ProvenBy => Some(match account.proof() {
                 Proof::Signature(_) => "signature",
                 Proof::Review(_) => "review",

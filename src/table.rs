@@ -6,5 +6,5 @@
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
 
-/// Facts by name. Bytes, as all of them come with requests: that a path is text need not be shown to look it up.
+/// Facts by name. By its bytes, as requests have them: that a path is text need not be shown to look it up.
 pub(crate) type Table<V> = HashMap<Box<[u8]>, V, FixedState>;

@@ -56,7 +56,7 @@ impl Missing {
     }
 
     fn conclude(self, kid: Option<&str>) -> Unproven {
-        let kid = || kid.map_or("no kid".to_owned(), |kid| format!("kid {kid:?}"));
+        let kid = || kid.map_or("a token without kid".to_owned(), |kid| format!("kid {kid:?}"));
         match (self.hold, self.unavailable) {
             (Some((issuers, cause)), _) => {
                 Unproven::Waits { hold: Hold::Keys { issuers, cause }, otherwise: None }

@@ -89,6 +89,7 @@ impl Claims {
         let (claims, unescaped) = Self::places(&json)
             .map_err(|error| Reason::MalformedToken.because(format!("claims: {error}")))?;
         let mut text = json;
+        text.reserve_exact(unescaped.len());
         text.push_str(&unescaped);
         Ok(Self { text, ..claims })
     }
@@ -193,6 +194,7 @@ impl fmt::Debug for Claims {
             .field("token_id", &self.token_id())
             .field("namespace", &self.namespace())
             .field("service_account", &self.service_account())
+            .field("in_kubernetes", &self.in_kubernetes)
             .field("pod", &self.pod())
             .field("node", &self.node())
             .field("secret", &self.secret())

@@ -67,7 +67,7 @@ impl fmt::Debug for Jwt<'_> {
 fn decode(part: &str, text: &str) -> Result<Vec<u8>, Denial> {
     URL_SAFE_NO_PAD.decode(text).map_err(|error| {
         let what = match error {
-            // Looked for here alone, where a genuine token never comes.
+            // base64url has no dots, so that more than three parts are found here, and cost others nothing.
             DecodeError::InvalidByte(_, b'.') => return not_three_parts(),
             DecodeError::InvalidByte(..) => "a character outside base64url",
             DecodeError::InvalidLength(..) => "a length that base64url cannot have",

@@ -9,7 +9,7 @@ use std::rc::Rc;
 /// A rule of the configuration, checked.
 #[derive(Debug)]
 pub struct Rule {
-    /// How logs, metrics and permits call it.
+    /// How logs and metrics call it.
     pub name: Rc<str>,
     /// Any of these; `None` is any host.
     pub hosts: Option<Vec<HostPattern>>,
@@ -125,6 +125,12 @@ impl PathPattern {
                         upstreams take for one"
                 .to_owned());
         }
+        if normal.as_str().contains(['{', '}']) {
+            return Err(
+                "braces would stand for themselves: `*` is for a segment of any name, as in /a/*/b"
+                    .to_owned(),
+            );
+        }
         if normal.as_str() != pattern {
             return Err(format!(
                 "requests are compared in normal form: write {:?}",
@@ -148,9 +154,6 @@ impl Segment {
             word if word.contains('*') => {
                 Err(format!("`*` in {word:?} must stand for a whole segment, as in /a/* or /a/*/b"))
             }
-            word if word.contains(['{', '}']) => Err(format!(
-                "{word:?} would stand for itself: `*` is for a segment of any name, as in /a/*/b"
-            )),
             word => Ok(Self::Literal(word.to_owned())),
         }
     }

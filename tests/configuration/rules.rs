@@ -187,6 +187,7 @@ fn a_path_is_written_in_the_form_that_requests_are_compared_in() {
         ("/a/b*/c", "must stand for a whole segment"),
         ("/a.*", "must stand for a whole segment"),
         ("/a/{id}", "`*` is for a segment of any name"),
+        ("/a/%7Bid%7D", "`*` is for a segment of any name"),
     ] {
         let config = set("/rules/1/paths", json!(["/", path]));
         rows.push((config, vec![("rules[1].paths[1]", piece)]));
