@@ -99,7 +99,9 @@ async fn measure(options: &Options, plan: Plan, mint: &Mint, modules: &Modules) 
     let rivals = contest::hold("Contest", envoy_version, &plan, mint, contenders).await?;
 
     let starts = if options.quick { 3 } else { 9 };
-    let few = Plan { rounds: plan.rounds / 2, ..plan };
+    // What grows by a tenth or not is told from noise by many rounds alone.
+    let rounds = if options.quick { plan.rounds / 2 } else { plan.rounds };
+    let few = Plan { rounds, ..plan };
     let growing = Growth { envoy_version, plan: &few, mint, modules };
     let (tokens, no_tokens) = growing.of_tokens().await?;
     left_out.extend(no_tokens);
