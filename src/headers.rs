@@ -144,7 +144,7 @@ impl<'m> Headers<'m> {
         Ok(headers)
     }
 
-    /// Adds what the host's map says to headers of which nothing is known.
+    /// The same into headers of which nothing is known: a request moves them nowhere.
     pub(crate) fn add(
         &mut self,
         map: &'m [u8],

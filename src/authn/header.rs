@@ -4,7 +4,7 @@
 //! name others, or change how the rest is to be read are refused: whoever verifies by them verifies
 //! whatever an attacker signed.
 
-use super::json::{Object, Strict, pass_over};
+use super::json::{Object, pass_over, read};
 use crate::verdict::{Denial, Reason};
 use serde::de::{Error, MapAccess};
 
@@ -23,8 +23,8 @@ impl JoseHeader {
     /// Parses the decoded first part.
     pub fn parse(json: &str) -> Result<Self, Denial> {
         let malformed = |what| Reason::MalformedToken.because(format!("JOSE header: {what}"));
-        let Strict(header): Strict<Self> =
-            serde_json::from_str(json).map_err(|error| malformed(error.to_string()))?;
+        let mut header = Self::default();
+        read(json, &mut header).map_err(|error| malformed(error.to_string()))?;
         if header.alg.is_empty() {
             return Err(malformed("alg is missing".to_owned()));
         }
