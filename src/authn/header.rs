@@ -17,6 +17,14 @@ pub struct JoseHeader {
     pub kid: Option<String>,
 }
 
+/// What is read of it.
+#[derive(Clone, Copy)]
+pub(super) enum Member {
+    Alg,
+    Kid,
+    Typ,
+}
+
 // === impl JoseHeader ===
 
 impl JoseHeader {
@@ -33,16 +41,18 @@ impl JoseHeader {
 }
 
 impl<'de> Object<'de> for JoseHeader {
-    const MEMBERS: &'static [&'static str] = &["alg", "kid", "typ"];
+    type Member = Member;
+    const MEMBERS: &'static [(&'static str, Member)] =
+        &[("alg", Member::Alg), ("kid", Member::Kid), ("typ", Member::Typ)];
 
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "alg" => self.alg = map.next_value()?,
-            "kid" => self.kid = Some(map.next_value()?),
-            "typ" if map.next_value::<String>()? != "JWT" => {
+    fn set<A: MapAccess<'de>>(&mut self, member: Member, map: &mut A) -> Result<(), A::Error> {
+        match member {
+            Member::Alg => self.alg = map.next_value()?,
+            Member::Kid => self.kid = Some(map.next_value()?),
+            Member::Typ if map.next_value::<String>()? != "JWT" => {
                 return Err(A::Error::custom("typ is not JWT"));
             }
-            _ => {}
+            Member::Typ => {}
         }
         Ok(())
     }

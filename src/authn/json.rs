@@ -10,11 +10,15 @@ use std::fmt;
 
 /// What is read from a JSON object, member by member.
 pub(super) trait Object<'de> {
-    /// The members that it takes the values of, 32 at most.
-    const MEMBERS: &'static [&'static str];
+    /// A member that it takes the value of.
+    type Member: Copy + 'static;
 
-    /// Takes the value of one of them.
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
+    /// All of them by their names, 32 at most.
+    const MEMBERS: &'static [(&'static str, Self::Member)];
+
+    /// Takes the value of one.
+    fn set<A: MapAccess<'de>>(&mut self, member: Self::Member, map: &mut A)
+    -> Result<(), A::Error>;
 
     /// Takes the value of any other.
     fn set_other<A: MapAccess<'de>>(&mut self, _name: &str, map: &mut A) -> Result<(), A::Error> {
@@ -95,11 +99,12 @@ impl<'de, T: Object<'de>> Visitor<'de> for Fill<'_, T> {
         let Self(object) = self;
         let (mut seen, mut others) = (0u32, Members::default());
         while let Some(Text(name)) = map.next_key()? {
-            match T::MEMBERS.iter().position(|known| *known == name) {
-                Some(at) if seen & (1 << at) != 0 => return Err(stands_twice()),
-                Some(at) => {
+            let mut known = T::MEMBERS.iter().enumerate();
+            match known.find(|(_, (known, _))| *known == name) {
+                Some((at, _)) if seen & (1 << at) != 0 => return Err(stands_twice()),
+                Some((at, (_, member))) => {
                     seen |= 1 << at;
-                    object.set(&name, &mut map)?;
+                    object.set(*member, &mut map)?;
                 }
                 None => {
                     object.set_other(&name, &mut map)?;

@@ -22,6 +22,34 @@ pub(super) struct Reading<'de> {
 #[derive(Default)]
 pub(super) struct Texts<'de>(pub(super) [Option<Cow<'de, str>>; NAMES]);
 
+/// A claim.
+#[derive(Clone, Copy)]
+pub(in crate::authn) enum Claim {
+    Text(Name),
+    Audience,
+    Expires,
+    NotBefore,
+    IssuedAt,
+    Kubernetes,
+    Nonce,
+}
+
+/// A member of the `kubernetes.io` claim.
+#[derive(Clone, Copy)]
+enum KubernetesClaim {
+    Namespace,
+    /// An object, by its name and its uid.
+    Object(Name, Name),
+    WarnAfter,
+}
+
+/// A member of an object in it.
+#[derive(Clone, Copy)]
+enum ObjectClaim {
+    Name,
+    Uid,
+}
+
 /// The `kubernetes.io` claim.
 struct InKubernetes<'a, 'de>(&'a mut Reading<'de>);
 
@@ -41,26 +69,33 @@ struct OneOrMany<'de>(SmallVec<[Cow<'de, str>; 1]>);
 // === impl Reading ===
 
 impl<'de> Object<'de> for Reading<'de> {
-    const MEMBERS: &'static [&'static str] =
-        &["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "kubernetes.io", "nonce"];
+    type Member = Claim;
+    const MEMBERS: &'static [(&'static str, Claim)] = &[
+        ("iss", Claim::Text(Name::Issuer)),
+        ("sub", Claim::Text(Name::Subject)),
+        ("aud", Claim::Audience),
+        ("exp", Claim::Expires),
+        ("nbf", Claim::NotBefore),
+        ("iat", Claim::IssuedAt),
+        ("jti", Claim::Text(Name::TokenId)),
+        ("kubernetes.io", Claim::Kubernetes),
+        ("nonce", Claim::Nonce),
+    ];
 
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "iss" => self.texts.put(Name::Issuer, text(map)?),
-            "sub" => self.texts.put(Name::Subject, text(map)?),
-            "aud" => self.audience = Some(map.next_value::<OneOrMany<'_>>()?.0),
-            "exp" => self.times.expires = Some(date(map)?),
-            "nbf" => self.times.not_before = Some(date(map)?),
-            "iat" => self.times.issued_at = Some(date(map)?),
-            "jti" => self.texts.put(Name::TokenId, text(map)?),
-            "kubernetes.io" => {
+    fn set<A: MapAccess<'de>>(&mut self, claim: Claim, map: &mut A) -> Result<(), A::Error> {
+        match claim {
+            Claim::Text(name) => self.texts.put(name, text(map)?),
+            Claim::Audience => self.audience = Some(map.next_value::<OneOrMany<'_>>()?.0),
+            Claim::Expires => self.times.expires = Some(date(map)?),
+            Claim::NotBefore => self.times.not_before = Some(date(map)?),
+            Claim::IssuedAt => self.times.issued_at = Some(date(map)?),
+            Claim::Kubernetes => {
                 self.in_kubernetes = true;
                 map.next_value_seed(Fill(&mut InKubernetes(self)))?;
             }
             // RFC 7519 has it of OpenID Connect, and jwt-simple reads it: a string or nothing, so that
             // both ways of verifying a signature judge a token alike.
-            "nonce" => drop(map.next_value::<String>()?),
-            _ => {}
+            Claim::Nonce => drop(map.next_value::<String>()?),
         }
         Ok(())
     }
@@ -106,18 +141,25 @@ impl<'de> InKubernetes<'_, 'de> {
 }
 
 impl<'de> Object<'de> for InKubernetes<'_, 'de> {
-    const MEMBERS: &'static [&'static str] =
-        &["namespace", "serviceaccount", "pod", "node", "secret", "warnafter"];
+    type Member = KubernetesClaim;
+    const MEMBERS: &'static [(&'static str, KubernetesClaim)] = &[
+        ("namespace", KubernetesClaim::Namespace),
+        ("serviceaccount", KubernetesClaim::Object(Name::Account, Name::AccountUid)),
+        ("pod", KubernetesClaim::Object(Name::Pod, Name::PodUid)),
+        ("node", KubernetesClaim::Object(Name::Node, Name::NodeUid)),
+        ("secret", KubernetesClaim::Object(Name::Secret, Name::SecretUid)),
+        ("warnafter", KubernetesClaim::WarnAfter),
+    ];
 
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "namespace" => self.0.texts.put(Name::Namespace, text(map)?),
-            "serviceaccount" => self.object(Name::Account, Name::AccountUid, map)?,
-            "pod" => self.object(Name::Pod, Name::PodUid, map)?,
-            "node" => self.object(Name::Node, Name::NodeUid, map)?,
-            "secret" => self.object(Name::Secret, Name::SecretUid, map)?,
-            "warnafter" => self.0.times.warn_after = Some(date(map)?),
-            _ => {}
+    fn set<A: MapAccess<'de>>(
+        &mut self,
+        claim: KubernetesClaim,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        match claim {
+            KubernetesClaim::Namespace => self.0.texts.put(Name::Namespace, text(map)?),
+            KubernetesClaim::Object(name, uid) => self.object(name, uid, map)?,
+            KubernetesClaim::WarnAfter => self.0.times.warn_after = Some(date(map)?),
         }
         Ok(())
     }
@@ -126,14 +168,16 @@ impl<'de> Object<'de> for InKubernetes<'_, 'de> {
 // === impl InObject ===
 
 impl<'de> Object<'de> for InObject<'_, 'de> {
-    const MEMBERS: &'static [&'static str] = &["name", "uid"];
+    type Member = ObjectClaim;
+    const MEMBERS: &'static [(&'static str, ObjectClaim)] =
+        &[("name", ObjectClaim::Name), ("uid", ObjectClaim::Uid)];
 
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "name" => self.texts.put(self.name, text(map)?),
-            "uid" => self.texts.put(self.uid, text(map)?),
-            _ => {}
-        }
+    fn set<A: MapAccess<'de>>(&mut self, claim: ObjectClaim, map: &mut A) -> Result<(), A::Error> {
+        let name = match claim {
+            ObjectClaim::Name => self.name,
+            ObjectClaim::Uid => self.uid,
+        };
+        self.texts.put(name, text(map)?);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use crate::authn::token_review::{API_VERSION, AcceptedReview, KIND};
 use crate::verdict::{Denial, Reason};
 use serde::de::MapAccess;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 /// The service account that the API server says sent a token. Only [`judge`] makes one.
@@ -201,55 +202,101 @@ impl User {
 
 // === impl Object: what is read of the answer ===
 
-impl<'de> Object<'de> for TokenReview {
-    const MEMBERS: &'static [&'static str] = &["apiVersion", "kind", "status"];
+#[derive(Clone, Copy)]
+enum ReviewMember {
+    ApiVersion,
+    Kind,
+    Status,
+}
 
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "apiVersion" => self.api_version = map.next_value()?,
-            "kind" => self.kind = map.next_value()?,
-            "status" => self.status = Some(map.next_value::<Strict<_>>()?.0),
-            _ => {}
+impl<'de> Object<'de> for TokenReview {
+    type Member = ReviewMember;
+    const MEMBERS: &'static [(&'static str, ReviewMember)] = &[
+        ("apiVersion", ReviewMember::ApiVersion),
+        ("kind", ReviewMember::Kind),
+        ("status", ReviewMember::Status),
+    ];
+
+    fn set<A: MapAccess<'de>>(
+        &mut self,
+        member: ReviewMember,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        match member {
+            ReviewMember::ApiVersion => self.api_version = map.next_value()?,
+            ReviewMember::Kind => self.kind = map.next_value()?,
+            ReviewMember::Status => self.status = Some(map.next_value::<Strict<_>>()?.0),
         }
         Ok(())
     }
+}
+
+#[derive(Clone, Copy)]
+enum StatusMember {
+    Authenticated,
+    User,
+    Audiences,
+    Error,
 }
 
 impl<'de> Object<'de> for Status {
-    const MEMBERS: &'static [&'static str] = &["authenticated", "user", "audiences", "error"];
+    type Member = StatusMember;
+    const MEMBERS: &'static [(&'static str, StatusMember)] = &[
+        ("authenticated", StatusMember::Authenticated),
+        ("user", StatusMember::User),
+        ("audiences", StatusMember::Audiences),
+        ("error", StatusMember::Error),
+    ];
 
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "authenticated" => self.authenticated = map.next_value()?,
-            "user" => self.user = map.next_value::<Strict<_>>()?.0,
-            "audiences" => self.audiences = map.next_value()?,
-            "error" => self.error = map.next_value()?,
-            _ => {}
+    fn set<A: MapAccess<'de>>(
+        &mut self,
+        member: StatusMember,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        match member {
+            StatusMember::Authenticated => self.authenticated = map.next_value()?,
+            StatusMember::User => self.user = map.next_value::<Strict<_>>()?.0,
+            StatusMember::Audiences => self.audiences = map.next_value()?,
+            StatusMember::Error => self.error = map.next_value()?,
         }
         Ok(())
     }
 }
 
-impl<'de> Object<'de> for User {
-    const MEMBERS: &'static [&'static str] = &["username", "uid", "groups", "extra"];
+#[derive(Clone, Copy)]
+enum UserMember {
+    Username,
+    Uid,
+    Groups,
+    Extra,
+}
 
-    fn set<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "username" => self.username = map.next_value()?,
-            "uid" => self.uid = map.next_value()?,
-            "groups" => self.groups = map.next_value()?,
-            "extra" => self.extra = map.next_value::<Strict<_>>()?.0,
-            _ => {}
+impl<'de> Object<'de> for User {
+    type Member = UserMember;
+    const MEMBERS: &'static [(&'static str, UserMember)] = &[
+        ("username", UserMember::Username),
+        ("uid", UserMember::Uid),
+        ("groups", UserMember::Groups),
+        ("extra", UserMember::Extra),
+    ];
+
+    fn set<A: MapAccess<'de>>(&mut self, member: UserMember, map: &mut A) -> Result<(), A::Error> {
+        match member {
+            UserMember::Username => self.username = map.next_value()?,
+            UserMember::Uid => self.uid = map.next_value()?,
+            UserMember::Groups => self.groups = map.next_value()?,
+            UserMember::Extra => self.extra = map.next_value::<Strict<_>>()?.0,
         }
         Ok(())
     }
 }
 
 impl<'de> Object<'de> for Extra {
-    const MEMBERS: &'static [&'static str] = &[];
+    type Member = Infallible;
+    const MEMBERS: &'static [(&'static str, Infallible)] = &[];
 
-    fn set<A: MapAccess<'de>>(&mut self, _: &str, _: &mut A) -> Result<(), A::Error> {
-        Ok(())
+    fn set<A: MapAccess<'de>>(&mut self, none: Infallible, _: &mut A) -> Result<(), A::Error> {
+        match none {}
     }
 
     fn set_other<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
