@@ -1,4 +1,4 @@
-//! The modules that are measured come out: the filter's, and the floor's in its two builds.
+//! The modules that are measured come out: the filter's, the floor's in its two builds, and the SDK's.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,21 +16,25 @@ pub struct Modules {
     pub floor: PathBuf,
     /// The same with every export of the SDK.
     pub floor_with_every_callback: PathBuf,
+    /// What the floor does, written with the SDK.
+    pub floor_sdk: PathBuf,
 }
 
 // === impl Modules ===
 
 impl Modules {
-    /// Builds all three with the release profile.
+    /// Builds all of them with the release profile.
     pub fn build(toolchain: &Toolchain) -> Result<Self> {
         Ok(Self {
             ours: wasm::build(toolchain)?,
-            floor: floor(toolchain, "floor.wasm", &[])?,
+            floor: floor(toolchain, "floor", "floor.wasm", &[])?,
             floor_with_every_callback: floor(
                 toolchain,
+                "floor",
                 "floor-with-every-callback.wasm",
                 &["--features", "every-callback"],
             )?,
+            floor_sdk: floor(toolchain, "floor-sdk", "floor-sdk.wasm", &[])?,
         })
     }
 
@@ -42,20 +46,21 @@ impl Modules {
 
 // === private ===
 
-fn floor(toolchain: &Toolchain, name: &str, features: &[&str]) -> Result<PathBuf> {
+fn floor(toolchain: &Toolchain, package: &str, name: &str, features: &[&str]) -> Result<PathBuf> {
     let folder = repository::target();
     process::run(
         toolchain
             .cargo_command("rustc")
             .args(["--release", "--lib", "--crate-type", "cdylib"])
-            .args(["--target", TARGET, "-p", "floor"])
+            .args(["--target", TARGET, "-p", package])
             .args(features)
             .arg("--target-dir")
             .arg(&folder),
     )?;
-    // Both builds have one name: each is copied before the other replaces it.
+    // Builds of one package have one name: each is copied before the other replaces it.
     let module = output_folder()?.join(name);
-    fs::copy(folder.join(TARGET).join("release/floor.wasm"), &module)?;
+    let built = format!("release/{}.wasm", package.replace('-', "_"));
+    fs::copy(folder.join(TARGET).join(built), &module)?;
     Ok(module)
 }
 

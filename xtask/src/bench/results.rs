@@ -8,8 +8,8 @@ use super::memory::Memory;
 use super::optional::LeftOut;
 use super::plan::Plan;
 use super::rivals::{
-    FLOOR, JWT_AUTHN, JWT_AUTHN_ES256, JWT_AUTHN_RS256, OURS, OURS_ES256, OURS_RS256, REVIEW_EACH,
-    REVIEW_WARM,
+    FLOOR, FLOOR_SDK, JWT_AUTHN, JWT_AUTHN_ES256, JWT_AUTHN_RS256, OURS, OURS_ES256, OURS_RS256,
+    REVIEW_EACH, REVIEW_WARM,
 };
 use super::startup::Startup;
 
@@ -45,6 +45,7 @@ impl Results {
         json!({
             "warm_vs_jwt_authn": of(OURS, JWT_AUTHN),
             "warm_vs_floor": of(OURS, FLOOR),
+            "warm_vs_floor_sdk": of(OURS, FLOOR_SDK),
             "cold_rs256_vs_jwt_authn": of(OURS_RS256, JWT_AUTHN_RS256),
             "cold_es256_vs_jwt_authn": of(OURS_ES256, JWT_AUTHN_ES256),
             "tokens_100k_vs_1": growth(MANY_TOKENS, ONE_TOKEN),

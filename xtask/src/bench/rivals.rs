@@ -55,8 +55,9 @@ fn jwt_authn() -> [Contender; 4] {
 
 /// The least that Wasm takes: to edit headers, to know besides what every filter that judges must know, and to
 /// have a signature verified besides that. None of them decides anything.
-fn floors(modules: &Modules, mint: &Mint) -> [Contender; 4] {
+fn floors(modules: &Modules, mint: &Mint) -> [Contender; 5] {
     let edits = Filter::wasm(&modules.floor, filters::FLOOR);
+    let sdk = Filter::wasm(&modules.floor_sdk, "");
     let knowing = |program: String| {
         let wide = &modules.floor_with_every_callback;
         Filter::wasm_with(wide, program, without(NOT_OURS))
@@ -69,6 +70,7 @@ fn floors(modules: &Modules, mint: &Mint) -> [Contender; 4] {
     };
     [
         Contender::new(FLOOR, "Wasm floor: edits the headers", edits),
+        Contender::new(FLOOR_SDK, "the same, written with the SDK", sdk),
         Contender::new(
             "floor_knowing",
             "Wasm floor that knows time and end",
@@ -105,6 +107,7 @@ pub const JWT_AUTHN: &str = "jwt_authn";
 pub const JWT_AUTHN_RS256: &str = "jwt_authn_fresh_rs256";
 pub const JWT_AUTHN_ES256: &str = "jwt_authn_fresh_es256";
 pub const FLOOR: &str = "floor";
+pub const FLOOR_SDK: &str = "floor_sdk";
 pub const OURS: &str = "ours";
 pub const OURS_RS256: &str = "ours_fresh_rs256";
 pub const OURS_ES256: &str = "ours_fresh_es256";

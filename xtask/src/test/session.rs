@@ -92,7 +92,8 @@ impl Session {
         process::run(
             self.toolchain()?
                 .cargo_command("clippy")
-                .args(["-p", "sa-authn", "-p", "floor", "--lib", "--target", TARGET])
+                .args(["-p", "sa-authn", "-p", "floor", "-p", "floor-sdk"])
+                .args(["--lib", "--target", TARGET])
                 .args(["--", "-D", "warnings"]),
         )
     }

@@ -1,0 +1,28 @@
+//! A bare filter as its SDK has it written: reads the headers once, says who called, takes the token off.
+//!
+//! It decides nothing. [`floor`](../floor) makes the same host calls with nothing around them; what this costs
+//! beyond is the SDK's, which exports every callback and keeps a map of contexts.
+#![cfg(target_arch = "wasm32")]
+
+use std::hint::black_box;
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_http_context(|_, _| Box::new(Floor));
+}}
+
+struct Floor;
+
+impl Context for Floor {}
+
+impl HttpContext for Floor {
+    fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
+        black_box(self.get_http_request_headers_bytes());
+        self.set_http_request_header("x-sa-namespace", Some("api"));
+        self.set_http_request_header("x-sa-name", Some("api"));
+        self.set_http_request_header("authorization", None);
+        Action::Continue
+    }
+}
