@@ -59,7 +59,7 @@ impl Authenticator {
         }
         if let Some(remembered) = self.remembered(presented.token, now) {
             self.tally.token_hits += 1;
-            if !self.asks_more(remembered.issuer) {
+            if self.is_settled(&remembered, presented, now) {
                 return Authentication {
                     caller: Ok(remembered.account),
                     ours: true,
@@ -116,11 +116,27 @@ impl Authenticator {
         })
     }
 
-    /// Whether [`Self::confirm`] has anything to ask of this issuer's tokens.
-    fn asks_more(&self, issuer: usize) -> bool {
-        let asks =
-            |identity: &IssuerIdentity| identity.match_peer.is_some() || identity.review.is_some();
-        self.issuers.get(issuer).is_none_or(|issuer| asks(issuer.identity()))
+    /// Whether [`Self::confirm`] has nothing to ask: no peer must match, and the API server's yes, where one is
+    /// needed, is still fresh.
+    fn is_settled(
+        &mut self,
+        remembered: &Remembered,
+        presented: &Presented<'_>,
+        now: UnixTime,
+    ) -> bool {
+        let Some(issuer) = self.issuers.get(remembered.issuer) else { return false };
+        let identity = issuer.identity();
+        if identity.match_peer.is_some() {
+            return false;
+        }
+        if identity.review.is_none() {
+            return true;
+        }
+        let fresh = |approval: Approval| approval.counts(now) && !approval.is_aging(now);
+        // Who waited for the answer is not counted as one who found it there.
+        let settled = presented.reviewed.is_none() && remembered.approval.is_some_and(fresh);
+        self.tally.approval_hits += u64::from(settled);
+        settled
     }
 
     /// What may differ from request to request with one token: the connection, and how old the API
