@@ -60,6 +60,7 @@ impl Authenticator {
         if let Some(remembered) = self.remembered(presented.token, now) {
             self.tally.token_hits += 1;
             if self.is_settled(&remembered, presented, now) {
+                self.tally.approval_hits += u64::from(remembered.approval.is_some());
                 return Authentication {
                     caller: Ok(remembered.account),
                     ours: true,
@@ -117,26 +118,18 @@ impl Authenticator {
     }
 
     /// Whether [`Self::confirm`] has nothing to ask: no peer must match, and the API server's yes, where one is
-    /// needed, is still fresh.
+    /// needed, is still fresh. Who waited for an answer is confirmed by that.
     fn is_settled(
-        &mut self,
+        &self,
         remembered: &Remembered,
         presented: &Presented<'_>,
         now: UnixTime,
     ) -> bool {
-        let Some(issuer) = self.issuers.get(remembered.issuer) else { return false };
-        let identity = issuer.identity();
-        if identity.match_peer.is_some() {
-            return false;
-        }
-        if identity.review.is_none() {
-            return true;
-        }
         let fresh = |approval: Approval| approval.counts(now) && !approval.is_aging(now);
-        // Who waited for the answer is not counted as one who found it there.
-        let settled = presented.reviewed.is_none() && remembered.approval.is_some_and(fresh);
-        self.tally.approval_hits += u64::from(settled);
-        settled
+        self.issuers.get(remembered.issuer).map(Issuer::identity).is_some_and(|identity| {
+            let approved = presented.reviewed.is_none() && remembered.approval.is_some_and(fresh);
+            identity.match_peer.is_none() && (identity.review.is_none() || approved)
+        })
     }
 
     /// What may differ from request to request with one token: the connection, and how old the API
