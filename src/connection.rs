@@ -3,7 +3,7 @@
 use crate::authz::rule::Direction;
 
 /// Facts that Envoy knows of a request besides its headers. They do not change while it waits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// `xds.listener_direction`.
     pub direction: Option<Direction>,
@@ -11,7 +11,13 @@ pub struct Connection {
     pub port: Option<u16>,
     /// `connection.uri_san_peer_certificate`, of a certificate that the listener has verified.
     pub peer_uri: Option<String>,
+    /// `source.address`, which is only read for a request that is about to be paused.
+    pub source: SourceAddress,
 }
+
+/// Reads the address that a request came from, with its port; `None` where Envoy has none.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceAddress(pub fn() -> Option<String>);
 
 /// Which facts are needed: each costs a call to the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,4 +28,12 @@ pub struct ConnectionFacts {
     pub port: bool,
     /// [`Connection::peer_uri`].
     pub peer_uri: bool,
+}
+
+// === impl SourceAddress ===
+
+impl Default for SourceAddress {
+    fn default() -> Self {
+        Self(|| None)
+    }
 }

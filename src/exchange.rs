@@ -21,7 +21,7 @@ use crate::headers::{Headers, UnreadableHeaders};
 use crate::identity::Caller;
 use crate::time::UnixTime;
 use crate::verdict::{Denial, HeaderEdits, Mode, Reason, Verdict};
-use crate::waiting::{Hold, RequestId};
+use crate::waiting::{Hold, RequestId, Source};
 use std::rc::Rc;
 
 /// The state machine of one request.
@@ -187,7 +187,10 @@ impl Exchange {
         with: &mut Authenticator,
     ) -> Result<(), Denial> {
         match (patient, worth_it) {
-            (true, true) => with.waiting().admit(self.id, hold, self.arrived),
+            (true, true) => {
+                let source = || Source::of((self.connection.source.0)().as_deref());
+                with.waiting().admit(self.id, hold, self.arrived, source)
+            }
             (false, _) => Err(hold.unavailable("did not come in time")),
             (true, false) => Err(hold.unavailable("would have to be waited for")),
         }

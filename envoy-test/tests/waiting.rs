@@ -126,11 +126,12 @@ async fn who_has_waited_long_enough_is_told_when_to_come_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn more_than_may_wait_are_turned_away_at_once() -> Result<()> {
+async fn requests_beyond_the_places_are_denied_as_overloaded_at_once() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = stalled().await?;
         let setup = EnvoySetup::new().version(&version).api_server(&api_server);
-        let gate = Gate::start(setup.plugin_config(patient(json!({ "maxWaiting": 2 })))).await?;
+        // One address has a quarter of the places.
+        let gate = Gate::start(setup.plugin_config(patient(json!({ "maxWaiting": 8 })))).await?;
         let token = api_server.mint(api());
         let mut sent = send_all(gate.envoy.port(), vec![get(&token); 3]);
         let (_, first) = sent.join_next().await.context("an answer")??;

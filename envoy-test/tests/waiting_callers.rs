@@ -17,7 +17,8 @@ async fn callers_that_hang_up_leave_their_place_and_harm_nobody() -> Result<()> 
     for version in oldest_and_newest() {
         let api_server = stalled().await?;
         let setup = EnvoySetup::new().version(&version).api_server(&api_server);
-        let limits = json!({ "maxWaiting": PLACES });
+        // One address has a quarter of the places.
+        let limits = json!({ "maxWaiting": 4 * PLACES });
         let gate = Gate::start(setup.plugin_config(patient(limits))).await?;
         let token = api_server.mint(api());
         for request in [post(&token).body("a".repeat(100_000)), get(&token).http2()] {

@@ -2,7 +2,7 @@
 
 use super::host;
 use crate::authz::rule::Direction;
-use crate::connection::{Connection, ConnectionFacts};
+use crate::connection::{Connection, ConnectionFacts, SourceAddress};
 
 /// Reads the facts that are needed. One that cannot be read is absent, and meets no condition.
 pub(super) fn read(facts: ConnectionFacts) -> Connection {
@@ -26,7 +26,13 @@ pub(super) fn read(facts: ConnectionFacts) -> Connection {
             .flatten()
             .and_then(|port| u16::try_from(port).ok()),
         peer_uri: facts.peer_uri.then(peer_uri).flatten(),
+        source: SourceAddress(source_address),
     }
+}
+
+/// The address of the request of the effective context.
+fn source_address() -> Option<String> {
+    String::from_utf8(host::property(&["source", "address"]).ok()?).ok()
 }
 
 /// The URI of the certificate that the peer presented; not that of a plain connection. Whether it was

@@ -3,7 +3,6 @@
 use super::World;
 use crate::support::pairs;
 use sa_authn::authz::rule::Direction;
-use sa_authn::connection::Connection;
 use serde_json::json;
 
 #[test]
@@ -87,7 +86,7 @@ fn a_rule_may_look_at_port_and_direction() {
         (Some(8080), inbound, "missing_token"),
         (None, None, "missing_token"),
     ] {
-        world.core.connection = Connection { port, direction, peer_uri: None };
+        (world.core.connection.port, world.core.connection.direction) = (port, direction);
         assert_eq!(world.judge("GET", "/", ""), expected, "{port:?} {direction:?}");
     }
 }

@@ -3,7 +3,6 @@
 use super::{World, values};
 use crate::support::{Core, Outcome, get, inline, pairs};
 use envoy_test::{KeyKind, SigningKey, Token, unix_now};
-use sa_authn::connection::Connection;
 use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 
@@ -76,7 +75,7 @@ fn a_token_may_have_to_come_over_its_own_workloads_connection() {
     ] {
         let mut core = demanding(&key, "matchPeer", demand.clone());
         let peer_uri = (!peer.is_empty()).then(|| peer.to_owned());
-        core.connection = Connection { peer_uri, ..Connection::default() };
+        core.connection.peer_uri = peer_uri;
         let outcome = core.bearer(&token);
         match passes {
             true => assert!(outcome.passes(), "{demand} {peer:?}: {outcome:?}"),

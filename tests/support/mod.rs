@@ -7,13 +7,14 @@ use sa_authn::authn::keys::discovery;
 use sa_authn::authn::signature::Verifier;
 use sa_authn::callout::{Callout, Reply};
 use sa_authn::config::Config;
-use sa_authn::connection::Connection;
+use sa_authn::connection::{Connection, SourceAddress};
 use sa_authn::exchange::{Exchange, Finished, Input, Step};
 use sa_authn::headers::to_map;
 use sa_authn::time::UnixTime;
 use sa_authn::verdict::{Denial, HeaderEdits, Reason, Verdict};
 use sa_authn::waiting::RequestId;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// The core under one configuration, and what time it is there.
@@ -62,7 +63,7 @@ impl Core {
         Self {
             authenticator: Authenticator::new(parsed, verifier, SEED),
             now: UnixTime::from_secs(unix_seconds),
-            connection: Connection::default(),
+            connection: Connection { source: SourceAddress(next_address), ..Connection::default() },
             config: config.clone(),
             last_request: 0,
         }
@@ -282,6 +283,16 @@ pub fn pairs(headers: &[(&str, &str)]) -> Pairs {
 
 pub fn map_of(headers: &Pairs) -> Vec<u8> {
     to_map(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())))
+}
+
+/// Every request comes from an address of its own, unless a test says otherwise.
+fn next_address() -> Option<String> {
+    thread_local! {
+        static LAST: Cell<u32> = const { Cell::new(0) };
+    }
+    let last = LAST.get() + 1;
+    LAST.set(last);
+    Some(format!("{}:40000", std::net::Ipv4Addr::from_bits(0x0a00_0000 + last)))
 }
 
 const SEED: u64 = 0x5eed;

@@ -56,7 +56,12 @@ impl Sent {
             Arrival::Inbound => Direction::Inbound,
             Arrival::Outbound => Direction::Outbound,
         });
-        Connection { direction, port: self.port, peer_uri: self.peer.clone() }
+        Connection {
+            direction,
+            port: self.port,
+            peer_uri: self.peer.clone(),
+            ..Connection::default()
+        }
     }
 
     /// Its headers, with the token in the first of `sources`.
