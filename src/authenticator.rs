@@ -7,6 +7,7 @@
 mod fetching;
 mod known;
 mod missing;
+mod outage;
 mod proving;
 mod reviewing;
 mod reviews;
@@ -69,12 +70,7 @@ pub enum Unproven {
     /// The token is refused.
     Denied(Denial),
     /// Keys must be fetched first, or the API server asked.
-    Waits {
-        /// What for.
-        hold: Hold,
-        /// Who passes for proven when that does not come in time.
-        otherwise: Option<Rc<Caller>>,
-    },
+    Waits(Hold),
 }
 
 /// What a reply was for, and what it did.

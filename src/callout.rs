@@ -53,6 +53,8 @@ pub enum CallFailure {
     UnknownCluster(String),
     /// Envoy would not send the call.
     NotSent,
+    /// A proxy before the server dropped the call, because a circuit breaker is open.
+    Overflow,
     /// The connection could not be made, broke, or took too long. What Envoy says of it.
     NoAnswer(String),
     /// More than [`MAX_BODY_BYTES`].
@@ -125,6 +127,10 @@ impl fmt::Debug for Reply {
 impl CallFailure {
     fn of_envoy(status: u16, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
+        // "reset reason: overflow" is what an Envoy before the server says; this one does not send the call.
+        if text.contains("overflow") {
+            return Self::Overflow;
+        }
         // Envoy 1.36 says what TLS had against the server; 1.40 says no more than this, whatever it was.
         let hint = match text.contains("TLS_error") || text.contains("remote connection failure") {
             true => ": is the cluster's address right, and are its trusted_ca and sni?",
@@ -146,6 +152,9 @@ impl fmt::Display for CallFailure {
                 "Envoy did not send the call: the cluster has no healthy host (is its name resolved?), \
                  its credential_injector has no credential (is the token file there?), or its \
                  circuit breaker is open",
+            ),
+            Self::Overflow => f.write_str(
+                "a proxy before the server dropped the call: its circuit breaker is open (503, overflow)",
             ),
             Self::NoAnswer(text) => write!(f, "no answer ({text})"),
             Self::TooLarge => write!(f, "the answer is larger than {MAX_BODY_BYTES} bytes"),

@@ -100,7 +100,8 @@ impl Config {
         // Rules may name an issuer whose other fields are wrong.
         let issuer_names = issuers::names(wire.issuers.as_deref());
         let audiences = issuers::audiences(wire.issuers.as_deref());
-        let issuers = issuers::check(wire.issuers, problems);
+        let limits = Limits::check(wire.limits.unwrap_or_default().0, problems);
+        let issuers = issuers::check(wire.issuers, limits.wait_timeout, problems);
         let known = rules::Known { issuer_names: &issuer_names, audiences: &audiences };
         let rules = rules::check(wire.rules, &known, problems);
         let rule_names: Vec<_> = rules.iter().flatten().map(|rule| Rc::clone(&rule.name)).collect();
@@ -132,7 +133,7 @@ impl Config {
             },
             policy,
             answers: check_answers(&answers, problems),
-            limits: Limits::check(wire.limits.unwrap_or_default().0, problems),
+            limits,
         };
         Self { issuers, settings }
     }

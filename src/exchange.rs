@@ -127,16 +127,13 @@ impl Exchange {
         let shadow =
             settings.mode == Mode::Shadow || route.as_ref().is_ok_and(|route| route.is_shadowed());
         let (caller, unreviewed) = match caller {
-            Err(Unproven::Waits { hold, otherwise }) => {
+            Err(Unproven::Waits(hold)) => {
                 // An open path is not worth waiting for a name, and what is on trial must not slow
                 // anyone down.
                 let worth_it = route.as_ref().is_ok_and(|route| !route.is_open()) && !shadow;
                 match self.hold(hold, patient, worth_it, with) {
                     Ok(()) => return Step::Hold,
-                    Err(denial) => match otherwise {
-                        Some(account) if worth_it => (Ok(account), Some(denial)),
-                        _ => (Err(denial), None),
-                    },
+                    Err(denial) => (Err(denial), None),
                 }
             }
             Err(Unproven::Denied(denial)) => (Err(denial), None),

@@ -99,10 +99,16 @@ async fn five_thousand_junk_tokens_are_48_reviews_at_once_where_the_review_is_th
         assert_eq!(counts, expected, "Envoy {version}");
         assert_eq!(api_server.most_under_way(Endpoint::TokenReview), STRANGERS, "Envoy {version}");
         assert_eq!(api_server.count(Endpoint::TokenReview) - before, STRANGERS, "Envoy {version}");
-        // A place is kept for who was accepted before: its second is long over.
-        let request = get(&steady);
-        let known = tokio::spawn(async move { request.send(port).await });
+        // A place is kept for a token that was accepted before, once its review has ended.
+        let send = || {
+            let request = get(&steady);
+            tokio::spawn(async move { request.send(port).await })
+        };
+        let mut known = send();
         poll::until("a 49th review", async || {
+            if known.is_finished() {
+                known = send();
+            }
             Ok((api_server.under_way(Endpoint::TokenReview) == STRANGERS + 1).then_some(()))
         })
         .await
@@ -112,7 +118,6 @@ async fn five_thousand_junk_tokens_are_48_reviews_at_once_where_the_review_is_th
         for response in waiting.join_all().await {
             assert_eq!(outcome(&response?), "401 revoked", "Envoy {version}");
         }
-        assert_eq!(gate.upstream.count(), 2, "Envoy {version}");
         gate.check_alive(&steady).await?;
         let most = api_server.most_under_way(Endpoint::TokenReview);
         println!("Envoy {version}: {counts:?}, at most {most} reviews at once");

@@ -58,9 +58,7 @@ impl Missing {
     fn conclude(self, kid: Option<&str>) -> Unproven {
         let kid = || kid.map_or("a token without kid".to_owned(), |kid| format!("kid {kid:?}"));
         match (self.hold, self.unavailable) {
-            (Some((issuers, cause)), _) => {
-                Unproven::Waits { hold: Hold::Keys { issuers, cause }, otherwise: None }
-            }
+            (Some((issuers, cause)), _) => Unproven::Waits(Hold::Keys { issuers, cause }),
             (None, Some((wait, issuer))) => {
                 let detail = format!("keys of {issuer:?} for {}", kid());
                 Reason::KeysUnavailable.because(detail).retry_in(wait).into()

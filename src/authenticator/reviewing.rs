@@ -1,12 +1,15 @@
 //! The part of [`Authenticator`] that has the API server review tokens.
 
 use super::known::{Approval, Known};
+use super::outage::Health;
 use super::proving::{Confirmed, Presented};
 use super::reviews::{Question, Standing, Token};
 use super::{Authenticator, Unproven};
 use crate::authn::claims::Claims;
 use crate::authn::issuer::IssuerIdentity;
-use crate::authn::token_review::{AcceptedReview, OnOutage, Purpose, ReviewPlan};
+use crate::authn::token_review::{
+    AcceptedReview, Cause, NotAccepted, OnOutage, Purpose, ReviewPlan,
+};
 use crate::authn::{Proof, ServiceAccount};
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::identity::Caller;
@@ -20,7 +23,7 @@ use std::rc::Rc;
 pub struct Reviewed {
     issuer: usize,
     token: Token,
-    outcome: Result<Rc<AcceptedReview>, Denial>,
+    outcome: Result<Rc<AcceptedReview>, NotAccepted>,
 }
 
 /// A reply to a review, and who waits for it.
@@ -34,6 +37,26 @@ pub struct ReviewSettled {
     pub reviewed: Rc<Reviewed>,
     /// Who waits.
     pub waiting: Vec<RequestId>,
+}
+
+/// When the API server is asked about a token that it has not reviewed lately.
+enum Asks<'a> {
+    /// `onOutage: "deny"`, and `use: "instead"`.
+    Always,
+    /// `onOutage: "acceptVerified"`; no outage is known.
+    UnlessOutage,
+    /// An outage, and this request's review shows whether it is over. Why the last one failed.
+    AsProbe(&'a ReviewPlan, Denial),
+    /// An outage. Why the last review failed.
+    NotNow(Denial),
+}
+
+/// What is known of a token.
+enum Answer<'p> {
+    /// The API server accepts it: by the review that the request waited for, or (`None`) by an earlier one.
+    Reviewed(Option<&'p Rc<AcceptedReview>>),
+    /// `onOutage: "acceptVerified"`: the API server cannot be asked.
+    Outage(Denial),
 }
 
 // === impl Authenticator ===
@@ -62,15 +85,23 @@ impl Authenticator {
         let question = self.reviews.answered(id)?;
         let plan = question.identity.review.as_ref()?;
         let outcome = plan.read(reply, &question.identity, &question.claims).map(Rc::new);
-        let unavailable = |denial: &Denial| denial.reason() == Reason::ReviewUnavailable;
-        self.reviews.note_outage(question.issuer, outcome.as_ref().is_err_and(unavailable));
         match &outcome {
-            Ok(review) => self.approve(&question, plan, review, now),
-            // An error is no verdict on the token: what was known of it is still known.
-            Err(denial) if unavailable(denial) => {}
-            Err(denial) => {
+            Err(NotAccepted::Unavailable(Cause::Outage, why)) => {
+                self.reviews.outages.failed(plan, why.detail(), now);
+            }
+            // No answer about the token: what was known of it is still known.
+            Err(NotAccepted::Unavailable(Cause::Shortage, _)) => {}
+            Err(NotAccepted::Unavailable(Cause::Misconfiguration, _)) => {
+                self.reviews.outages.ended(plan);
+            }
+            Ok(review) => {
+                self.reviews.outages.ended(plan);
+                self.approve(&question, plan, review, now);
+            }
+            Err(NotAccepted::Rejected(denial)) => {
+                self.reviews.outages.ended(plan);
                 self.known.remove(&question.token.0);
-                self.reviews.refuse(&question, denial.clone(), now);
+                self.reviews.refuse(&question, plan, denial.clone(), now);
             }
         }
         let waiting = self.waiting.for_review(id);
@@ -88,6 +119,7 @@ impl Authenticator {
     ) {
         let approval = Approval::given(now, plan.cache_ttl, plan.refresh_ahead);
         let token = &question.token.0;
+        self.reviews.rejected.remove(token);
         if plan.purpose == Purpose::Instead
             && let Ok(account) = ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))
             && let caller = Rc::new(Caller::new(account, None, &self.settings))
@@ -104,7 +136,7 @@ impl Authenticator {
         });
     }
 
-    /// `use: "afterVerification"`: a caller that was proven here still has to be reviewed.
+    /// `use: "afterVerification"`: a caller whose token was verified here must be reviewed as well.
     pub(super) fn review_verified(
         &mut self,
         (issuer, identity): (usize, &Rc<IssuerIdentity>),
@@ -113,21 +145,17 @@ impl Authenticator {
         presented: &Presented<'_>,
         now: UnixTime,
     ) -> Result<Confirmed, Unproven> {
-        let accepts = plan.on_outage == OnOutage::AcceptVerified;
         let claims = account.proof().claims();
-        match self.review((issuer, identity), &claims, approval, presented, now) {
-            Ok(_) => Ok(Confirmed::reviewed(account)),
-            Err(Unproven::Waits { .. }) if accepts && self.reviews.is_down(issuer) => {
-                let why = Reason::ReviewUnavailable.because("the last review failed");
+        let asks = Asks::of(plan, self.reviews.outages.health(plan, now));
+        let issuer = (issuer, identity);
+        match self.review(issuer, &claims, (approval, &asks), presented, now)? {
+            Answer::Reviewed(_) => Ok(Confirmed::reviewed(account)),
+            // Only an outage gets here, never a shortage: a caller could create one.
+            Answer::Outage(why) => {
+                let token = presented.token.bytes();
+                self.reviews.rejected.check(token, approval.is_some(), now)?;
                 Ok(Confirmed::unreviewed(account, why))
             }
-            Err(Unproven::Waits { hold, .. }) => {
-                Err(Unproven::Waits { hold, otherwise: accepts.then_some(account) })
-            }
-            Err(Unproven::Denied(denial)) if accepts && is_outage(&denial) => {
-                Ok(Confirmed::unreviewed(account, denial))
-            }
-            Err(denied) => Err(denied),
         }
     }
 
@@ -143,29 +171,37 @@ impl Authenticator {
         let before =
             self.known.get(presented.token.bytes()).filter(|known| known.issuer == issuer.0);
         let ended = before.and_then(|known| known.approval).filter(|yes| !yes.counts(now));
-        match self.review(issuer, claims, ended, presented, now)? {
-            Some(review) => {
+        match self.review(issuer, claims, (ended, &Asks::Always), presented, now)? {
+            Answer::Reviewed(Some(review)) => {
                 let account = ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))?;
                 Ok(Rc::new(Caller::new(account, None, &self.settings)))
             }
-            None => Err(Reason::Internal.because("a review without a user").into()),
+            Answer::Reviewed(None) | Answer::Outage(_) => {
+                Err(Reason::Internal.because("a review without a user").into())
+            }
         }
     }
 
-    /// What the API server says of a token: by the review that the request waited for, by one that is
-    /// still fresh, or by one that is asked for now.
+    /// What the API server says of a token: by the review that the request waited for, by an earlier one that still
+    /// counts, or by one that is asked for now.
     fn review<'p>(
         &mut self,
         (issuer, identity): (usize, &Rc<IssuerIdentity>),
         claims: &Rc<Claims>,
-        approval: Option<Approval>,
+        (approval, asks): (Option<Approval>, &Asks),
         presented: &Presented<'p>,
         now: UnixTime,
-    ) -> Result<Option<&'p Rc<AcceptedReview>>, Unproven> {
+    ) -> Result<Answer<'p>, Unproven> {
         let token = presented.token.bytes();
         if let Some(reviewed) = presented.reviewed.filter(|reviewed| reviewed.is_of(issuer, token))
         {
-            return Ok(Some(reviewed.outcome.as_ref().map_err(Denial::clone)?));
+            return match &reviewed.outcome {
+                Ok(review) => Ok(Answer::Reviewed(Some(review))),
+                Err(NotAccepted::Unavailable(Cause::Outage, why)) if !asks.is_always() => {
+                    Ok(Answer::Outage(why.clone()))
+                }
+                Err(not_accepted) => Err(not_accepted.denial().clone().into()),
+            };
         }
         let standing = if approval.is_some() { Standing::Accepted } else { Standing::Stranger };
         if let Some(approval) = approval.filter(|approval| approval.counts(now)) {
@@ -173,15 +209,26 @@ impl Authenticator {
             if approval.is_aging(now) {
                 self.ask_again((issuer, identity), claims, token, now);
             }
-            return Ok(None);
+            return Ok(Answer::Reviewed(None));
         }
         if let Some(denial) = self.reviews.refusal(issuer, token, now) {
             self.tally.refusal_hits += 1;
             return Err(denial.into());
         }
+        if let Asks::NotNow(why) = asks {
+            return Ok(Answer::Outage(why.clone()));
+        }
         self.tally.review_misses += 1;
-        let id = self.ask((issuer, identity), claims, token, standing, now)?;
-        Err(Unproven::Waits { hold: Hold::Review(id), otherwise: None })
+        match (self.ask((issuer, identity), claims, token, standing, now), asks) {
+            (Ok(id), Asks::AsProbe(plan, _)) => {
+                self.reviews.outages.probed(plan, now);
+                Err(Unproven::Waits(Hold::Review(id)))
+            }
+            (Ok(id), _) => Err(Unproven::Waits(Hold::Review(id))),
+            // The outage is known, and the reviews that have all places will show when it is over.
+            (Err(_), Asks::AsProbe(_, why)) => Ok(Answer::Outage(why.clone())),
+            (Err(denial), _) => Err(denial.into()),
+        }
     }
 
     /// Has a token in use reviewed again before its approval ends, so that nobody waits for it.
@@ -226,9 +273,24 @@ impl Authenticator {
     }
 }
 
-/// Whether nobody has said anything against the token.
-fn is_outage(denial: &Denial) -> bool {
-    matches!(denial.reason(), Reason::ReviewUnavailable | Reason::Overloaded)
+// === impl Asks ===
+
+impl<'a> Asks<'a> {
+    fn of(plan: &'a ReviewPlan, health: Health) -> Self {
+        let denial = |why: &str| {
+            Reason::ReviewUnavailable.because(format!("outage of the API server: {why}"))
+        };
+        match (plan.on_outage, health) {
+            (OnOutage::Deny, _) => Self::Always,
+            (OnOutage::AcceptVerified, Health::Unknown) => Self::UnlessOutage,
+            (OnOutage::AcceptVerified, Health::ProbeDue(why)) => Self::AsProbe(plan, denial(&why)),
+            (OnOutage::AcceptVerified, Health::Down(why)) => Self::NotNow(denial(&why)),
+        }
+    }
+
+    fn is_always(&self) -> bool {
+        matches!(self, Self::Always)
+    }
 }
 
 // === impl Reviewed ===
@@ -236,7 +298,7 @@ fn is_outage(denial: &Denial) -> bool {
 impl Reviewed {
     /// What the API server said.
     pub fn outcome(&self) -> Result<&AcceptedReview, &Denial> {
-        self.outcome.as_deref()
+        self.outcome.as_deref().map_err(NotAccepted::denial)
     }
 
     /// Whether it is about this token of this issuer's.

@@ -4,13 +4,16 @@
 //! API server, which has the whole cluster to serve. A part of the places is kept for tokens that it has
 //! accepted before, so that strangers cannot keep steady callers from being reviewed again.
 
+use super::outage::{Outages, Rejected};
 use super::token_cache::{Anyones, TokenCache};
 use crate::authn::claims::Claims;
 use crate::authn::issuer::IssuerIdentity;
+use crate::authn::token_review::{OnOutage, ReviewPlan};
+use crate::authn::verify::Validity;
 use crate::callout::CalloutId;
 use crate::time::UnixTime;
 use crate::verdict::{Denial, Reason};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,8 +25,9 @@ pub(super) struct Reviews {
     limit: usize,
     /// Apart from the tokens that were accepted: a flood of bad ones pushes none of those out.
     refusals: TokenCache<Refusal, Anyones>,
-    /// Issuers whose API server could not be asked the last time.
-    down: HashSet<usize>,
+    pub(super) outages: Outages,
+    /// What must not pass during an outage.
+    pub(super) rejected: Rejected,
 }
 
 /// A token, and what it claims that the API server is to confirm.
@@ -65,7 +69,8 @@ impl Reviews {
             unsent: VecDeque::new(),
             limit,
             refusals: TokenCache::new(entries.div_ceil(4)),
-            down: HashSet::new(),
+            outages: Outages::default(),
+            rejected: Rejected::new(entries.max(FEWEST_REJECTED)),
         }
     }
 
@@ -116,20 +121,6 @@ impl Reviews {
         self.under_way.remove(&id)
     }
 
-    /// Notes whether an issuer's API server could be asked.
-    pub(super) fn note_outage(&mut self, issuer: usize, down: bool) {
-        if down {
-            self.down.insert(issuer);
-        } else {
-            self.down.remove(&issuer);
-        }
-    }
-
-    /// Whether it could not be asked the last time.
-    pub(super) fn is_down(&self, issuer: usize) -> bool {
-        self.down.contains(&issuer)
-    }
-
     /// The API server's no to a token, while it is fresh.
     pub(super) fn refusal(&self, issuer: usize, token: &[u8], now: UnixTime) -> Option<Denial> {
         let refusal = self.refusals.get(token)?;
@@ -137,13 +128,24 @@ impl Reviews {
         counts.then(|| refusal.denial.clone())
     }
 
-    /// Remembers a no for a short time: who was refused may have come back (a recreated binding, a
-    /// replica that had not heard of the object yet).
-    pub(super) fn refuse(&mut self, question: &Question, denial: Denial, now: UnixTime) {
-        let ttl = question.identity.review.as_ref().map_or(Duration::ZERO, |plan| plan.cache_ttl);
-        let until = now.plus(ttl.min(LONGEST_NO));
+    /// Remembers a rejection for a short time: the object that the token is bound to may exist again, or a replica
+    /// of the API server had not heard of it yet. For an outage it is remembered until the token expires.
+    pub(super) fn refuse(
+        &mut self,
+        question: &Question,
+        plan: &ReviewPlan,
+        denial: Denial,
+        now: UnixTime,
+    ) {
+        let token = &question.token.0;
+        if plan.on_outage == OnOutage::AcceptVerified
+            && let Some(validity) = Validity::of(question.claims.times(), &question.identity)
+        {
+            self.rejected.add(token, validity.until(), now);
+        }
+        let until = now.plus(plan.cache_ttl.min(LONGEST_NO));
         let refusal = Refusal { issuer: question.issuer, denial, given: now, until };
-        self.refusals.insert(&question.token.0, refusal);
+        self.refusals.insert(token, refusal);
     }
 }
 
@@ -166,6 +168,9 @@ impl std::fmt::Debug for Token {
 
 /// How long a no counts at most.
 const LONGEST_NO: Duration = Duration::from_secs(5);
+
+/// Rejected tokens that are remembered however small `limits.tokenCacheEntries` is; each takes 40 bytes.
+const FEWEST_REJECTED: usize = 1000;
 
 /// How long after its timeout a call is given up.
 const LOST_CALL: Duration = Duration::from_secs(5);

@@ -7,7 +7,7 @@
 
 mod answer;
 
-pub use answer::{ReviewedUser, judge};
+pub use answer::ReviewedUser;
 
 use super::claims::Claims;
 use super::issuer::IssuerIdentity;
@@ -50,13 +50,37 @@ pub enum Purpose {
     Instead,
 }
 
-/// What counts when the API server cannot be asked (`onOutage`).
+/// What the filter does with a verified token during an outage of the API server (`onOutage`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnOutage {
-    /// Nobody passes who has not been reviewed.
+    /// It denies every request whose token has not been reviewed.
     Deny,
-    /// The signature alone.
+    /// It accepts the signature alone.
     AcceptVerified,
+}
+
+/// Why a review gave no answer about the token.
+///
+/// Only an outage may open `onOutage: "acceptVerified"`. A caller can create a shortage, and a misconfiguration
+/// would otherwise switch reviews off without anyone noticing. docs/token-review.md has the same table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The API server cannot be asked: no connection, no answer in time, or a status from 500 to 599.
+    Outage,
+    /// The API server (429) or Envoy (an open circuit breaker, a call that was not sent) has no room for the call.
+    Shortage,
+    /// Something answers that does not review tokens for this proxy: 401, 403, 404, another status, no TokenReview, or no
+    /// such cluster.
+    Misconfiguration,
+}
+
+/// A review that did not accept the token.
+#[derive(Clone, Debug)]
+pub enum NotAccepted {
+    /// The API server answered: it rejects the token, or its answer contradicts the token.
+    Rejected(Denial),
+    /// There is no answer about the token; the denial is [`Reason::ReviewUnavailable`].
+    Unavailable(Cause, Denial),
 }
 
 /// A review in which the API server vouched for the service account that the token names. Only
@@ -96,17 +120,57 @@ impl ReviewPlan {
         }
     }
 
-    /// What the reply to that call says of a token with these claims.
+    /// Reads the reply to that call, for a token with these claims.
     pub fn read(
         &self,
         reply: Reply,
         issuer: &Rc<IssuerIdentity>,
         claims: &Rc<Claims>,
-    ) -> Result<AcceptedReview, Denial> {
+    ) -> Result<AcceptedReview, NotAccepted> {
         let unavailable =
-            |failure: CallFailure| Reason::ReviewUnavailable.because(failure.to_string());
+            |failure: CallFailure| NotAccepted::unavailable((&failure).into(), failure);
         let answer = reply.answer(&self.cluster).map_err(unavailable)?;
-        judge(answer.status, &answer.body, issuer)?.named_by(claims)
+        let user = answer::read(answer.status, &answer.body, issuer)?;
+        user.named_by(claims).map_err(NotAccepted::Rejected)
+    }
+}
+
+// === impl NotAccepted ===
+
+impl NotAccepted {
+    fn unavailable(cause: Cause, why: impl ToString) -> Self {
+        Self::Unavailable(cause, Reason::ReviewUnavailable.because(why.to_string()))
+    }
+
+    /// The denial for a request that waited for this review.
+    pub fn denial(&self) -> &Denial {
+        match self {
+            Self::Rejected(denial) | Self::Unavailable(_, denial) => denial,
+        }
+    }
+}
+
+// === impl Cause ===
+
+impl From<&CallFailure> for Cause {
+    fn from(failure: &CallFailure) -> Self {
+        match failure {
+            CallFailure::NoAnswer(_) => Self::Outage,
+            // Envoy does not say why it did not send a call. An open circuit breaker is one of the reasons.
+            CallFailure::NotSent | CallFailure::Overflow => Self::Shortage,
+            CallFailure::UnknownCluster(_) | CallFailure::TooLarge => Self::Misconfiguration,
+        }
+    }
+}
+
+impl Cause {
+    /// The cause of an answer whose status is not one of success.
+    fn of_status(status: u16) -> Self {
+        match status {
+            429 => Self::Shortage,
+            500..=599 => Self::Outage,
+            _ => Self::Misconfiguration,
+        }
     }
 }
 

@@ -149,6 +149,11 @@ impl Validity {
         Some(Self { from, until })
     }
 
+    /// When the token expires, with the leeway.
+    pub fn until(self) -> UnixTime {
+        self.until
+    }
+
     /// Whether they hold now.
     pub fn holds(self, now: UnixTime) -> bool {
         self.from <= now && now < self.until

@@ -25,9 +25,10 @@ pub(super) fn audiences(wire: Option<&[Object<wire::Issuer>]>) -> Vec<String> {
     issuers.flat_map(|Object(issuer)| issuer.audiences.iter().flatten().cloned()).collect()
 }
 
-/// The issuers, checked one by one and against each other.
+/// The issuers, checked one by one and against each other. `wait_timeout` is `limits.waitTimeout`.
 pub(super) fn check(
     wire: Option<Vec<Object<wire::Issuer>>>,
+    wait_timeout: Duration,
     problems: &mut Problems,
 ) -> Vec<(IssuerIdentity, KeySource)> {
     let wire = wire.unwrap_or_default();
@@ -39,8 +40,9 @@ pub(super) fn check(
     for (at, Object(mut issuer)) in wire.into_iter().enumerate() {
         let path = format!("issuers[{at}]");
         let (keys, token_review) = (issuer.keys.take(), issuer.token_review.take());
-        let review = token_review
-            .map(|Object(review)| reviews::check(&path, review, keys.is_some(), problems));
+        let review = token_review.map(|Object(review)| {
+            reviews::check(&path, review, keys.is_some(), wait_timeout, problems)
+        });
         let identity = IssuerIdentity { review, ..identity(&path, &issuer, problems) };
         let source = match &identity.review {
             Some(plan) if plan.purpose == Purpose::Instead => Some(KeySource::Absent),

@@ -98,7 +98,8 @@ pub(crate) struct Answers {
 pub(crate) struct Limits {
     /// Tokens of more bytes are refused unread.
     pub(crate) max_token_bytes: Option<usize>,
-    /// How many requests may wait for keys, for keys with their kid, and for reviews, each.
+    /// How many requests may be paused for keys, for keys with their key ID, and for reviews, each; a quarter of them
+    /// from one source address.
     pub(crate) max_waiting: Option<usize>,
     /// How long one may wait.
     pub(crate) wait_timeout: Option<WireDuration>,

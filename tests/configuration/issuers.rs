@@ -61,6 +61,10 @@ fn a_review_that_cannot_be_had_or_would_be_worth_nothing_is_refused() {
     let mut instead = review(json!({ "use": "instead", "onOutage": "acceptVerified" }));
     instead["issuers"][0].as_object_mut().unwrap().remove("keys");
     check(vec![(instead, at("issuers[0].tokenReview.onOutage", "must be \"deny\""))]);
+    // The good configuration has `waitTimeout: "5s"`.
+    let slow = review(json!({ "onOutage": "acceptVerified", "timeout": "5s" }));
+    let fault = "must be shorter than limits.waitTimeout (5000 ms)";
+    check(vec![(slow, at("issuers[0].tokenReview.timeout", fault))]);
 }
 
 #[test]

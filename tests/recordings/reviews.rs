@@ -1,8 +1,10 @@
 //! Every recorded TokenReview: which of the API server's answers are believed, and whom they name.
 
 use super::{API, FILTER, JWKS, config, named_as, parse};
+use sa_authn::authn::claims::Claims;
 use sa_authn::authn::issuer::IssuerIdentity;
-use sa_authn::authn::token_review::{self, ReviewedUser};
+use sa_authn::authn::token_review::{AcceptedReview, ReviewedUser};
+use sa_authn::callout::Reply;
 use sa_authn::config::Config;
 use sa_authn::verdict::{Denial, Reason};
 use serde_json::{Value, json};
@@ -78,8 +80,8 @@ fn every_recorded_review_is_believed_or_not_as_the_tables_say() {
     let wanted = issuer(&[FILTER]);
     for (case, recorded) in reviews() {
         match (judge(&recorded, &wanted), listed(&ACCEPTED, &case)) {
-            (Ok(review), Some(expected)) => assert_eq!(caller(review), expected, "{case}"),
-            (Ok(review), None) => panic!("{case} is accepted for {}", caller(review)),
+            (Ok(review), Some(expected)) => assert_eq!(caller(review.user()), expected, "{case}"),
+            (Ok(review), None) => panic!("{case} is accepted for {}", caller(review.user())),
             (Err(denial), None) => check_refusal(&case, &recorded, &denial),
             (Err(denial), Some(_)) => panic!("{case}: {denial:?}"),
         }
@@ -121,7 +123,7 @@ fn where_the_api_servers_own_audience_is_wanted_its_tokens_are_believed() {
         match judge(&recorded, &wanted) {
             Ok(review) => {
                 assert_eq!(detail, "reviewed for audiences", "{case}");
-                assert!(caller(review).starts_with("demo/app"), "{case}");
+                assert!(caller(review.user()).starts_with("demo/app"), "{case}");
             }
             Err(denial) => {
                 assert_eq!(denial.reason(), Reason::ReviewMismatch, "{case}");
@@ -134,6 +136,7 @@ fn where_the_api_servers_own_audience_is_wanted_its_tokens_are_believed() {
 #[test]
 fn a_believed_review_carries_the_uid_the_audience_and_the_tokens_id() {
     let review = judge(&recorded("pod_node1.aud_filter"), &issuer(&[FILTER])).unwrap();
+    let review = review.user();
     assert_eq!(review.uid(), "c42e1ca4-75ad-4422-adb7-763aeb1bf2d4");
     assert_eq!(review.audience(), FILTER);
     assert_eq!(review.token_id(), Some("1cb25161-47b9-47b9-90df-60265ab27779"));
@@ -146,16 +149,17 @@ fn a_believed_review_carries_the_uid_the_audience_and_the_tokens_id() {
 fn what_a_review_does_not_say_is_absent_and_not_empty() {
     let wanted = issuer(&[FILTER]);
     let review = judge(&recorded("forged.no_jti"), &wanted).unwrap();
+    let review = review.user();
     assert_eq!((review.token_id(), review.pod(), review.node()), (None, None, None));
     let ghost = judge(&recorded("pod_missing_node.aud_filter"), &wanted).unwrap();
-    assert_eq!(ghost.node().unwrap().uid, None);
+    assert_eq!(ghost.user().node().unwrap().uid, None);
 }
 
 #[test]
 fn the_audience_is_the_first_of_ours_that_the_api_server_confirmed() {
     let wanted = issuer(&["https://none.example", FILTER, "https://second.example"]);
     let review = judge(&recorded("aud_two.request_three"), &wanted).unwrap();
-    assert_eq!(review.audience(), FILTER);
+    assert_eq!(review.user().audience(), FILTER);
 }
 
 /// Every case that is a review; the recording also holds two plain requests.
@@ -168,7 +172,8 @@ fn recorded(case: &str) -> Value {
     parse(RECORDED)[case].clone()
 }
 
-fn judge(recorded: &Value, wanted: &Rc<IssuerIdentity>) -> Result<ReviewedUser, Denial> {
+/// Reads the recorded answer, for a token that says what the API server says of it.
+fn judge(recorded: &Value, wanted: &Rc<IssuerIdentity>) -> Result<AcceptedReview, Denial> {
     let status = recorded["http_status"].as_u64().and_then(|status| u16::try_from(status).ok());
     let body = match &recorded["response_body"] {
         Value::Null => json!({
@@ -178,16 +183,39 @@ fn judge(recorded: &Value, wanted: &Rc<IssuerIdentity>) -> Result<ReviewedUser, 
         }),
         verbatim => verbatim.clone(),
     };
-    token_review::judge(status.unwrap(), body.to_string().as_bytes(), wanted)
+    let claims = Rc::new(Claims::parse(claims_of(&body["status"]["user"]).to_string())?);
+    let body = Some(body.to_string().into_bytes());
+    let reply = Reply::Response { status: status.unwrap(), cache_control: None, body };
+    let plan = wanted.review.as_ref().expect("a plan");
+    plan.read(reply, wanted, &claims).map_err(|not_accepted| not_accepted.denial().clone())
+}
+
+fn claims_of(user: &Value) -> Value {
+    let extra = |key: &str| user["extra"][format!("authentication.kubernetes.io/{key}")][0].clone();
+    let username = user["username"].as_str().unwrap_or_default();
+    let mut parts = username.split(':').skip(2);
+    let (namespace, name) = (parts.next(), parts.next());
+    let mut private = json!({
+        "namespace": namespace, "serviceaccount": { "name": name, "uid": user["uid"] },
+    });
+    if let Some(pod) = extra("pod-name").as_str() {
+        private["pod"] = json!({ "name": pod, "uid": extra("pod-uid") });
+    }
+    match namespace {
+        Some(_) => json!({ "sub": username, "kubernetes.io": private }),
+        None => json!({ "sub": username }),
+    }
 }
 
 fn issuer(audiences: &[&str]) -> Rc<IssuerIdentity> {
-    let config = config(audiences, &serde_json::from_str(JWKS).unwrap()).to_string();
-    let mut issuers = Config::parse(config.as_bytes()).unwrap().issuers;
+    let mut config = config(audiences, &serde_json::from_str(JWKS).unwrap());
+    config["issuers"][0]["tokenReview"] =
+        json!({ "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" });
+    let mut issuers = Config::parse(config.to_string().as_bytes()).unwrap().issuers;
     Rc::new(issuers.remove(0).0)
 }
 
-fn caller(user: ReviewedUser) -> String {
+fn caller(user: &ReviewedUser) -> String {
     named_as(user.namespace(), user.name(), user.pod(), user.node())
 }
 

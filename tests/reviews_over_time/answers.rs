@@ -119,7 +119,7 @@ fn what_is_no_json_says_nothing_of_the_token() {
             let reply = Reply::Response { status: 201, cache_control: None, body };
             let (reason, detail) = refusal(&mut world, &caller, reply);
             assert_eq!(reason, Reason::ReviewUnavailable, "{detail}");
-            assert!(detail.starts_with("the answer is no TokenReview: "), "{detail}");
+            assert!(detail.starts_with("the answer is not a TokenReview: "), "{detail}");
         }
     }
 }

@@ -68,10 +68,26 @@ fn an_issuer_whose_api_server_is_down_takes_no_other_with_it() {
     world.admit(&second);
     // The first one's outage goes on.
     let (other, second) = (world.caller("other"), second_of(&world));
-    assert!(world.passes(&other));
-    world.answer(Reply::Reset);
+    assert!(world.passes(&other) && world.is_quiet());
     assert_eq!(world.answered(&second, gone()), REVOKED);
-    assert!(world.passes(&other));
+    assert!(world.passes(&other) && world.is_quiet());
+}
+
+#[test]
+fn issuers_that_ask_one_api_server_share_its_outage() {
+    let mut world = verifying(json!({}));
+    let mut config = three(&world.key);
+    let third_key = SigningKey::generate(KeyKind::P256);
+    let plan = with(plan(), json!({ "cluster": "first", "onOutage": "acceptVerified" }));
+    config["issuers"][0]["tokenReview"] = plan.clone();
+    config["issuers"][2]["tokenReview"] = plan;
+    config["issuers"][2]["keys"] = json!({ "inline": jwks(&[&third_key]) });
+    world.core = Core::at(START, &config);
+    let first = world.caller("api");
+    assert!(world.answered(&first, Reply::Reset).passes());
+    world.key = third_key;
+    let third = world.of(THIRD);
+    assert!(world.passes(&third) && world.is_quiet());
 }
 
 fn second_of(world: &World) -> Caller {

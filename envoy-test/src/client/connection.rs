@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -52,11 +52,38 @@ impl Connection {
 
     /// Connects to 127.0.0.1 for HTTP/2 with prior knowledge.
     pub async fn http2(port: u16) -> Result<Self> {
-        let server = local(port);
-        let io = connect(&server).await?;
+        Self::http2_over(local(port), connect(&local(port)).await?).await
+    }
+
+    /// The same from this address, which must be one of the loopback interface (127.0.0.0/8).
+    pub async fn http2_from(source: Ipv4Addr, port: u16) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((source, 0)))?;
+        let stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        Self::http2_over(local(port), TokioIo::new(stream)).await
+    }
+
+    async fn http2_over(server: String, io: TokioIo<TcpStream>) -> Result<Self> {
         let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
         let driver = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { server, sender: Sender::Http2(sender), driver })
+    }
+
+    /// Sends all requests at once, as streams of this HTTP/2 connection; the answers are in the order of the requests.
+    pub async fn send_at_once(&self, requests: &[Request]) -> Result<Vec<Response>> {
+        let Sender::Http2(sender) = &self.sender else { bail!("only HTTP/2 has streams") };
+        let mut sent = Vec::new();
+        for request in requests {
+            let (mut sender, message) = (sender.clone(), self.message(request)?);
+            sender.ready().await?;
+            sent.push(tokio::spawn(async move { read(sender.send_request(message).await?).await }));
+        }
+        let mut responses = Vec::new();
+        for response in sent {
+            let response = timeout(LIMIT, response).await.context("no answer in time")?;
+            responses.push(response??);
+        }
+        Ok(responses)
     }
 
     /// Sends a request in this connection's protocol, and reads the answer to its end.

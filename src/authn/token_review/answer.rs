@@ -4,14 +4,14 @@ use crate::authn::claims::{Claims, ObjectRef};
 use crate::authn::issuer::IssuerIdentity;
 use crate::authn::json::{Object, Strict};
 use crate::authn::service_account::split_username;
-use crate::authn::token_review::{API_VERSION, AcceptedReview, KIND};
+use crate::authn::token_review::{API_VERSION, AcceptedReview, Cause, KIND, NotAccepted};
 use crate::verdict::{Denial, Reason};
 use serde::de::MapAccess;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-/// The service account that the API server says sent a token. Only [`judge`] makes one.
+/// The service account that the API server says sent a token. Only [`read`] makes one.
 #[derive(Clone, Debug)]
 pub struct ReviewedUser {
     issuer: Rc<IssuerIdentity>,
@@ -51,22 +51,29 @@ struct User {
 #[derive(Clone, Debug, Default)]
 struct Extra(HashMap<String, Vec<String>>);
 
-/// Reads the answer: 200 and 201 are answers, everything else is our failure and not the caller's.
-pub fn judge(
+/// Reads the answer: only 200 and 201 are answers about the token.
+pub(super) fn read(
     status: u16,
     body: &[u8],
     issuer: &Rc<IssuerIdentity>,
-) -> Result<ReviewedUser, Denial> {
+) -> Result<ReviewedUser, NotAccepted> {
     if !matches!(status, 200 | 201) {
-        return Err(unavailable(refused(status)));
+        return Err(NotAccepted::unavailable(Cause::of_status(status), refused(status)));
     }
-    let no_review = |why: String| unavailable(format!("the answer is no TokenReview: {why}"));
+    let no_review = |why: String| {
+        let why = format!("the answer is not a TokenReview: {why}");
+        NotAccepted::unavailable(Cause::Misconfiguration, why)
+    };
     let Strict(TokenReview { api_version, kind, status }) =
         serde_json::from_slice(body).map_err(|error| no_review(error.to_string()))?;
     if (api_version.as_str(), kind.as_str()) != (API_VERSION, KIND) {
         return Err(no_review(format!("it is a {kind:?} of {api_version:?}")));
     }
     let status = status.ok_or_else(|| no_review("it has no status".to_owned()))?;
+    user(status, issuer).map_err(NotAccepted::Rejected)
+}
+
+fn user(status: Status, issuer: &Rc<IssuerIdentity>) -> Result<ReviewedUser, Denial> {
     if !status.authenticated {
         return Err(Reason::Revoked.because(status.error));
     }
@@ -106,10 +113,6 @@ fn refused(status: u16) -> String {
     format!("the API server answered {status}: {remedy}")
 }
 
-fn unavailable(what: String) -> Denial {
-    Reason::ReviewUnavailable.because(what)
-}
-
 fn mismatch(what: String) -> Denial {
     Reason::ReviewMismatch.because(what)
 }
@@ -119,7 +122,7 @@ fn mismatch(what: String) -> Denial {
 impl ReviewedUser {
     /// The API server read the token itself. Where it read anything else than we did, one of us was
     /// deceived.
-    pub fn named_by(self, claims: &Rc<Claims>) -> Result<AcceptedReview, Denial> {
+    pub(super) fn named_by(self, claims: &Rc<Claims>) -> Result<AcceptedReview, Denial> {
         let agree = |what: &str, reviewed: Option<&str>, claimed: Option<&str>| {
             if reviewed == claimed {
                 return Ok(());

@@ -127,9 +127,9 @@ pub(crate) struct TokenReview {
     pub(crate) cache_ttl: Option<WireDuration>,
     /// How long before the end of `cacheTtl` a token in use is asked about again.
     pub(crate) refresh_ahead: Option<WireDuration>,
-    /// How long one call may take.
+    /// How long one call may take; with `onOutage: "acceptVerified"` it must be shorter than `limits.waitTimeout`.
     pub(crate) timeout: Option<WireDuration>,
-    /// What counts while the API server cannot be asked.
+    /// What happens to verified tokens during an outage of the API server. A shortage is not an outage.
     pub(crate) on_outage: Option<OnOutage>,
 }
 

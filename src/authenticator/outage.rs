@@ -1,0 +1,197 @@
+//! Outages of API servers that review tokens, and the tokens that must not profit from one
+//! (`onOutage: "acceptVerified"`).
+
+use crate::authn::token_review::ReviewPlan;
+use crate::time::UnixTime;
+use crate::verdict::{Denial, Reason};
+use hmac_sha256::Hash;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The outages that reviews have shown. One that no review renews ends by itself.
+#[derive(Debug, Default)]
+pub(super) struct Outages(Vec<Outage>);
+
+/// One API server that could not be asked.
+#[derive(Debug)]
+struct Outage {
+    cluster: String,
+    authority: String,
+    failed: UnixTime,
+    /// When the next review decides whether the outage is over.
+    probe: UnixTime,
+    /// When the last failure is too old to say anything about now.
+    ends: UnixTime,
+    why: Rc<str>,
+}
+
+/// What is known of an API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    /// No outage is known: ask, and wait for the answer.
+    Unknown,
+    /// An outage, and it is time for one review to find out whether it is over.
+    ProbeDue(Rc<str>),
+    /// An outage; why the last review failed.
+    Down(Rc<str>),
+}
+
+/// Tokens that an API server has rejected, by digest, until they expire.
+///
+/// Nothing is evicted: a token that was forgotten would pass during an outage. When there is no room, the memory
+/// says that it is incomplete, and then tokens that were never accepted do not pass either.
+#[derive(Debug)]
+pub(super) struct Rejected {
+    tokens: HashMap<[u8; 32], UnixTime>,
+    capacity: usize,
+    /// Until when a token that found no room is valid.
+    incomplete_until: Option<UnixTime>,
+}
+
+// === impl Outages ===
+
+impl Outages {
+    /// What is known of the API server that this plan asks.
+    pub(super) fn health(&self, plan: &ReviewPlan, now: UnixTime) -> Health {
+        match self.0.iter().find(|outage| outage.is_of(plan)) {
+            // A clock that was set back must not make an outage longer.
+            Some(outage) if now < outage.failed || now >= outage.ends => Health::Unknown,
+            Some(outage) if now >= outage.probe => Health::ProbeDue(Rc::clone(&outage.why)),
+            Some(outage) => Health::Down(Rc::clone(&outage.why)),
+            None => Health::Unknown,
+        }
+    }
+
+    /// A review failed because its API server cannot be asked.
+    pub(super) fn failed(&mut self, plan: &ReviewPlan, why: &str, now: UnixTime) {
+        self.ended(plan);
+        let probe = now.plus(PROBE_INTERVAL);
+        self.0.push(Outage {
+            cluster: plan.cluster.clone(),
+            authority: plan.authority.clone(),
+            failed: now,
+            probe,
+            ends: probe.plus(PROBE_INTERVAL),
+            why: why.into(),
+        });
+    }
+
+    /// An API server has answered a review, whatever the answer.
+    pub(super) fn ended(&mut self, plan: &ReviewPlan) {
+        self.0.retain(|outage| !outage.is_of(plan));
+    }
+
+    /// A review is on its way that will show whether the outage is over.
+    pub(super) fn probed(&mut self, plan: &ReviewPlan, now: UnixTime) {
+        if let Some(outage) = self.0.iter_mut().find(|outage| outage.is_of(plan)) {
+            outage.probe = now.plus(plan.timeout).plus(PROBE_INTERVAL);
+            outage.ends = outage.probe;
+        }
+    }
+}
+
+// === impl Outage ===
+
+impl Outage {
+    fn is_of(&self, plan: &ReviewPlan) -> bool {
+        self.cluster == plan.cluster && self.authority == plan.authority
+    }
+}
+
+// === impl Rejected ===
+
+impl Rejected {
+    /// Remembers at most `capacity` tokens.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { tokens: HashMap::new(), capacity, incomplete_until: None }
+    }
+
+    /// The API server has rejected this token, which would expire at `until`.
+    pub(super) fn add(&mut self, token: &[u8], until: UnixTime, now: UnixTime) {
+        if self.tokens.len() >= self.capacity {
+            self.tokens.retain(|_, until| now < *until);
+        }
+        let digest = Hash::hash(token);
+        if self.tokens.len() < self.capacity || self.tokens.contains_key(&digest) {
+            self.tokens.insert(digest, until);
+        } else {
+            self.incomplete_until = self.incomplete_until.max(Some(until));
+        }
+    }
+
+    /// The API server has accepted this token.
+    pub(super) fn remove(&mut self, token: &[u8]) {
+        if !self.tokens.is_empty() {
+            self.tokens.remove(&Hash::hash(token));
+        }
+    }
+
+    /// Whether a token may pass without a review. `accepted_before`: its last review accepted it.
+    pub(super) fn check(
+        &self,
+        token: &[u8],
+        accepted_before: bool,
+        now: UnixTime,
+    ) -> Result<(), Denial> {
+        if !self.tokens.is_empty() && self.tokens.contains_key(&Hash::hash(token)) {
+            let detail = "the API server rejected the token before its outage";
+            return Err(Reason::Revoked.because(detail));
+        }
+        if !accepted_before && self.incomplete_until.is_some_and(|until| now < until) {
+            let detail = format!("more than {} rejected tokens to remember", self.capacity);
+            return Err(Reason::Overloaded.because(detail));
+        }
+        Ok(())
+    }
+}
+
+/// How long after a failed review the next one decides whether the outage is over.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs)
+    }
+
+    #[test]
+    fn rejected_tokens_are_never_forgotten_before_they_expire() {
+        let mut rejected = Rejected::new(2);
+        rejected.add(b"one", at(100), at(0));
+        rejected.add(b"two", at(50), at(0));
+        rejected.add(b"two", at(50), at(1));
+        assert_eq!(rejected.check(b"new", false, at(1)), Ok(()));
+        rejected.add(b"three", at(80), at(2));
+        for token in ["one", "two"] {
+            let denial = rejected.check(token.as_bytes(), true, at(2)).unwrap_err();
+            assert_eq!(denial.reason(), Reason::Revoked, "{token}");
+        }
+        // The third found no room: it and every other unknown token is denied until it expires.
+        for token in ["three", "new"] {
+            let denial = rejected.check(token.as_bytes(), false, at(79)).unwrap_err();
+            assert_eq!(denial.reason(), Reason::Overloaded, "{token}");
+        }
+        assert_eq!(rejected.check(b"accepted", true, at(79)), Ok(()));
+        assert_eq!(rejected.check(b"new", false, at(80)), Ok(()));
+    }
+
+    #[test]
+    fn expired_tokens_make_room_for_new_ones() {
+        let mut rejected = Rejected::new(1);
+        rejected.add(b"one", at(10), at(0));
+        rejected.add(b"two", at(20), at(10));
+        assert_eq!(rejected.check(b"two", true, at(11)).unwrap_err().reason(), Reason::Revoked);
+        assert_eq!(rejected.check(b"new", false, at(11)), Ok(()));
+    }
+
+    #[test]
+    fn an_accepted_token_is_not_rejected_any_more() {
+        let mut rejected = Rejected::new(1);
+        rejected.add(b"one", at(10), at(0));
+        rejected.remove(b"one");
+        assert_eq!(rejected.check(b"one", false, at(1)), Ok(()));
+    }
+}

@@ -1,0 +1,297 @@
+//! `onOutage: "acceptVerified"`: an outage of the API server accepts verified tokens, and a shortage never does.
+
+use super::{
+    Caller, HELD, OVERLOADED, REVOKED, UNAVAILABLE, World, answered, configured, created, gone,
+    millis, review, seconds, verifying,
+};
+use crate::support::{Outcome, good};
+use envoy_test::{KeyKind, SigningKey};
+use sa_authn::callout::{Callout, Reply};
+use sa_authn::decision_log::DecisionLog;
+use sa_authn::verdict::Reason;
+use serde_json::{Value, json};
+
+fn accepting() -> World {
+    verifying(json!({ "onOutage": "acceptVerified" }))
+}
+
+fn accepting_within(limits: Value) -> World {
+    configured(json!({ "onOutage": "acceptVerified" }), json!({ "limits": limits }))
+}
+
+/// An API server that cannot be asked, as the review of a token of its own shows.
+fn in_outage(mut world: World) -> World {
+    let first = world.caller("first");
+    assert!(world.answered(&first, Reply::Reset).passes());
+    world
+}
+
+fn text(status: u16, body: &str) -> Reply {
+    Reply::Response { status, cache_control: None, body: Some(body.into()) }
+}
+
+/// Why a request that passes at once was not reviewed, and its line in the log.
+fn unreviewed(world: &mut World, caller: &Caller) -> (String, Value) {
+    let finished = world.core.judge(&caller.get("/")).expect("a verdict at once");
+    let line = DecisionLog::default().line(&finished, world.core.now).expect("a line");
+    let why = finished.unreviewed.expect("not reviewed");
+    assert_eq!(why.reason(), Reason::ReviewUnavailable);
+    (why.detail().to_owned(), serde_json::from_str(&line).unwrap())
+}
+
+/// docs/token-review.md has this table.
+#[test]
+fn only_an_outage_accepts_a_verified_token() {
+    for (reply, outage) in [
+        (Reply::Reset, true),
+        (text(503, "no healthy upstream"), true),
+        (text(503, "upstream connect error or disconnect/reset before headers"), true),
+        (text(504, "upstream request timeout"), true),
+        (answered(500, &json!({})), true),
+        (answered(502, &json!({})), true),
+        // A caller can create these.
+        (Reply::NotSent, false),
+        (
+            text(
+                503,
+                "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+            ),
+            false,
+        ),
+        (answered(429, &json!({})), false),
+        // The operator must see these.
+        (Reply::UnknownCluster, false),
+        (answered(400, &json!({})), false),
+        (answered(401, &json!({})), false),
+        (answered(403, &json!({})), false),
+        (answered(404, &json!({})), false),
+        (answered(302, &json!({})), false),
+        (text(200, "<html>log in</html>"), false),
+        (created(&json!({ "kind": "Status" })), false),
+        (Reply::Response { status: 201, cache_control: None, body: None }, false),
+    ] {
+        let mut world = accepting();
+        let (caller, other) = (world.caller("api"), world.caller("other"));
+        let which = format!("{reply:?}");
+        let outcome = world.answered(&caller, reply);
+        if outage {
+            assert!(outcome.passes(), "{which}: {outcome:?}");
+            assert!(world.passes(&other), "{which}");
+        } else {
+            assert_eq!(outcome, UNAVAILABLE, "{which}");
+            assert_eq!(world.by(&other), HELD, "{which}");
+        }
+    }
+}
+
+#[test]
+fn a_revoked_token_does_not_pass_when_too_many_requests_wait() {
+    let mut world = accepting();
+    let revoked = world.caller("revoked");
+    let mut requests = Vec::new();
+    let mut outcomes = Vec::new();
+    for _ in 0..1020 {
+        let mut request = world.core.request(&revoked.get("/"));
+        match request.arrives(&mut world.core) {
+            HELD => requests.push(request),
+            other => outcomes.push(other),
+        }
+    }
+    assert_eq!(requests.len(), 1000);
+    let settled = world.answer(gone());
+    let answers = requests.iter_mut().map(|request| request.reviewed(&mut world.core, &settled));
+    outcomes.extend(answers);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == OVERLOADED).count(), 20);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == REVOKED).count(), 1000);
+}
+
+#[test]
+fn a_revoked_token_does_not_pass_when_new_tokens_take_all_reviews() {
+    let mut world = accepting();
+    for number in 0..48 {
+        let fresh = world.caller(&format!("fresh-{number}"));
+        world.held(&fresh);
+    }
+    let revoked = world.caller("revoked");
+    assert_eq!(world.by(&revoked), OVERLOADED);
+}
+
+#[test]
+fn a_shortage_for_one_token_says_nothing_about_another() {
+    let mut world = accepting();
+    let (attacker, revoked) = (world.caller("attacker"), world.caller("revoked"));
+    assert_eq!(world.answered(&attacker, answered(429, &json!({}))), UNAVAILABLE);
+    for _ in 0..2 {
+        assert_eq!(world.answered(&revoked, gone()), REVOKED);
+        world.wait(seconds(40));
+    }
+}
+
+#[test]
+fn a_request_whose_time_is_up_is_denied_unless_another_review_has_shown_an_outage() {
+    let mut world = accepting();
+    let (slow, other) = (world.caller("slow"), world.caller("other"));
+    let (mut first, mut second) = (world.held(&slow), world.held(&slow));
+    let call = world.call();
+    world.wait(seconds(5));
+    assert_eq!(first.gives_up(&mut world.core), UNAVAILABLE);
+    assert!(world.answered(&other, Reply::Reset).passes());
+    assert!(second.gives_up(&mut world.core).passes());
+    world.core.answer_review(&call, gone());
+    assert_eq!(world.by(&slow), REVOKED);
+}
+
+#[test]
+fn in_an_outage_no_review_is_sent_and_the_log_says_why() {
+    let mut world = accepting();
+    let (first, second) = (world.caller("first"), world.caller("second"));
+    // The first request of an outage waits for its review to fail.
+    assert!(world.answered(&first, answered(500, &json!({}))).passes());
+    for caller in [&first, &second] {
+        let (why, line) = unreviewed(&mut world, caller);
+        let expected =
+            "outage of the API server: the API server answered 500: an unexpected status";
+        assert_eq!(why, expected);
+        let sub = &caller.claims["sub"];
+        assert_eq!(line, json!({ "verdict": "allowed", "unreviewed": expected, "sub": sub }));
+    }
+    assert!(world.is_quiet());
+}
+
+#[test]
+fn after_five_seconds_one_request_probes_and_the_others_pass_meanwhile() {
+    let mut world = in_outage(accepting());
+    let (probe, other) = (world.caller("probe"), world.caller("other"));
+    world.wait(seconds(5) - millis(1));
+    assert!(world.passes(&probe) && world.is_quiet());
+    world.wait(millis(1));
+    let mut request = world.held(&probe);
+    assert!(world.passes(&other));
+    let call = world.call();
+    // The probe fails: the outage goes on for another five seconds.
+    let settled = world.core.answer_review(&call, Reply::Reset);
+    assert!(request.reviewed(&mut world.core, &settled).passes());
+    assert!(world.passes(&other) && world.is_quiet());
+    world.wait(seconds(5));
+    // The probe is answered, whatever the answer: the outage is over.
+    assert_eq!(world.answered(&probe, gone()), REVOKED);
+    assert_eq!(world.by(&other), HELD);
+}
+
+#[test]
+fn any_answer_ends_an_outage() {
+    for reply in [gone(), answered(403, &json!({}))] {
+        let mut world = in_outage(accepting());
+        let (probe, other) = (world.caller("probe"), world.caller("other"));
+        world.wait(seconds(5));
+        assert!(!world.answered(&probe, reply).passes());
+        assert_eq!(world.by(&other), HELD);
+    }
+}
+
+#[test]
+fn an_outage_that_no_review_renews_expires() {
+    let mut world = in_outage(accepting());
+    let (one, two) = (world.caller("one"), world.caller("two"));
+    world.wait(seconds(10));
+    assert_eq!(world.by(&one), HELD);
+    assert_eq!(world.by(&two), HELD);
+}
+
+#[test]
+fn a_probe_that_is_never_answered_does_not_keep_the_outage() {
+    let mut world = in_outage(accepting());
+    let (probe, other) = (world.caller("probe"), world.caller("other"));
+    world.wait(seconds(5));
+    world.held(&probe);
+    // 4 s for the call, and 5 s more.
+    world.wait(seconds(9) - millis(1));
+    assert!(world.passes(&other));
+    world.wait(millis(1));
+    assert_eq!(world.by(&other), HELD);
+}
+
+#[test]
+fn a_clock_that_is_set_back_ends_an_outage() {
+    let mut world = in_outage(accepting());
+    let other = world.caller("other");
+    world.core.now = world.core.now.minus(seconds(1));
+    assert_eq!(world.by(&other), HELD);
+}
+
+#[test]
+fn a_rejected_token_stays_rejected_for_the_whole_outage() {
+    for ttl in ["0s", "30s", "1h"] {
+        let mut world = verifying(json!({ "onOutage": "acceptVerified", "cacheTtl": ttl }));
+        let (revoked, mismatched) = (world.caller("gone"), world.caller("other"));
+        assert_eq!(world.answered(&revoked, gone()), REVOKED);
+        let mismatch = Outcome::Refused(Reason::ReviewMismatch);
+        assert_eq!(world.answered(&mismatched, revoked.vouched()), mismatch);
+        world.wait(seconds(60));
+        let mut world = in_outage(world);
+        for minute in 0..60 {
+            assert_eq!(world.by(&revoked), REVOKED, "minute {minute}, cacheTtl {ttl}");
+            assert_eq!(world.by(&mismatched), REVOKED, "minute {minute}, cacheTtl {ttl}");
+            world.wait(seconds(55));
+            // Keep the outage going, and the filter asking.
+            let probe = world.caller(&format!("probe-{minute}"));
+            assert!(world.answered(&probe, Reply::Reset).passes());
+        }
+        // The API server accepts the token after all.
+        world.wait(seconds(10));
+        world.admit(&revoked);
+    }
+}
+
+#[test]
+fn when_the_rejected_tokens_do_not_fit_only_tokens_accepted_before_pass() {
+    let mut world = accepting_within(json!({ "tokenCacheEntries": 1000 }));
+    let known = world.caller("known");
+    world.admit(&known);
+    for number in 0..=1000 {
+        let rejected = world.caller(&format!("rejected-{number}"));
+        assert_eq!(world.answered(&rejected, gone()), REVOKED);
+    }
+    world.wait(seconds(31));
+    let first = world.caller("first");
+    assert_eq!(world.answered(&first, Reply::Reset), OVERLOADED);
+    let new = world.caller("new");
+    let denial = world.denial(&new);
+    assert_eq!(denial.reason(), Reason::Overloaded);
+    assert_eq!(denial.detail(), "more than 1000 rejected tokens to remember");
+    assert!(world.passes(&known));
+}
+
+#[test]
+fn a_mismatch_is_a_rejection_in_an_outage_too() {
+    let mut world = accepting();
+    let (caller, stranger) = (world.caller("api"), world.caller("stranger"));
+    let mismatch = Outcome::Refused(Reason::ReviewMismatch);
+    assert_eq!(world.answered(&caller, created(&review(&stranger.status()))), mismatch);
+}
+
+#[test]
+fn nothing_passes_in_an_outage_that_does_not_verify() {
+    let mut world = in_outage(accepting());
+    let forger = SigningKey::generate(KeyKind::P256);
+    let forged = good().header("kid", json!(world.key.kid())).issued_at(super::START);
+    let forged = forged.lifetime(3600).sign(&forger);
+    assert_eq!(world.core.bearer(&forged), Outcome::Refused(Reason::BadSignature));
+    let expired = good().issued_at(super::START - 7200).lifetime(3600).sign(&world.key);
+    assert_eq!(world.core.bearer(&expired), Outcome::Refused(Reason::Expired));
+}
+
+#[test]
+fn the_call_fails_before_the_requests_that_wait_for_it_give_up() {
+    let timeout = |review: Value, limits: Value| {
+        let review = crate::support::with(json!({ "onOutage": "acceptVerified" }), review);
+        let mut world = configured(review, json!({ "limits": limits }));
+        let caller = world.caller("api");
+        world.held(&caller);
+        let call: Callout = world.call();
+        call.timeout
+    };
+    assert_eq!(timeout(json!({}), json!({})), seconds(4));
+    assert_eq!(timeout(json!({}), json!({ "waitTimeout": "30s" })), seconds(5));
+    assert_eq!(timeout(json!({ "timeout": "1s" }), json!({ "waitTimeout": "2s" })), seconds(1));
+}
