@@ -122,7 +122,7 @@ impl Reason {
 
 impl Mode {
     /// Turns what was judged into what is done.
-    pub fn enforce(self, judgement: Result<Permit, Denial>, edits: HeaderEdits) -> Verdict {
+    pub(crate) fn enforce(self, judgement: Result<Permit, Denial>, edits: HeaderEdits) -> Verdict {
         match (self, judgement) {
             (_, Ok(permit)) => Verdict::Allow(permit, edits),
             (Self::Enforce, Err(denial)) => Verdict::Deny(denial),

@@ -209,7 +209,8 @@ impl Authenticator {
         let token = self.verify(jwt, issuers, presented.arrived, now)?;
         let identity = Rc::clone(token.issuer());
         let of = |issuer: &Issuer| Rc::ptr_eq(issuer.identity(), &identity);
-        let issuer = self.issuers.iter().position(of).unwrap_or_default();
+        let issuer = self.issuers.iter().position(of);
+        let issuer = issuer.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
         let account = ServiceAccount::from_proof(Proof::Signature(Box::new(token)))?;
         let account = Rc::new(Caller::new(account, Some(payload), &self.settings));
         let bytes = presented.token.bytes();

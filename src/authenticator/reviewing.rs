@@ -259,6 +259,9 @@ impl Authenticator {
         if let Some(id) = self.reviews.under_way(issuer, token) {
             return Ok(id);
         }
+        let Some(plan) = &identity.review else {
+            return Err(Reason::Internal.because("an issuer without tokenReview"));
+        };
         self.reviews.admit(standing, now)?;
         let id = self.next_call();
         let question = Question {
@@ -267,6 +270,7 @@ impl Authenticator {
             token: Token(token.into()),
             claims: Rc::clone(claims),
             asked: now,
+            timeout: plan.timeout,
         };
         self.reviews.ask(id, question);
         Ok(id)

@@ -38,6 +38,8 @@ pub(super) struct Question {
     pub(super) token: Token,
     pub(super) claims: Rc<Claims>,
     pub(super) asked: UnixTime,
+    /// How long the call may take.
+    pub(super) timeout: Duration,
 }
 
 /// A token's text, which is never printed.
@@ -153,8 +155,7 @@ impl Reviews {
 
 impl Question {
     fn is_lost(&self, now: UnixTime) -> bool {
-        let timeout = self.identity.review.as_ref().map_or(Duration::ZERO, |plan| plan.timeout);
-        now < self.asked || now >= self.asked.plus(timeout).plus(LOST_CALL)
+        now < self.asked || now >= self.asked.plus(self.timeout).plus(LOST_CALL)
     }
 }
 

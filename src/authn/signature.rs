@@ -123,10 +123,10 @@ impl LocalKey {
                 Some(Self::Rs512(RS512PublicKey::from_components(n, e)?))
             }
             (Algorithm::Es256, PublicKey::Ec { .. }) => {
-                Some(Self::Es256(ES256PublicKey::from_bytes(&key.bits())?))
+                Some(Self::Es256(ES256PublicKey::from_bytes(&key.bits()?)?))
             }
             (Algorithm::Es384, PublicKey::Ec { .. }) => {
-                Some(Self::Es384(ES384PublicKey::from_bytes(&key.bits())?))
+                Some(Self::Es384(ES384PublicKey::from_bytes(&key.bits()?)?))
             }
             _ => None,
         })

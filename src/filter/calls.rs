@@ -58,7 +58,13 @@ fn read_reply(body_size: usize) -> Reply {
     let Some(status) = header(":status").and_then(|status| status.parse().ok()) else {
         return Reply::Reset;
     };
-    let body = (body_size <= MAX_BODY_BYTES)
-        .then(|| host::callout_body(MAX_BODY_BYTES).unwrap_or_default());
+    let body = match body_size {
+        0 => Some(Vec::new()),
+        1..=MAX_BODY_BYTES => match host::callout_body(MAX_BODY_BYTES) {
+            Ok(body) => Some(body),
+            Err(_) => return Reply::Reset,
+        },
+        _ => None,
+    };
     Reply::Response { status, cache_control: header("cache-control"), body }
 }

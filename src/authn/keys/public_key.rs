@@ -114,15 +114,12 @@ impl PublicKey {
     }
 
     /// The subjectPublicKey: a PKCS#1 key, or an uncompressed point.
-    pub(crate) fn bits(&self) -> Vec<u8> {
+    pub(crate) fn bits(&self) -> Result<Vec<u8>, der::Error> {
         match self {
             Self::Rsa { n, e } => {
-                let numbers = UintRef::new(n).and_then(|modulus| {
-                    RsaPublicKey { modulus, exponent: UintRef::new(e)? }.to_der()
-                });
-                numbers.unwrap_or_default()
+                RsaPublicKey { modulus: UintRef::new(n)?, exponent: UintRef::new(e)? }.to_der()
             }
-            Self::Ec { x, y, .. } => [&[UNCOMPRESSED], x.as_slice(), y].concat(),
+            Self::Ec { x, y, .. } => Ok([&[UNCOMPRESSED], x.as_slice(), y].concat()),
         }
     }
 
@@ -144,7 +141,7 @@ impl PublicKey {
                 (EC_PUBLIC_KEY, AnyRef::from(&curve))
             }
         };
-        let bits = self.bits();
+        let bits = self.bits()?;
         SubjectPublicKeyInfo {
             algorithm: AlgorithmIdentifier { oid, parameters: Some(parameters) },
             subject_public_key: BitStringRef::from_bytes(&bits)?,
