@@ -251,7 +251,8 @@ async fn a_thousand_requests_that_waited_are_answered_and_the_vm_lives() -> Resu
         api_server.set_fault(Endpoint::Jwks, Some(Fault::Slow(Duration::from_secs(3))));
         let config = config(json!({ "timeout": "20s" }));
         let mut config = config;
-        config["limits"] = json!({ "waitTimeout": "20s" });
+        // One address has a quarter of the places.
+        config["limits"] = json!({ "waitTimeout": "20s", "maxWaiting": 4000 });
         let setup =
             EnvoySetup::new().api_server(&api_server).upstream(&upstream).plugin_config(config);
         let envoy = setup.patch(raise_circuit_breakers).start().await?;
