@@ -14,7 +14,7 @@ mod reviews;
 mod tally;
 mod token_cache;
 
-pub use fetching::{Consultation, Due, KeysSettled};
+pub use fetching::KeysSettled;
 pub use proving::Presented;
 pub use reviewing::{ReviewSettled, Reviewed};
 pub use tally::Tally;
@@ -125,13 +125,13 @@ impl Authenticator {
         std::mem::take(&mut self.tally)
     }
 
-    /// The next call that is due, where keys are not shared.
+    /// The next call that is due.
     pub fn poll(&mut self, now: UnixTime) -> Option<Callout> {
         if let Some(review) = self.next_review() {
             return Some(review);
         }
-        let due = self.due(now)?;
-        self.fetch(due.issuer, now)
+        let issuer = self.due(now)?;
+        self.fetch(issuer, now)
     }
 
     /// Takes the reply to a call. `None` when nobody waits for it any more.

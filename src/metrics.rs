@@ -99,15 +99,19 @@ impl Metrics {
         let issuer = label(Some(&settled.name));
         let outcome = match &settled.outcome {
             Settled::Continues => return,
-            Settled::Renewed { keys, adopted, .. } => {
+            Settled::Renewed { keys, .. } => {
                 self.levels.insert(format!("sa_authn.keys.count.{issuer}"), *keys as u64);
                 self.levels.insert(format!("sa_authn.keys.fetched_at.{issuer}"), now.as_secs());
-                if *adopted { "shared" } else { "success" }
+                "success"
             }
             Settled::Failed(_) => "failure",
-            Settled::Rationed => "rationed",
         };
         self.count(format!("key_fetches.{outcome}.{issuer}"));
+    }
+
+    /// Unknown kids of an issuer that were denied a fetch.
+    pub fn rationed(&mut self, issuer: &str, count: u64) {
+        self.add(&format!("key_fetches.rationed.{}", label(Some(issuer))), count);
     }
 
     /// A review that ended.

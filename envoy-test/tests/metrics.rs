@@ -100,7 +100,10 @@ async fn every_figure_is_right_with_one_and_with_four_workers() -> Result<()> {
             (requests("denied", "missing_token", "secrets", "none"), 5),
             (requests("allowed", "malformed_token", "health", "none"), 5),
             (requests("shadowed", "forbidden", "trial", "local"), 5),
-            (r#"sa_authn_key_fetches{outcome="success",issuer="local"}"#.to_owned(), 1),
+            (
+                r#"sa_authn_key_fetches{outcome="success",issuer="local"}"#.to_owned(),
+                u64::from(workers) + 1,
+            ),
             (r#"sa_authn_keys_count{issuer="local"}"#.to_owned(), 1),
             (r#"sa_authn_build{version="0_1_0"}"#.to_owned(), 1),
         ];

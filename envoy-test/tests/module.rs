@@ -100,7 +100,6 @@ const HOST: &[&str] = &[
     "proxy_get_header_map_pairs",
     "proxy_get_header_map_value",
     "proxy_get_property",
-    "proxy_get_shared_data",
     "proxy_http_call",
     "proxy_increment_metric",
     "proxy_log",
@@ -110,7 +109,6 @@ const HOST: &[&str] = &[
     "proxy_send_local_response",
     "proxy_set_effective_context",
     "proxy_set_property",
-    "proxy_set_shared_data",
     "proxy_set_tick_period_milliseconds",
 ];
 

@@ -2,9 +2,10 @@
 
 use super::Authenticator;
 use crate::authn::issuer::Issuer;
-use crate::authn::keys::{Consulted, KeyCache, Settled};
+use crate::authn::keys::{KeyCache, Settled};
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::time::UnixTime;
+use std::rc::Rc;
 
 /// What a reply did to an issuer's keys.
 #[derive(Debug)]
@@ -17,93 +18,35 @@ pub struct KeysSettled {
     pub outcome: Settled,
 }
 
-/// An issuer whose keys need something.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Due {
-    /// Which one.
-    pub issuer: usize,
-    /// The entry of the host's shared data to look at first; `None`: fetch.
-    pub shared_key: Option<String>,
-}
-
-/// What the shared entry says is to be done.
-#[derive(Debug)]
-pub enum Consultation {
-    /// Keys were taken over, or are not to be had: wake who waits.
-    Settled(KeysSettled),
-    /// Nothing now.
-    Wait,
-    /// Fetch, if this entry can replace the one that was read.
-    Claim(Vec<u8>),
-    /// Fetch.
-    Fetch,
-}
-
 // === impl Authenticator ===
 
 impl Authenticator {
-    /// Shares fetched keys with the other VMs of this Envoy; `holder` names this one.
-    pub fn share_keys(&mut self, holder: u64) {
-        self.issuers.iter_mut().filter_map(Issuer::cache).for_each(|cache| cache.share(holder));
-    }
-
-    /// The next thing that is due. Ask until there is none.
-    pub fn due(&mut self, now: UnixTime) -> Option<Due> {
-        self.issuers.iter_mut().enumerate().find_map(|(at, issuer)| {
-            let cache = issuer.cache()?;
-            if !cache.is_due(now) {
-                return None;
+    /// Takes over the keys of an earlier configuration, where an issuer fetches from the same place.
+    pub fn take_over(&mut self, earlier: &mut Self, now: UnixTime) {
+        for earlier in earlier.issuers.iter_mut().filter_map(Issuer::cache) {
+            for cache in self.issuers.iter_mut().filter_map(Issuer::cache) {
+                cache.take_over(earlier, now);
             }
-            Some(Due { issuer: at, shared_key: cache.shared_key().map(str::to_owned) })
-        })
-    }
-
-    /// Says what to do about an issuer whose shared entry was read; `None` as the entry for none.
-    pub fn consult(&mut self, issuer: usize, entry: Option<&[u8]>, now: UnixTime) -> Consultation {
-        let Some(cache) = self.cache(issuer) else { return Consultation::Wait };
-        match cache.consult(entry, now) {
-            Consulted::Settled(outcome) => match self.settled(issuer, outcome) {
-                Some(settled) => Consultation::Settled(settled),
-                None => Consultation::Wait,
-            },
-            Consulted::Wait => Consultation::Wait,
-            Consulted::Claim(entry) => Consultation::Claim(entry),
-            Consulted::Fetch => Consultation::Fetch,
         }
     }
 
-    /// Somebody else changed the shared entry before we could claim it.
-    pub fn claim_lost(&mut self, issuer: usize, now: UnixTime) {
-        if let Some(cache) = self.cache(issuer) {
-            cache.claim_lost(now);
-        }
+    /// How many look-ups of unknown kids were denied a fetch since the last call, by the issuer's name.
+    pub fn take_rationed(&mut self) -> Vec<(Rc<str>, u64)> {
+        let counted = self.issuers.iter_mut().filter_map(|issuer| {
+            let count = issuer.cache()?.take_rationed();
+            Some((Rc::clone(&issuer.identity().name), count))
+        });
+        counted.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// What an issuer's last fetch has for the other VMs: the name of the entry, and its content.
-    pub fn publication(&mut self, issuer: usize, now: UnixTime) -> Option<(String, Vec<u8>)> {
-        self.cache(issuer)?.publication(now)
-    }
-
-    /// The name of an issuer's shared entry, where there is one.
-    pub fn shared_key(&mut self, issuer: usize) -> Option<String> {
-        self.cache(issuer)?.shared_key().map(str::to_owned)
-    }
-
-    /// The shared entries that we may hold a lease of, each with its issuer.
-    pub fn leases(&mut self) -> Vec<(usize, String)> {
-        let caches = self.issuers.iter_mut().enumerate();
-        let leased =
-            caches.filter_map(|(at, issuer)| Some((at, issuer.cache()?.leased_key()?.to_owned())));
-        leased.collect()
-    }
-
-    /// The shared entry without our lease, after a fetch that failed; `None` when it is not ours.
-    pub fn released(&mut self, issuer: usize, entry: &[u8]) -> Option<Vec<u8>> {
-        self.cache(issuer)?.released(entry)
+    /// The next issuer whose keys must be fetched.
+    pub(super) fn due(&mut self, now: UnixTime) -> Option<usize> {
+        let mut issuers = self.issuers.iter_mut();
+        issuers.position(|issuer| issuer.cache().is_some_and(|cache| cache.is_due(now)))
     }
 
     /// The call that an issuer's keys need.
-    pub fn fetch(&mut self, issuer: usize, now: UnixTime) -> Option<Callout> {
+    pub(super) fn fetch(&mut self, issuer: usize, now: UnixTime) -> Option<Callout> {
         let id = self.next_call();
         let callout = self.cache(issuer)?.fetch(id, now);
         self.calls.retain(|_, at| *at != issuer);

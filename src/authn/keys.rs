@@ -10,10 +10,9 @@ mod pace;
 mod pem;
 mod public_key;
 mod ration;
-mod shared;
 
 pub use algorithm::{Algorithm, Family};
-pub use cache::{Cause, Consulted, KeyCache, Lookup, Settled};
+pub use cache::{Cause, KeyCache, Lookup, Settled};
 pub use fetch::{FetchFailure, FetchPlan};
 pub use jwk::Jwk;
 pub use key_set::{KeySet, KeySetError};

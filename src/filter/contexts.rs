@@ -110,6 +110,14 @@ pub(super) fn with_root<T>(id: u32, act: impl FnOnce(&mut Root) -> T) -> Option<
     Some(act(&mut root))
 }
 
+/// Shows `see` the state of each plugin in this VM, the newest first.
+pub(super) fn each_state(see: impl FnMut(&State)) {
+    let states = |plugins: &mut Vec<Plugin>| {
+        plugins.iter().rev().filter_map(|plugin| plugin.state.clone()).collect::<Vec<_>>()
+    };
+    with_plugins(states).unwrap_or_default().iter().map(|state| &**state).for_each(see);
+}
+
 /// The requests that come from now on are judged by this.
 pub(super) fn configured(id: u32, state: Rc<State>) {
     with_plugins(|plugins| {

@@ -12,10 +12,10 @@ use handed::Handed;
 use imports::{
     proxy_call_foreign_function, proxy_continue_stream, proxy_define_metric,
     proxy_get_buffer_bytes, proxy_get_current_time_nanoseconds, proxy_get_header_map_pairs,
-    proxy_get_header_map_value, proxy_get_property, proxy_get_shared_data, proxy_http_call,
-    proxy_increment_metric, proxy_log, proxy_record_metric, proxy_remove_header_map_value,
-    proxy_replace_header_map_value, proxy_send_local_response, proxy_set_effective_context,
-    proxy_set_property, proxy_set_shared_data, proxy_set_tick_period_milliseconds,
+    proxy_get_header_map_value, proxy_get_property, proxy_http_call, proxy_increment_metric,
+    proxy_log, proxy_record_metric, proxy_remove_header_map_value, proxy_replace_header_map_value,
+    proxy_send_local_response, proxy_set_effective_context, proxy_set_property,
+    proxy_set_tick_period_milliseconds,
 };
 use std::time::Duration;
 
@@ -178,27 +178,6 @@ pub(super) fn set_property(name: &str, value: &[u8]) -> Result<(), Failed> {
     check(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
-/// What the VMs of this Envoy have under `key`, and the number to replace it with.
-pub(super) fn shared_data(key: &str) -> Result<(Vec<u8>, u32), Failed> {
-    let mut cas = 0;
-    let value = taken(|data, size| {
-        // SAFETY: pointer and length are those of a live str; the host writes a pointer, a length and
-        // a number.
-        unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut cas) }
-    })?;
-    Ok((value, cas))
-}
-
-/// Replaces it, if nobody else has since `cas` was read; with 0 whatever happened, with [`CREATE`] only
-/// where there is nothing.
-pub(super) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), Failed> {
-    // SAFETY: pointers and lengths are those of live slices.
-    check(unsafe {
-        let (key, key_size) = (key.as_ptr(), key.len());
-        proxy_set_shared_data(key, key_size, value.as_ptr(), value.len(), cas)
-    })
-}
-
 /// Envoy's `verify_signature`; fits [`crate::authn::signature::HostVerify`].
 pub(super) fn verify_signature(arguments: &[u8]) -> Option<Vec<u8>> {
     let name = b"verify_signature";
@@ -275,9 +254,6 @@ fn check(status: u32) -> Result<(), Failed> {
 
 /// `BadArgument`: to a callout, Envoy does not know the cluster.
 pub(super) const BAD_ARGUMENT: Failed = Failed(2);
-
-/// A number that the host's count, which begins at 1, does not come to.
-pub(super) const CREATE: u32 = u32::MAX;
 
 const OK: u32 = 0;
 const HTTP_REQUEST_STREAM: u32 = 0;

@@ -27,7 +27,7 @@ impl News {
     pub(super) fn of_keys(&mut self, settled: &KeysSettled, now: UnixTime) {
         let name = &settled.name;
         let (level, line) = match &settled.outcome {
-            Settled::Continues | Settled::Rationed => return,
+            Settled::Continues => return,
             Settled::Renewed { keys, skipped, .. } => {
                 let line =
                     format!("keys of {name:?}: {keys} usable, {skipped} of other kinds skipped");

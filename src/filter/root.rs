@@ -6,9 +6,7 @@ use super::news::News;
 use super::state::{Happened, State, clock};
 use super::stats::Stats;
 use super::{contexts, http};
-use crate::authenticator::{
-    Authenticator, Consultation, Due, KeysSettled, ReviewSettled, Settlement,
-};
+use crate::authenticator::{Authenticator, KeysSettled, ReviewSettled, Settlement};
 use crate::authn::keys::Settled;
 use crate::authn::signature::Verifier;
 use crate::callout::{Callout, CalloutId, Reply};
@@ -49,39 +47,9 @@ impl Root {
         self.state.as_ref()?.with(act)
     }
 
-    /// Does what is due: sends the reviews that were asked for, and fetches keys where it is our turn.
+    /// Sends the calls that are due: reviews that were asked for, and fetches of keys.
     fn do_what_is_due(&mut self, now: UnixTime) {
-        while let Some(review) = self.with(Authenticator::next_review).flatten() {
-            self.send(&review, now);
-        }
-        while let Some(Due { issuer, shared_key }) = self.with(|core| core.due(now)).flatten() {
-            match shared_key {
-                Some(key) => self.consult(issuer, &key, now),
-                None => self.fetch(issuer, now),
-            }
-        }
-    }
-
-    fn consult(&mut self, issuer: usize, key: &str, now: UnixTime) {
-        let (entry, cas) = match host::shared_data(key) {
-            Ok((entry, cas)) => (Some(entry), cas),
-            Err(_) => (None, host::CREATE),
-        };
-        match self.with(|core| core.consult(issuer, entry.as_deref(), now)) {
-            None | Some(Consultation::Wait) => {}
-            Some(Consultation::Settled(settled)) => self.keys_settled(&settled, now),
-            Some(Consultation::Fetch) => self.fetch(issuer, now),
-            Some(Consultation::Claim(entry)) => match host::set_shared_data(key, &entry, cas) {
-                Ok(()) => self.fetch(issuer, now),
-                Err(_) => {
-                    self.with(|core| core.claim_lost(issuer, now));
-                }
-            },
-        }
-    }
-
-    fn fetch(&mut self, issuer: usize, now: UnixTime) {
-        if let Some(callout) = self.with(|core| core.fetch(issuer, now)).flatten() {
+        while let Some(callout) = self.with(|core| core.poll(now)).flatten() {
             self.send(&callout, now);
         }
     }
@@ -100,7 +68,7 @@ impl Root {
         }
     }
 
-    /// Tells the log and the other VMs, and has those woken who waited.
+    /// Writes to the log, and has the requests woken that waited.
     fn keys_settled(&mut self, settled: &KeysSettled, now: UnixTime) {
         if matches!(settled.outcome, Settled::Continues) {
             return;
@@ -109,7 +77,6 @@ impl Root {
             state.count(|metrics| metrics.fetched(settled, now));
         }
         self.news.of_keys(settled, now);
-        self.publish(settled.issuer, now);
         let waiting = self.with(|core| core.waiting().for_issuer(settled.issuer));
         let waiting = waiting.unwrap_or_default().into_iter();
         self.to_wake.extend(waiting.map(|id| (id, Happened::KeysChanged)));
@@ -123,25 +90,6 @@ impl Root {
         let reviewed = settled.reviewed;
         let waiting = settled.waiting.into_iter();
         self.to_wake.extend(waiting.map(|id| (id, Happened::Reviewed(Rc::clone(&reviewed)))));
-    }
-
-    /// Shares what was fetched, or gives the lease back. Whoever cannot read it fetches.
-    fn publish(&self, issuer: usize, now: UnixTime) {
-        let publication = self.with(|core| core.publication(issuer, now)).flatten();
-        if let Some((key, entry)) = publication {
-            let _ = host::set_shared_data(&key, &entry, 0);
-            return;
-        }
-        if let Some(key) = self.with(|core| core.shared_key(issuer)).flatten() {
-            self.release(issuer, &key);
-        }
-    }
-
-    fn release(&self, issuer: usize, key: &str) {
-        let Ok((entry, cas)) = host::shared_data(key) else { return };
-        if let Some(entry) = self.with(|core| core.released(issuer, &entry)).flatten() {
-            let _ = host::set_shared_data(key, &entry, cas);
-        }
     }
 
     /// Wakes a few of those who are to go on, or whose time is up; the rest at the next tick.
@@ -170,9 +118,12 @@ impl Root {
     /// Tells Envoy what was counted: not with each request, because each call costs.
     fn flush(&mut self) {
         let Some(state) = self.state.clone() else { return };
-        let figures = |core: &mut Authenticator| (core.waiting().len(), core.take_tally());
-        let (waiting, tally) = state.with(figures).unwrap_or_default();
+        let figures = |core: &mut Authenticator| {
+            (core.waiting().len(), core.take_tally(), core.take_rationed())
+        };
+        let (waiting, tally, rationed) = state.with(figures).unwrap_or_default();
         state.count(|metrics| {
+            rationed.iter().for_each(|(issuer, count)| metrics.rationed(issuer, *count));
             metrics.waiting(waiting);
             metrics.looked_up(tally);
             metrics.take().iter().for_each(|change| self.stats.tell(change));
@@ -199,10 +150,11 @@ impl Root {
             host::log(Level::Warn, &format!("{why}: signatures are verified in the VM"));
             Verifier::default()
         });
-        let seed = seed();
-        let mut authenticator = Authenticator::new(config, verifier, seed);
-        if has_private_shared_data() {
-            authenticator.share_keys(seed);
+        let mut authenticator = Authenticator::new(config, verifier, seed());
+        if let Some(now) = clock() {
+            contexts::each_state(|earlier| {
+                earlier.with(|earlier| authenticator.take_over(earlier, now));
+            });
         }
         let build = format!("sa_authn.build.{}", env!("CARGO_PKG_VERSION").replace('.', "_"));
         self.stats.tell(&Change::Level(build, 1));
@@ -243,10 +195,6 @@ impl Root {
 impl Drop for Root {
     fn drop(&mut self) {
         self.flush();
-        // A fetch that ends with us must not keep the next configuration from its own.
-        for (issuer, key) in self.with(|core| core.leases()).unwrap_or_default() {
-            self.release(issuer, &key);
-        }
         // Envoy would go on ticking for a context that is no more.
         let _ = host::set_tick(Duration::ZERO);
     }
@@ -255,12 +203,6 @@ impl Drop for Root {
 /// Differs between VMs: std seeds its hashers from the host's random numbers.
 fn seed() -> u64 {
     std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), host::now_nanos().ok())
-}
-
-/// Shared data is one namespace for all plugins with one vm_id. Istio gives every plugin the empty one,
-/// so there another plugin could plant keys: then each VM fetches for itself.
-fn has_private_shared_data() -> bool {
-    host::property(&["plugin_vm_id"]).is_ok_and(|vm_id| !vm_id.is_empty())
 }
 
 /// See [`Root::wake_some`]; a tenth of what was seen to overflow.

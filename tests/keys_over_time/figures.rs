@@ -1,6 +1,6 @@
 //! What the operator is told of fetches: how each ended, and since when there are how many keys.
 
-use super::{START, core, key, seconds, set};
+use super::{START, core, key, seconds, set, token};
 use crate::support::{Core, discovery_document, ok};
 use envoy_test::token::DEFAULT_ISSUER;
 use sa_authn::callout::Reply;
@@ -24,6 +24,24 @@ fn counted(core: &mut Core, reply: Reply) -> Vec<(String, u64)> {
         .collect();
     changes.sort();
     changes
+}
+
+#[test]
+fn unknown_kids_that_are_denied_a_fetch_are_counted() {
+    let mut core = core(json!({}));
+    core.publish(&set(&[&key()]));
+    for _ in 0..5 {
+        core.wait(seconds(2));
+        core.bearer(&token(&key()));
+        core.publish(&set(&[&key()]));
+    }
+    // A burst of three, then one per `minRefetchInterval` (10 s).
+    assert_eq!(core.authenticator.take_rationed(), [("local".into(), 2)]);
+    assert_eq!(core.authenticator.take_rationed(), []);
+    let mut metrics = Metrics::default();
+    metrics.rationed("local", 2);
+    let expected = Change::Count("sa_authn.key_fetches.rationed.local".to_owned(), 2);
+    assert_eq!(metrics.take(), [expected]);
 }
 
 #[test]

@@ -6,9 +6,9 @@ mod answers;
 mod figures;
 mod outage;
 mod refresh;
-mod sharing;
 #[path = "../support/mod.rs"]
 mod support;
+mod take_over;
 mod two_issuers;
 mod unknown_kid;
 mod waiting;

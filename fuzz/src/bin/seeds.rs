@@ -8,11 +8,9 @@ use std::path::Path;
 
 // For what the compiler's instrumentation calls.
 use libfuzzer_sys as _;
-use sa_authn::authenticator::{Authenticator, Consultation};
-use sa_authn::callout::Callout;
 use sa_authn::headers::to_map;
 use sa_authn_fuzz::genuine::{DISCOVERY, FILTER, ISSUER, JWKS, TOKENS};
-use sa_authn_fuzz::world::{bearer, config, discovered, inline, now, ok, under};
+use sa_authn_fuzz::world::{bearer, config, discovered, inline};
 use serde_json::{Map, Value, json};
 
 fn main() -> Result<()> {
@@ -32,8 +30,7 @@ fn main() -> Result<()> {
     write("key_sets", vec![JWKS.into(), MIXED.into()])?;
     write("discovery", vec![DISCOVERY.into()])?;
     write("token_reviews", reviews())?;
-    write("configurations", configurations())?;
-    write("shared_data", entries())
+    write("configurations", configurations())
 }
 
 fn requests() -> Vec<Vec<u8>> {
@@ -78,7 +75,14 @@ fn claims() -> Vec<Vec<u8>> {
 
 fn reviews() -> Vec<Vec<u8>> {
     let recorded: Map<String, Value> = serde_json::from_str(REVIEWS).expect("the recording");
-    recorded.values().map(|review| review.to_string().into_bytes()).collect()
+    let review = |recorded: &Value| {
+        json!({
+            "kind": "TokenReview",
+            "apiVersion": "authentication.k8s.io/v1",
+            "status": recorded["status"],
+        })
+    };
+    recorded.values().map(|recorded| review(recorded).to_string().into_bytes()).collect()
 }
 
 fn configurations() -> Vec<Vec<u8>> {
@@ -95,23 +99,6 @@ fn configurations() -> Vec<Vec<u8>> {
     let mut seeds: Vec<_> = configs.iter().map(|config| config.to_string().into_bytes()).collect();
     seeds.push(DEMO.into());
     seeds
-}
-
-/// What a VM that fetched keys tells the others, before and after.
-fn entries() -> Vec<Vec<u8>> {
-    let mut core = under(&config(discovered(), json!({})));
-    core.share_keys(1);
-    let Consultation::Claim(claim) = core.consult(0, None, now()) else {
-        panic!("nobody else fetches")
-    };
-    let fetch = |core: &mut Authenticator, body: &str| {
-        let Callout { id, .. } = core.fetch(0, now()).expect("a call");
-        core.settle(id, ok(body.as_bytes()), now());
-    };
-    fetch(&mut core, DISCOVERY);
-    fetch(&mut core, JWKS);
-    let (_, published) = core.publication(0, now()).expect("keys to publish");
-    vec![claim, published]
 }
 
 const MIXED: &str = include_str!("../../../tests/testdata/jwks_mixed_5_keys.json");

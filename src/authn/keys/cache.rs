@@ -10,20 +10,17 @@
 
 mod generation;
 mod outcome;
-mod sharing;
 
-pub use outcome::{Cause, Consulted, Lookup, Settled};
+pub use outcome::{Cause, Lookup, Settled};
 
 use super::fetch::{FetchFailure, FetchPlan, FetchStep, Fetched};
 use super::jwk::Jwk;
 use super::key_set::KeySet;
 use super::pace::{Jitter, LONGEST_BACKOFF, Pace, backoff};
 use super::ration::Ration;
-use super::shared::{Entry, SharedSet};
 use crate::callout::{CallFailure, Callout, CalloutId, Reply};
 use crate::time::UnixTime;
 use generation::Generation;
-use sharing::Sharing;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,13 +31,12 @@ pub struct KeyCache {
     pace: Pace,
     state: State,
     ration: Ration,
-    /// When the next fetch was due before an unknown kid asked for one at once.
-    asked: Option<UnixTime>,
     /// Where discovery found the JWKS; forgotten when fetching from there fails.
     jwks_path: Option<String>,
     jitter: Jitter,
-    sharing: Option<Sharing>,
     generation: Generation,
+    /// How many look-ups of unknown kids the ration has denied a fetch.
+    rationed: u64,
 }
 
 #[derive(Debug)]
@@ -61,10 +57,7 @@ enum State {
     Stale { held: Held, next: UnixTime, failures: u32 },
 }
 
-/// Whether another VM of this Envoy fetched a set.
-struct Adopted(bool);
-
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Held {
     keys: KeySet,
     /// When the fetch that brought them ended.
@@ -81,17 +74,23 @@ impl KeyCache {
             pace,
             state: State::Empty { next: UnixTime::from_secs(0), failures: 0 },
             ration: Ration::new(pace.min_refetch),
-            asked: None,
             jwks_path: None,
             jitter: Jitter::new(seed),
-            sharing: None,
             generation: Generation::default(),
+            rationed: 0,
         }
     }
 
-    /// Shares the keys with the other VMs of this Envoy from now on; `holder` names this one.
-    pub fn share(&mut self, holder: u64) {
-        self.sharing = Some(Sharing::new(self.plan.shared_key(), holder));
+    /// Takes over the keys of an earlier configuration that fetches from the same place, so that a change of the
+    /// configuration needs no fetch, and works during an outage of the key server.
+    pub fn take_over(&mut self, earlier: &Self, now: UnixTime) {
+        let State::Empty { .. } = self.state else { return };
+        let Some(held) = earlier.held().filter(|_| self.plan == earlier.plan) else { return };
+        self.generation.note(&held.keys);
+        self.jwks_path.clone_from(&earlier.jwks_path);
+        // The refresh interval may have changed.
+        let next = earlier.next_due().min(now.plus(self.jitter.spread(self.pace.refresh)));
+        self.state = State::Fresh { held: held.clone(), next };
     }
 
     /// The keys at hand that may have signed a token; asks for nothing.
@@ -107,6 +106,11 @@ impl KeyCache {
     /// Changes whenever a key comes or leaves: what was proven before must then be proven again.
     pub fn generation(&self) -> u64 {
         self.generation.count()
+    }
+
+    /// How many look-ups of unknown kids the ration has denied a fetch since the last call.
+    pub fn take_rationed(&mut self) -> u64 {
+        std::mem::take(&mut self.rationed)
     }
 
     /// The keys that may have signed a token. `arrived` is when its request came.
@@ -142,10 +146,12 @@ impl KeyCache {
             State::Stale { next, .. } => next.since(now) <= WORTH_WAITING,
         };
         if !fetch_is_near {
-            match self.ration.take(now) {
-                Ok(()) => {}
-                Err(_) if fetched.plus(RECENT) >= arrived => return Lookup::Unknown,
-                Err(wait) => return Lookup::Unavailable(wait),
+            if let Err(wait) = self.ration.take(now) {
+                self.rationed += 1;
+                return match fetched.plus(RECENT) >= arrived {
+                    true => Lookup::Unknown,
+                    false => Lookup::Unavailable(wait),
+                };
             }
             self.make_due(now);
         }
@@ -164,26 +170,20 @@ impl KeyCache {
         }
     }
 
-    /// Whether there is something to do: a fetch, or a look at the shared entry.
+    /// Whether a fetch is due.
     pub fn is_due(&mut self, now: UnixTime) -> bool {
         self.mind_the_clock(now);
         now >= self.next_due()
     }
 
-    /// When there is something to do.
+    /// When the next fetch is due.
     pub fn next_due(&self) -> UnixTime {
-        match (&self.state, &self.sharing) {
-            (State::Fetching { since, .. }, _) => {
-                // Envoy answers every call in the end; should it not, the keys must not depend on it.
-                since.plus(self.plan.timeout).plus(LOST_CALL)
+        match &self.state {
+            // Envoy answers every call in the end; should it not, the keys must not depend on it.
+            State::Fetching { since, .. } => since.plus(self.plan.timeout).plus(LOST_CALL),
+            State::Empty { next, .. } | State::Fresh { next, .. } | State::Stale { next, .. } => {
+                *next
             }
-            (State::Fresh { next, .. }, Some(sharing)) => (*next).max(sharing.next_look),
-            // Another VM may have better luck with the server.
-            (State::Empty { .. } | State::Stale { .. }, Some(sharing)) => sharing.next_look,
-            (
-                State::Empty { next, .. } | State::Fresh { next, .. } | State::Stale { next, .. },
-                None,
-            ) => *next,
         }
     }
 
@@ -206,10 +206,6 @@ impl KeyCache {
             State::Fetching { id: expected, step, .. } if *expected == id => step.clone(),
             _ => return None,
         };
-        let body = match &reply {
-            Reply::Response { body: Some(body), .. } if self.sharing.is_some() => body.clone(),
-            _ => Vec::new(),
-        };
         let fetched = self.plan.read(&step, reply);
         let (before, failures) = self.take_held();
         Some(match fetched {
@@ -219,31 +215,17 @@ impl KeyCache {
                 self.state = State::Fetching { id, since, step, before, failures };
                 Settled::Continues
             }
-            Ok(Fetched::Keys(keys, max_age)) => {
-                let fresh_until = now.plus(self.pace.fresh_for(max_age));
-                if let FetchStep::Jwks(path) = step {
-                    self.keep_for_publication(SharedSet { fetched: now, fresh_until, path, body });
-                }
-                self.renew(keys, Adopted(false), now, fresh_until, now)
-            }
+            Ok(Fetched::Keys(keys, max_age)) => self.renew(keys, max_age, now),
             Err(failure) => self.fail(failure, before, failures, now),
         })
     }
 
-    fn renew(
-        &mut self,
-        keys: KeySet,
-        Adopted(adopted): Adopted,
-        fetched: UnixTime,
-        fresh_until: UnixTime,
-        now: UnixTime,
-    ) -> Settled {
+    fn renew(&mut self, keys: KeySet, max_age: Option<Duration>, now: UnixTime) -> Settled {
         let (count, skipped) = (keys.keys().len(), keys.skipped().len());
-        let next = now.plus(self.jitter.spread(fresh_until.since(now)));
-        self.asked = None;
+        let next = now.plus(self.jitter.spread(self.pace.fresh_for(max_age)));
         self.generation.note(&keys);
-        self.state = State::Fresh { held: Held { keys, fetched }, next };
-        Settled::Renewed { keys: count, skipped, adopted }
+        self.state = State::Fresh { held: Held { keys, fetched: now }, next };
+        Settled::Renewed { keys: count, skipped }
     }
 
     fn fail(
@@ -263,8 +245,6 @@ impl KeyCache {
             _ => (backoff(failures), failures + 1),
         };
         let next = now.plus(self.jitter.spread(wait));
-        self.look_at(next.min(now.plus(LOOK_AGAIN)));
-        self.asked = None;
         self.state = match before {
             Some(held) => State::Stale { held, next, failures },
             None => State::Empty { next, failures },
@@ -277,7 +257,6 @@ impl KeyCache {
         let latest = now.plus(self.pace.refresh.max(LONGEST_BACKOFF));
         if let Some(next) = self.next_mut().filter(|next| **next > latest) {
             *next = now;
-            self.look_at(now);
         }
         if let State::Fresh { held, .. } | State::Stale { held, .. } = &mut self.state
             && held.fetched > now
@@ -309,13 +288,11 @@ impl KeyCache {
         }
     }
 
-    /// Has a fetch begin at once, and notes when the next one was due.
+    /// Has a fetch begin at once.
     fn make_due(&mut self, now: UnixTime) {
         if let Some(next) = self.next_mut() {
-            let scheduled = std::mem::replace(next, now);
-            self.asked = Some(scheduled);
+            *next = now;
         }
-        self.look_at(now);
     }
 
     fn next_mut(&mut self) -> Option<&mut UnixTime> {
@@ -337,9 +314,6 @@ const LONG_AGO_MS: u64 = 2000;
 
 /// While the cluster is unknown, nothing is sent: asking again costs nothing.
 const AT_ONCE: Duration = Duration::from_millis(100);
-
-/// How often an empty or stale cache looks whether another VM got keys.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A request is worth holding for a fetch this near.
 const WORTH_WAITING: Duration = Duration::from_secs(2);

@@ -2,10 +2,7 @@
 
 use super::discovery::{self, DiscoveryError};
 use super::key_set::{KeySet, KeySetError};
-use crate::authn::signature::sha256;
 use crate::callout::{CallFailure, Callout, CalloutId, Reply};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
 use std::time::Duration;
 
@@ -58,20 +55,6 @@ pub enum FetchFailure {
 // === impl FetchPlan ===
 
 impl FetchPlan {
-    /// The name of the entry in the host's shared data: the same for the same source under the same
-    /// configuration, and for no other.
-    pub fn shared_key(&self) -> String {
-        let path = self.jwks_path.as_deref().unwrap_or_default();
-        let parts = [&self.cluster, &self.authority, path].map(str::as_bytes);
-        let issuers = self.issuers.iter().map(String::as_bytes);
-        let mut text = Vec::new();
-        for part in parts.into_iter().chain(issuers) {
-            text.extend((part.len() as u64).to_le_bytes());
-            text.extend_from_slice(part);
-        }
-        format!("sa-authn/keys/{}", URL_SAFE_NO_PAD.encode(sha256(&text)))
-    }
-
     /// Where a fetch begins; `known` is the path that discovery has given before.
     pub fn first_step(&self, known: Option<&String>) -> FetchStep {
         match self.jwks_path.as_ref().or(known) {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::rc::Rc;
 
 /// The keys of one issuer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct KeySet {
     keys: Vec<Rc<Jwk>>,
     by_kid: Table<Rc<Jwk>>,

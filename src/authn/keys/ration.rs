@@ -39,22 +39,6 @@ impl Ration {
         }
     }
 
-    /// What is left, and since when that counts.
-    pub fn state(&mut self, now: UnixTime) -> (u32, UnixTime) {
-        self.refill(now);
-        (self.left, self.since.unwrap_or(now))
-    }
-
-    /// Goes on from a state that all VMs of this Envoy share. `false` for one that nobody can have
-    /// written in earnest.
-    pub fn follow(&mut self, left: u32, since: UnixTime, now: UnixTime) -> bool {
-        let plausible = left <= BURST && since <= now;
-        if plausible {
-            (self.left, self.since) = (left, Some(since));
-        }
-        plausible
-    }
-
     fn refill(&mut self, now: UnixTime) {
         let since = *self.since.get_or_insert(now);
         if since > now || self.left >= BURST {

@@ -1,22 +1,9 @@
-//! What a key cache says: of a token's key, of a reply, and of the shared entry.
+//! What a key cache answers: about a token's key, and about a reply.
 
 use crate::authn::keys::fetch::FetchFailure;
 use crate::authn::keys::jwk::Jwk;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// What the shared entry says.
-#[derive(Debug)]
-pub enum Consulted {
-    /// There was something for us in it.
-    Settled(Settled),
-    /// Somebody else is fetching; look again later.
-    Wait,
-    /// It is our turn: fetch, once this entry has replaced the one that was read.
-    Claim(Vec<u8>),
-    /// It is our turn, whatever becomes of the entry.
-    Fetch,
-}
 
 /// What the cache says of a token's key.
 #[derive(Debug)]
@@ -51,11 +38,7 @@ pub enum Settled {
         keys: usize,
         /// Keys of kinds that we do not take.
         skipped: usize,
-        /// Whether another VM of this Envoy fetched them.
-        adopted: bool,
     },
     /// The fetch failed; whatever keys there were are still there.
     Failed(FetchFailure),
-    /// Unknown kids have used up this Envoy's ration of fetches.
-    Rationed,
 }
