@@ -127,7 +127,7 @@ impl IdentityField {
             Self::Subject => Some(account.subject()),
             Self::Namespace => Some(account.namespace()),
             Self::Name => Some(account.name()),
-            Self::Uid => Some(account.uid()),
+            Self::Uid => account.uid(),
             Self::PodName => account.pod().map(|pod| pod.name),
             Self::PodUid => account.pod().and_then(|pod| pod.uid),
             Self::NodeName => account.node().map(|node| node.name),

@@ -12,6 +12,7 @@ use std::rc::Rc;
 pub struct ServiceAccount {
     namespace: Box<str>,
     name: Box<str>,
+    subject: Box<str>,
     proof: Proof,
 }
 
@@ -35,7 +36,9 @@ impl ServiceAccount {
             // It has been checked when it was accepted.
             Proof::Review(review) => (review.user().namespace(), review.user().name()),
         };
-        Ok(Self { namespace: namespace.into(), name: name.into(), proof })
+        // Both proofs have checked that `sub` is exactly this.
+        let subject = format!("{PREFIX}{namespace}:{name}").into();
+        Ok(Self { namespace: namespace.into(), name: name.into(), subject, proof })
     }
 
     /// Its namespace.
@@ -49,22 +52,16 @@ impl ServiceAccount {
     }
 
     /// The uid of the ServiceAccount object: a recreated account of the same name has another.
-    pub fn uid(&self) -> &str {
+    pub fn uid(&self) -> Option<&str> {
         match &self.proof {
-            Proof::Signature(token) => {
-                let account = token.claims().service_account();
-                account.and_then(|account| account.uid).unwrap_or_default()
-            }
-            Proof::Review(review) => review.user().uid(),
+            Proof::Signature(token) => token.claims().service_account()?.uid,
+            Proof::Review(review) => Some(review.user().uid()),
         }
     }
 
     /// `system:serviceaccount:<namespace>:<name>`, its username at the API server.
     pub fn subject(&self) -> &str {
-        match &self.proof {
-            Proof::Signature(token) => token.claims().subject().unwrap_or_default(),
-            Proof::Review(review) => review.user().username(),
-        }
+        &self.subject
     }
 
     /// The pod that the token is bound to.
@@ -91,11 +88,19 @@ impl ServiceAccount {
         }
     }
 
-    /// The configured audience that the token is meant for.
+    /// The first configured audience that the token is meant for.
     pub fn audience(&self) -> &str {
         match &self.proof {
             Proof::Signature(token) => token.audience(),
             Proof::Review(review) => review.user().audience(),
+        }
+    }
+
+    /// Whether the token is meant for this audience, and the issuer's configuration accepts it.
+    pub fn has_audience(&self, audience: &str) -> bool {
+        match &self.proof {
+            Proof::Signature(token) => token.has_audience(audience),
+            Proof::Review(review) => review.user().has_audience(audience),
         }
     }
 

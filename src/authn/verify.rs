@@ -173,9 +173,16 @@ impl VerifiedToken {
         &self.claims
     }
 
-    /// The configured audience that it is meant for.
+    /// The first configured audience that it is meant for.
     pub fn audience(&self) -> &str {
         &self.audience
+    }
+
+    /// Whether it is meant for this audience, and the issuer's configuration accepts it.
+    pub fn has_audience(&self, audience: &str) -> bool {
+        let configured = self.issuer.audiences.iter().any(|known| **known == *audience);
+        let mut meant_for = self.claims.audience().into_iter().flatten();
+        configured && meant_for.any(|claimed| *claimed == *audience)
     }
 
     /// The key that proved it.

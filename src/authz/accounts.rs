@@ -29,12 +29,21 @@ struct Names {
     any_name: Vec<Condition>,
 }
 
+/// Whether a condition on a fact that the token lacks holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// `deny`: a caller that cannot show that it is not on the list does not pass it.
+    Holds,
+    /// `allow`.
+    Fails,
+}
+
 /// What must hold besides the name. `None` and `false` ask for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
     /// The configuration's name of the issuer.
     pub issuer_name: Option<String>,
-    /// The audience by which the token was accepted.
+    /// An audience of the issuer's that the token must be meant for.
     pub audience: Option<String>,
     /// Whether the token must be bound to a pod.
     pub pod_bound: bool,
@@ -73,21 +82,21 @@ impl Accounts {
         Ok(())
     }
 
-    /// Whether the set has this account.
-    pub fn contains(&self, account: &ServiceAccount) -> bool {
+    /// Whether the set has this account. `missing` says whether a condition on a fact that the token lacks holds.
+    pub fn contains(&self, account: &ServiceAccount, missing: Missing) -> bool {
         self.by_namespace
             .get(account.namespace().as_bytes())
-            .is_some_and(|names| names.contain(account))
-            || self.any_namespace.contain(account)
+            .is_some_and(|names| names.contain(account, missing))
+            || self.any_namespace.contain(account, missing)
     }
 }
 
 // === impl Names ===
 
 impl Names {
-    fn contain(&self, account: &ServiceAccount) -> bool {
+    fn contain(&self, account: &ServiceAccount, missing: Missing) -> bool {
         let holds = |conditions: &Vec<Condition>| {
-            conditions.iter().any(|condition| condition.holds_for(account))
+            conditions.iter().any(|condition| condition.holds_for(account, missing))
         };
         self.by_name.get(account.name().as_bytes()).is_some_and(holds) || holds(&self.any_name)
     }
@@ -96,15 +105,17 @@ impl Names {
 // === impl Condition ===
 
 impl Condition {
-    fn holds_for(&self, account: &ServiceAccount) -> bool {
-        // What is not asked for is not looked up.
-        fn is<'a>(wanted: Option<&str>, found: impl FnOnce() -> Option<&'a str>) -> bool {
-            wanted.is_none_or(|wanted| found() == Some(wanted))
-        }
-        is(self.issuer_name.as_deref(), || Some(account.issuer_name()))
-            && is(self.audience.as_deref(), || Some(account.audience()))
-            && is(self.node.as_deref(), || account.node().map(|node| node.name))
-            && is(self.uid.as_deref(), || Some(account.uid()))
+    /// filter-config/README.md has a table of these facts.
+    fn holds_for(&self, account: &ServiceAccount, missing: Missing) -> bool {
+        let is = |wanted: &str, found: Option<&str>| match found {
+            Some(found) => found == wanted,
+            None => missing == Missing::Holds,
+        };
+        let node = || account.node().map(|node| node.name);
+        self.issuer_name.as_deref().is_none_or(|wanted| wanted == &**account.issuer_name())
+            && self.audience.as_deref().is_none_or(|wanted| account.has_audience(wanted))
+            && self.node.as_deref().is_none_or(|wanted| is(wanted, node()))
+            && self.uid.as_deref().is_none_or(|wanted| is(wanted, account.uid()))
             && (!self.pod_bound || account.pod().is_some())
     }
 }

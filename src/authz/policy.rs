@@ -1,6 +1,6 @@
 //! A request and its caller -> a permit, or a refusal. The first rule that covers a request decides.
 
-use super::accounts::Who;
+use super::accounts::{Missing, Who};
 use super::host::NormalHost;
 use super::index::{Numbers, RuleIndex};
 use super::path::NormalPath;
@@ -241,7 +241,7 @@ fn denied(rule: &Rule, caller: Result<&ServiceAccount, &Denial>) -> Result<(), D
         (Some(Who::Authenticated), Ok(caller)) => {
             Err(forbidden(caller, format!("rule {name:?} refuses every service account")))
         }
-        (Some(Who::Listed(accounts)), Ok(caller)) if accounts.contains(caller) => {
+        (Some(Who::Listed(accounts)), Ok(caller)) if accounts.contains(caller, Missing::Holds) => {
             Err(forbidden(caller, format!("rule {name:?} refuses it")))
         }
         (Some(_), Err(denial)) => Err(denial.clone()),
@@ -256,7 +256,7 @@ fn allowed(rule: &Rule, who: &Who, caller: Result<&ServiceAccount, &Denial>) -> 
     let caller = caller.map_err(Denial::clone)?;
     match who {
         Who::Anyone | Who::Authenticated => Ok(()),
-        Who::Listed(accounts) if accounts.contains(caller) => Ok(()),
+        Who::Listed(accounts) if accounts.contains(caller, Missing::Fails) => Ok(()),
         Who::Listed(_) => Err(forbidden(caller, format!("rule {:?} does not list it", rule.name))),
     }
 }

@@ -129,6 +129,73 @@ fn an_entry_may_ask_for_more_than_a_name() {
     }
 }
 
+/// An issuer that accepts two audiences.
+fn two_audiences(key: &SigningKey, rules: &Value) -> Core {
+    let issuer = json!({
+        "issuer": DEFAULT_ISSUER,
+        "audiences": [DEFAULT_AUDIENCE, "second"],
+        "keys": { "inline": jwks(&[key]) },
+    });
+    Core::new(&json!({ "issuers": [issuer], "rules": rules }))
+}
+
+#[test]
+fn a_condition_on_the_audience_sees_every_configured_audience_of_the_token() {
+    let key = SigningKey::generate(KeyKind::P256);
+    let token = |audiences: &[&str]| {
+        Token::for_service_account("api", "api").audiences(audiences.iter().copied()).sign(&key)
+    };
+    let tokens = [
+        token(&[DEFAULT_AUDIENCE]),
+        token(&["second"]),
+        token(&[DEFAULT_AUDIENCE, "second"]),
+        token(&["second", DEFAULT_AUDIENCE]),
+        token(&["third", DEFAULT_AUDIENCE]),
+    ];
+    let second = json!([{ "audience": "second" }]);
+    let mut allowing = two_audiences(&key, &json!([{ "allow": second }]));
+    let passes: Vec<_> = tokens.iter().map(|token| allowing.bearer(token).passes()).collect();
+    assert_eq!(passes, [false, true, true, true, false]);
+    let mut denying = two_audiences(&key, &json!([{ "deny": second, "allow": "authenticated" }]));
+    let passes: Vec<_> = tokens.iter().map(|token| denying.bearer(token).passes()).collect();
+    assert_eq!(passes, [true, false, false, false, true]);
+}
+
+/// filter-config/README.md has this table.
+#[test]
+fn a_condition_on_a_fact_that_the_token_lacks_fails_in_allow_and_holds_in_deny() {
+    let key = SigningKey::generate(KeyKind::P256);
+    let bare = || Token::for_service_account("api", "api");
+    let bound = || bare().pod("api-1").node("node-1");
+    let uid = bare().claims()["kubernetes.io"]["serviceaccount"]["uid"].clone();
+    // What is asked for; whether a bare token and one with pod and node pass by `allow`, and by `deny`.
+    for (condition, allowed, not_denied) in [
+        (json!({ "serviceAccount": "api/api" }), [true, true], [false, false]),
+        (json!({ "serviceAccount": "api/other" }), [false, false], [true, true]),
+        (json!({ "namespace": "api" }), [true, true], [false, false]),
+        (json!({ "namespace": "other" }), [false, false], [true, true]),
+        (json!({ "issuerName": DEFAULT_ISSUER }), [true, true], [false, false]),
+        (json!({ "audience": DEFAULT_AUDIENCE }), [true, true], [false, false]),
+        (json!({ "audience": "second" }), [false, false], [true, true]),
+        (json!({ "uid": uid }), [true, true], [false, false]),
+        (json!({ "uid": "another" }), [false, false], [true, true]),
+        // The bare token has no node.
+        (json!({ "node": "node-1" }), [false, true], [false, false]),
+        (json!({ "node": "node-2" }), [false, false], [false, true]),
+        (json!({ "namespace": "other", "node": "node-1" }), [false, false], [true, true]),
+        // `podBound` asks whether there is a pod.
+        (json!({ "podBound": true }), [false, true], [true, false]),
+    ] {
+        let tokens = [bare().sign(&key), bound().sign(&key)];
+        let mut allowing = two_audiences(&key, &json!([{ "allow": [condition] }]));
+        let mut denying =
+            two_audiences(&key, &json!([{ "deny": [condition], "allow": "authenticated" }]));
+        let passes = |core: &mut Core| tokens.each_ref().map(|token| core.bearer(token).passes());
+        assert_eq!(passes(&mut allowing), allowed, "allow {condition}");
+        assert_eq!(passes(&mut denying), not_denied, "deny {condition}");
+    }
+}
+
 fn rules(allow: Value) -> Value {
     json!({ "rules": [{ "name": "r", "allow": allow }] })
 }

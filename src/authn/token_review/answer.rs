@@ -16,7 +16,9 @@ use std::rc::Rc;
 pub struct ReviewedUser {
     issuer: Rc<IssuerIdentity>,
     user: User,
+    /// The configured audiences that the API server confirmed; the first is the one that the filter names.
     audience: Rc<str>,
+    others: Vec<Rc<str>>,
     pod: Option<NameAndUid>,
     node: Option<NameAndUid>,
 }
@@ -86,13 +88,14 @@ fn user(status: Status, issuer: &Rc<IssuerIdentity>) -> Result<ReviewedUser, Den
     }
     let confirmed =
         |wanted: &&Rc<str>| status.audiences.iter().any(|audience| **audience == ***wanted);
-    let audience = issuer.audiences.iter().find(confirmed);
+    let mut confirmed = issuer.audiences.iter().filter(confirmed).map(Rc::clone);
+    let audience = confirmed.next();
+    let others = confirmed.collect();
     let audience = audience
-        .ok_or_else(|| mismatch(format!("reviewed for audiences {:?}", status.audiences)))?
-        .clone();
+        .ok_or_else(|| mismatch(format!("reviewed for audiences {:?}", status.audiences)))?;
     let user = status.user;
     let (pod, node) = (user.object("pod"), user.object("node"));
-    Ok(ReviewedUser { issuer: Rc::clone(issuer), user, audience, pod, node })
+    Ok(ReviewedUser { issuer: Rc::clone(issuer), user, audience, others, pod, node })
 }
 
 /// Why an API server that answers does not review, and what to change.
@@ -164,9 +167,14 @@ impl ReviewedUser {
         &self.user.uid
     }
 
-    /// The configured audience that the API server confirmed.
+    /// The first configured audience that the API server confirmed.
     pub fn audience(&self) -> &str {
         &self.audience
+    }
+
+    /// Whether the API server confirmed this audience, and the issuer's configuration accepts it.
+    pub fn has_audience(&self, audience: &str) -> bool {
+        *self.audience == *audience || self.others.iter().any(|other| **other == *audience)
     }
 
     /// The pod that the token is bound to.

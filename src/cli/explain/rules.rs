@@ -3,7 +3,7 @@
 use super::Case;
 use super::page::{Mark, Page};
 use sa_authn::authn::ServiceAccount;
-use sa_authn::authz::accounts::Who;
+use sa_authn::authz::accounts::{Missing, Who};
 use sa_authn::authz::host::NormalHost;
 use sa_authn::authz::mismatch::Mismatch;
 use sa_authn::authz::path::NormalPath;
@@ -95,38 +95,39 @@ fn mismatch(what: Mismatch, rule: &Rule) -> String {
 fn decides(rule: &Rule, account: Option<&ServiceAccount>) -> (Mark, String) {
     let mut said = if rule.mode == Mode::Shadow { " (on trial)".to_owned() } else { String::new() };
     if let Some(who) = &rule.deny {
-        let meant = is_meant(who, account);
-        said += &format!("; deny {}", describe(who, account));
+        let meant = is_meant(who, account, Missing::Holds);
+        said += &format!("; deny {}", describe(who, account, Missing::Holds));
         if meant != Some(false) {
             return (Mark::Bad, said);
         }
     }
     match &rule.allow {
         Some(who) => {
-            let mark = if is_meant(who, account) == Some(true) { Mark::Good } else { Mark::Bad };
-            (mark, format!("{said}; allow {}", describe(who, account)))
+            let meant = is_meant(who, account, Missing::Fails) == Some(true);
+            let mark = if meant { Mark::Good } else { Mark::Bad };
+            (mark, format!("{said}; allow {}", describe(who, account, Missing::Fails)))
         }
         None => (Mark::Idle, format!("{said}; on to the next")),
     }
 }
 
 /// `None`: that depends on who calls, and nobody was proven.
-fn is_meant(who: &Who, account: Option<&ServiceAccount>) -> Option<bool> {
+fn is_meant(who: &Who, account: Option<&ServiceAccount>, missing: Missing) -> Option<bool> {
     match who {
         Who::Anyone => Some(true),
         Who::Authenticated => account.map(|_| true),
-        Who::Listed(accounts) => account.map(|account| accounts.contains(account)),
+        Who::Listed(accounts) => account.map(|account| accounts.contains(account, missing)),
     }
 }
 
-fn describe(who: &Who, account: Option<&ServiceAccount>) -> String {
+fn describe(who: &Who, account: Option<&ServiceAccount>, missing: Missing) -> String {
     let caller = account.map(|account| format!("{}/{}", account.namespace(), account.name()));
     match (who, caller) {
         (Who::Anyone, _) => "says anyone".to_owned(),
         (_, None) => "is for callers who are proven, and nobody is".to_owned(),
         (Who::Authenticated, Some(caller)) => format!("says authenticated, as {caller} is"),
         (Who::Listed(accounts), Some(caller)) => {
-            let lists = account.is_some_and(|account| accounts.contains(account));
+            let lists = account.is_some_and(|account| accounts.contains(account, missing));
             if lists {
                 format!("lists {caller}")
             } else {

@@ -72,7 +72,7 @@ pub(crate) struct Conditions {
     pub(crate) namespace: Option<String>,
     /// The `name` of the issuer: which cluster.
     pub(crate) issuer_name: Option<String>,
-    /// The audience by which the token was accepted.
+    /// One of the issuer's audiences, which the token must be meant for.
     pub(crate) audience: Option<String>,
     /// The token is bound to a pod.
     pub(crate) pod_bound: Option<bool>,
