@@ -12,6 +12,7 @@ use sa_authn::authn::signature::{Signature, Verifier};
 use sa_authn::authn::verify::{check_times, matching_audience};
 use sa_authn::connection::Connection;
 use sa_authn::headers::Headers;
+use sa_authn::printable::printable;
 use sa_authn::verdict::Denial;
 use std::rc::Rc;
 
@@ -225,14 +226,14 @@ fn kubernetes(claims: &Claims) -> String {
     let account = claims.service_account();
     let mut said = format!(
         "kubernetes.io says {}/{}",
-        claims.namespace().unwrap_or("(none)"),
-        account.map_or("(none)", |account| account.name)
+        printable(claims.namespace().unwrap_or("(none)")),
+        printable(account.map_or("(none)", |account| account.name))
     );
     for (what, object) in
         [("pod", claims.pod()), ("node", claims.node()), ("secret", claims.secret())]
     {
         if let Some(object) = object {
-            said += &format!(", {what} {}", object.name);
+            said += &format!(", {what} {}", printable(object.name));
         }
     }
     said
