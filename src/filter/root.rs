@@ -13,6 +13,7 @@ use crate::authn::keys::Settled;
 use crate::authn::signature::Verifier;
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::config::Config;
+use crate::decision_log::DecisionLog;
 use crate::metrics::Change;
 use crate::time::UnixTime;
 use crate::waiting::RequestId;
@@ -225,6 +226,7 @@ impl Root {
         self.wake_some(now);
         if self.stats.is_due(now) {
             self.flush();
+            state.log_decisions(|log| log.overdue(now));
         }
     }
 
@@ -243,6 +245,9 @@ impl Root {
 impl Drop for Root {
     fn drop(&mut self) {
         self.flush();
+        if let Some(state) = &self.state {
+            state.log_decisions(DecisionLog::rest);
+        }
         // A fetch that ends with us must not keep the next configuration from its own.
         for (issuer, key) in self.with(|core| core.leases()).unwrap_or_default() {
             self.release(issuer, &key);
