@@ -2,7 +2,7 @@
 
 use super::page::{Mark, Page};
 use super::{Case, dates};
-use sa_authn::authn::bearer::{BearerToken, TokenSource};
+use sa_authn::authn::bearer::{BearerToken, TokenSource, items};
 use sa_authn::authn::claims::Claims;
 use sa_authn::authn::issuer::{IssuerIdentity, KeySource};
 use sa_authn::authn::jwt::Jwt;
@@ -36,7 +36,9 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
         Ok(None) => page.say(Mark::Bad, "token", format!("none in {}", names(sources))),
         Ok(Some(token)) => {
             let at = |(source, value): &&(usize, &[u8])| {
-                sources.get(*source).is_some_and(|source| source.has(token, value))
+                sources
+                    .get(*source)
+                    .is_some_and(|source| items(value).any(|item| source.is(token, item)))
             };
             let found = headers.tokens.iter().find(at).and_then(|(source, _)| sources.get(*source));
             let found = found.map_or("", |source| &*source.header);
