@@ -2,7 +2,7 @@
 //!
 //! Lines are limited, because callers can cause thousands a second. Requests of proven callers, requests of unproven
 //! callers and requests that passed unreviewed each have a budget of their own: junk does not hide the denial of a
-//! genuine account, nor a pass that nobody reviewed. Dropped lines are counted by reason, and the next line of the
+//! genuine account, nor a pass without a review. Dropped lines are counted by reason, and the next line of the
 //! same budget has the counts; where none follows, [`DecisionLog::overdue`] gives a line for the counts alone.
 
 mod budget;
@@ -22,7 +22,7 @@ pub struct DecisionLog {
     unreviewed: Budget,
 }
 
-/// What became of a request that has a line.
+/// The outcome of a request that has a line.
 #[derive(Clone, Copy)]
 enum Decided<'f> {
     Denied(&'f Denial),

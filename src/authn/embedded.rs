@@ -1,7 +1,7 @@
 //! One item of a token header -> the claims of whatever in it looks like a JWT.
 //!
-//! A token in another form than the configured one (`Bearer<TAB>T`, `Token T`, `"T"`) authenticates nobody, but an
-//! upstream may read it, and whoever reads it can use it. So this reads more than [`super::jwt`] accepts: padding, the
+//! A token in another form than the configured one (`Bearer<TAB>T`, `Token T`, `"T"`) does not authenticate
+//! the caller, but an upstream may read and use it. So this reads more than [`super::jwt`] accepts: padding, the
 //! other base64 alphabet, stray bits, and letters that touch the token.
 
 use super::claims::Claims;

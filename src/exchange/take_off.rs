@@ -42,7 +42,7 @@ pub(super) fn take_off(
     }
 }
 
-/// What of a header goes on to the upstream.
+/// What remains of a header for the upstream.
 enum Remains {
     /// As it came.
     All,
@@ -89,6 +89,6 @@ impl Search<'_> {
     }
 }
 
-/// How many JWTs in one header are read. A header with more than this in it is removed as a whole: nobody sends that
-/// many by accident.
+/// How many JWTs in one header are read. A header with more than this in it is removed as a whole: no genuine
+/// request has that many.
 const MAX_LOOKED_AT: usize = 16;

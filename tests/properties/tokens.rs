@@ -12,7 +12,7 @@ const AROUND: [&str; 16] = [
     "a.b", "<",
 ];
 
-/// What a part of a token may end with and still be read by somebody.
+/// What a lenient reader accepts behind a part of a token.
 const ENDS: [&str; 3] = ["", "=", "=="];
 
 /// The headers as the upstream sees them; `None` when the request is refused.

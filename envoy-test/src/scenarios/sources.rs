@@ -139,7 +139,7 @@ fn spoofed(world: &World) -> Vec<Scenario> {
     ]
 }
 
-/// Such a token authenticates nobody, but an upstream may take it for one, or send it on.
+/// Such a token does not authenticate the caller, but an upstream may read and use it.
 fn sloppy(world: &World) -> Vec<Scenario> {
     let good = &world.good();
     let expired = &api().expires_at(1).sign(&world.cluster);
