@@ -2,10 +2,11 @@
 //!
 //! In flow order: [`bearer`] finds the token, [`jwt`] takes it apart ([`header`], [`claims`]),
 //! [`issuer`] and [`keys`] say with what it must be signed, [`signature`] says whether it is,
-//! [`verify`] judges its claims, [`service_account`] names the caller.
+//! [`verify`] judges its claims, [`service_account`] names the caller. [`embedded`] finds tokens that must not go on.
 
 pub mod bearer;
 pub mod claims;
+pub mod embedded;
 pub mod header;
 pub mod issuer;
 mod json;

@@ -1,5 +1,6 @@
 //! HTTP calls as plain data: what the core wants sent, and what came back.
 
+use crate::printable::printable;
 use std::fmt;
 use std::time::Duration;
 
@@ -136,8 +137,8 @@ impl CallFailure {
             true => ": is the cluster's address right, and are its trusted_ca and sni?",
             false => "",
         };
-        let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect();
-        Self::NoAnswer(format!("{status} {text}{hint}"))
+        let shown: String = text.chars().take(MAX_SHOWN).collect();
+        Self::NoAnswer(format!("{status} {}{hint}", printable(&shown)))
     }
 }
 

@@ -8,6 +8,7 @@ mod input;
 mod inspect;
 mod reasons;
 mod schema;
+mod terminal;
 mod token;
 
 use clap::{Parser, Subcommand};
@@ -68,8 +69,10 @@ const EXIT_CODES: &str =
 
 /// Does what the arguments say.
 pub fn run() -> ExitCode {
-    // Usage errors end here, with 2.
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(usage) => return usage_error(&usage),
+    };
     let outcome = match arguments.command {
         Command::Check(options) => check::run(&options),
         Command::Explain(options) => explain::run(&options),
@@ -84,9 +87,21 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Also what `--help` and `--version` print. clap quotes arguments, of which one may be a token.
+fn usage_error(usage: &clap::Error) -> ExitCode {
+    let text = usage.render().to_string();
+    let shown = terminal::shown(&text);
+    if shown == text {
+        usage.exit();
+    }
+    // Errors are ignored; there is nowhere to report them.
+    let _ = write!(io::stderr(), "{shown}");
+    ExitCode::from(2)
+}
+
 fn complain(why: &str) -> ExitCode {
-    // Nobody is left to be told when this fails.
-    let _ = writeln!(io::stderr(), "error: {why}");
+    // Errors are ignored; there is nowhere to report them.
+    let _ = writeln!(io::stderr(), "error: {}", terminal::shown(why));
     ExitCode::from(2)
 }
 
@@ -100,7 +115,8 @@ impl Report {
 
     fn print(self) -> ExitCode {
         let mut stdout = io::stdout().lock();
-        match stdout.write_all(self.text.as_bytes()).and_then(|()| stdout.flush()) {
+        match stdout.write_all(terminal::shown(&self.text).as_bytes()).and_then(|()| stdout.flush())
+        {
             // `sa-authn schema | head` is no failure.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 return complain(&format!("stdout: {error}"));

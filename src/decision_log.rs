@@ -1,73 +1,140 @@
 //! A refusal -> one line of the log, as JSON: everything that an operator needs, and never a token.
 //!
-//! Lines are rationed, because whoever can be refused can be refused a thousand times a second; how many
-//! were left out stands in the next one.
+//! Lines are limited, because callers can cause thousands a second. Requests of proven callers, requests of unproven
+//! callers and requests that passed unreviewed each have a budget of their own: junk does not hide the denial of a
+//! genuine account, nor a pass without a review. Dropped lines are counted by reason, and the next line of the
+//! same budget has the counts; where none follows, [`DecisionLog::overdue`] gives a line for the counts alone.
+
+mod budget;
 
 use crate::exchange::Finished;
+use crate::printable::printable_json;
 use crate::time::UnixTime;
 use crate::verdict::{Denial, Verdict};
+use budget::{Budget, Dropped};
 use serde_json::{Map, Value, json};
-use std::time::Duration;
 
 /// The lines of one VM.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct DecisionLog {
-    second: UnixTime,
-    lines: u32,
-    left_out: u64,
+    unproven: Budget,
+    proven: Budget,
+    unreviewed: Budget,
+}
+
+/// The outcome of a request that has a line.
+#[derive(Clone, Copy)]
+enum Decided<'f> {
+    Denied(&'f Denial),
+    /// Shadow mode of the filter, or of the rule that decided.
+    ShadowDenied(&'f Denial),
+    /// Allowed, but a shadow rule would have denied it.
+    AllowedBesideShadow,
+    /// Allowed without a review that should have been.
+    AllowedUnreviewed(&'f Denial),
 }
 
 // === impl DecisionLog ===
 
 impl DecisionLog {
-    /// The line for a request, if it was refused (or would have been), and if there is room for one.
+    /// The line for a request, if it was refused (or would have been) or passed unreviewed, and if there is room for one.
     pub fn line(&mut self, finished: &Finished, now: UnixTime) -> Option<String> {
-        let (what, denial) = match &finished.verdict {
-            Verdict::Deny(denial) => ("denied", denial),
-            Verdict::Shadow(shadowed, _) => ("shadowed", shadowed.denial()),
-            Verdict::Allow(..) => {
-                let notable = !finished.shadowed.is_empty() || finished.unreviewed.is_some();
-                let left_out = if notable { self.admit(now)? } else { return None };
-                return Some(allowed(finished, left_out));
+        let decided = Decided::of(finished)?;
+        let dropped = self.budget(decided, finished).admit(decided.reason(), now)?;
+        let mut line = match decided {
+            Decided::Denied(denial) | Decided::ShadowDenied(denial) => {
+                refused(decided.verdict(), denial, finished)
+            }
+            Decided::AllowedBesideShadow | Decided::AllowedUnreviewed(_) => {
+                allowed(decided.verdict(), finished)
             }
         };
-        let left_out = self.admit(now)?;
-        let mut line = line(what, denial, finished);
-        note(&mut line, left_out);
-        Some(Value::Object(line).to_string())
+        note(&mut line, dropped);
+        Some(text(line))
     }
 
-    /// How many lines were left out before this one; `None` when this one is, too.
-    fn admit(&mut self, now: UnixTime) -> Option<u64> {
-        if now.since(self.second) >= SECOND || now < self.second {
-            (self.second, self.lines) = (now, 0);
+    /// Lines for what was dropped and that no later line has said; to be asked for about once a second.
+    pub fn overdue(&mut self, now: UnixTime) -> Vec<String> {
+        self.summaries(|budget| budget.overdue(now))
+    }
+
+    /// The same at the end of the configuration, after which no line follows.
+    pub fn rest(&mut self) -> Vec<String> {
+        self.summaries(Budget::rest)
+    }
+
+    fn budget(&mut self, decided: Decided<'_>, finished: &Finished) -> &mut Budget {
+        let passes = !matches!(decided, Decided::Denied(_));
+        match (&finished.caller, &finished.unreviewed) {
+            (_, Some(_)) if passes => &mut self.unreviewed,
+            (Ok(_), _) => &mut self.proven,
+            (Err(_), _) => &mut self.unproven,
         }
-        if self.lines >= LINES_PER_SECOND {
-            self.left_out = self.left_out.saturating_add(1);
-            return None;
-        }
-        self.lines += 1;
-        Some(std::mem::take(&mut self.left_out))
+    }
+
+    fn summaries(&mut self, of: impl Fn(&mut Budget) -> Option<Dropped>) -> Vec<String> {
+        let budgets = [
+            ("unproven", &mut self.unproven),
+            ("proven", &mut self.proven),
+            ("unreviewed", &mut self.unreviewed),
+        ];
+        let summary = |(name, budget): (&str, &mut Budget)| {
+            let mut line = Map::new();
+            line.insert("callers".to_owned(), json!(name));
+            note(&mut line, of(budget)?);
+            Some(text(line))
+        };
+        budgets.into_iter().filter_map(summary).collect()
     }
 }
 
-impl Default for DecisionLog {
-    fn default() -> Self {
-        Self { second: UnixTime::from_secs(0), lines: 0, left_out: 0 }
+// === impl Decided ===
+
+impl<'f> Decided<'f> {
+    /// `None` for a request that passed and has nothing to tell.
+    fn of(finished: &'f Finished) -> Option<Self> {
+        match (&finished.verdict, &finished.unreviewed) {
+            (Verdict::Deny(denial), _) => Some(Self::Denied(denial)),
+            (Verdict::Shadow(shadowed, _), _) => Some(Self::ShadowDenied(shadowed.denial())),
+            (Verdict::Allow(..), _) if !finished.shadowed.is_empty() => {
+                Some(Self::AllowedBesideShadow)
+            }
+            (Verdict::Allow(..), Some(why)) => Some(Self::AllowedUnreviewed(why)),
+            (Verdict::Allow(..), None) => None,
+        }
+    }
+
+    fn verdict(self) -> &'static str {
+        match self {
+            Self::Denied(_) => "denied",
+            Self::ShadowDenied(_) | Self::AllowedBesideShadow => "shadow_denied",
+            Self::AllowedUnreviewed(_) => "allowed",
+        }
+    }
+
+    /// What a dropped line is counted by. Shadow rules beside the one that decided have no reason.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Denied(denial) | Self::ShadowDenied(denial) | Self::AllowedUnreviewed(denial) => {
+                denial.reason().code()
+            }
+            Self::AllowedBesideShadow => "shadow_denied",
+        }
     }
 }
 
-fn line(what: &str, denial: &Denial, finished: &Finished) -> Map<String, Value> {
+fn refused(verdict: &str, denial: &Denial, finished: &Finished) -> Map<String, Value> {
     let mut line = Map::new();
     let mut say = |name: &str, value: Option<&str>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             line.insert(name.to_owned(), json!(cut(value)));
         }
     };
-    say("verdict", Some(what));
+    say("verdict", Some(verdict));
     say("reason", Some(denial.reason().code()));
     say("rule", finished.rule.as_deref());
     say("request_id", finished.request_id.as_deref());
+    say("unreviewed", finished.unreviewed.as_ref().map(Denial::detail));
     let claimed = finished.caller.as_ref().err().unwrap_or(denial).claimed();
     match &finished.caller {
         Ok(caller) => {
@@ -87,14 +154,12 @@ fn line(what: &str, denial: &Denial, finished: &Finished) -> Map<String, Value> 
     line
 }
 
-/// A rule on trial would have refused what passed, or nobody has asked the API server about it.
-fn allowed(finished: &Finished, left_out: u64) -> String {
+/// A shadow rule would have refused what passed, or the API server was not asked about it.
+fn allowed(verdict: &str, finished: &Finished) -> Map<String, Value> {
     let mut line = Map::new();
     let mut say = |name: &str, value: &str| line.insert(name.to_owned(), json!(cut(value)));
-    if finished.shadowed.is_empty() {
-        say("verdict", "allowed");
-    } else {
-        say("verdict", "shadowed");
+    say("verdict", verdict);
+    if !finished.shadowed.is_empty() {
         say("rule", &finished.shadowed.join(" "));
     }
     if let Some(why) = &finished.unreviewed {
@@ -103,24 +168,25 @@ fn allowed(finished: &Finished, left_out: u64) -> String {
     if let Ok(caller) = &finished.caller {
         say("sub", caller.subject());
     }
-    note(&mut line, left_out);
-    Value::Object(line).to_string()
+    line
 }
 
-fn note(line: &mut Map<String, Value>, left_out: u64) {
-    if left_out > 0 {
-        line.insert("left_out".to_owned(), json!(left_out));
+fn note(line: &mut Map<String, Value>, dropped: Dropped) {
+    if !dropped.is_empty() {
+        line.insert("dropped".to_owned(), json!(dropped));
     }
 }
 
-/// What callers write ends after this many bytes; JSON takes care of quotes and line ends.
+fn text(line: Map<String, Value>) -> String {
+    printable_json(&Value::Object(line).to_string())
+}
+
+/// What callers write ends after this many bytes.
 fn cut(text: &str) -> &str {
     let end = (0..=MAX_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
     text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-const LINES_PER_SECOND: u32 = 10;
 const MAX_BYTES: usize = 128;
 
 #[cfg(test)]
@@ -145,16 +211,6 @@ mod tests {
             })
         );
         let long = log.line(&refused(&"\u{fc}".repeat(100)), UnixTime::from_secs(9)).unwrap();
-        assert!(long.contains(&format!(r#""sub":"{}""#, "\u{fc}".repeat(64))), "{long}");
-    }
-
-    #[test]
-    fn a_flood_of_refusals_is_ten_lines_a_second_and_a_count() {
-        let mut log = DecisionLog::default();
-        let now = UnixTime::from_secs(2_000_000_000);
-        let lines = (0..100).filter_map(|_| log.line(&refused("x"), now)).count();
-        assert_eq!(lines, 10);
-        let next = log.line(&refused("x"), now.plus(SECOND)).unwrap();
-        assert!(next.contains(r#""left_out":90"#), "{next}");
+        assert!(long.contains(&format!(r#""sub":"{}""#, r"\u00fc".repeat(64))), "{long}");
     }
 }

@@ -10,6 +10,8 @@
 //! An exchange keeps nothing of its request but when it came: one that waited is judged anew from its
 //! headers, which the host keeps. So there is one way to a verdict, not one for the patient.
 
+mod take_off;
+
 use crate::authenticator::{Authentication, Authenticator, Presented, Reviewed, Unproven};
 use crate::authn::bearer::BearerToken;
 use crate::authz::Judgement;
@@ -23,6 +25,7 @@ use crate::time::UnixTime;
 use crate::verdict::{Denial, HeaderEdits, Mode, Reason, Verdict};
 use crate::waiting::{Hold, RequestId, Source};
 use std::rc::Rc;
+use take_off::take_off;
 
 /// The state machine of one request.
 #[derive(Debug)]
@@ -139,11 +142,14 @@ impl Exchange {
             Err(Unproven::Denied(denial)) => (Err(denial), None),
             Ok(caller) => (Ok(caller), unreviewed),
         };
-        let mut edits = edits(headers, caller.as_ref().ok());
-        if let (Ok(Some(token)), true) = (&token, ours && !settings.forward_token && !shadow) {
-            take_off(*token, headers, settings, &mut edits);
+        let edits = edits(headers, caller.as_ref().ok());
+        let found = token.as_ref().ok().copied().flatten().filter(|_| ours);
+        let mut finished = conclude(headers, settings, token.err(), route, caller, edits);
+        if let (Verdict::Allow(_, edits), false) = (&mut finished.verdict, shadow)
+            && !settings.forward_token
+        {
+            take_off(found, headers, settings, with, edits);
         }
-        let finished = conclude(headers, settings, token.err(), route, caller, edits);
         Step::Finish(Finished { unreviewed, ..finished })
     }
 
@@ -246,33 +252,4 @@ impl Finished {
 fn edits(headers: &Headers<'_>, caller: Option<&Rc<Caller>>) -> HeaderEdits {
     let others = headers.identity.iter().map(|name| name.to_vec()).collect();
     HeaderEdits { others, caller: caller.cloned(), ..HeaderEdits::default() }
-}
-
-/// A token that is meant for us goes no further, from whichever header it came.
-fn take_off(
-    token: BearerToken<'_>,
-    headers: &Headers<'_>,
-    settings: &Settings,
-    edits: &mut HeaderEdits,
-) {
-    if let [(at, value)] = headers.tokens.as_slice()
-        && let Some(source) = settings.token_sources.get(*at)
-        && source.has_only(token, value)
-    {
-        edits.token = Some(Rc::clone(&source.header));
-        return;
-    }
-    for (at, source) in settings.token_sources.iter().enumerate() {
-        let values = headers.tokens.iter().filter(|(from, _)| *from == at).map(|(_, value)| *value);
-        if !values.clone().any(|value| source.has(token, value)) {
-            continue;
-        }
-        let kept: Vec<_> = values.filter_map(|value| source.without(token, value)).collect();
-        match kept.is_empty() {
-            true => edits.others.push(source.header.as_bytes().to_vec()),
-            false => {
-                edits.remains.push((Rc::clone(&source.header), kept.join(b", ".as_slice())));
-            }
-        }
-    }
 }

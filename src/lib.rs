@@ -50,6 +50,7 @@ pub mod config;
 pub mod connection;
 pub mod decision_log;
 pub mod metrics;
+pub mod printable;
 mod table;
 pub mod time;
 pub mod waiting;

@@ -54,7 +54,7 @@ impl Metrics {
         let (verdict, denial) = match &finished.verdict {
             Verdict::Allow(..) => ("allowed", None),
             Verdict::Deny(denial) => ("denied", Some(denial)),
-            Verdict::Shadow(shadowed, _) => ("shadowed", Some(shadowed.denial())),
+            Verdict::Shadow(shadowed, _) => ("shadow_denied", Some(shadowed.denial())),
         };
         // A bad token that passes by a rule for anyone is seen by its reason.
         let unproven = finished.caller.as_ref().err();
@@ -65,7 +65,7 @@ impl Metrics {
         }
         self.request(verdict, reason, finished.rule.as_ref(), issuer);
         for rule in &finished.shadowed {
-            self.count(format!("trials.{}", label(Some(rule))));
+            self.count(format!("shadow_denied.{}", label(Some(rule))));
         }
     }
 

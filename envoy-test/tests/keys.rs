@@ -79,7 +79,7 @@ async fn discovery_jwks_inline_keys_and_pem_each_let_a_good_token_in() -> Result
             (of("https://inline.test").sign(inline), "inline"),
             (of("https://pem.test").sign(pkcs1), "pem"),
             (of("https://pem.test").sign(spki), "pem"),
-            // A kid of its own: every key that fits is tried.
+            // No kid: every key that fits is tried.
             (of("https://pem.test").without_header("kid").sign(spki), "pem"),
         ] {
             let response = get(&token).send(gate.envoy.port()).await?;
@@ -104,6 +104,29 @@ async fn discovery_jwks_inline_keys_and_pem_each_let_a_good_token_in() -> Result
             seen.sort();
             seen.dedup();
             assert_eq!(seen, paths, "Envoy {version}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_without_a_kid_is_tried_against_a_lone_p521_key_and_against_none_of_several()
+-> Result<()> {
+    for version in oldest_and_newest() {
+        let keys = [KeyKind::P521, KeyKind::P521].map(SigningKey::generate);
+        let [one, two] = &keys;
+        for (pem, statuses) in [(vec![one], [200, 401, 200]), (vec![one, two], [200, 200, 401])] {
+            let pem: Vec<_> = pem.into_iter().map(SigningKey::pem).collect();
+            let setup = EnvoySetup::new().version(&version);
+            let gate = Gate::start(setup.plugin_config(config(json!({ "pem": pem })))).await?;
+            let without = api().without_header("kid").sign(one);
+            for (token, status) in [api().sign(one), api().sign(two), without].iter().zip(statuses)
+            {
+                let response = get(token).send(gate.envoy.port()).await?;
+                assert_eq!(response.status, status, "Envoy {version}: {}", response.text());
+                let reason = (status == 401).then(|| "unknown_key".to_owned());
+                assert_eq!(response.reason(), reason, "Envoy {version}");
+            }
         }
     }
     Ok(())

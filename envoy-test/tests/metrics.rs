@@ -73,7 +73,7 @@ impl World {
 async fn every_figure_is_right_with_one_and_with_four_workers() -> Result<()> {
     for workers in [1, 4] {
         let world = start(workers, |_| {}).await?;
-        // A rule on trial waits for no keys: it would count what no caller causes.
+        // A shadow rule waits for no keys: it would count what no caller causes.
         poll::until("keys in the main thread's VM and each worker's", async || {
             let vms = world.envoy.log().matches("keys of \"local\": 1 usable").count();
             Ok((vms > workers as usize).then_some(()))
@@ -99,7 +99,7 @@ async fn every_figure_is_right_with_one_and_with_four_workers() -> Result<()> {
             (requests("denied", "forbidden", "secrets", "local"), 5),
             (requests("denied", "missing_token", "secrets", "none"), 5),
             (requests("allowed", "malformed_token", "health", "none"), 5),
-            (requests("shadowed", "forbidden", "trial", "local"), 5),
+            (requests("shadow_denied", "forbidden", "trial", "local"), 5),
             (
                 r#"sa_authn_key_fetches{outcome="success",issuer="local"}"#.to_owned(),
                 u64::from(workers) + 1,

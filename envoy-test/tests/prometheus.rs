@@ -139,7 +139,7 @@ impl World {
         prometheus.wait_value(firing, 1.0).await
     }
 
-    /// One without a token, two that rules on trial would refuse, of which one waits, and, while the API server fails,
+    /// One without a token, two that shadow rules would deny, of which one waits, and, while the API server fails,
     /// one that passes.
     async fn makes_the_other_figures(&self, prometheus: &Prometheus) -> Result<()> {
         let port = self.gate.envoy.port();
@@ -159,7 +159,7 @@ impl World {
         self.fault(Some(Fault::Status(500)));
         ensure!(self.with_a_new_token("/secrets/1").await?.status == 200);
         prometheus.wait_value("sa_authn_unreviewed", 1.0).await?;
-        prometheus.wait_value(r#"sa_authn_trials{rule="trial"}"#, 1.0).await?;
+        prometheus.wait_value(r#"sa_authn_shadow_denied{rule="trial"}"#, 1.0).await?;
         poll::until("a rate of reviews that fail", async || {
             let rate = prometheus.query("sa_authn:reviews_unavailable:ratio_rate5m").await?;
             Ok((!rate.is_empty()).then_some(()))

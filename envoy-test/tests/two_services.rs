@@ -126,7 +126,7 @@ async fn one_service_by_a_public_key_has_the_same_outcomes() -> Result<()> {
         let mut config = shipped("one-service-by-public-key")?;
         config["issuers"][0]["keys"]["pem"] = json!([api_server.signing_key().pem()]);
         let service = Service::start_in(&version, api_server, config).await?;
-        check_one_service(service, "401 bad_signature").await.with_context(|| version)?;
+        check_one_service(service, "401 unknown_key").await.with_context(|| version)?;
     }
     Ok(())
 }

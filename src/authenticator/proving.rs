@@ -77,7 +77,7 @@ impl Authenticator {
             Err(denial) => return Authentication::refused(denial, false),
         };
         let (kid, claims) = (jwt.header.kid.clone(), Rc::clone(&jwt.claims));
-        let (confirmed, ours) = match self.issuers_of(&jwt) {
+        let (confirmed, ours) = match self.issuers_of(&jwt.claims) {
             Err((denial, ours)) => (Err(denial.into()), ours),
             Ok(issuers) => (self.prove(jwt, &issuers, presented, now), true),
         };
@@ -89,12 +89,16 @@ impl Authenticator {
         if self.known.get(token.bytes()).is_some() {
             return true;
         }
-        Jwt::parse(token, self.settings.limits.max_token_bytes).is_ok_and(|jwt| {
-            match self.issuers_of(&jwt) {
-                Ok(_) => true,
-                Err((_, ours)) => ours,
-            }
-        })
+        Jwt::parse(token, self.settings.limits.max_token_bytes)
+            .is_ok_and(|jwt| self.are_ours(&jwt.claims))
+    }
+
+    /// The same of claims, wherever they stand.
+    pub fn are_ours(&self, claims: &Claims) -> bool {
+        match self.issuers_of(claims) {
+            Ok(_) => true,
+            Err((_, ours)) => ours,
+        }
     }
 
     /// Changes whenever any issuer's keys do.
@@ -167,9 +171,9 @@ impl Authenticator {
     }
 
     /// Tokens from a Secret are told apart first: no issuer could be configured for them.
-    fn issuers_of(&self, jwt: &Jwt<'_>) -> Result<Vec<usize>, (Denial, bool)> {
-        let iss = jwt.claims.issuer();
-        if jwt.claims.is_legacy() || iss == Some(LEGACY_ISSUER) {
+    fn issuers_of(&self, claims: &Claims) -> Result<Vec<usize>, (Denial, bool)> {
+        let iss = claims.issuer();
+        if claims.is_legacy() || iss == Some(LEGACY_ISSUER) {
             return Err((Reason::LegacyToken.because("a token from a Secret"), true));
         }
         let iss = iss.ok_or_else(|| (Reason::MissingClaim.because("no iss"), false))?;

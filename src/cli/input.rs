@@ -1,6 +1,6 @@
 //! A file's name, or `-` for stdin -> its text.
 
-use super::Failure;
+use super::{Failure, terminal};
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -13,7 +13,7 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     } else {
         fs::read(file)
     };
-    outcome.map_err(|error| Failure(format!("{}: {error}", name(file))))
+    outcome.map_err(|error| unreadable(file, &error))
 }
 
 /// The same for what must be UTF-8.
@@ -27,6 +27,19 @@ pub fn name(file: &Path) -> String {
     if is_stdin(file) { "<stdin>".to_owned() } else { file.display().to_string() }
 }
 
+/// Some give the token itself, as in `inspect "$(cat token)"`: it must not be printed.
+fn unreadable(file: &Path, error: &io::Error) -> Failure {
+    if is_stdin(file) {
+        return Failure(format!("{}: {error}", name(file)));
+    }
+    match terminal::has_token(&file.to_string_lossy()) {
+        true => Failure(TOKEN.to_owned()),
+        false => Failure(format!("{}: {error}", terminal::shortened(file))),
+    }
+}
+
 fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
+
+const TOKEN: &str = "FILE looks like a token, and must be a file: write the token to a file, or give it on stdin as `-`";

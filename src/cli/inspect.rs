@@ -65,7 +65,7 @@ fn form(token: &[u8]) -> String {
         Err(denial) => format!(
             "\nForm\n  the filter refuses it as {}: {}\n",
             denial.reason().code(),
-            safe(denial.detail())
+            denial.detail()
         ),
     }
 }
@@ -96,15 +96,7 @@ fn section(title: &str, part: Option<&Result<Vec<u8>, String>>) -> String {
             Err(error) => format!("is no JSON: {error}"),
         },
     };
-    format!("\n{title}\n  {}\n", safe(&body).replace('\n', "\n  "))
-}
-
-/// A token may hold what moves a terminal's cursor.
-fn safe(text: &str) -> String {
-    let escape = |c: char| c.is_control() && c != '\n';
-    text.chars()
-        .map(|c| if escape(c) { c.escape_unicode().to_string() } else { c.to_string() })
-        .collect()
+    format!("\n{title}\n  {}\n", body.replace('\n', "\n  "))
 }
 
 fn times(times: &Times, now: UnixTime) -> String {

@@ -283,7 +283,7 @@ fn check_shared(issuers: &[Numbered], problems: &mut Problems) {
                 );
                 problems.add(format!("issuers[{at}].tokenReview.use"), fault);
             }
-            if sets.iter().flatten().any(|keys| keys.any_key_may_fit()) {
+            if sets.iter().flatten().any(|keys| keys.takes_tokens_without_kid()) {
                 problems.add(
                     &path,
                     format!("{:?} has the same iss, and pem keys need no kid to tell them apart: use inline", other.name),

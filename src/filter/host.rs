@@ -8,6 +8,7 @@ pub(super) mod handed;
 mod imports;
 
 use crate::headers::to_map;
+use crate::printable::printable;
 use handed::Handed;
 use imports::{
     proxy_call_foreign_function, proxy_continue_stream, proxy_define_metric,
@@ -38,8 +39,10 @@ pub(super) enum Metric {
     Gauge = 1,
 }
 
-/// Writes a line to Envoy's log. A line that cannot be written is lost: there is nowhere to say so.
+/// Writes a line to Envoy's log, in printable ASCII: parts of it may come from callers and servers. Errors are ignored;
+/// there is nowhere to report them.
 pub(super) fn log(level: Level, line: &str) {
+    let line = printable(line);
     // SAFETY: pointer and length are those of a live str.
     let _ = unsafe { proxy_log(level as u32, line.as_ptr(), line.len()) };
 }

@@ -11,6 +11,7 @@ use crate::authn::keys::Settled;
 use crate::authn::signature::Verifier;
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::config::Config;
+use crate::decision_log::DecisionLog;
 use crate::metrics::Change;
 use crate::time::UnixTime;
 use crate::waiting::RequestId;
@@ -177,6 +178,7 @@ impl Root {
         self.wake_some(now);
         if self.stats.is_due(now) {
             self.flush();
+            state.log_decisions(|log| log.overdue(now));
         }
     }
 
@@ -195,6 +197,9 @@ impl Root {
 impl Drop for Root {
     fn drop(&mut self) {
         self.flush();
+        if let Some(state) = &self.state {
+            state.log_decisions(DecisionLog::rest);
+        }
         // Envoy would go on ticking for a context that is no more.
         let _ = host::set_tick(Duration::ZERO);
     }

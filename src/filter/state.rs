@@ -137,8 +137,16 @@ impl State {
 
     fn report(&self, finished: &Finished, now: UnixTime) {
         self.count(|metrics| metrics.finished(finished));
-        let line = self.log.try_borrow_mut().ok().and_then(|mut log| log.line(finished, now));
-        if let Some(line) = line {
+        self.log_decisions(|log| log.line(finished, now));
+    }
+
+    /// Writes lines of the decision log.
+    pub(super) fn log_decisions<L>(&self, lines: impl FnOnce(&mut DecisionLog) -> L)
+    where
+        L: IntoIterator<Item = String>,
+    {
+        let Ok(mut log) = self.log.try_borrow_mut() else { return };
+        for line in lines(&mut log) {
             host::log(Level::Info, &line);
         }
     }

@@ -7,6 +7,7 @@ mod docs;
 mod explain;
 mod inspect;
 mod reasons;
+mod secrecy;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -33,15 +33,15 @@ fn a_request_is_counted_by_verdict_reason_rule_and_issuer() {
     for (path, caller, expected) in [
         ("/", "ops/admin", vec!["requests.allowed.none.ops.local"]),
         ("/", "web/web", vec!["requests.denied.forbidden.ops.local"]),
-        ("/open", "api/api", vec!["requests.allowed.none.open.local", "trials.tried"]),
+        ("/open", "api/api", vec!["requests.allowed.none.open.local", "shadow_denied.tried"]),
         // Nobody knows who that is: a deny rule would refuse it.
-        ("/open", "expired", vec!["requests.allowed.expired.open.none", "trials.tried"]),
+        ("/open", "expired", vec!["requests.allowed.expired.open.none", "shadow_denied.tried"]),
     ] {
         let expected: Vec<_> = expected.iter().map(|name| format!("sa_authn.{name}")).collect();
         assert_eq!(counted(json!({ "rules": rules }), path, caller), expected, "{path} {caller}");
     }
     let shadow = json!({ "rules": [{ "name": "ops", "allow": ["ops/*"] }], "mode": "shadow" });
-    let expected = "sa_authn.requests.shadowed.forbidden.ops.local";
+    let expected = "sa_authn.requests.shadow_denied.forbidden.ops.local";
     assert_eq!(counted(shadow, "/", "api/api"), [expected]);
 }
 

@@ -9,6 +9,7 @@ mod deny;
 mod figures;
 mod flat;
 mod identity;
+mod log;
 mod paths;
 mod rules;
 mod shadow;

@@ -141,6 +141,79 @@ fn on_an_open_path_a_token_of_ours_is_taken_off_however_bad_and_a_foreign_one_st
     }
 }
 
+/// Every JWT is read, so there must be an end to them.
+#[test]
+fn a_header_with_more_jwts_than_are_looked_at_is_removed_as_a_whole() {
+    let mut world = World::new(with(sources(), json!({ "rules": [{ "allow": "anyone" }] })));
+    let foreign = Token::for_service_account("api", "api").issuer("https://login.example");
+    let foreign = format!("Token {}", foreign.sign(&world.key));
+    for (count, stays) in [(1, true), (16, true), (17, false), (300, false)] {
+        let sent = [("authorization", vec![foreign.as_str(); count].join(", "))];
+        let left = left_of(&mut world, &sent);
+        let expected: Vec<_> = sent.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect();
+        assert_eq!(left, if stays { expected } else { Vec::new() }, "{count}");
+    }
+    // Each header has its own.
+    let many = vec![foreign.as_str(); 17].join(", ");
+    let sent = [("authorization", many), ("x-token", "Basic x".to_owned())];
+    assert_eq!(left_of(&mut world, &sent), [("x-token".to_owned(), "Basic x".to_owned())]);
+}
+
+#[test]
+fn a_token_in_another_form_than_the_configured_one_is_no_token() {
+    let mut world = World::new(sources());
+    let token = token(&world);
+    for value in [format!("Bearer\t{token}"), format!("\"{token}\""), format!("bearer={token}")] {
+        let outcome = world.core.outcome(&request(&[("authorization", &value)]));
+        assert_eq!(outcome, Outcome::Refused(Reason::MissingToken), "{value}");
+    }
+    let outcome = world.core.outcome(&request(&[("authorization", &format!("Bearer  {token}"))]));
+    assert_eq!(outcome, Outcome::Refused(Reason::MalformedToken));
+}
+
+#[test]
+fn a_token_in_another_form_is_taken_off_beside_the_one_that_counts() {
+    let mut world = World::new(sources());
+    let (token, other) = (token(&world), token(&world));
+    let bearer = format!("Bearer {token}");
+    for (sent, left) in [
+        (
+            vec![("authorization", format!("{bearer}, Basic YTpi, Custom \"{other}\""))],
+            vec!["Basic YTpi"],
+        ),
+        (vec![("authorization", bearer.clone()), ("x-token", format!("Bearer {token}"))], vec![]),
+        (vec![("authorization", bearer.clone()), ("x-token", format!("Custom {other}"))], vec![]),
+        (
+            vec![("authorization", bearer.clone()), ("x-token", "Custom a.b.c".to_owned())],
+            vec!["Custom a.b.c"],
+        ),
+    ] {
+        let seen = left_of(&mut world, &sent);
+        let seen: Vec<_> = seen.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(seen, left, "{sent:?}");
+    }
+}
+
+#[test]
+fn a_token_too_large_to_be_read_is_taken_off_too() {
+    let more = json!({ "rules": [{ "allow": "anyone" }], "limits": { "maxTokenBytes": 256 } });
+    let mut world = World::new(with(sources(), more));
+    let sent = [("authorization", format!("Bearer {}", token(&world)))];
+    assert_eq!(left_of(&mut world, &sent), []);
+}
+
+#[test]
+fn forward_token_and_shadow_mode_leave_every_form_of_a_token() {
+    for more in [
+        json!({ "rules": [{ "allow": "anyone" }], "forwardToken": true }),
+        json!({ "rules": [{ "allow": "anyone" }], "mode": "shadow" }),
+    ] {
+        let mut world = World::new(with(sources(), more));
+        let sent = [("authorization", format!("Token {}", token(&world)))];
+        assert_eq!(left_of(&mut world, &sent).len(), 1);
+    }
+}
+
 #[test]
 fn tokens_in_several_headers_must_be_one_token() {
     let mut world = World::new(sources());

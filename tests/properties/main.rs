@@ -7,6 +7,7 @@ mod rules;
 mod signatures;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;
 
 /// SplitMix64: the same for the same seed, so that a failure comes again.
 pub struct Dice(pub u64);

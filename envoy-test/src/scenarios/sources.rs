@@ -12,6 +12,8 @@ pub(super) fn groups(world: &World) -> Vec<Group> {
     ] });
     let mut kept = sources.clone();
     kept["forwardToken"] = json!(true);
+    let mut open = sources.clone();
+    open["rules"] = json!([{ "name": "open", "allow": "anyone" }]);
     vec![
         Group {
             name: "tokens from Authorization and X-Client-Id",
@@ -20,6 +22,11 @@ pub(super) fn groups(world: &World) -> Vec<Group> {
                 .into_iter()
                 .flatten()
                 .collect(),
+        },
+        Group {
+            name: "tokens in another form than the configured one, on an open path",
+            config: config(open),
+            scenarios: sloppy(world),
         },
         Group {
             name: "the token goes on to the upstream",
@@ -128,6 +135,70 @@ fn spoofed(world: &World) -> Vec<Scenario> {
             "also with underscores",
             get().header("x_sa_name", "admin").header("x-sa_namespace", "kube-system").bearer(good),
             [("x_sa_name", None), ("x-sa_namespace", None), ("x-sa-name", Some("api"))],
+        ),
+    ]
+}
+
+/// Such a token does not authenticate the caller, but an upstream may read and use it.
+fn sloppy(world: &World) -> Vec<Scenario> {
+    let good = &world.good();
+    let expired = &api().expires_at(1).sign(&world.cluster);
+    let forged = &api().sign(&world.stranger);
+    let foreign = &api().issuer("https://login.example").sign(&world.cluster);
+    let parts: Vec<_> = good.split('.').collect();
+    let removed = |name, value: String| {
+        Scenario::passes(name, get().header("authorization", value), [("authorization", None)])
+    };
+    let raw = |name, value: String| {
+        Scenario::passes(name, get().header("x-client-id", value), [("x-client-id", None)])
+    };
+    let mut stays = Scenario::passes(
+        "another issuer's token in another scheme stays",
+        get().header("authorization", format!("Token {foreign}")),
+        [],
+    );
+    if let super::Expect::Passes(seen) = &mut stays.expect {
+        seen.push(("authorization", Some(format!("Token {foreign}"))));
+    }
+    vec![
+        removed("a tab behind the scheme", format!("Bearer\t{good}")),
+        removed("two spaces behind the scheme", format!("Bearer  {good}")),
+        removed("another scheme", format!("Token {good}")),
+        removed("quoted", format!("\"{good}\"")),
+        removed("quoted behind the scheme", format!("Bearer \"{good}\"")),
+        removed("a parameter", format!("bearer={good}")),
+        removed("a parameter of another scheme", format!("Custom realm=\"a\" token=\"{good}\"")),
+        removed("no scheme", good.clone()),
+        removed("the scheme twice", format!("Bearer Bearer {good}")),
+        removed("padding behind the token", format!("Bearer {good}==")),
+        removed("padding behind each part", format!("Bearer {}", parts.join("=.") + "=")),
+        removed("a word behind the token", format!("Bearer {good} x")),
+        removed("letters behind the token", format!("Bearer {good}xyz")),
+        removed("letters before the token", format!("Bearer xyz{good}")),
+        removed("a fourth part", format!("Bearer {good}.x")),
+        removed("a part before the token", format!("Bearer x.{good}")),
+        removed("expired, in another scheme", format!("Token {expired}")),
+        removed("forged, in another scheme", format!("Token {forged}")),
+        raw("a scheme in the header for raw tokens", format!("Bearer {good}")),
+        raw("a space before a raw token", format!("t {good}")),
+        raw("a raw token, quoted", format!("\"{good}\"")),
+        Scenario::passes(
+            "both headers, each in another form",
+            get()
+                .header("authorization", format!("Token {good}"))
+                .header("x-client-id", format!("<{good}>")),
+            [("authorization", None), ("x-client-id", None)],
+        ),
+        Scenario::passes(
+            "other credentials beside it stay",
+            get().header("authorization", format!("Basic YTpi, Token {good}, Digest x")),
+            [("authorization", Some("Basic YTpi, Digest x"))],
+        ),
+        stays,
+        Scenario::passes(
+            "what has three parts and is no JWT stays",
+            get().header("authorization", "Custom www.example.com"),
+            [("authorization", Some("Custom www.example.com"))],
         ),
     ]
 }

@@ -1,5 +1,6 @@
 //! A JWKS document -> the keys of it that we take, found by kid (RFC 7517 section 5).
 
+use super::algorithm::Algorithm;
 use super::jwk::Jwk;
 use super::public_key::Unfit;
 use crate::table::Table;
@@ -13,7 +14,7 @@ pub struct KeySet {
     keys: Vec<Rc<Jwk>>,
     by_kid: Table<Rc<Jwk>>,
     skipped: Vec<Unfit>,
-    any_key_may_fit: bool,
+    takes_tokens_without_kid: bool,
 }
 
 /// Why a document is no key set. It never replaces one.
@@ -50,12 +51,12 @@ impl KeySet {
         Self::of(members.iter().map(Jwk::parse))
     }
 
-    /// Keys that were given without a kid of the issuer's choosing (`keys.pem`): a token whose kid
-    /// matches none may be by any of them.
+    /// Keys without a kid of the issuer's choosing (`keys.pem`). Each has the kid that Kubernetes derives from it, and a
+    /// token without a kid may be signed by any of them.
     pub fn from_keys(
         keys: impl IntoIterator<Item = Result<Jwk, Unfit>>,
     ) -> Result<Self, KeySetError> {
-        Ok(Self { any_key_may_fit: true, ..Self::of(keys)? })
+        Ok(Self { takes_tokens_without_kid: true, ..Self::of(keys)? })
     }
 
     fn of(keys: impl IntoIterator<Item = Result<Jwk, Unfit>>) -> Result<Self, KeySetError> {
@@ -82,22 +83,28 @@ impl KeySet {
         }
     }
 
-    /// The keys that may have signed a token with this `kid` and `alg`: one, or for a set that was
-    /// given as PEM up to four.
+    /// The keys that may have signed a token with this `kid` and `alg`: the one with that kid. For a token without a kid,
+    /// and keys that were given as PEM: at most four with that algorithm, and of P-521 the only one. A P-521 signature costs
+    /// more than a millisecond, and a forged token costs its sender nothing; which of several is tried must not depend on
+    /// their order, so that none is.
     pub fn candidates(&self, kid: Option<&str>, alg: &str) -> Vec<Rc<Jwk>> {
-        if let Some(key) = kid.and_then(|kid| self.by_kid.get(kid.as_bytes())) {
-            return vec![Rc::clone(key)];
+        if let Some(kid) = kid {
+            return self.by_kid.get(kid.as_bytes()).map(Rc::clone).into_iter().collect();
         }
-        if !self.any_key_may_fit {
+        if !self.takes_tokens_without_kid {
             return Vec::new();
         }
         let fitting = self.keys.iter().filter(|key| key.algorithm().name() == alg);
-        fitting.take(MAX_TRIES).map(Rc::clone).collect()
+        let fitting: Vec<_> = fitting.take(MAX_TRIES).map(Rc::clone).collect();
+        match fitting.as_slice() {
+            [first, _, ..] if first.algorithm() == Algorithm::Es512 => Vec::new(),
+            _ => fitting,
+        }
     }
 
-    /// Whether a token whose kid is unknown is tried against the keys all the same.
-    pub fn any_key_may_fit(&self) -> bool {
-        self.any_key_may_fit
+    /// Whether a token without a kid is tried against the keys.
+    pub fn takes_tokens_without_kid(&self) -> bool {
+        self.takes_tokens_without_kid
     }
 
     /// The keys, in the document's order.
@@ -129,5 +136,44 @@ impl fmt::Display for KeySetError {
 /// Five clusters' worth of rotations; a set of more is no API server's.
 const MAX_KEYS: usize = 100;
 
-/// Each try costs a verification, and a token without a known kid costs an attacker nothing.
+/// Each try costs a verification, and a token without a kid costs an attacker nothing.
 const MAX_TRIES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::super::from_pem;
+    use super::*;
+    use envoy_test::{KeyKind, SigningKey};
+
+    fn set(kinds: &[KeyKind]) -> (KeySet, Vec<SigningKey>) {
+        let keys: Vec<_> = kinds.iter().map(|kind| SigningKey::generate(*kind)).collect();
+        (KeySet::from_keys(keys.iter().map(|key| from_pem(&key.pem()))).unwrap(), keys)
+    }
+
+    #[test]
+    fn a_token_with_a_kid_is_tried_against_the_key_with_that_kid_alone() {
+        let (set, keys) = set(&[KeyKind::P256, KeyKind::P256, KeyKind::P521, KeyKind::P521]);
+        for key in &keys {
+            let found = set.candidates(Some(key.kid()), key.alg());
+            assert_eq!(found.iter().map(|key| key.kid()).collect::<Vec<_>>(), [key.kid()]);
+        }
+        for alg in ["ES256", "ES512"] {
+            assert!(set.candidates(Some("another"), alg).is_empty(), "{alg}");
+        }
+    }
+
+    #[test]
+    fn a_token_without_a_kid_is_tried_against_four_keys_and_of_p521_the_only_one() {
+        for (kinds, alg, tried) in [
+            (&[KeyKind::P256; 5][..], "ES256", 4),
+            (&[KeyKind::P384; 2], "ES384", 2),
+            (&[KeyKind::P521], "ES512", 1),
+            (&[KeyKind::P521, KeyKind::P256], "ES512", 1),
+            (&[KeyKind::P521, KeyKind::P521], "ES512", 0),
+            (&[KeyKind::P521; 5], "ES512", 0),
+            (&[KeyKind::P521], "ES256", 0),
+        ] {
+            assert_eq!(set(kinds).0.candidates(None, alg).len(), tried, "{kinds:?} {alg}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What was checked -> lines for people and editors, or JSON for programs.
 
 use super::text::Place;
+use sa_authn::printable::printable_json;
 use serde_json::json;
 
 /// How to print.
@@ -49,7 +50,7 @@ impl Format {
             Self::Text => checked.iter().map(Checked::lines).collect(),
             Self::Json => {
                 let problems: Vec<_> = checked.iter().flat_map(Checked::json).collect();
-                format!("{:#}\n", json!(problems))
+                printable_json(&format!("{:#}\n", json!(problems)))
             }
         }
     }

@@ -44,18 +44,7 @@ impl Page {
     }
 
     fn line(&mut self, mark: &str, name: &str, said: &str) {
-        // What callers write must not move the terminal's cursor.
-        let safe: String = said
-            .chars()
-            .map(|c| {
-                if c.is_control() && c != '\n' {
-                    c.escape_unicode().to_string()
-                } else {
-                    c.to_string()
-                }
-            })
-            .collect();
-        let said = safe.replace('\n', "\n              ");
+        let said = said.replace('\n', "\n              ");
         self.text += format!("{mark:<3} {name:<9} {said}").trim_end();
         self.text.push('\n');
     }

@@ -93,7 +93,7 @@ fn mismatch(what: Mismatch, rule: &Rule) -> String {
 
 /// What a rule that is asked says of the caller.
 fn decides(rule: &Rule, account: Option<&ServiceAccount>) -> (Mark, String) {
-    let mut said = if rule.mode == Mode::Shadow { " (on trial)".to_owned() } else { String::new() };
+    let mut said = if rule.mode == Mode::Shadow { " (shadow)".to_owned() } else { String::new() };
     if let Some(who) = &rule.deny {
         let meant = is_meant(who, account, Missing::Holds);
         said += &format!("; deny {}", describe(who, account, Missing::Holds));

@@ -2,7 +2,7 @@
 
 use super::page::{Mark, Page};
 use super::{Case, dates};
-use sa_authn::authn::bearer::{BearerToken, TokenSource};
+use sa_authn::authn::bearer::{BearerToken, TokenSource, items};
 use sa_authn::authn::claims::Claims;
 use sa_authn::authn::issuer::{IssuerIdentity, KeySource};
 use sa_authn::authn::jwt::Jwt;
@@ -12,6 +12,7 @@ use sa_authn::authn::signature::{Signature, Verifier};
 use sa_authn::authn::verify::{check_times, matching_audience};
 use sa_authn::connection::Connection;
 use sa_authn::headers::Headers;
+use sa_authn::printable::printable;
 use sa_authn::verdict::Denial;
 use std::rc::Rc;
 
@@ -35,7 +36,9 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
         Ok(None) => page.say(Mark::Bad, "token", format!("none in {}", names(sources))),
         Ok(Some(token)) => {
             let at = |(source, value): &&(usize, &[u8])| {
-                sources.get(*source).is_some_and(|source| source.has(token, value))
+                sources
+                    .get(*source)
+                    .is_some_and(|source| items(value).any(|item| source.is(token, item)))
             };
             let found = headers.tokens.iter().find(at).and_then(|(source, _)| sources.get(*source));
             let found = found.map_or("", |source| &*source.header);
@@ -225,14 +228,14 @@ fn kubernetes(claims: &Claims) -> String {
     let account = claims.service_account();
     let mut said = format!(
         "kubernetes.io says {}/{}",
-        claims.namespace().unwrap_or("(none)"),
-        account.map_or("(none)", |account| account.name)
+        printable(claims.namespace().unwrap_or("(none)")),
+        printable(account.map_or("(none)", |account| account.name))
     );
     for (what, object) in
         [("pod", claims.pod()), ("node", claims.node()), ("secret", claims.secret())]
     {
         if let Some(object) = object {
-            said += &format!(", {what} {}", object.name);
+            said += &format!(", {what} {}", printable(object.name));
         }
     }
     said

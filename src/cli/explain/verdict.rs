@@ -92,7 +92,7 @@ fn caller(finished: &Finished, page: &mut Page) {
         page.note("unreviewed", why.detail());
     }
     for rule in &finished.shadowed {
-        page.note("on trial", format!("rule {rule:?} would have refused it"));
+        page.note("shadow", format!("rule {rule:?} would deny it"));
     }
 }
 

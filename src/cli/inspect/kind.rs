@@ -2,6 +2,7 @@
 
 use sa_authn::authn::claims::{Claims, ObjectRef};
 use sa_authn::authn::service_account::split_username;
+use sa_authn::printable::printable;
 use std::time::Duration;
 
 /// One or more lines.
@@ -21,8 +22,8 @@ pub fn of(claims: &Claims) -> String {
     if (claims.namespace(), named) != (Some(namespace), Some(name)) {
         return format!(
             "one that contradicts itself: sub says {namespace}/{name}, kubernetes.io says {}/{}",
-            claims.namespace().unwrap_or("nothing"),
-            named.unwrap_or("nothing")
+            printable(claims.namespace().unwrap_or("nothing")),
+            printable(named.unwrap_or("nothing"))
         );
     }
     format!("service account {namespace}/{name}: {}", bound(claims))
@@ -31,8 +32,9 @@ pub fn of(claims: &Claims) -> String {
 fn bound(claims: &Claims) -> String {
     match (claims.pod(), claims.secret(), claims.node()) {
         (Some(pod), _, node) => {
-            let node =
-                node.as_ref().map_or(String::new(), |node| format!(" on node {}", node.name));
+            let node = node
+                .as_ref()
+                .map_or(String::new(), |node| format!(" on node {}", printable(node.name)));
             let bound = format!(
                 "bound to pod {}{node}: it ends with that pod, where the API server is asked",
                 object(&pod)
@@ -60,8 +62,8 @@ fn bound(claims: &Claims) -> String {
 
 fn object(object: &ObjectRef<'_>) -> String {
     match &object.uid {
-        Some(uid) => format!("{} (uid {uid})", object.name),
-        None => object.name.to_owned(),
+        Some(uid) => format!("{} (uid {})", printable(object.name), printable(uid)),
+        None => printable(object.name).into_owned(),
     }
 }
 

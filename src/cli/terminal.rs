@@ -1,0 +1,112 @@
+//! Text for stdout and stderr: in printable ASCII, and without tokens.
+
+use sa_authn::printable::{printable, printable_lines};
+use std::borrow::Cow;
+use std::path::{Component, Path};
+
+/// A text of several lines, as it may be printed.
+pub fn shown(text: &str) -> String {
+    printable_lines(&without_tokens(text)).into_owned()
+}
+
+/// The name of a file that could not be read, which may be a secret in a wrong place: no part of its path in full length.
+pub fn shortened(file: &Path) -> String {
+    let parts = file.components().map(|part| match part {
+        Component::RootDir => String::new(),
+        part => {
+            let part = part.as_os_str().to_string_lossy();
+            let shown: String = part.chars().take(MAX_SHOWN).collect();
+            let rest = if shown.len() < part.len() { "..." } else { "" };
+            format!("{}{rest}", printable(&shown))
+        }
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// Whether a text holds a JWT, or enough of one to be read.
+pub fn has_token(text: &str) -> bool {
+    matches!(without_tokens(text), Cow::Owned(_))
+}
+
+fn without_tokens(text: &str) -> Cow<'_, str> {
+    let words = || text.split_inclusive(|c| !is_of_token(c));
+    let parted = |word: &'_ str| word.trim_end_matches(|c| !is_of_token(c)).len();
+    if !words().any(|word| is_token(word.get(..parted(word)).unwrap_or(word))) {
+        return Cow::Borrowed(text);
+    }
+    let mut kept = String::with_capacity(text.len());
+    for word in words() {
+        let (inside, behind) = word.split_at(parted(word));
+        kept.push_str(if is_token(inside) { TOKEN } else { inside });
+        kept.push_str(behind);
+    }
+    Cow::Owned(kept)
+}
+
+fn is_of_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=')
+}
+
+/// A header or claims with a dot beside it. `=` stands before the token in a query, and behind a part that is padded.
+fn is_token(word: &str) -> bool {
+    let is_json =
+        |piece: &str| piece.len() >= SHORTEST && JSON.iter().any(|start| piece.starts_with(start));
+    word.contains('.') && word.split(['.', '=']).any(is_json)
+}
+
+/// How much of one part of a path is shown.
+const MAX_SHOWN: usize = 40;
+
+/// No header and no claims are shorter: `{"alg":"ES256"}` has 20 characters.
+const SHORTEST: usize = 16;
+
+/// How base64url of a JSON object begins: `{"`, `{ `, `{` and a line end.
+const JSON: [&str; 4] = ["eyJ", "eyI", "eyA", "ewo"];
+
+const TOKEN: &str = "<token>";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JWT: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJhIn0.AQID";
+
+    #[test]
+    fn tokens_are_hidden_wherever_they_stand() {
+        for (text, expected) in [
+            (JWT.to_owned(), "<token>".to_owned()),
+            (format!("'{JWT}'"), "'<token>'".to_owned()),
+            (format!("/x?t={JWT}&a=b"), "/x?<token>&a=b".to_owned()),
+            (format!("Bearer {JWT}, Basic x\n"), "Bearer <token>, Basic x\n".to_owned()),
+            ("eyJhbGciOiJFUzI1NiJ9=.eyJpc3MiOiJhIn0=.AQID".to_owned(), "<token>".to_owned()),
+        ] {
+            assert_eq!(shown(&text), expected);
+            assert!(has_token(&text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_stays() {
+        for text in [
+            "",
+            "kubernetes.default.svc",
+            "eyJhbGciOiJFUzI1NiJ9",
+            "eyes.example-of-a-long-name.com",
+            "a.b.c",
+            "kid \"eyJhbGciOiJFUzI1NiJ9\".",
+            "\u{1}.\n",
+        ] {
+            assert!(!has_token(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_part_of_a_path_is_cut_and_a_short_path_is_whole() {
+        for path in ["a.json", "/a/b.json", "../b", "a/b/c.yaml"] {
+            assert_eq!(shortened(Path::new(path)), path);
+        }
+        let long = "\u{202e}".repeat(50);
+        let expected = format!("/x/{}...", r"\u{202e}".repeat(40));
+        assert_eq!(shortened(&Path::new("/x").join(long)), expected);
+    }
+}

@@ -1,0 +1,94 @@
+//! Tokens of ours -> what remains of the headers that they came in.
+
+use crate::authenticator::Authenticator;
+use crate::authn::bearer::{BearerToken, TokenSource, items};
+use crate::authn::embedded::{claims, claims_parts};
+use crate::config::Settings;
+use crate::headers::Headers;
+use crate::verdict::HeaderEdits;
+use std::rc::Rc;
+
+/// Looks for tokens of ours in the values of one header.
+struct Search<'s> {
+    found: Option<BearerToken<'s>>,
+    source: &'s TokenSource,
+    with: &'s Authenticator,
+    looked_at: usize,
+}
+
+/// A token that is meant for us goes no further, from whichever configured header it came, and in whatever form.
+/// `found` is the one that was found by the configuration, if it is ours.
+pub(super) fn take_off(
+    found: Option<BearerToken<'_>>,
+    headers: &Headers<'_>,
+    settings: &Settings,
+    with: &Authenticator,
+    edits: &mut HeaderEdits,
+) {
+    if let (Some(token), [(at, value)]) = (found, headers.tokens.as_slice())
+        && let Some(source) = settings.token_sources.get(*at)
+        && source.has_only(token, value)
+    {
+        edits.token = Some(Rc::clone(&source.header));
+        return;
+    }
+    for (at, source) in settings.token_sources.iter().enumerate() {
+        let values = headers.tokens.iter().filter(|(from, _)| *from == at).map(|(_, value)| *value);
+        match (Search { found, source, with, looked_at: 0 }).remains(values) {
+            Remains::All => {}
+            Remains::Some(kept) => edits.remains.push((Rc::clone(&source.header), kept)),
+            Remains::Nothing => edits.others.push(source.header.as_bytes().to_vec()),
+        }
+    }
+}
+
+/// What remains of a header for the upstream.
+enum Remains {
+    /// As it came.
+    All,
+    /// This.
+    Some(Vec<u8>),
+    Nothing,
+}
+
+// === impl Search ===
+
+impl Search<'_> {
+    fn remains<'v>(mut self, values: impl Iterator<Item = &'v [u8]>) -> Remains {
+        let (mut kept, mut removed) = (Vec::new(), false);
+        for item in values.flat_map(items).filter(|item| !item.is_empty()) {
+            match self.is_ours(item) {
+                true => removed = true,
+                false => kept.push(item),
+            }
+            if self.looked_at > MAX_LOOKED_AT {
+                return Remains::Nothing;
+            }
+        }
+        match (removed, kept.is_empty()) {
+            (false, _) => Remains::All,
+            (true, true) => Remains::Nothing,
+            (true, false) => Remains::Some(kept.join(b", ".as_slice())),
+        }
+    }
+
+    fn is_ours(&mut self, item: &[u8]) -> bool {
+        if self.found.is_some_and(|found| self.source.is(found, item)) {
+            return true;
+        }
+        for part in claims_parts(item) {
+            self.looked_at += 1;
+            if self.looked_at > MAX_LOOKED_AT {
+                return false;
+            }
+            if claims(part).is_some_and(|claims| self.with.are_ours(&claims)) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// How many JWTs in one header are read. A header with more than this in it is removed as a whole: no genuine
+/// request has that many.
+const MAX_LOOKED_AT: usize = 16;
