@@ -21,8 +21,10 @@ pub struct KeysSettled {
 // === impl Authenticator ===
 
 impl Authenticator {
-    /// Takes over the keys of an earlier configuration, where an issuer fetches from the same place.
+    /// Takes over what an earlier configuration must not lose: the keys, where an issuer fetches from the same place, and
+    /// the tokens that an API server has rejected.
     pub fn take_over(&mut self, earlier: &mut Self, now: UnixTime) {
+        self.reviews.rejected.take_over(&earlier.reviews.rejected, now);
         for earlier in earlier.issuers.iter_mut().filter_map(Issuer::cache) {
             for cache in self.issuers.iter_mut().filter_map(Issuer::cache) {
                 cache.take_over(earlier, now);

@@ -109,10 +109,20 @@ impl Rejected {
 
     /// The API server has rejected this token, which would expire at `until`.
     pub(super) fn add(&mut self, token: &[u8], until: UnixTime, now: UnixTime) {
+        self.add_digest(Hash::hash(token), until, now);
+    }
+
+    /// Remembers what an earlier configuration has remembered.
+    pub(super) fn take_over(&mut self, earlier: &Self, now: UnixTime) {
+        self.incomplete_until = self.incomplete_until.max(earlier.incomplete_until);
+        let valid = earlier.tokens.iter().filter(|(_, until)| now < **until);
+        valid.for_each(|(digest, until)| self.add_digest(*digest, *until, now));
+    }
+
+    fn add_digest(&mut self, digest: [u8; 32], until: UnixTime, now: UnixTime) {
         if self.tokens.len() >= self.capacity {
             self.tokens.retain(|_, until| now < *until);
         }
-        let digest = Hash::hash(token);
         if self.tokens.len() < self.capacity || self.tokens.contains_key(&digest) {
             self.tokens.insert(digest, until);
         } else {
@@ -185,6 +195,24 @@ mod tests {
         rejected.add(b"two", at(20), at(10));
         assert_eq!(rejected.check(b"two", true, at(11)).unwrap_err().reason(), Reason::Revoked);
         assert_eq!(rejected.check(b"new", false, at(11)), Ok(()));
+    }
+
+    #[test]
+    fn a_new_configuration_remembers_what_the_old_one_did() {
+        let mut old = Rejected::new(3);
+        for (token, until) in [(b"old", 5), (b"one", 100), (b"two", 100)] {
+            old.add(token, at(until), at(0));
+        }
+        let mut new = Rejected::new(2);
+        new.take_over(&old, at(10));
+        for token in [b"one", b"two"] {
+            assert_eq!(new.check(token, true, at(11)).unwrap_err().reason(), Reason::Revoked);
+        }
+        assert_eq!(new.check(b"new", false, at(11)), Ok(()));
+        // What does not fit is not forgotten silently.
+        let mut small = Rejected::new(1);
+        small.take_over(&old, at(10));
+        assert_eq!(small.check(b"new", false, at(11)).unwrap_err().reason(), Reason::Overloaded);
     }
 
     #[test]
