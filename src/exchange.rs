@@ -69,7 +69,7 @@ pub struct Finished {
     pub unreviewed: Option<Denial>,
     /// The rule that decided.
     pub rule: Option<Rc<str>>,
-    /// Rules on trial that would have refused the request.
+    /// Shadow rules before the rule that decided, which would have denied the request.
     pub shadowed: Vec<Rc<str>>,
     /// Whether the caller speaks gRPC.
     pub grpc: bool,
@@ -127,13 +127,14 @@ impl Exchange {
         let route = settings.policy.route(headers.authority, headers.path, &circumstances);
         let Authentication { caller, ours, unreviewed } =
             self.authenticate(&token, reviewed, with, now);
-        let shadow =
-            settings.mode == Mode::Shadow || route.as_ref().is_ok_and(|route| route.is_shadowed());
+        let (shadow, needs_caller) = route
+            .as_ref()
+            .map_or((false, false), |route| (route.is_shadowed(), route.needs_caller()));
+        let shadow = settings.mode == Mode::Shadow || shadow;
         let (caller, unreviewed) = match caller {
             Err(Unproven::Waits(hold)) => {
-                // An open path is not worth waiting for a name, and what is on trial must not slow
-                // anyone down.
-                let worth_it = route.as_ref().is_ok_and(|route| !route.is_open()) && !shadow;
+                // An open path is not worth waiting for a name, and shadow mode must not delay a request.
+                let worth_it = needs_caller && settings.mode == Mode::Enforce;
                 match self.hold(hold, patient, worth_it, with) {
                     Ok(()) => return Step::Hold,
                     Err(denial) => (Err(denial), None),

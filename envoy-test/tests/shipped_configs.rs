@@ -146,11 +146,15 @@ fn rules(world: &World) -> Vec<Row> {
 
 fn shadow_rollout(world: &World) -> Vec<Row> {
     let (shop, other) = (world.local.mint(of("shop/api")), world.local.mint(of("web/web")));
+    let unbound = world.local.mint(of("ops/console"));
     vec![
-        // It waits for the keys, which nobody does on trial.
+        // The enforced rule waits for the keys. A shadow rule does not.
         (get("/admin/users", &other), "403 forbidden", None),
+        // The shadow rule before the enforced rule does not decide.
+        (Request::get("/admin/users"), "401 missing_token", None),
+        (get("/admin/users", &unbound), "200", Some(("x-sa-name", "console"))),
         (get("/orders", &shop), "200", Some(("x-sa-name", "api"))),
-        // On trial: they pass, and are counted.
+        // The last rule is a shadow rule: what it would deny passes, and is counted.
         (get("/orders", &other), "200", Some(("x-sa-name", "web"))),
         (Request::get("/orders"), "200", None),
     ]

@@ -1,12 +1,18 @@
-//! A request and its caller -> a permit, or a refusal. The first rule that covers a request decides.
+//! A request and its caller -> a permit, or a refusal. The first enforced rule that covers a request and that
+//! its caller meets decides. Shadow rules only record what they would have denied, unless no enforced rule decides.
 
-use super::accounts::{Missing, Who};
+mod route;
+
+pub use route::{Asked, Route};
+
+use super::accounts::Who;
 use super::host::NormalHost;
 use super::index::{Numbers, RuleIndex};
 use super::path::NormalPath;
 use super::rule::{Circumstances, PathPattern, Rule};
 use crate::authn::ServiceAccount;
 use crate::verdict::{Denial, Mode, Reason};
+use route::{Unclear, forbidden};
 use std::rc::Rc;
 
 /// The rules, in an index.
@@ -31,22 +37,6 @@ pub struct LooksAt {
     pub ports: bool,
 }
 
-/// Which rules are asked about a request: those that cover it, up to the first that decides.
-#[derive(Clone, Debug)]
-pub enum Route<'p> {
-    /// None is configured.
-    NoRules,
-    /// These, in order. Without one that decides, nobody passes.
-    Rules(Asked<'p>),
-}
-
-/// Rules by their numbers.
-#[derive(Clone, Debug)]
-pub struct Asked<'p> {
-    rules: &'p [Rule],
-    numbers: Numbers,
-}
-
 /// What the policy says of a request, and by which rule.
 #[derive(Debug)]
 pub struct Judgement {
@@ -54,9 +44,9 @@ pub struct Judgement {
     pub outcome: Result<Permit, Denial>,
     /// The rule that decided.
     pub rule: Option<Rc<str>>,
-    /// Whether that rule is to be enforced.
+    /// `Shadow` where only shadow rules decide: what they deny passes.
     pub mode: Mode,
-    /// Rules in shadow mode that would have refused it before.
+    /// Shadow rules before the deciding enforced rule that would have denied the request.
     pub shadowed: Vec<Rc<str>>,
 }
 
@@ -138,12 +128,12 @@ impl Policy {
         let mut decided = false;
         numbers.retain(|at| match rules.get(*at) {
             Some(rule) if !decided && rule.covers(request) => {
-                decided = rule.allow.is_some();
+                decided = rule.is_last();
                 true
             }
             _ => false,
         });
-        Ok(Route::Rules(Asked { rules, numbers }))
+        Ok(Route::Rules(Asked { rules, numbers, unclear: None }))
     }
 
     /// The same, where the host or the path cannot be read, or neither.
@@ -158,27 +148,25 @@ impl Policy {
         let root = NormalPath::root();
         let seen = path.as_ref().unwrap_or(&root);
         let clear = self.index.find(host.as_ref().ok().and_then(Option::as_ref), seen);
-        let (host, path) = (host.err(), path.err());
-        let mut numbers = Numbers::new();
+        let unclear = Unclear { host: host.err(), path: path.err() };
+        let (mut numbers, mut shadowed) = (Numbers::new(), false);
         for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.covers(request)) {
-            if (host.is_some() && rule.hosts.is_some()) || (path.is_some() && rule.paths.is_some())
-            {
-                // What only refuses, and that on trial, changes nothing whether or not it covers the request.
-                if rule.mode == Mode::Shadow && rule.allow.is_none() {
-                    continue;
-                }
-                break;
+            let covers = clear.binary_search(&at).is_ok();
+            match (unclear.denial(rule), rule.mode) {
+                (Some(denial), Mode::Enforce) => return Err(denial.clone()),
+                (None, _) if !covers => continue,
+                (_, _) => numbers.push(at),
             }
-            if clear.binary_search(&at).is_err() {
-                continue;
+            if rule.is_last() {
+                return Ok(Route::Rules(Asked { rules, numbers, unclear: Some(unclear) }));
             }
-            numbers.push(at);
-            if rule.allow.is_some() {
-                return Ok(Route::Rules(Asked { rules, numbers }));
-            }
+            // A rule that covers one reading of the request and not another opens nothing.
+            shadowed |= covers && rule.is_shadow_allow() && unclear.leaves_covered(rule);
         }
-        let unread = || Reason::AmbiguousPath.because("nobody can read it");
-        Err(host.or(path).unwrap_or_else(unread))
+        match shadowed {
+            true => Ok(Route::Rules(Asked { rules, numbers, unclear: Some(unclear) })),
+            false => Err(unclear.into_denial()),
+        }
     }
 
     /// Decides on a request by its route. `caller` is who was proven, or why nobody was.
@@ -187,25 +175,34 @@ impl Policy {
             let outcome = caller.map(|_| Permit(())).map_err(Denial::clone);
             return Judgement { outcome, rule: None, mode: Mode::Enforce, shadowed: Vec::new() };
         };
-        let mut shadowed = Vec::new();
+        let (mut shadow, mut shadowed) = (None, Vec::new());
         for rule in asked.iter() {
+            let Some(outcome) = asked.outcome(rule, caller) else { continue };
             let name = Rc::clone(&rule.name);
-            let outcome = match (denied(rule, caller), &rule.allow) {
-                // A rule on trial must not open what the rules behind it close.
-                (Err(_), _) if rule.mode == Mode::Shadow && rule.allow.is_none() => {
-                    shadowed.push(name);
-                    continue;
-                }
-                (Err(denial), _) => Err(denial),
-                (Ok(()), None) => continue,
-                (Ok(()), Some(who)) => allowed(rule, who, caller).map(Permit),
-            };
-            return Judgement { outcome, rule: Some(name), mode: rule.mode, shadowed };
+            if rule.mode == Mode::Enforce {
+                let (outcome, rule) = (outcome.map(Permit), Some(name));
+                return Judgement { outcome, rule, mode: Mode::Enforce, shadowed };
+            }
+            if outcome.is_err() {
+                shadowed.push(Rc::clone(&name));
+            }
+            shadow.get_or_insert((name, outcome));
         }
-        let refusal = caller.map_or_else(Denial::clone, |caller| {
-            forbidden(caller, "no rule covers the request".to_owned())
-        });
-        Judgement { outcome: Err(refusal), rule: None, mode: Mode::Enforce, shadowed }
+        match shadow.filter(|_| asked.iter().any(Rule::is_shadow_allow)) {
+            // That rule would have ended the list: the rules behind it were not asked.
+            Some((name, outcome)) => Judgement {
+                outcome: outcome.map(Permit),
+                rule: Some(name),
+                mode: Mode::Shadow,
+                shadowed: Vec::new(),
+            },
+            None => {
+                let refusal = caller.map_or_else(Denial::clone, |caller| {
+                    forbidden(caller, "no rule covers the request".to_owned())
+                });
+                Judgement { shadowed, ..Judgement::refused(refusal) }
+            }
+        }
     }
 }
 
@@ -220,76 +217,15 @@ fn each_pattern(rule: &Rule, mut see: impl FnMut(Option<&super::host::HostPatter
     }
 }
 
-/// Whether `earlier` decides on whatever both cover, so that `rule` is not asked.
+/// Whether `earlier` decides on whatever both cover, so that `rule` is not asked. No shadow rule does.
 fn decides_for(earlier: &Rule, rule: &Rule) -> bool {
     let methods = match (&earlier.methods, &rule.methods) {
         (None, _) => true,
         (Some(_), None) => false,
         (Some(earlier), Some(methods)) => methods.iter().all(|method| earlier.contains(method)),
     };
-    let denies_all = matches!(earlier.deny, Some(Who::Anyone)) && earlier.mode == Mode::Enforce;
-    methods && earlier.is_unconditional() && (earlier.allow.is_some() || denies_all)
-}
-
-/// `deny`. Of a caller that cannot be proven nobody knows whether it is on a list: it does not pass one.
-fn denied(rule: &Rule, caller: Result<&ServiceAccount, &Denial>) -> Result<(), Denial> {
-    let name = &rule.name;
-    match (&rule.deny, caller) {
-        (Some(Who::Anyone), _) => {
-            Err(Reason::Forbidden.because(format!("rule {name:?} refuses everybody")))
-        }
-        (Some(Who::Authenticated), Ok(caller)) => {
-            Err(forbidden(caller, format!("rule {name:?} refuses every service account")))
-        }
-        (Some(Who::Listed(accounts)), Ok(caller)) if accounts.contains(caller, Missing::Holds) => {
-            Err(forbidden(caller, format!("rule {name:?} refuses it")))
-        }
-        (Some(_), Err(denial)) => Err(denial.clone()),
-        (Some(_), Ok(_)) | (None, _) => Ok(()),
-    }
-}
-
-fn allowed(rule: &Rule, who: &Who, caller: Result<&ServiceAccount, &Denial>) -> Result<(), Denial> {
-    if let Who::Anyone = who {
-        return Ok(());
-    }
-    let caller = caller.map_err(Denial::clone)?;
-    match who {
-        Who::Anyone | Who::Authenticated => Ok(()),
-        Who::Listed(accounts) if accounts.contains(caller, Missing::Fails) => Ok(()),
-        Who::Listed(_) => Err(forbidden(caller, format!("rule {:?} does not list it", rule.name))),
-    }
-}
-
-fn forbidden(caller: &ServiceAccount, by: String) -> Denial {
-    Reason::Forbidden.because(format!("{}/{}: {by}", caller.namespace(), caller.name()))
-}
-
-// === impl Asked ===
-
-impl<'p> Asked<'p> {
-    /// The rules themselves.
-    pub fn iter(&self) -> impl Iterator<Item = &'p Rule> {
-        self.numbers.iter().filter_map(|at| self.rules.get(*at))
-    }
-}
-
-// === impl Route ===
-
-impl Route<'_> {
-    /// Whether nobody needs to be proven.
-    pub fn is_open(&self) -> bool {
-        // What refuses on trial lets pass, whoever calls.
-        let matters = |rule: &&Rule| rule.mode == Mode::Enforce || rule.allow.is_some();
-        matches!(self, Self::Rules(asked) if asked.iter().find(matters).is_some_and(|rule| rule.is_open()))
-    }
-
-    /// Whether all that decides is on trial, so that nobody may wait for it.
-    pub fn is_shadowed(&self) -> bool {
-        matches!(self, Self::Rules(asked)
-            if asked.iter().all(|rule| rule.mode == Mode::Shadow)
-                && asked.iter().last().is_some_and(|rule| rule.allow.is_some()))
-    }
+    let decides = earlier.allow.is_some() || matches!(earlier.deny, Some(Who::Anyone));
+    methods && earlier.is_unconditional() && decides && earlier.mode == Mode::Enforce
 }
 
 // === impl Judgement ===

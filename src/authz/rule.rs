@@ -23,9 +23,9 @@ pub struct Rule {
     pub cors_preflight: bool,
     /// Who is refused; everybody else goes on to `allow`, or to the next rule.
     pub deny: Option<Who>,
-    /// Who may pass. A rule that has it decides.
+    /// Who may pass. An enforced rule that has it decides.
     pub allow: Option<Who>,
-    /// `Shadow`: what it refuses is only counted and logged.
+    /// `Shadow`: what it denies is only counted and logged.
     pub mode: Mode,
 }
 
@@ -93,6 +93,16 @@ impl Rule {
     /// Whether everybody may pass, so that nobody needs to be proven.
     pub fn is_open(&self) -> bool {
         self.deny.is_none() && matches!(self.allow, Some(Who::Anyone))
+    }
+
+    /// Whether it decides every request that it covers, so that no rule behind it is asked.
+    pub(super) fn is_last(&self) -> bool {
+        self.allow.is_some() && self.mode == Mode::Enforce
+    }
+
+    /// Whether it is a shadow rule with `allow`: it decides where no enforced rule does.
+    pub(super) fn is_shadow_allow(&self) -> bool {
+        self.allow.is_some() && self.mode == Mode::Shadow
     }
 
     /// Whether it covers what its hosts, methods and paths say, whatever the request.

@@ -99,6 +99,10 @@ impl Cluster {
         Self { key, jwks }
     }
 
+    fn jwks_text(&self) -> String {
+        fs::read_to_string(&self.jwks).unwrap()
+    }
+
     fn token(&self, name: &str, token: Token) -> String {
         file(name, &format!("{}\n", token.sign(&self.key)))
     }
@@ -292,5 +296,52 @@ fn the_configuration_is_found_where_check_finds_it() {
         let ran = explain(file, &[]);
         assert_eq!(ran.code, 2, "{file}");
         assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn shadow_rules_say_what_they_would_deny_and_decide_only_alone() {
+    let cluster = Cluster::new("shadow-keys");
+    let token = cluster.token("shadow-token", api());
+    let enforced = json!({ "name": "enforced", "paths": ["/admin/*"], "allow": ["api/api"] });
+    let config = |name: &str, rules: Value| {
+        let issuer = json!({ "name": "local", "issuer": DEFAULT_ISSUER, "audiences": ["secret-store"],
+            "keys": { "inline": serde_json::from_str::<Value>(&cluster.jwks_text()).unwrap() } });
+        file(name, &json!({ "issuers": [issuer], "rules": rules }).to_string())
+    };
+    let trial =
+        json!({ "name": "trial", "paths": ["/admin/*"], "mode": "shadow", "allow": ["b/c"] });
+    let last = json!({ "name": "last", "mode": "shadow", "allow": "authenticated" });
+    let both = config("shadow-both.json", json!([trial, enforced]));
+    let alone = config("shadow-alone.json", json!([trial, last]));
+    for (config, path, lines) in [
+        (
+            &both,
+            "/admin/x",
+            [
+                "--  rule      \"trial\" covers it in shadow mode; allow does not list api/api, or more must hold: would deny",
+                "ok  rule      \"enforced\" covers it; allow lists api/api",
+                "    VERDICT   ALLOWED by rule \"enforced\"",
+                "    shadow    rule \"trial\" would deny it",
+            ],
+        ),
+        (
+            &alone,
+            "/admin%2fx",
+            [
+                "NO  rule      \"trial\" may cover it in shadow mode; ambiguous_path: would deny",
+                "--  rule      \"last\" covers it in shadow mode; allow says authenticated, as api/api is",
+                "    VERDICT   PASSES IN SHADOW MODE; it would be refused by rule \"trial\"",
+                "    upstream  x-sa-name: api",
+            ],
+        ),
+    ] {
+        let request = format!("GET {path}");
+        let at = NOW.to_string();
+        let ran = explain(config, &["--token", &token, "--at", &at, "--request", &request]);
+        for line in lines {
+            assert!(ran.stdout.lines().any(|found| found == line), "{line:?} in\n{}", ran.stdout);
+        }
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
     }
 }

@@ -13,6 +13,7 @@ mod log;
 mod paths;
 mod rules;
 mod shadow;
+mod shadow_rules;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

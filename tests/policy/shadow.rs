@@ -83,13 +83,3 @@ fn an_unreadable_request_is_refused_in_shadow_mode_too() {
     let mut request = world.core.request_of(vec![1, 0, 0, 0]);
     assert_eq!(request.arrives(&mut world.core), Outcome::Refused(Reason::Internal));
 }
-
-#[test]
-fn a_rule_on_trial_refuses_no_path_that_cannot_be_read() {
-    let trial = json!({ "name": "trial", "mode": "shadow", "paths": ["/x/*"], "deny": "anyone" });
-    let rest = json!({ "name": "rest", "allow": "anyone" });
-    let mut world = World::new(json!({ "rules": [trial, rest] }));
-    for path in ["/a;b", "/x%2fy", "/a", "/x/y"] {
-        assert_eq!(world.judge("GET", path, ""), "rest", "{path}");
-    }
-}

@@ -1,9 +1,11 @@
-//! A rule more, behind the others, that lets somebody in: it refuses nobody whom the others let in.
+//! One more rule: an allowing one behind the others denies no request that they allow, and a shadow rule changes no
+//! verdict that an enforced rule gives.
 
 use crate::Dice;
 use crate::support::{Core, inline, pairs, with};
 use envoy_test::{KeyKind, Pairs, SigningKey, Token};
 use sa_authn::config::Config;
+use sa_authn::verdict::Verdict;
 use serde_json::{Value, json};
 
 const PATHS: [&str; 8] =
@@ -38,7 +40,7 @@ fn rule(dice: &mut Dice) -> Value {
     rule
 }
 
-/// Of any kind.
+/// A rule of any kind, except a shadow rule with `allow`.
 fn any_rule(dice: &mut Dice) -> Value {
     let mut rule = rule(dice);
     let kind = dice.below(4);
@@ -48,7 +50,8 @@ fn any_rule(dice: &mut Dice) -> Value {
     if kind < 2 {
         rule["deny"] = who(dice);
     }
-    if dice.below(6) == 0 {
+    // A shadow rule with `allow` decides only until an enforced rule is added behind it.
+    if kind == 0 && dice.below(2) == 0 {
         rule["mode"] = json!("shadow");
     }
     rule
@@ -103,4 +106,52 @@ fn a_rule_more_that_allows_refuses_nobody_who_was_let_in() {
     }
     // Else nothing was shown.
     assert!(let_in > 1500 && newly > 500, "{let_in} were let in, {newly} by the last rule alone");
+}
+
+/// The verdict with its reason, the rule that decides, and the edits of the headers.
+fn verdict(core: &mut Core, request: &Pairs) -> String {
+    let finished = core.judge(request).expect("keys are there");
+    let verdict = match &finished.verdict {
+        Verdict::Allow(_, edits) => format!("allow {edits:?}"),
+        Verdict::Deny(denial) => format!("deny {denial:?}"),
+        Verdict::Shadow(shadowed, edits) => format!("shadow {shadowed:?} {edits:?}"),
+    };
+    format!("{:?}: {verdict}", finished.rule)
+}
+
+#[test]
+fn a_shadow_rule_changes_no_verdict_where_an_enforced_rule_decides() {
+    let key = SigningKey::generate(KeyKind::P256);
+    let sign = |namespace, name| Token::for_service_account(namespace, name).sign(&key);
+    let tokens = [sign("api", "api"), sign("web", "web"), "a.b.c".to_owned()];
+    let (base, mut dice) = (inline(&[&key]), Dice(5));
+    let (mut policies, mut recorded) = (0, 0);
+    while policies < 400 {
+        let count = dice.below(4);
+        let mut rules: Vec<_> = (0..count).map(|_| any_rule(&mut dice)).collect();
+        // So that an enforced rule decides every request.
+        rules.push(json!({ "allow": who(&mut dice) }));
+        for (at, rule) in rules.iter_mut().enumerate() {
+            rule["name"] = json!(format!("rule {at}"));
+            rule["mode"] = json!("enforce");
+        }
+        let before = core(&base, &rules);
+        for at in 0..=dice.below(3) {
+            let mut shadow = any_rule(&mut dice);
+            shadow["name"] = json!(format!("shadow {at}"));
+            shadow["mode"] = json!("shadow");
+            rules.insert(dice.below(rules.len()), shadow);
+        }
+        let (Some(mut before), Some(mut after)) = (before, core(&base, &rules)) else { continue };
+        policies += 1;
+        for _ in 0..60 {
+            let request = request(&mut dice, &tokens);
+            let expected = verdict(&mut before, &request);
+            let found = verdict(&mut after, &request);
+            assert_eq!(found, expected, "{request:?} under {rules:#?}");
+            let judged = after.judge(&request).expect("keys are there");
+            recorded += usize::from(!judged.shadowed.is_empty());
+        }
+    }
+    assert!(recorded > 1000, "shadow rules recorded only {recorded} denials");
 }

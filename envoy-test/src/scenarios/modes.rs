@@ -1,4 +1,4 @@
-//! What is done about a judgement: shadow mode. And where keys come from: static ones.
+//! Shadow mode, of the filter and of a rule, and static keys.
 
 use serde_json::{Value, json};
 
@@ -10,6 +10,12 @@ use crate::token::Token;
 pub(super) fn groups(world: &World) -> Vec<Group> {
     let rules = json!([{ "paths": ["/secrets/*"], "allow": ["api/api"] }]);
     let inline = jwks(&world.published().each_ref());
+    // No request waits for keys for a shadow rule alone.
+    let with_rules = |rules: Value| {
+        let mut config = with_keys(json!({ "inline": inline }));
+        config["rules"] = rules;
+        config
+    };
     let pem =
         [world.cluster.pem(), world.es256.pem(), world.rsa4096.pkcs1_pem().unwrap_or_default()];
     let several = [world.es512.pem(), SigningKey::generate(KeyKind::P521).pem()];
@@ -19,6 +25,16 @@ pub(super) fn groups(world: &World) -> Vec<Group> {
             // Keys that are there at once: shadow mode waits for none.
             config: shadowed(with_keys(json!({ "inline": inline })), rules),
             scenarios: shadow(world),
+        },
+        Group {
+            name: "shadow rules before an enforced rule",
+            config: with_rules(shadow_before_enforced()),
+            scenarios: before_enforced(world),
+        },
+        Group {
+            name: "shadow rules alone",
+            config: with_rules(shadow_alone()),
+            scenarios: alone(world),
         },
         Group {
             name: "keys in the configuration",
@@ -77,6 +93,99 @@ fn shadow(world: &World) -> Vec<Scenario> {
         ),
         Scenario::passes("an ambiguous path passes", Request::get("/secrets/%2f"), nobody),
     ]
+}
+
+fn shadow_before_enforced() -> Value {
+    json!([
+        { "name": "ban", "mode": "shadow", "deny": ["web/*"] },
+        {
+            "name": "admin", "mode": "shadow", "paths": ["/admin/*"],
+            "allow": [{ "serviceAccount": "ops/admin", "podBound": true }],
+        },
+        { "name": "enforced", "paths": ["/admin/*", "/x/*"], "allow": ["ops/admin", "web/old"] },
+        { "name": "rest", "allow": ["api/api"] },
+    ])
+}
+
+fn before_enforced(world: &World) -> Vec<Scenario> {
+    let (admin, old) = (of(world, "ops", "admin"), of(world, "web", "old"));
+    vec![
+        Scenario::refused(
+            "a shadow rule does not open what a later rule closes",
+            Request::get("/admin/x"),
+            "missing_token",
+        ),
+        Scenario::refused(
+            "also not to another account",
+            at("/admin/x", &world.good()),
+            "forbidden",
+        ),
+        Scenario::passes(
+            "what the shadow rule would deny passes by the enforced rule",
+            at("/admin/x", &admin),
+            [("x-sa-name", Some("admin")), ("authorization", None)],
+        ),
+        Scenario::passes(
+            "`deny` of a shadow rule does not deny",
+            at("/x/y", &old),
+            [("x-sa-name", Some("old"))],
+        ),
+        Scenario::refused(
+            "nor does it open what a later rule closes",
+            at("/x/y", &of(world, "web", "new")),
+            "forbidden",
+        ),
+        Scenario::refused(
+            "an unclear path is denied by the enforced rule that looks at it",
+            at("/admin%2fx", &admin),
+            "ambiguous_path",
+        ),
+    ]
+}
+
+fn shadow_alone() -> Value {
+    json!([
+        { "name": "ban", "mode": "shadow", "methods": ["PUT"], "deny": ["web/*"] },
+        { "name": "new", "mode": "shadow", "paths": ["/new/*"], "allow": ["api/api"] },
+        { "name": "posts", "mode": "shadow", "methods": ["POST"], "allow": ["api/api"] },
+    ])
+}
+
+fn alone(world: &World) -> Vec<Scenario> {
+    let post = |path: &str| Request::method("POST", path);
+    vec![
+        Scenario::passes(
+            "a shadow rule lets pass what it would deny",
+            at("/new/x", &of(world, "batch", "x")),
+            [("x-sa-name", Some("x"))],
+        ),
+        Scenario::passes("also without a token", Request::get("/new/x"), [("x-sa-name", None)]),
+        Scenario::passes("and what it allows", at("/new/x", &world.good()), NAMED),
+        Scenario::passes(
+            "an unclear path passes where a shadow rule covers every path",
+            post("/new%2fx").bearer(&world.good()),
+            NAMED,
+        ),
+        Scenario::refused(
+            "an unclear path that may be another is denied",
+            at("/new%2f..%2fsecrets", &world.good()),
+            "ambiguous_path",
+        ),
+        Scenario::refused(
+            "a shadow rule that only denies opens nothing",
+            Request::method("PUT", "/x").bearer(&world.good()),
+            "forbidden",
+        ),
+        Scenario::refused("no rule covers it", at("/x", &world.good()), "forbidden"),
+    ]
+}
+
+fn at(path: &str, token: &str) -> Request {
+    Request::get(path).bearer(token)
+}
+
+fn of(world: &World, namespace: &str, name: &str) -> String {
+    Token::for_service_account(namespace, name).sign(&world.cluster)
 }
 
 fn inline_keys(world: &World) -> Vec<Scenario> {

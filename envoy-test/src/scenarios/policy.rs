@@ -1,10 +1,9 @@
-//! Rules that ask for more than a path: hosts, refusals, conditions, preflights, trials, lifetimes.
+//! Rules that ask for more than a path: hosts, denials, conditions, preflights, lifetimes.
 
 use serde_json::{Value, json};
 
 use super::{Group, Scenario, World, api, config};
 use crate::client::Request;
-use crate::keys::jwks;
 use crate::token::{Token, unix_now};
 
 pub(super) fn groups(world: &World) -> Vec<Group> {
@@ -23,12 +22,6 @@ pub(super) fn groups(world: &World) -> Vec<Group> {
                 { "name": "api", "allow": "authenticated" },
             ])),
             scenarios: preflights(world),
-        },
-        Group {
-            name: "a rule on trial",
-            // Keys that are there at once: what is on trial waits for none.
-            config: on_trial_with(jwks(&world.published().each_ref())),
-            scenarios: on_trial(world),
         },
         Group {
             name: "lifetimes",
@@ -219,47 +212,6 @@ fn preflights(world: &World) -> Vec<Scenario> {
             "missing_token",
         ),
         Scenario::passes("everything else by its rule", get("/x", &world.good()), NAMED),
-    ]
-}
-
-fn on_trial_with(keys: Value) -> Value {
-    let mut config = with_rules(trial());
-    config["issuers"][0]["keys"] = json!({ "inline": keys });
-    config
-}
-
-fn trial() -> Value {
-    json!([
-        { "name": "ban", "mode": "shadow", "deny": ["web/*"] },
-        { "name": "new", "mode": "shadow", "paths": ["/new/*"], "allow": ["api/api"] },
-        { "name": "old", "allow": ["api/api", "web/old"] },
-    ])
-}
-
-fn on_trial(world: &World) -> Vec<Scenario> {
-    vec![
-        Scenario::passes(
-            "a rule on trial lets pass what it would refuse",
-            get("/new/x", &of(world, "batch", "x")),
-            [("x-sa-name", Some("x"))],
-        ),
-        Scenario::passes("also without a token", Request::get("/new/x"), [("x-sa-name", None)]),
-        Scenario::passes("and what it allows", get("/new/x", &world.good()), NAMED),
-        Scenario::passes(
-            "a refusal on trial does not refuse",
-            get("/x", &of(world, "web", "old")),
-            [("x-sa-name", Some("old"))],
-        ),
-        Scenario::refused(
-            "nor does it open what the next rule closes",
-            get("/x", &of(world, "web", "new")),
-            "forbidden",
-        ),
-        Scenario::refused(
-            "rules behind are in force",
-            get("/x", &of(world, "batch", "x")),
-            "forbidden",
-        ),
     ]
 }
 

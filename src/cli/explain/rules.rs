@@ -57,11 +57,20 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
     for rule in rules {
         let name = &rule.name;
         if asked.iter().any(|other| std::ptr::eq(other, rule)) {
-            let (mark, said) = decides(rule, account);
+            let (mark, said) = match asked.unclear(rule) {
+                Some(denial) => (Mark::Bad, format!("; {}", denial.reason().code())),
+                None => decides(rule, account),
+            };
             // Who calls may yet be proven, by what this command lacks.
             let open = case.judged.lacks.is_some() && account.is_none() && mark == Mark::Bad;
             let mark = if open { Mark::Idle } else { mark };
-            page.say(mark, "rule", format!("{name:?} covers it{said}"));
+            let decided = finished.is_some_and(|finished| finished.rule.as_ref() == Some(name));
+            let (mark, said) = match rule.mode {
+                Mode::Enforce => (mark, said),
+                Mode::Shadow => shadow(mark, &said, decided),
+            };
+            let covers = if asked.unclear(rule).is_some() { "may cover it" } else { "covers it" };
+            page.say(mark, "rule", format!("{name:?} {covers}{said}"));
             continue;
         }
         let mismatches = rule.mismatches(host.as_ref(), path.as_ref(), &request);
@@ -73,8 +82,15 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
         page.say(Mark::Idle, "rule", format!("{name:?} {said}"));
     }
     if !asked.iter().any(|rule| rule.allow.is_some()) {
-        page.say(Mark::Idle, "rule", "none that covers it has `allow`: nobody passes");
+        page.say(Mark::Idle, "rule", "no rule that covers it has `allow`: every caller is denied");
     }
+}
+
+/// The same for a shadow rule, which decides only where no enforced rule does.
+fn shadow(mark: Mark, said: &str, decided: bool) -> (Mark, String) {
+    let would = if mark == Mark::Bad { ": would deny" } else { "" };
+    let mark = if decided { mark } else { Mark::Idle };
+    (mark, format!(" in shadow mode{said}{would}"))
 }
 
 fn mismatch(what: Mismatch, rule: &Rule) -> String {
@@ -93,7 +109,7 @@ fn mismatch(what: Mismatch, rule: &Rule) -> String {
 
 /// What a rule that is asked says of the caller.
 fn decides(rule: &Rule, account: Option<&ServiceAccount>) -> (Mark, String) {
-    let mut said = if rule.mode == Mode::Shadow { " (shadow)".to_owned() } else { String::new() };
+    let mut said = String::new();
     if let Some(who) = &rule.deny {
         let meant = is_meant(who, account, Missing::Holds);
         said += &format!("; deny {}", describe(who, account, Missing::Holds));

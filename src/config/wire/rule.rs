@@ -32,7 +32,7 @@ pub(crate) struct Rule {
     pub(crate) deny: Option<Who>,
     /// Who may pass. Nobody else does.
     pub(crate) allow: Option<Who>,
-    /// What is done about what the rule refuses.
+    /// `shadow`: the rule records what it would deny, and decides only where no enforced rule does.
     pub(crate) mode: Option<Mode>,
 }
 

@@ -1,0 +1,137 @@
+//! The rules that a request is compared with, and what each of them decides.
+
+use crate::authn::ServiceAccount;
+use crate::authz::accounts::{Missing, Who};
+use crate::authz::index::Numbers;
+use crate::authz::rule::{PathPattern, Rule};
+use crate::verdict::{Denial, Mode, Reason};
+
+/// Which rules are asked about a request: those that cover it, up to the first enforced rule with `allow`.
+#[derive(Clone, Debug)]
+pub enum Route<'p> {
+    /// None is configured.
+    NoRules,
+    /// These, in order. Without one that decides, the request is denied.
+    Rules(Asked<'p>),
+}
+
+/// Rules by their numbers.
+#[derive(Clone, Debug)]
+pub struct Asked<'p> {
+    pub(super) rules: &'p [Rule],
+    pub(super) numbers: Numbers,
+    pub(super) unclear: Option<Unclear>,
+}
+
+/// Why the host cannot be read, the path, or both. Of the rules that look at it, only shadow rules are asked.
+#[derive(Clone, Debug)]
+pub(super) struct Unclear {
+    pub(super) host: Option<Denial>,
+    pub(super) path: Option<Denial>,
+}
+
+// === impl Asked ===
+
+impl<'p> Asked<'p> {
+    /// The rules themselves.
+    pub fn iter(&self) -> impl Iterator<Item = &'p Rule> {
+        self.numbers.iter().filter_map(|at| self.rules.get(*at))
+    }
+
+    /// The denial of a rule that looks at a host or a path that cannot be read.
+    pub fn unclear(&self, rule: &Rule) -> Option<&Denial> {
+        self.unclear.as_ref()?.denial(rule)
+    }
+
+    /// What a rule decides if it is enforced; `None` where it leaves that to the rules behind it.
+    pub(super) fn outcome(
+        &self,
+        rule: &Rule,
+        caller: Result<&ServiceAccount, &Denial>,
+    ) -> Option<Result<(), Denial>> {
+        if let Some(denial) = self.unclear(rule) {
+            return Some(Err(denial.clone()));
+        }
+        match (denied(rule, caller), &rule.allow) {
+            (Err(denial), _) => Some(Err(denial)),
+            (Ok(()), Some(who)) => Some(allowed(rule, who, caller)),
+            (Ok(()), None) => None,
+        }
+    }
+}
+
+// === impl Unclear ===
+
+impl Unclear {
+    /// The denial of a rule that looks at what cannot be read; `None` where it does not.
+    pub(super) fn denial(&self, rule: &Rule) -> Option<&Denial> {
+        let host = self.host.as_ref().filter(|_| rule.hosts.is_some());
+        host.or_else(|| self.path.as_ref().filter(|_| rule.paths.is_some()))
+    }
+
+    /// Whether a rule that covers the rest covers every reading.
+    pub(super) fn leaves_covered(&self, rule: &Rule) -> bool {
+        let every = |paths: &Vec<PathPattern>| paths.contains(&PathPattern::EVERYTHING);
+        let path = self.path.is_none() || rule.paths.as_ref().is_none_or(every);
+        path && (self.host.is_none() || rule.hosts.is_none())
+    }
+
+    /// The denial where no rule decides.
+    pub(super) fn into_denial(self) -> Denial {
+        let clear = || Reason::Internal.because("neither the host nor the path is unclear");
+        self.host.or(self.path).unwrap_or_else(clear)
+    }
+}
+
+// === impl Route ===
+
+impl Route<'_> {
+    /// Whether the verdict needs to know the caller. Shadow rules decide nothing that is worth waiting for.
+    pub fn needs_caller(&self) -> bool {
+        let Self::Rules(asked) = self else { return true };
+        match asked.iter().find(|rule| rule.mode == Mode::Enforce) {
+            Some(rule) => !rule.is_open(),
+            None => !self.is_shadowed(),
+        }
+    }
+
+    /// Whether a request that passes does so by a shadow rule, because no enforced rule allows it.
+    pub fn is_shadowed(&self) -> bool {
+        let Self::Rules(asked) = self else { return false };
+        !asked.iter().any(Rule::is_last) && asked.iter().any(Rule::is_shadow_allow)
+    }
+}
+
+/// `deny`. Of a caller that cannot be proven nobody knows whether it is on a list: it does not pass one.
+fn denied(rule: &Rule, caller: Result<&ServiceAccount, &Denial>) -> Result<(), Denial> {
+    let name = &rule.name;
+    match (&rule.deny, caller) {
+        (Some(Who::Anyone), _) => {
+            Err(Reason::Forbidden.because(format!("rule {name:?} refuses everybody")))
+        }
+        (Some(Who::Authenticated), Ok(caller)) => {
+            Err(forbidden(caller, format!("rule {name:?} refuses every service account")))
+        }
+        (Some(Who::Listed(accounts)), Ok(caller)) if accounts.contains(caller, Missing::Holds) => {
+            Err(forbidden(caller, format!("rule {name:?} refuses it")))
+        }
+        (Some(_), Err(denial)) => Err(denial.clone()),
+        (Some(_), Ok(_)) | (None, _) => Ok(()),
+    }
+}
+
+fn allowed(rule: &Rule, who: &Who, caller: Result<&ServiceAccount, &Denial>) -> Result<(), Denial> {
+    if let Who::Anyone = who {
+        return Ok(());
+    }
+    let caller = caller.map_err(Denial::clone)?;
+    match who {
+        Who::Anyone | Who::Authenticated => Ok(()),
+        Who::Listed(accounts) if accounts.contains(caller, Missing::Fails) => Ok(()),
+        Who::Listed(_) => Err(forbidden(caller, format!("rule {:?} does not list it", rule.name))),
+    }
+}
+
+pub(super) fn forbidden(caller: &ServiceAccount, by: String) -> Denial {
+    Reason::Forbidden.because(format!("{}/{}: {by}", caller.namespace(), caller.name()))
+}
