@@ -116,6 +116,7 @@ fn every_manifest_passes_the_schema_of_its_kind() -> Result<()> {
         "WasmPlugin",
         "TrafficExtension",
         "EnvoyFilter",
+        "AuthorizationPolicy",
         "Gateway",
         "Deployment",
         "ClusterRoleBinding",
@@ -173,6 +174,11 @@ fn a_misspelled_field_is_found_wherever_it_stands() -> Result<()> {
             "EnvoyFilter",
             "/spec/configPatches/0/match",
             "/spec/configPatches/0/match: Additional properties are not allowed ('matchs' was unexpected)",
+        ),
+        (
+            "AuthorizationPolicy",
+            "/spec/rules/0/to/0/operation",
+            "/spec/rules/0/to/0/operation: Additional properties are not allowed ('matchs' was unexpected)",
         ),
         (
             "Gateway",

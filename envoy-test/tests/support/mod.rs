@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: configurations, an Envoy with its upstream, and what became of a request.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod authorization;
 pub mod docker;
 pub mod istio;
 pub mod prometheus;
