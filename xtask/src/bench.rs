@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: requests go through one Envoy with and without the filter, and what each cost comes out.
 //!
 //! `contender` is what is measured, `filters` how it is configured; `stage` is an Envoy with a listener for
-//! each, `contest` measures them in turn.
+//! each, `contest` measures them in turn. `against` compares two builds of the filter.
 
+mod against;
 mod capabilities;
 mod chart;
 mod contender;
@@ -14,6 +15,7 @@ mod listeners;
 mod memory;
 mod modules;
 mod optional;
+mod paired;
 mod plan;
 mod results;
 mod rivals;
@@ -24,6 +26,7 @@ mod tables;
 mod tokens;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, ensure};
@@ -32,7 +35,9 @@ use tokio::runtime::Runtime;
 
 use crate::interrupt::Interrupt;
 use crate::toolchain::{Source, Toolchain};
+use crate::wasm;
 
+use against::Comparison;
 use contender::{Contender, NO_FILTER};
 use growth::Growth;
 use modules::Modules;
@@ -43,7 +48,7 @@ use tokens::Mint;
 /// What to measure, and how long.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Leaves summary.json, results.md and chart.svg in target/bench. docs/benchmark.md says what is measured.
+Leaves summary.json, results.md and chart.svg in target/bench; against.md with --against. docs/benchmark.md says what is measured.
 ENVOY_PATH names an Envoy of your own, to run in place of a fetched one.")]
 pub struct Options {
     /// Fewer rounds: a first look, in under three minutes
@@ -54,9 +59,17 @@ pub struct Options {
     #[arg(long)]
     crossings: bool,
 
-    /// Measure these contenders alone, by their keys, such as `floor,warm`
+    /// Measure these contenders alone, by their keys, such as `floor,ours`; with --against, cases such as `warm,rules`
     #[arg(long, value_name = "KEYS", value_delimiter = ',', conflicts_with = "crossings")]
     only: Vec<String>,
+
+    /// Compare the module built from the source with this one, in one Envoy, and nothing else
+    #[arg(long, value_name = "MODULE", conflicts_with_all = ["crossings", "quick"])]
+    against: Option<PathBuf>,
+
+    /// How many rounds the comparison has
+    #[arg(long, value_name = "NUMBER", default_value_t = 600, requires = "against")]
+    rounds: usize,
 
     /// The Envoy to run
     #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
@@ -70,14 +83,13 @@ pub struct Options {
 /// Builds what is measured, and measures it.
 pub fn run(options: &Options) -> Result<()> {
     envoy_binary(&options.envoy_version)?;
+    if let Some(old) = &options.against {
+        return compare(options, old);
+    }
     let modules = Modules::build(&Toolchain::find(options.toolchain)?)?;
     let plan = if options.quick { Plan::quick() } else { Plan::full() };
     Runtime::new()?.block_on(async {
-        let mut interrupt = Interrupt::listen()?;
-        tokio::spawn(async move {
-            interrupt.comes().await;
-            INTERRUPTED.store(true, Ordering::SeqCst);
-        });
+        watch_for_signals()?;
         let mint = Mint::start().await?;
         if options.crossings {
             return measure_crossings(options, &plan, &mint, &modules).await;
@@ -87,6 +99,26 @@ pub fn run(options: &Options) -> Result<()> {
         }
         let results = measure(options, plan, &mint, &modules).await?;
         write(&results)
+    })
+}
+
+/// Builds the module, and compares it with another one.
+fn compare(options: &Options, old: &Path) -> Result<()> {
+    ensure!(old.is_file(), "--against: {} is not a file", old.display());
+    ensure!(options.rounds > 0, "--rounds: must be at least 1");
+    let new = wasm::build(&Toolchain::find(options.toolchain)?)?;
+    Runtime::new()?.block_on(async {
+        watch_for_signals()?;
+        let comparison = Comparison {
+            envoy_version: &options.envoy_version,
+            rounds: options.rounds,
+            mint: &Mint::start().await?,
+            old: fs::canonicalize(old)?,
+            new,
+            only: &options.only,
+        };
+        print!("{}", comparison.run().await?);
+        Ok(())
     })
 }
 
@@ -178,6 +210,16 @@ async fn measure_crossings(
     let table = crossings::table(&rows, &costs);
     fs::write(modules::output_folder()?.join("crossings.md"), &table)?;
     print!("{table}");
+    Ok(())
+}
+
+/// Remembers a signal; [`interrupted`] tells of it.
+fn watch_for_signals() -> Result<()> {
+    let mut interrupt = Interrupt::listen()?;
+    tokio::spawn(async move {
+        interrupt.comes().await;
+        INTERRUPTED.store(true, Ordering::SeqCst);
+    });
     Ok(())
 }
 

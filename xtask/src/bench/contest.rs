@@ -27,6 +27,13 @@ pub struct Cost {
     pub p99: f64,
 }
 
+/// One turn of a contender. Times in microseconds.
+pub struct Turn {
+    /// CPU time of the Envoy process for a request.
+    pub cpu: f64,
+    latencies: Vec<f64>,
+}
+
 #[derive(Default)]
 struct Samples {
     cpu: Vec<f64>,
@@ -66,14 +73,35 @@ pub fn measure(stage: &mut Stage, plan: &Plan) -> Result<Vec<Cost>> {
             let (Some(lane), Some(samples)) = (rivals.get_mut(at), samples.get_mut(at)) else {
                 continue;
             };
-            let without = turn(base, plan, process, &mut base_samples)?;
-            let with = turn(lane, plan, process, samples)?;
+            let without = base_samples.take(turn(base, plan, process)?);
+            let with = samples.take(turn(lane, plan, process)?);
             samples.over.push(with - without);
         }
     }
     base_samples.over.push(0.0);
     let costs = std::iter::once((&*base, &base_samples)).chain(rivals.iter().zip(&samples));
     Ok(costs.map(|(lane, samples)| Cost::of(&lane.contender, samples)).collect())
+}
+
+/// Sends the requests of one turn, and measures them.
+pub fn turn(lane: &mut Lane, plan: &Plan, process: Process) -> Result<Turn> {
+    let count = plan.turn(&lane.contender);
+    let before = process.cpu_time()?;
+    let latencies = lane.send(count).with_context(|| lane.contender.label.clone())?;
+    let used = process.cpu_time()?.saturating_sub(before);
+    ensure!(latencies.len() == count, "{} of {count} requests were answered", latencies.len());
+    Ok(Turn { cpu: used.as_secs_f64() * 1e6 / count as f64, latencies })
+}
+
+// === impl Samples ===
+
+impl Samples {
+    /// Keeps a turn, and returns its CPU time.
+    fn take(&mut self, turn: Turn) -> f64 {
+        self.cpu.push(turn.cpu);
+        self.latencies.extend(turn.latencies);
+        turn.cpu
+    }
 }
 
 // === impl Cost ===
@@ -95,21 +123,8 @@ impl Cost {
 
 // === private ===
 
-/// The CPU time of one request, in microseconds.
-fn turn(lane: &mut Lane, plan: &Plan, process: Process, samples: &mut Samples) -> Result<f64> {
-    let count = plan.turn(&lane.contender);
-    let before = process.cpu_time()?;
-    let latencies = lane.send(count).with_context(|| lane.contender.label.clone())?;
-    let used = process.cpu_time()?.saturating_sub(before);
-    ensure!(latencies.len() == count, "{} of {count} requests were answered", latencies.len());
-    let each = used.as_secs_f64() * 1e6 / count as f64;
-    samples.cpu.push(each);
-    samples.latencies.extend(latencies);
-    Ok(each)
-}
-
 /// Nobody is always first, nor always behind the same one: what comes before leaves its traces in caches.
-fn order(round: usize, count: usize) -> Vec<usize> {
+pub fn order(round: usize, count: usize) -> Vec<usize> {
     let mut order: Vec<_> = (0..count).collect();
     order.rotate_left(round % count.max(1));
     if round % 2 == 1 {

@@ -82,6 +82,25 @@ pub fn ours_with_rules(count: usize) -> Value {
     config
 }
 
+/// The same with rules that look at the host, the method and the path, of which the last covers the request.
+pub fn ours_with_every_kind_of_rule(count: usize) -> Value {
+    let rule = |n: usize| {
+        let last = n == count;
+        let host =
+            if last { HOST.to_owned() } else { format!("tenant-{n}.prod.svc.cluster.local") };
+        json!({
+            "name": format!("tenant-{n}"),
+            "hosts": [host],
+            "methods": if n.is_multiple_of(2) { ["GET", "HEAD"] } else { ["POST", "DELETE"] },
+            "paths": ["/secrets/*", format!("/tenants/{n}/*")],
+            "allow": [{ "serviceAccount": "api/api", "podBound": true }],
+        })
+    };
+    let mut config = ours();
+    config["rules"] = (1..=count).map(rule).collect();
+    config
+}
+
 /// What the last of so many rules covers.
 pub fn path_of_rule(count: usize) -> String {
     format!("/tenants/{count}/1")
@@ -96,3 +115,6 @@ pub fn ours_with_token_cache(entries: usize) -> Value {
 
 /// What the floor does: read the headers, say who called, take the token off.
 pub const FLOOR: &str = "map\nset x-sa-namespace api\nset x-sa-name api\nremove authorization\n";
+
+/// The host that every request asks for.
+const HOST: &str = "secret-store.prod.svc.cluster.local";

@@ -30,6 +30,12 @@ impl Plan {
         Self { rounds: 28, per_round: 80, warm_up: 800, ..Self::full() }
     }
 
+    /// For two modules, in each Envoy. Short turns, so that what else the machine does is the same in all turns of a
+    /// round; a short warm-up, because there are several Envoys.
+    pub fn comparison(rounds: usize) -> Self {
+        Self { rounds, per_round: 50, warm_up: 2000, ..Self::full() }
+    }
+
     /// Requests of one turn of this contender.
     pub fn turn(&self, contender: &Contender) -> usize {
         if contender.slow { (self.per_round / 10).max(1) } else { self.per_round }

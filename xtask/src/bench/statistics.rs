@@ -33,9 +33,24 @@ pub fn quantile(sorted: &[f64], fraction: f64) -> f64 {
     low + (high - low) * (place - below as f64)
 }
 
+/// The mean of the middle half of the samples, which outliers do not move; zero without samples. Sorts them.
+pub fn mid_mean(samples: &mut [f64]) -> f64 {
+    samples.sort_unstable_by(f64::total_cmp);
+    let cut = samples.len() / 4;
+    let middle = samples.get(cut..samples.len() - cut).unwrap_or_default();
+    middle.iter().sum::<f64>() / middle.len().max(1) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_mean_of_the_middle_half_ignores_outliers() {
+        assert_eq!(mid_mean(&mut [900.0, 2.0, 3.0, -800.0]), 2.5);
+        assert_eq!(mid_mean(&mut [7.0]), 7.0);
+        assert_eq!(mid_mean(&mut []), 0.0);
+    }
 
     #[test]
     fn the_median_lies_between_the_quartiles_wherever_the_samples_came() {
