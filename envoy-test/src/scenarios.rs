@@ -5,6 +5,7 @@
 
 mod bodies;
 mod callers;
+mod hosts;
 mod modes;
 mod policy;
 mod rules;
@@ -45,7 +46,7 @@ pub struct Group {
 }
 
 /// One request and what must become of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scenario {
     /// A sentence.
     pub name: &'static str,
@@ -92,6 +93,7 @@ impl World {
             callers::groups(self),
             sources::groups(self),
             rules::groups(self),
+            hosts::groups(self),
             policy::groups(self),
             modes::groups(self),
             bodies::groups(self),

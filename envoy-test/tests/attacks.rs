@@ -22,7 +22,7 @@ fn config() -> Value {
         "tokenFrom": [{ "header": "authorization", "prefix": "Bearer " }, { "header": "x-client-id" }],
         "rules": [
             { "name": "admin", "paths": ["/admin", "/admin/*"], "allow": ["ops/admin"] },
-            { "name": "host", "hosts": ["admin.example"], "allow": ["ops/admin"] },
+            { "name": "host", "hosts": ["admin.example:*"], "allow": ["ops/admin"] },
             { "name": "read", "methods": ["GET"], "paths": ["/data/*"], "allow": "authenticated" },
             { "name": "public", "paths": ["/public/*"], "allow": "anyone" },
         ],
@@ -88,6 +88,8 @@ fn ways_in(world: &World) -> Vec<(&'static str, Request)> {
         ("a host in capitals", get("/other").header("host", "ADMIN.example")),
         ("a host with a dot", get("/other").header("host", "admin.example.")),
         ("a host with a port", get("/other").header("host", "admin.example:80")),
+        ("a host with a dot and a port", get("/other").header("host", "admin.example.:80")),
+        ("a host with an empty port", get("/other").header("host", "admin.example:")),
         ("HTTP/2", read().http2()),
         ("gRPC", Request::post("/admin/keys").grpc().bearer(&world.web)),
         ("an upgrade", read().header("connection", "upgrade").header("upgrade", "websocket")),

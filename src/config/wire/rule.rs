@@ -15,8 +15,9 @@ use std::fmt;
 pub(crate) struct Rule {
     /// How logs and stats call it.
     pub(crate) name: Option<String>,
-    /// `api.example`, or `*.example` for everything below; in any case, with any port. Two hosts in one
-    /// request meet no rule.
+    /// `api.example`, or `*.example` for everything below, both without a port; `api.example:8080` with this
+    /// port; `api.example:*` with any port and without one. A host with two readings (a dot at its end, an
+    /// empty port, two hosts) is refused.
     pub(crate) hosts: Option<Vec<String>>,
     /// Exact methods, in capitals; `GET` does not include `HEAD`.
     pub(crate) methods: Option<Vec<String>>,
