@@ -55,7 +55,7 @@ impl RuleIndex {
 
     /// The rules that cover a host (`None` where no rule looks at hosts) and a path, in order.
     pub(super) fn find(&self, host: Option<&NormalHost>, path: &NormalPath<'_>) -> Numbers {
-        let segments = Some(path.below_root());
+        let segments = path.below_root();
         let mut found = Numbers::new();
         let mut see = |rules: &[usize]| rules.iter().for_each(|rule| found.push(*rule));
         self.anywhere.visit(segments, &mut see);
@@ -137,8 +137,9 @@ impl Node {
     /// `None` when there are no more.
     fn visit(&self, segments: Option<&[u8]>, see: &mut impl FnMut(&[usize])) {
         let Some(segments) = segments else { return see(&self.here) };
-        let (segment, rest) = match segments.iter().position(|byte| *byte == b'/') {
-            Some(at) => (segments.get(..at).unwrap_or_default(), segments.get(at + 1..)),
+        let slash = segments.iter().position(|byte| *byte == b'/');
+        let (segment, rest) = match slash.and_then(|at| segments.split_at_checked(at)) {
+            Some((segment, rest)) => (segment, rest.get(1..)),
             None => (segments, None),
         };
         see(&self.below);

@@ -83,7 +83,11 @@ const METHODS: &[Row] = &[
 const PATHS: &[Row] = &[
     ("GET", "/healthz?x=/secrets/1", "", "health"),
     ("GET", "/%68ealthz", "", "health"),
-    ("GET", "//healthz", "", "health"),
+    ("GET", "//healthz", "", "ambiguous_path"),
+    ("GET", "/.//healthz", "", "ambiguous_path"),
+    ("GET", "/healthz//", "", "ambiguous_path"),
+    ("GET", "//public/secrets/1", "", "ambiguous_path"),
+    ("GET", "/x/..//public/secrets/1", "api/api", "ambiguous_path"),
     ("GET", "/x/../healthz", "", "health"),
     ("GET", "/./healthz", "", "health"),
     ("GET", "/healthz/", "", "missing_token"),
@@ -100,7 +104,7 @@ const PATHS: &[Row] = &[
     ("GET", "/public/;/../../secrets/1", "", "ambiguous_path"),
     ("GET", "/public/%252e%252e/secrets/1", "", "ambiguous_path"),
     ("GET", "/of/x/y/state", "a/api", "forbidden"),
-    ("GET", "/of//state", "a/api", "forbidden"),
+    ("GET", "/of//state", "a/api", "ambiguous_path"),
     ("GET", "/of/x/state/", "a/api", "forbidden"),
     ("GET", "/of/*/state", "a/api", "own"),
 ];
