@@ -155,7 +155,7 @@ impl Scenario {
 /// The HTTP status of a reason, by docs/troubleshooting.md: on purpose not the filter's own table.
 pub fn status_of(reason: &str) -> u16 {
     match reason {
-        "conflicting_tokens" | "ambiguous_path" => 400,
+        "conflicting_tokens" | "ambiguous_path" | "unknown_method" => 400,
         "forbidden" => 403,
         "keys_unavailable" | "review_unavailable" | "overloaded" | "internal" => 503,
         _ => 401,

@@ -24,6 +24,7 @@ fn config() -> Value {
             { "name": "admin", "paths": ["/admin", "/admin/*"], "allow": ["ops/admin"] },
             { "name": "host", "hosts": ["admin.example:*"], "allow": ["ops/admin"] },
             { "name": "read", "methods": ["GET"], "paths": ["/data/*"], "allow": "authenticated" },
+            { "name": "delete", "methods": ["DELETE"], "paths": ["/public/*"], "allow": ["ops/admin"] },
             { "name": "public", "paths": ["/public/*"], "allow": "anyone" },
         ],
     })
@@ -224,6 +225,25 @@ async fn no_path_parameter_leads_past_the_rules_cve_2026_73551_and_cve_2026_7351
                 check_refused(&world, &http2, "ambiguous_path").await.with_context(|| path)?;
             }
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_method_in_other_letters_skips_a_rule() -> Result<()> {
+    for version in envoy_test::envoy::versions() {
+        let world = start(&version).await?;
+        let send = |method: &str| Request::method(method, "/public/a").http2().bearer(&world.web);
+        for method in ["delete", "Delete", "DELETe", "DELETEX", "DELET", "get", "FROB"] {
+            let request = send(method);
+            check_refused(&world, &request, "unknown_method")
+                .await
+                .with_context(|| version.clone())?;
+        }
+        let response = send("DELETE").send(world.envoy.port()).await?;
+        assert_eq!((response.status, world.upstream.count()), (403, 0), "Envoy {version}");
+        let response = send("PUT").send(world.envoy.port()).await?;
+        assert_eq!((response.status, world.upstream.count()), (200, 1), "Envoy {version}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! May they pass? Rules, methods, and paths with two readings.
+//! May they pass? Rules, and paths and methods with two readings.
 
 use serde_json::json;
 
@@ -19,12 +19,19 @@ pub(super) fn groups(world: &World) -> Vec<Group> {
     let methods_only = config(json!({ "rules": [
         { "methods": ["GET"], "allow": "authenticated" },
     ] }));
+    let by_method = config(json!({ "rules": [
+        { "name": "open", "paths": ["/open"], "allow": "anyone" },
+        { "name": "delete", "methods": ["DELETE"], "paths": ["/items/*"], "allow": ["ops/admin"] },
+        { "name": "purge", "methods": ["PURGE"], "paths": ["/cache"], "allow": ["ops/admin"] },
+        { "name": "rest", "paths": ["/*"], "allow": "anyone" },
+    ] }));
     vec![
         Group {
             name: "rules",
             config: rules,
             scenarios: [listed(world), open(world), tricks(world), empty_segments(world)].concat(),
         },
+        Group { name: "methods", config: by_method, scenarios: methods() },
         Group {
             name: "rules that look at no path",
             config: methods_only,
@@ -255,6 +262,36 @@ fn empty_segments(world: &World) -> Vec<Scenario> {
         [("x-sa-name", None)],
     ));
     rows
+}
+
+fn methods() -> Vec<Scenario> {
+    let send = |method: &str, path: &str| Request::method(method, path).http2();
+    let unnamed = [("x-sa-name", None)];
+    vec![
+        Scenario::refused("the method of a rule", send("DELETE", "/items/1"), "missing_token"),
+        Scenario::refused("in lower case", send("delete", "/items/1"), "unknown_method"),
+        Scenario::refused("in mixed case", send("Delete", "/items/1"), "unknown_method"),
+        Scenario::refused("a method of no RFC", send("FROB", "/items/1"), "unknown_method"),
+        Scenario::refused("a method and more", send("DELETEX", "/items/1"), "unknown_method"),
+        Scenario::refused(
+            "a method named by a rule, in lower case",
+            send("purge", "/items/1"),
+            "unknown_method",
+        ),
+        Scenario::passes("a method named by another rule", send("PURGE", "/items/1"), unnamed),
+        Scenario::passes("a method of RFC 9110", send("PUT", "/items/1"), unnamed),
+        Scenario::passes("the method of RFC 5789", send("PATCH", "/items/1"), unnamed),
+        Scenario::passes(
+            "an unknown method where a rule before has decided",
+            send("delete", "/open"),
+            unnamed,
+        ),
+        Scenario::passes(
+            "an unknown method where no rule that covers the path looks at methods",
+            send("delete", "/other"),
+            unnamed,
+        ),
+    ]
 }
 
 fn pathless(world: &World) -> Vec<Scenario> {

@@ -19,7 +19,8 @@ pub(crate) struct Rule {
     /// port; `api.example:*` with any port and without one. A host with two readings (a dot at its end, an
     /// empty port, two hosts) is refused.
     pub(crate) hosts: Option<Vec<String>>,
-    /// Exact methods, in capitals; `GET` does not include `HEAD`.
+    /// Exact methods, in capitals; `GET` does not include `HEAD`. A request with a method that neither RFC 9110
+    /// nor a rule names is refused.
     pub(crate) methods: Option<Vec<String>>,
     /// `/a/b` exactly; `/a/*` everything below `/a` and not `/a` itself; `/a/*/b` one segment.
     pub(crate) paths: Option<Vec<String>>,
