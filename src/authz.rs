@@ -1,15 +1,17 @@
 //! MAY THEY PASS? From a proven caller (or none) and a request to a [`Permit`].
 //!
-//! In flow order: [`host`] and [`path`] bring the request into one form, an index finds the [`rule`]s
+//! In flow order: [`host`], [`path`] and `method` bring the request into one form, an index finds the [`rule`]s
 //! that cover it, [`policy`] asks them in order, and [`accounts`] says who is meant.
 
 pub mod accounts;
 pub mod host;
 mod index;
+mod method;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod mismatch;
 pub mod path;
 pub mod policy;
 pub mod rule;
+mod unclear;
 
 pub use policy::{Judgement, Permit, Policy};

@@ -5,6 +5,7 @@
 
 mod bodies;
 mod callers;
+mod hosts;
 mod modes;
 mod policy;
 mod rules;
@@ -45,7 +46,7 @@ pub struct Group {
 }
 
 /// One request and what must become of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scenario {
     /// A sentence.
     pub name: &'static str,
@@ -92,6 +93,7 @@ impl World {
             callers::groups(self),
             sources::groups(self),
             rules::groups(self),
+            hosts::groups(self),
             policy::groups(self),
             modes::groups(self),
             bodies::groups(self),
@@ -153,7 +155,7 @@ impl Scenario {
 /// The HTTP status of a reason, by docs/troubleshooting.md: on purpose not the filter's own table.
 pub fn status_of(reason: &str) -> u16 {
     match reason {
-        "conflicting_tokens" | "ambiguous_path" => 400,
+        "conflicting_tokens" | "ambiguous_path" | "unknown_method" => 400,
         "forbidden" => 403,
         "keys_unavailable" | "review_unavailable" | "overloaded" | "internal" => 503,
         _ => 401,

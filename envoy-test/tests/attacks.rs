@@ -2,7 +2,7 @@
 //!
 //! The attacker has a valid token of the wrong service account, or none. What is gained: nothing.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use envoy_test::client::raw;
 use envoy_test::token::{assemble, hs256};
 use envoy_test::upstream::Received;
@@ -22,8 +22,9 @@ fn config() -> Value {
         "tokenFrom": [{ "header": "authorization", "prefix": "Bearer " }, { "header": "x-client-id" }],
         "rules": [
             { "name": "admin", "paths": ["/admin", "/admin/*"], "allow": ["ops/admin"] },
-            { "name": "host", "hosts": ["admin.example"], "allow": ["ops/admin"] },
+            { "name": "host", "hosts": ["admin.example:*"], "allow": ["ops/admin"] },
             { "name": "read", "methods": ["GET"], "paths": ["/data/*"], "allow": "authenticated" },
+            { "name": "delete", "methods": ["DELETE"], "paths": ["/public/*"], "allow": ["ops/admin"] },
             { "name": "public", "paths": ["/public/*"], "allow": "anyone" },
         ],
     })
@@ -55,6 +56,9 @@ fn ways_in(world: &World) -> Vec<(&'static str, Request)> {
         ("straight", read()),
         ("the base", get("/admin")),
         ("two slashes", get("//admin//keys")),
+        ("a host for a segment", get("//public/admin/keys")),
+        ("two slashes behind a dot segment", get("/.//public/../admin/keys")),
+        ("two slashes behind a removed segment", get("/public/..//public/admin/keys")),
         ("dot segments", get("/public/../admin/keys")),
         ("escaped dots", get("/public/%2e%2e/admin/keys")),
         ("half escaped dots", get("/public/.%2E/admin/keys")),
@@ -88,6 +92,8 @@ fn ways_in(world: &World) -> Vec<(&'static str, Request)> {
         ("a host in capitals", get("/other").header("host", "ADMIN.example")),
         ("a host with a dot", get("/other").header("host", "admin.example.")),
         ("a host with a port", get("/other").header("host", "admin.example:80")),
+        ("a host with a dot and a port", get("/other").header("host", "admin.example.:80")),
+        ("a host with an empty port", get("/other").header("host", "admin.example:")),
         ("HTTP/2", read().http2()),
         ("gRPC", Request::post("/admin/keys").grpc().bearer(&world.web)),
         ("an upgrade", read().header("connection", "upgrade").header("upgrade", "websocket")),
@@ -184,6 +190,69 @@ async fn no_way_leads_past_the_rules() -> Result<()> {
         assert!(tried >= 40, "{tried} ways");
         println!("Envoy {version}: {tried} ways, none leads in");
     }
+    Ok(())
+}
+
+/// Envoy's advisories of October 2026. CVE-2026-73551: dot segments with a parameter, which Envoy did not resolve;
+/// CVE-2026-73511: a parameter by which a path did not match. Upstreams such as Tomcat remove parameters.
+#[tokio::test]
+async fn no_path_parameter_leads_past_the_rules_cve_2026_73551_and_cve_2026_73511() -> Result<()> {
+    let paths = [
+        "/public/..;/admin/keys",
+        "/public/..;x/admin/keys",
+        "/public/..;x=1;y=2/admin/keys",
+        "/public/.;/../admin/keys",
+        "/public/.;x/keys",
+        "/public/%2e%2e;/admin/keys",
+        "/public/.%2E;x/admin/keys",
+        "/public/..%3b/admin/keys",
+        "/public/..%3Bx/admin/keys",
+        "/..;/admin/keys",
+        "/.;/admin/keys",
+        "/;x/admin/keys",
+        "/admin;x/keys",
+        "/admin;/keys",
+        "/admin/keys;x",
+        "/admin%3bx/keys",
+        "/public/..;x",
+    ];
+    for version in envoy_test::envoy::versions() {
+        let world = start(&version).await?;
+        for path in paths {
+            for request in [Request::get(path), Request::get(path).bearer(&world.web)] {
+                check_refused(&world, &request, "ambiguous_path").await.with_context(|| path)?;
+                let http2 = request.http2();
+                check_refused(&world, &http2, "ambiguous_path").await.with_context(|| path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_method_in_other_letters_skips_a_rule() -> Result<()> {
+    for version in envoy_test::envoy::versions() {
+        let world = start(&version).await?;
+        let send = |method: &str| Request::method(method, "/public/a").http2().bearer(&world.web);
+        for method in ["delete", "Delete", "DELETe", "DELETEX", "DELET", "get", "FROB"] {
+            let request = send(method);
+            check_refused(&world, &request, "unknown_method")
+                .await
+                .with_context(|| version.clone())?;
+        }
+        let response = send("DELETE").send(world.envoy.port()).await?;
+        assert_eq!((response.status, world.upstream.count()), (403, 0), "Envoy {version}");
+        let response = send("PUT").send(world.envoy.port()).await?;
+        assert_eq!((response.status, world.upstream.count()), (200, 1), "Envoy {version}");
+    }
+    Ok(())
+}
+
+async fn check_refused(world: &World, request: &Request, reason: &str) -> Result<()> {
+    let response = request.send(world.envoy.port()).await?;
+    let said = response.reason();
+    ensure!((response.status, said.as_deref()) == (400, Some(reason)), "{}", response.text());
+    ensure!(world.upstream.count() == 0, "it reached the upstream");
     Ok(())
 }
 

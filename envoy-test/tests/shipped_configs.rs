@@ -170,10 +170,13 @@ fn gateway(world: &World) -> Vec<Row> {
     vec![
         (to("orders.example", &shop), "200", Some(("x-sa-namespace", "shop"))),
         (to("eu.reports.example", &batch), "200", Some(("x-sa-namespace", "batch"))),
+        (to("orders.example:8443", &shop), "200", Some(("x-sa-namespace", "shop"))),
+        (to("orders.example.", &shop), "400 bad_request", None),
         (to("orders.example", &batch), "403 forbidden", None),
         // The caller is told no more than the status.
         (to("orders.example", &unbound), "401 unauthorized", None),
         (Request::get("/").header("host", "www.example").bearer("a.users.token"), "200", None),
+        (Request::get("/").header("host", "www.example:9999"), "401 unauthorized", None),
     ]
 }
 

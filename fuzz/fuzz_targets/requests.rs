@@ -19,7 +19,7 @@ fn cores() -> Vec<Authenticator> {
     let rules = json!([
         { "name": "open", "paths": ["/open/*"], "allow": "anyone" },
         { "name": "app", "methods": ["GET"], "paths": ["/app/*/x"], "allow": ["demo/app"] },
-        { "name": "host", "hosts": ["*.example"], "allow": "authenticated" },
+        { "name": "host", "hosts": ["*.example", "a.example:8080", "*.test:*"], "allow": "authenticated" },
     ]);
     let configs = [
         config(inline(), json!({})),

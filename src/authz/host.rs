@@ -1,88 +1,211 @@
-//! A request's `:authority` -> the one host that rules are compared with, or a refusal.
+//! A request's `:authority` -> the host and port that rules are compared with, or a refusal.
+//!
+//! The host is compared as the request has it, but for the case of its letters: so does Envoy's router choose the
+//! virtual host. If rules left the port or a final dot out, `www.example:9999` would meet the rule for `www.example`
+//! and be routed to another virtual host than `www.example`.
 
 use crate::verdict::{Denial, Reason};
+use std::fmt;
 use std::net::Ipv6Addr;
 
-/// A host in normal form: lower-case, without port and final dot.
+/// A host in lower case, and its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NormalHost(String);
+pub struct NormalHost {
+    name: String,
+    port: Option<u16>,
+}
 
-/// `a.example`, or `*.example` for everything below.
+/// Which hosts a rule covers: `a.example` or, with `*.` in front, everything below it; with which ports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// This host.
-    Exact(String),
-    /// Hosts with one or more labels before this.
-    Below(String),
+pub struct HostPattern {
+    pub(super) name: String,
+    /// Hosts with one or more labels before the name, and not the name itself.
+    pub(super) below: bool,
+    pub(super) port: PortPattern,
+}
+
+/// Which ports of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum PortPattern {
+    /// `a.example`: the request's host has no port.
+    Absent,
+    /// `a.example:8080`: this one.
+    Number(u16),
+    /// `a.example:*`: any port, or none.
+    Any,
 }
 
 // === impl NormalHost ===
 
 impl NormalHost {
     /// Several Host lines reach a filter as one value with commas between. Which of them the upstream
-    /// goes by nobody knows, so such a request meets no rule.
+    /// uses is unknown, so such a request meets no rule.
     pub fn parse(authority: &[u8]) -> Result<Self, Denial> {
-        let text = std::str::from_utf8(authority).unwrap_or_default();
-        let host = match text.strip_prefix('[') {
-            Some(rest) => address(rest),
-            None => name(text),
-        };
-        host.map(Self).ok_or_else(|| {
-            Reason::AmbiguousPath.because("a host that is missing, manifold or malformed")
-        })
+        let text = std::str::from_utf8(authority).map_err(|_| ambiguous(MALFORMED))?;
+        let (name, port) = split(text).ok_or_else(|| ambiguous(MALFORMED))?;
+        let name = name.to_ascii_lowercase();
+        match name.strip_prefix('[') {
+            Some(_) if canonical_address(&name).as_ref() == Some(&name) => {}
+            Some(_) => {
+                return Err(ambiguous("an IPv6 address that is not in canonical form (RFC 5952)"));
+            }
+            None if is_name(&name) => {}
+            None if name.strip_suffix('.').is_some_and(is_name) => {
+                return Err(ambiguous("a host with a dot at its end"));
+            }
+            None => return Err(ambiguous(MALFORMED)),
+        }
+        let port = port.map(number).transpose()?;
+        Ok(Self { name, port })
     }
 
-    /// The normal form.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
-    /// What remains behind each dot, longest first.
-    pub fn parents(&self) -> impl Iterator<Item = &str> {
-        self.0.match_indices('.').filter_map(|(at, _)| self.0.get(at + 1..))
+    pub(super) fn port(&self) -> Option<u16> {
+        self.port
+    }
+}
+
+impl fmt::Display for NormalHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
 // === impl HostPattern ===
 
 impl HostPattern {
-    /// Reads a pattern of the configuration. `Err` says what would be right.
+    /// Reads a pattern of the configuration. `Err` says what is expected.
     pub fn parse(pattern: &str) -> Result<Self, String> {
         let (host, below) = match pattern.strip_prefix("*.") {
             Some(rest) => (rest, true),
             None => (pattern, false),
         };
+        let (host, any_port) = match host.strip_suffix(":*") {
+            Some(rest) => (rest, true),
+            None => (host, false),
+        };
+        let expected = || {
+            "must be a host such as \"api.example\" or \"*.example\", which match no port, or with a port: \
+             \"api.example:8080\", or \"api.example:*\" for any port and none"
+                .to_owned()
+        };
+        if (below && host.starts_with('['))
+            || (any_port && split(host).is_none_or(|(_, port)| port.is_some()))
+        {
+            return Err(expected());
+        }
+        let write = |host: &NormalHost| {
+            let (below, any) = (if below { "*." } else { "" }, if any_port { ":*" } else { "" });
+            format!("write \"{below}{host}{any}\"")
+        };
         match NormalHost::parse(host.as_bytes()) {
-            Ok(normal) if normal.0 == host && below => Ok(Self::Below(normal.0)),
-            Ok(normal) if normal.0 == host => Ok(Self::Exact(normal.0)),
-            Ok(normal) => Err(format!("hosts are compared in normal form: write {:?}", normal.0)),
-            Err(_) => Err("must be a host such as \"api.example\" or \"*.example\"".to_owned()),
+            Ok(normal) if normal.to_string() == host => {
+                let number = normal.port.map_or(PortPattern::Absent, PortPattern::Number);
+                let port = if any_port { PortPattern::Any } else { number };
+                Ok(Self { name: normal.name, below, port })
+            }
+            Ok(normal) => Err(format!("hosts are compared in lower case: {}", write(&normal))),
+            Err(denial) => Err(nearest(host).map_or_else(expected, |host| {
+                format!("no request's host can match it: {}: {}", denial.detail(), write(&host))
+            })),
+        }
+    }
+
+    /// The same hosts with any port, and without one.
+    #[must_use]
+    pub fn with_any_port(&self) -> Self {
+        Self { port: PortPattern::Any, ..self.clone() }
+    }
+
+    /// The same hosts with the port of `host`, or without one as it.
+    #[must_use]
+    pub fn with_port_of(&self, host: &NormalHost) -> Self {
+        let port = host.port.map_or(PortPattern::Absent, PortPattern::Number);
+        Self { port, ..self.clone() }
+    }
+
+    /// Whether it leaves out requests that name a port.
+    pub fn has_no_port(&self) -> bool {
+        self.port == PortPattern::Absent
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.below { "*." } else { "" }, self.name)?;
+        match self.port {
+            PortPattern::Absent => Ok(()),
+            PortPattern::Number(port) => write!(f, ":{port}"),
+            PortPattern::Any => write!(f, ":*"),
         }
     }
 }
 
-/// `::1]:80`: what stands behind the bracket of an IPv6 address.
-fn address(rest: &str) -> Option<String> {
-    let (address, port) = rest.split_once(']')?;
-    let address: Ipv6Addr = address.parse().ok()?;
-    let port_fits = port.is_empty() || port.strip_prefix(':').is_some_and(is_number);
-    port_fits.then(|| format!("[{address}]"))
+/// What follows each dot of a name, longest first.
+pub(super) fn parents(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('.').filter_map(|(at, _)| name.get(at + 1..))
 }
 
-/// `api.example.:80`
-fn name(text: &str) -> Option<String> {
-    let host = match text.split_once(':') {
-        Some((host, port)) => is_number(port).then_some(host)?,
-        None => text,
+const MALFORMED: &str = "a host that is missing, repeated or malformed";
+
+/// `a.example:80`, `[::1]:80`: the name or the address with its brackets, and what follows the colon.
+fn split(text: &str) -> Option<(&str, Option<&str>)> {
+    let colon = match text.strip_prefix('[') {
+        Some(rest) => {
+            let end = rest.find(']')? + 2;
+            match text.get(end..)? {
+                "" => return Some((text, None)),
+                rest if rest.starts_with(':') => end,
+                _ => return None,
+            }
+        }
+        None => match text.find(':') {
+            Some(at) => at,
+            None => return Some((text, None)),
+        },
     };
-    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let labels = host.split('.').all(|label| !label.is_empty() && label.bytes().all(fits));
-    labels.then_some(host)
+    Some((text.get(..colon)?, Some(text.get(colon + 1..)?)))
 }
 
-fn is_number(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
+/// Letters, digits, `-` and `_`, in labels with a dot between two.
+fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    name.split('.').all(|label| !label.is_empty() && label.bytes().all(fits))
+}
+
+/// `[::1]`, for an address in brackets that is written in any form.
+fn canonical_address(name: &str) -> Option<String> {
+    let address: Ipv6Addr = name.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+    Some(format!("[{address}]"))
+}
+
+/// `1*5DIGIT`, of which there is one form for each port.
+fn number(port: &str) -> Result<u16, Denial> {
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    let port = port.parse().ok().filter(|_| digits);
+    port.ok_or_else(|| {
+        ambiguous("a port that is not a number from 1 to 65535 without leading zeros")
+    })
+}
+
+/// What was probably meant by a host that no request can have.
+fn nearest(host: &str) -> Option<NormalHost> {
+    let host = host.to_ascii_lowercase();
+    let address = host.parse::<Ipv6Addr>().map(|address| format!("[{address}]"));
+    let host = address.unwrap_or(host);
+    let (name, port) = split(&host)?;
+    let name = canonical_address(name).unwrap_or_else(|| name.trim_end_matches('.').to_owned());
+    let port = port.map(|port| port.trim_start_matches('0')).filter(|port| !port.is_empty());
+    let host = port.map_or_else(|| name.clone(), |port| format!("{name}:{port}"));
+    NormalHost::parse(host.as_bytes()).ok()
+}
+
+fn ambiguous(what: &'static str) -> Denial {
+    Reason::AmbiguousPath.because(what)
 }
 
 #[cfg(test)]
@@ -90,53 +213,120 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_a_host_has_one_form() {
+    fn a_host_is_compared_as_it_is_written_but_for_its_case() {
         for (authority, expected) in [
             ("api.example", "api.example"),
-            ("API.Example:8080", "api.example"),
-            ("api.example.", "api.example"),
-            ("api.example.:80", "api.example"),
-            ("127.0.0.1:80", "127.0.0.1"),
-            ("[::1]:80", "[::1]"),
-            ("[::1]", "[::1]"),
+            ("API.Example:8080", "api.example:8080"),
+            ("a_b-c.example:65535", "a_b-c.example:65535"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("[2001:DB8::1]", "[2001:db8::1]"),
+            ("[::ffff:1.2.3.4]", "[::ffff:1.2.3.4]"),
         ] {
-            assert_eq!(NormalHost::parse(authority.as_bytes()).unwrap().as_str(), expected);
+            assert_eq!(NormalHost::parse(authority.as_bytes()).unwrap().to_string(), expected);
         }
     }
 
     #[test]
-    fn a_host_that_is_two_hosts_or_none_is_refused() {
-        for authority in [
-            "",
-            "a,b",
-            "a, b",
-            "a b",
-            "user@host",
-            "a/b",
-            ":80",
-            "h\u{f6}st",
-            ".",
-            "a:80:80",
-            "a..",
-            "a..b",
-            ".a",
-            "[a]",
-            "[::1",
-            "[::1]80",
+    fn a_host_with_two_readings_is_refused() {
+        const DOT: &str = "a host with a dot at its end";
+        const PORT: &str = "a port that is not a number from 1 to 65535 without leading zeros";
+        const ADDRESS: &str = "an IPv6 address that is not in canonical form (RFC 5952)";
+        for (authority, detail) in [
+            ("", MALFORMED),
+            ("a,b", MALFORMED),
+            ("a, b", MALFORMED),
+            ("a b", MALFORMED),
+            ("user@host", MALFORMED),
+            ("a/b", MALFORMED),
+            (":80", MALFORMED),
+            ("h\u{f6}st", MALFORMED),
+            (".", MALFORMED),
+            ("a..", MALFORMED),
+            ("a..b", MALFORMED),
+            (".a", MALFORMED),
+            ("[::1", MALFORMED),
+            ("[::1]80", MALFORMED),
+            ("*", MALFORMED),
+            ("a.", DOT),
+            ("a.example.:80", DOT),
+            ("a:", PORT),
+            ("a:0", PORT),
+            ("a:080", PORT),
+            ("a:65536", PORT),
+            ("a:99999999999", PORT),
+            ("a:+80", PORT),
+            ("a:x", PORT),
+            ("a:80:80", PORT),
+            ("[::1]:", PORT),
+            ("[a]", ADDRESS),
+            ("[]", ADDRESS),
+            ("[0:0:0:0:0:0:0:1]", ADDRESS),
+            ("[::0001]:80", ADDRESS),
+            ("[::1%eth0]", ADDRESS),
         ] {
             let denial = NormalHost::parse(authority.as_bytes()).expect_err(authority);
-            assert_eq!(denial.reason(), Reason::AmbiguousPath, "{authority}");
+            assert_eq!(
+                (denial.reason(), denial.detail()),
+                (Reason::AmbiguousPath, detail),
+                "{authority}"
+            );
         }
+        assert_eq!(NormalHost::parse(b"\xff").unwrap_err().detail(), MALFORMED);
     }
 
     #[test]
-    fn a_pattern_is_a_host_or_everything_below_one() {
-        assert_eq!(HostPattern::parse("*.example"), Ok(HostPattern::Below("example".into())));
-        assert_eq!(HostPattern::parse("a.example"), Ok(HostPattern::Exact("a.example".into())));
-        for pattern in ["*", "a.*.example", "*example", "A.example", "a.example:80", ""] {
-            HostPattern::parse(pattern).expect_err(pattern);
+    fn a_pattern_is_a_host_or_everything_below_one_and_the_ports() {
+        for pattern in [
+            "a.example",
+            "a.example:80",
+            "a.example:*",
+            "*.example",
+            "*.example:8080",
+            "*.example:*",
+            "[::1]",
+            "[::1]:80",
+            "[::1]:*",
+            "127.0.0.1:*",
+        ] {
+            assert_eq!(HostPattern::parse(pattern).unwrap().to_string(), pattern);
         }
-        let host = NormalHost::parse(b"a.b.example").unwrap();
-        assert_eq!(host.parents().collect::<Vec<_>>(), ["b.example", "example"]);
+        for pattern in [
+            "",
+            "*",
+            "*:*",
+            ":*",
+            "a.*.example",
+            "*example",
+            "a:80:*",
+            "a:*:80",
+            "*.[::1]",
+            "a,b",
+            "a:65536",
+            "a:x",
+            "https://a",
+        ] {
+            let message = HostPattern::parse(pattern).expect_err(pattern);
+            assert!(message.contains("must be a host such as"), "{pattern}: {message}");
+        }
+        assert_eq!(parents("a.b.example").collect::<Vec<_>>(), ["b.example", "example"]);
+    }
+
+    #[test]
+    fn a_pattern_that_no_host_has_is_answered_with_the_form_to_write() {
+        for (pattern, written) in [
+            ("A.example", "a.example"),
+            ("*.Example:*", "*.example:*"),
+            ("a.example.", "a.example"),
+            ("*.example.:8080", "*.example:8080"),
+            ("a.example.:*", "a.example:*"),
+            ("a.example:", "a.example"),
+            ("a.example:0080", "a.example:80"),
+            ("[0:0::1]:80", "[::1]:80"),
+            ("::1", "[::1]"),
+        ] {
+            let message = HostPattern::parse(pattern).expect_err(pattern);
+            assert!(message.ends_with(&format!("write {written:?}")), "{pattern}: {message}");
+        }
     }
 }

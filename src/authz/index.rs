@@ -1,11 +1,12 @@
 //! The rules by host and path: a tree of segments for each host, so that the number of rules does not
 //! matter to a request.
 
-use super::host::{HostPattern, NormalHost};
+use super::host::{HostPattern, NormalHost, PortPattern, parents};
 use super::path::NormalPath;
 use super::rule::{PathPattern, Segment};
 use crate::table::Table;
 use smallvec::SmallVec;
+use std::collections::HashMap;
 
 /// Rules by their numbers, in order. A request seldom has more than a few.
 pub(super) type Numbers = SmallVec<[usize; 4]>;
@@ -14,8 +15,16 @@ pub(super) type Numbers = SmallVec<[usize; 4]>;
 #[derive(Debug, Default)]
 pub(super) struct RuleIndex {
     anywhere: Node,
-    exact: Table<Node>,
-    below: Table<Node>,
+    exact: Table<Ports>,
+    below: Table<Ports>,
+}
+
+/// The trees of one host, by the ports that requests name.
+#[derive(Debug, Default)]
+struct Ports {
+    absent: Node,
+    numbered: HashMap<u16, Node, foldhash::fast::FixedState>,
+    any: Node,
 }
 
 /// One segment of a path in the tree of all patterns.
@@ -36,22 +45,27 @@ impl RuleIndex {
     pub(super) fn insert(&mut self, host: Option<&HostPattern>, path: &PathPattern, rule: usize) {
         let tree = match host {
             None => &mut self.anywhere,
-            Some(HostPattern::Exact(host)) => self.exact.entry(host.as_bytes().into()).or_default(),
-            Some(HostPattern::Below(host)) => self.below.entry(host.as_bytes().into()).or_default(),
+            Some(host) => {
+                let hosts = if host.below { &mut self.below } else { &mut self.exact };
+                hosts.entry(host.name.as_bytes().into()).or_default().tree(host.port)
+            }
         };
         tree.insert(path, rule);
     }
 
     /// The rules that cover a host (`None` where no rule looks at hosts) and a path, in order.
     pub(super) fn find(&self, host: Option<&NormalHost>, path: &NormalPath<'_>) -> Numbers {
-        let segments = Some(path.below_root());
+        let segments = path.below_root();
         let mut found = Numbers::new();
         let mut see = |rules: &[usize]| rules.iter().for_each(|rule| found.push(*rule));
         self.anywhere.visit(segments, &mut see);
         if let Some(host) = host {
-            let trees = host.parents().filter_map(|parent| self.below.get(parent.as_bytes()));
-            for tree in self.exact.get(host.as_str().as_bytes()).into_iter().chain(trees) {
-                tree.visit(segments, &mut see);
+            let below = parents(host.name()).filter_map(|parent| self.below.get(parent.as_bytes()));
+            for ports in self.exact.get(host.name().as_bytes()).into_iter().chain(below) {
+                ports.any.visit(segments, &mut see);
+                if let Some(tree) = ports.named(host.port()) {
+                    tree.visit(segments, &mut see);
+                }
             }
         }
         if found.len() > 1 {
@@ -70,17 +84,38 @@ impl RuleIndex {
         let mut found = Vec::new();
         let mut see = |rules: &[usize]| found.extend_from_slice(rules);
         self.anywhere.visit_covering(&path.segments, path.below, &mut see);
-        let (exact, name) = match host {
-            None => return found,
-            Some(HostPattern::Exact(host)) => (self.exact.get(host.as_bytes()), host),
-            Some(HostPattern::Below(host)) => (self.below.get(host.as_bytes()), host),
-        };
-        let parents = name.match_indices('.').filter_map(|(at, _)| name.get(at + 1..));
-        let trees = parents.filter_map(|parent| self.below.get(parent.as_bytes()));
-        for tree in exact.into_iter().chain(trees) {
-            tree.visit_covering(&path.segments, path.below, &mut see);
+        let Some(host) = host else { return found };
+        let same = if host.below { &self.below } else { &self.exact };
+        let below = parents(&host.name).filter_map(|parent| self.below.get(parent.as_bytes()));
+        for ports in same.get(host.name.as_bytes()).into_iter().chain(below) {
+            ports.any.visit_covering(&path.segments, path.below, &mut see);
+            let tree = match host.port {
+                PortPattern::Absent => ports.named(None),
+                PortPattern::Number(port) => ports.named(Some(port)),
+                PortPattern::Any => None,
+            };
+            if let Some(tree) = tree {
+                tree.visit_covering(&path.segments, path.below, &mut see);
+            }
         }
         found
+    }
+}
+
+// === impl Ports ===
+
+impl Ports {
+    fn tree(&mut self, port: PortPattern) -> &mut Node {
+        match port {
+            PortPattern::Absent => &mut self.absent,
+            PortPattern::Number(port) => self.numbered.entry(port).or_default(),
+            PortPattern::Any => &mut self.any,
+        }
+    }
+
+    /// The tree of the rules that name exactly this port, or no port.
+    fn named(&self, port: Option<u16>) -> Option<&Node> {
+        port.map_or(Some(&self.absent), |port| self.numbered.get(&port))
     }
 }
 
@@ -102,8 +137,9 @@ impl Node {
     /// `None` when there are no more.
     fn visit(&self, segments: Option<&[u8]>, see: &mut impl FnMut(&[usize])) {
         let Some(segments) = segments else { return see(&self.here) };
-        let (segment, rest) = match segments.iter().position(|byte| *byte == b'/') {
-            Some(at) => (segments.get(..at).unwrap_or_default(), segments.get(at + 1..)),
+        let slash = segments.iter().position(|byte| *byte == b'/');
+        let (segment, rest) = match slash.and_then(|at| segments.split_at_checked(at)) {
+            Some((segment, rest)) => (segment, rest.get(1..)),
             None => (segments, None),
         };
         see(&self.below);

@@ -1,7 +1,7 @@
 //! A rule and a request that it does not cover -> why it does not. For the command line alone: the filter needs to
 //! know which rules cover a request, by [`super::policy::Policy::route`], and never why the others do not.
 
-use super::host::NormalHost;
+use super::host::{HostPattern, NormalHost};
 use super::index::RuleIndex;
 use super::path::NormalPath;
 use super::rule::{Circumstances, PathPattern, Rule};
@@ -11,6 +11,8 @@ use super::rule::{Circumstances, PathPattern, Rule};
 pub enum Mismatch {
     /// Another host.
     Host,
+    /// The host with another port, or with a port where the rule has none.
+    HostPort,
     /// Another path.
     Path,
     /// Another method.
@@ -33,6 +35,7 @@ impl Rule {
         path: Option<&NormalPath<'_>>,
         request: &Circumstances<'_>,
     ) -> Vec<Mismatch> {
+        let by_port = host.is_some_and(|host| self.host_but_for_port(host).is_some());
         let method =
             |names: &Vec<String>| names.iter().any(|name| name.as_bytes() == request.method);
         let arrival = &self.arrival;
@@ -40,7 +43,8 @@ impl Rule {
         let ports = &arrival.ports;
         let port = ports.is_empty() || request.port.is_some_and(|port| ports.contains(&port));
         let held = [
-            (Mismatch::Host, host.is_none_or(|host| self.covers_host(host))),
+            (Mismatch::Host, host.is_none_or(|host| by_port || self.covers_host(host))),
+            (Mismatch::HostPort, !by_port),
             (Mismatch::Path, path.is_none_or(|path| self.covers_path(path))),
             (Mismatch::Method, self.methods.as_ref().is_none_or(method)),
             (Mismatch::Direction, direction),
@@ -50,11 +54,17 @@ impl Rule {
         held.into_iter().filter(|(_, holds)| !holds).map(|(what, _)| what).collect()
     }
 
+    /// The pattern of the rule that covers the host but not its port.
+    pub fn host_but_for_port(&self, host: &NormalHost) -> Option<&HostPattern> {
+        let mut patterns = self.hosts.iter().flatten();
+        let found = patterns.find(|pattern| covers(&pattern.with_any_port(), host))?;
+        (!self.covers_host(host)).then_some(found)
+    }
+
     fn covers_host(&self, host: &NormalHost) -> bool {
-        let Some(patterns) = &self.hosts else { return true };
-        let mut index = RuleIndex::default();
-        patterns.iter().for_each(|host| index.insert(Some(host), &PathPattern::EVERYTHING, 0));
-        !index.find(Some(host), &NormalPath::root()).is_empty()
+        self.hosts
+            .as_ref()
+            .is_none_or(|patterns| patterns.iter().any(|pattern| covers(pattern, host)))
     }
 
     fn covers_path(&self, path: &NormalPath<'_>) -> bool {
@@ -63,4 +73,11 @@ impl Rule {
         patterns.iter().for_each(|path| index.insert(None, path, 0));
         !index.find(None, path).is_empty()
     }
+}
+
+/// As the index says.
+fn covers(pattern: &HostPattern, host: &NormalHost) -> bool {
+    let mut index = RuleIndex::default();
+    index.insert(Some(pattern), &PathPattern::EVERYTHING, 0);
+    !index.find(Some(host), &NormalPath::root()).is_empty()
 }

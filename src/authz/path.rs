@@ -7,16 +7,19 @@
 use crate::verdict::{Denial, Reason};
 use std::borrow::Cow;
 
-/// A path in normal form: it begins with `/`, holds no empty and no dot segments, and nothing that is
-/// escaped without need.
+/// A path in normal form: it begins with `/`, has no dot segments, no empty segment but for the last, and no
+/// unnecessary escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NormalPath<'p>(Cow<'p, [u8]>);
+pub struct NormalPath<'p>(Cow<'p, str>);
 
 // === impl NormalPath ===
 
 impl<'p> NormalPath<'p> {
-    /// Cuts the query off, decodes visible ASCII, merges slashes and resolves dot segments (RFC 3986
-    /// section 5.2.4).
+    /// Cuts the query off, decodes visible ASCII and resolves dot segments (RFC 3986 section 5.2.4).
+    ///
+    /// An empty segment, other than one slash at the end, is ambiguous: some upstreams merge slashes, others keep
+    /// them, and `//public/x` is the authority `public` and the path `/x` to an upstream that resolves it as a
+    /// reference (RFC 3986 section 4.2; Node's `new URL(req.url, base)`).
     pub fn parse(path: &'p [u8]) -> Result<Self, Denial> {
         let query = path.iter().position(|byte| *byte == b'?');
         let path = query.and_then(|at| path.get(..at)).unwrap_or(path);
@@ -24,20 +27,21 @@ impl<'p> NormalPath<'p> {
             return Err(ambiguous("it does not begin with /"));
         };
         if is_normal(below) {
-            return Ok(Self(Cow::Borrowed(path)));
+            let ascii = std::str::from_utf8(path);
+            let ascii =
+                ascii.map_err(|_| Reason::Internal.because("a normal path is not ASCII"))?;
+            return Ok(Self(Cow::Borrowed(ascii)));
         }
         let mut segments = Vec::new();
-        let mut pieces = path.split(|byte| *byte == b'/').skip(1).peekable();
+        let mut pieces = below.split(|byte| *byte == b'/').peekable();
         while let Some(piece) = pieces.next() {
             let is_last = pieces.peek().is_none();
             match decode(piece)?.as_str() {
+                "" if !is_last => return Err(ambiguous("an empty segment (two slashes)")),
                 "." if is_last => segments.push(String::new()),
                 "." => {}
                 ".." => {
-                    // `/a//../b` is `/a/b` to those who keep empty segments and `/b` to those who merge.
-                    if segments.pop().is_some_and(|gone: String| gone.is_empty()) {
-                        return Err(ambiguous("`..` behind an empty segment"));
-                    }
+                    segments.pop();
                     if is_last {
                         segments.push(String::new());
                     }
@@ -45,22 +49,22 @@ impl<'p> NormalPath<'p> {
                 segment => segments.push(segment.to_owned()),
             }
         }
-        Ok(Self(Cow::Owned(merge(segments).into_bytes())))
+        Ok(Self(Cow::Owned(format!("/{}", segments.join("/")))))
     }
 
     /// `/`.
     pub fn root() -> Self {
-        Self(Cow::Borrowed(b"/"))
+        Self(Cow::Borrowed("/"))
     }
 
     /// The normal form, which is ASCII.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        &self.0
     }
 
-    /// What stands behind the first slash.
-    pub(super) fn below_root(&self) -> &[u8] {
-        self.0.get(1..).unwrap_or_default()
+    /// What follows the first slash.
+    pub(super) fn below_root(&self) -> Option<&[u8]> {
+        self.0.as_bytes().get(1..)
     }
 
     /// What stands between the slashes; the last is empty where the path ends with one.
@@ -86,19 +90,6 @@ fn is_normal(below: &[u8]) -> bool {
         }
     }
     !is_dots(length, dots)
-}
-
-/// Joins segments, leaving out the empty ones but for the last.
-fn merge(segments: Vec<String>) -> String {
-    let last = segments.len().saturating_sub(1);
-    let mut path = String::new();
-    for (at, segment) in segments.iter().enumerate() {
-        if at == last || !segment.is_empty() {
-            path.push('/');
-            path.push_str(segment);
-        }
-    }
-    if path.is_empty() { "/".to_owned() } else { path }
 }
 
 /// One segment: what an escape could have been written as is decoded, and what remains escaped is in
@@ -144,10 +135,7 @@ fn push_escaped(text: &mut String, decoded: &mut Vec<u8>, high: u8, low: u8) -> 
         }
         // A star in a pattern means more than itself.
         byte @ (b'%' | b'*' | b' ' | 0x80..) => {
-            text.push('%');
-            text.extend([byte >> 4, byte & 0xf].map(|digit| {
-                char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase()
-            }));
+            text.push_str(&format!("%{byte:02X}"));
             decoded.push(byte);
         }
         byte => {
@@ -182,12 +170,9 @@ mod tests {
         for (path, expected) in [
             ("/", "/"),
             ("/?x=/y", "/"),
-            ("//", "/"),
             ("/secrets/db", "/secrets/db"),
-            ("/secrets//db", "/secrets/db"),
-            ("//secrets/db", "/secrets/db"),
             ("/secrets/db/", "/secrets/db/"),
-            ("/secrets/db//", "/secrets/db/"),
+            ("/secrets/db/./", "/secrets/db/"),
             ("/%73ecrets/d%62", "/secrets/db"),
             ("/public/../secrets/db", "/secrets/db"),
             ("/public/%2e%2E/secrets/./db", "/secrets/db"),
@@ -195,6 +180,8 @@ mod tests {
             ("/a/.", "/a/"),
             ("/../../a", "/a"),
             ("/a/b/..", "/a/"),
+            ("/a/b/../", "/a/"),
+            ("/./", "/"),
             ("/...", "/..."),
             ("/a%20b%c3%a9", "/a%20b%C3%A9"),
             ("/a:b@c!d$e&f'(g)*h+i,j=k", "/a:b@c!d$e&f'(g)*h+i,j=k"),
@@ -233,8 +220,6 @@ mod tests {
             "/%252e%252e/",
             "/a b",
             "/\u{fc}",
-            "/a//../b",
-            "/a/%2e/..//../b",
             "/\u{7f}",
             "/%25%32%65",
             "/%c0%af",
@@ -245,5 +230,31 @@ mod tests {
             assert_eq!(denial.reason(), Reason::AmbiguousPath, "{path}");
         }
         assert_eq!(NormalPath::parse(b"/\xff").unwrap_err().reason(), Reason::AmbiguousPath);
+    }
+
+    #[test]
+    fn an_empty_segment_other_than_one_slash_at_the_end_is_ambiguous() {
+        for path in [
+            "//",
+            "//?x",
+            "///",
+            "//secrets/db",
+            "/secrets//db",
+            "/secrets/db//",
+            "/secrets/db//?x",
+            "/.//secrets",
+            "/%2e//secrets",
+            "/..//secrets",
+            "/a/..//secrets",
+            "/a//..",
+            "/a//../b",
+            "/a/%2e/..//../b",
+            "/a//.",
+            "/%61//",
+        ] {
+            let denial = NormalPath::parse(path.as_bytes()).expect_err(path);
+            assert_eq!(denial.reason(), Reason::AmbiguousPath, "{path}");
+            assert_eq!(denial.detail(), "an empty segment (two slashes)", "{path}");
+        }
     }
 }

@@ -7,12 +7,14 @@ pub use route::{Asked, Route};
 
 use super::accounts::Who;
 use super::host::NormalHost;
-use super::index::{Numbers, RuleIndex};
+use super::index::RuleIndex;
+use super::method::KnownMethods;
 use super::path::NormalPath;
 use super::rule::{Circumstances, PathPattern, Rule};
+use super::unclear::Unclear;
 use crate::authn::ServiceAccount;
 use crate::verdict::{Denial, Mode, Reason};
-use route::{Unclear, forbidden};
+use route::forbidden;
 use std::rc::Rc;
 
 /// The rules, in an index.
@@ -21,6 +23,7 @@ pub struct Policy {
     /// `None`: no rules are configured, and every proven caller passes.
     rules: Option<Vec<Rule>>,
     index: RuleIndex,
+    methods: KnownMethods,
     looks_at: LooksAt,
 }
 
@@ -31,6 +34,8 @@ pub struct LooksAt {
     pub hosts: bool,
     /// Any rule has `paths`.
     pub paths: bool,
+    /// Any rule has `methods` or `corsPreflight`.
+    pub methods: bool,
     /// Any rule has `direction`.
     pub direction: bool,
     /// Any rule has `ports`.
@@ -63,6 +68,8 @@ impl Policy {
         for (at, rule) in rules.iter().flatten().enumerate() {
             policy.looks_at.hosts |= rule.hosts.is_some();
             policy.looks_at.paths |= rule.paths.is_some();
+            policy.looks_at.methods |= rule.looks_at_method();
+            rule.methods.iter().flatten().for_each(|method| policy.methods.insert(method));
             policy.looks_at.direction |= rule.arrival.direction.is_some();
             policy.looks_at.ports |= !rule.arrival.ports.is_empty();
             each_pattern(rule, |host, path| policy.index.insert(host, path, at));
@@ -101,8 +108,8 @@ impl Policy {
 
     /// Finds the rules that are asked.
     ///
-    /// A host or path that could be read in two ways is refused by the first rule that looks at it. What the
-    /// rules before that one decide stays: a rule more must not refuse whom they let in.
+    /// A host, path or method with two readings is refused by the first rule that looks at it. What the rules
+    /// before that one decide stays: an additional rule must not refuse whom they let in.
     pub fn route(
         &self,
         host: Option<&[u8]>,
@@ -113,16 +120,27 @@ impl Policy {
         let path = path.ok_or_else(|| Reason::AmbiguousPath.because("no :method or no :path"))?;
         let Some(rules) = &self.rules else { return Ok(Route::NoRules) };
         let host = match self.looks_at.hosts {
-            true => NormalHost::parse(host.unwrap_or_default()).map(Some),
+            true => NormalHost::parse(host.unwrap_or(b"")).map(Some),
             false => Ok(None),
         };
         let path = match self.looks_at.paths {
             true => NormalPath::parse(path),
             false => Ok(NormalPath::root()),
         };
-        let (host, path) = match (host, path) {
-            (Ok(host), Ok(path)) => (host, path),
-            (host, path) => return self.route_unclear(rules, host, path, request),
+        let method = match self.looks_at.methods {
+            true => self.methods.check(request.method),
+            false => Ok(()),
+        };
+        let (host, path) = match (host, path, method) {
+            (Ok(host), Ok(path), Ok(())) => (host, path),
+            (host, path, method) => {
+                let root = NormalPath::root();
+                let seen = host.as_ref().ok().and_then(Option::as_ref);
+                let clear = self.index.find(seen, path.as_ref().unwrap_or(&root));
+                let unclear = Unclear { host: host.err(), path: path.err(), method: method.err() };
+                let numbers = unclear.route(rules, &clear, request)?;
+                return Ok(Route::Rules(Asked { rules, numbers, unclear: Some(unclear) }));
+            }
         };
         let mut numbers = self.index.find(host.as_ref(), &path);
         let mut decided = false;
@@ -134,39 +152,6 @@ impl Policy {
             _ => false,
         });
         Ok(Route::Rules(Asked { rules, numbers, unclear: None }))
-    }
-
-    /// The same, where the host or the path cannot be read, or neither.
-    #[cold]
-    fn route_unclear<'p>(
-        &self,
-        rules: &'p [Rule],
-        host: Result<Option<NormalHost>, Denial>,
-        path: Result<NormalPath<'_>, Denial>,
-        request: &Circumstances<'_>,
-    ) -> Result<Route<'p>, Denial> {
-        let root = NormalPath::root();
-        let seen = path.as_ref().unwrap_or(&root);
-        let clear = self.index.find(host.as_ref().ok().and_then(Option::as_ref), seen);
-        let unclear = Unclear { host: host.err(), path: path.err() };
-        let (mut numbers, mut shadowed) = (Numbers::new(), false);
-        for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.covers(request)) {
-            let covers = clear.binary_search(&at).is_ok();
-            match (unclear.denial(rule), rule.mode) {
-                (Some(denial), Mode::Enforce) => return Err(denial.clone()),
-                (None, _) if !covers => continue,
-                (_, _) => numbers.push(at),
-            }
-            if rule.is_last() {
-                return Ok(Route::Rules(Asked { rules, numbers, unclear: Some(unclear) }));
-            }
-            // A rule that covers one reading of the request and not another opens nothing.
-            shadowed |= covers && rule.is_shadow_allow() && unclear.leaves_covered(rule);
-        }
-        match shadowed {
-            true => Ok(Route::Rules(Asked { rules, numbers, unclear: Some(unclear) })),
-            false => Err(unclear.into_denial()),
-        }
     }
 
     /// Decides on a request by its route. `caller` is who was proven, or why nobody was.

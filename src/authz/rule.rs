@@ -81,13 +81,24 @@ pub(super) enum Segment {
 impl Rule {
     /// Whether the rule covers a request whose host and path it covers.
     pub fn covers(&self, request: &Circumstances<'_>) -> bool {
-        let method = self
-            .methods
-            .as_ref()
-            .is_none_or(|methods| methods.iter().any(|name| name.as_bytes() == request.method));
-        method
+        self.covers_method(request) && self.covers_arrival(request)
+    }
+
+    /// Whether it covers the request's method, and that it is a CORS preflight where the rule asks for one.
+    pub(super) fn covers_method(&self, request: &Circumstances<'_>) -> bool {
+        let is = |name: &String| name.as_bytes() == request.method;
+        self.methods.as_ref().is_none_or(|methods| methods.iter().any(is))
             && (!self.cors_preflight || request.cors_preflight)
-            && self.arrival.covers(request.direction, request.port)
+    }
+
+    /// Whether it covers the listener that received the request.
+    pub(super) fn covers_arrival(&self, request: &Circumstances<'_>) -> bool {
+        self.arrival.covers(request.direction, request.port)
+    }
+
+    /// Whether it is compared with a request's method. A CORS preflight is known by `OPTIONS`.
+    pub(super) fn looks_at_method(&self) -> bool {
+        self.methods.is_some() || self.cors_preflight
     }
 
     /// Whether everybody may pass, so that nobody needs to be proven.

@@ -72,8 +72,12 @@ fn meaning(reason: Reason) -> &'static str {
         }
         Reason::ConflictingTokens => "several tokens that differ",
         Reason::AmbiguousPath => {
-            "no path; or one that the upstream could read otherwise (`%2f`, `;`, ...), or several hosts, \
-             where no rule decides before the first that looks at it"
+            "no path; or a path that the upstream could read otherwise (`//`, `%2f`, `;`, ...), or such a host \
+             (several, a dot at the end, a malformed port), where no rule decides before the first that looks at it"
+        }
+        Reason::UnknownMethod => {
+            "a method that neither RFC 9110, RFC 5789 nor a rule names (`delete`, `FROB`), where no rule decides \
+             before the first that looks at methods"
         }
         Reason::Forbidden => "genuine, but no rule lets this account do this",
         Reason::KeysUnavailable => {
@@ -152,7 +156,11 @@ pub fn remedy(reason: Reason) -> &'static str {
             "send one token, in one header; take the proxy's or the application's off"
         }
         Reason::AmbiguousPath => {
-            "write the path without `%2f`, `%5c`, `;`, backslashes and dot segments"
+            "write the path without `//`, `%2f`, `%5c`, `;` and backslashes, and the host without a dot at its end; or \
+             have Envoy normalize paths (`normalize_path` and `merge_slashes`; in Istio `pathNormalization`)"
+        }
+        Reason::UnknownMethod => {
+            "write the method in capitals; if the service has such a method, name it in `methods` of a rule"
         }
         Reason::Forbidden => {
             "add the account to `allow` of the rule that decided (the log names it), or a rule that covers \

@@ -57,7 +57,7 @@ fn check_rule(
     }
     Rule {
         name,
-        hosts: hosts(path, wire.hosts, problems),
+        hosts: hosts(path, wire.hosts, deny.is_some(), problems),
         methods: methods(path, wire.methods, problems),
         paths: paths(path, wire.paths, problems),
         arrival: arrival(path, wire.direction, wire.ports, problems),
@@ -86,6 +86,7 @@ pub(super) fn check_reachable(
 fn hosts(
     path: &str,
     wire: Option<Vec<String>>,
+    denies: bool,
     problems: &mut Problems,
 ) -> Option<Vec<HostPattern>> {
     let path = format!("{path}.hosts");
@@ -96,6 +97,12 @@ fn hosts(
     let mut parsed = Vec::new();
     for (at, pattern) in patterns.iter().enumerate() {
         match HostPattern::parse(pattern) {
+            // A `deny` must not be skipped by a port that the upstream ignores.
+            Ok(pattern) if denies && pattern.has_no_port() => {
+                let any = pattern.with_any_port().to_string();
+                let fault = format!("a request with a port would skip this `deny`: write {any:?}");
+                problems.add(format!("{path}[{at}]"), fault);
+            }
             Ok(pattern) => parsed.push(pattern),
             Err(fault) => problems.add(format!("{path}[{at}]"), fault),
         }

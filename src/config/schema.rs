@@ -150,7 +150,7 @@ fn rule_facts() -> Vec<(&'static str, Value)> {
         ("rules", json!({ "minItems": 1 })),
         ("rules[]", json!({ "anyOf": [{ "required": ["allow"] }, { "required": ["deny"] }] })),
         ("rules[].name", json!({ "minLength": 1 })),
-        ("rules[].hosts", json!({ "minItems": 1, "examples": [["api.example", "*.example"]] })),
+        ("rules[].hosts", json!({ "minItems": 1, "examples": [["api.example", "*.example:*"]] })),
         ("rules[].methods", json!({ "minItems": 1, "examples": [["GET", "HEAD"]] })),
         ("rules[].methods[]", json!({ "pattern": "^[A-Z-]+$" })),
         ("rules[].paths", json!({ "minItems": 1, "examples": [["/secrets/*"]] })),

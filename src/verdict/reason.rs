@@ -42,8 +42,10 @@ pub enum Reason {
     ReviewMismatch,
     /// Several tokens that differ.
     ConflictingTokens,
-    /// A path that the upstream could read otherwise than the rules do.
+    /// A path or a host that Envoy or the upstream could read otherwise than the rules do.
     AmbiguousPath,
+    /// A method that no RFC and no rule names, where a rule looks at methods.
+    UnknownMethod,
     /// Genuine, but no rule lets this caller do this.
     Forbidden,
     /// The issuer's keys could not be had.
@@ -60,7 +62,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order in which a request meets them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::MissingToken,
         Self::MalformedToken,
         Self::TokenTooLarge,
@@ -81,6 +83,7 @@ impl Reason {
         Self::ReviewMismatch,
         Self::ConflictingTokens,
         Self::AmbiguousPath,
+        Self::UnknownMethod,
         Self::Forbidden,
         Self::KeysUnavailable,
         Self::ReviewUnavailable,
@@ -102,7 +105,7 @@ impl Reason {
     /// good token away.
     pub const fn status(self) -> u16 {
         match self {
-            Self::ConflictingTokens | Self::AmbiguousPath => 400,
+            Self::ConflictingTokens | Self::AmbiguousPath | Self::UnknownMethod => 400,
             Self::Forbidden => 403,
             Self::KeysUnavailable | Self::ReviewUnavailable | Self::Overloaded | Self::Internal => {
                 503
@@ -159,6 +162,7 @@ impl Reason {
             Self::ReviewMismatch => ("review_mismatch", "the token was not confirmed"),
             Self::ConflictingTokens => ("conflicting_tokens", "several different tokens were sent"),
             Self::AmbiguousPath => ("ambiguous_path", "the request's path is ambiguous"),
+            Self::UnknownMethod => ("unknown_method", "the request's method is not accepted"),
             Self::Forbidden => ("forbidden", "this service account may not do this"),
             Self::KeysUnavailable => ("keys_unavailable", "the token cannot be checked right now"),
             Self::ReviewUnavailable => {

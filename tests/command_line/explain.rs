@@ -193,6 +193,48 @@ fn a_refusal_says_why_what_is_answered_and_what_to_do() {
 }
 
 #[test]
+fn a_host_that_differs_by_its_port_alone_is_told_with_the_pattern_that_would_match() {
+    let config = json!({
+        "issuers": [{
+            "issuer": DEFAULT_ISSUER, "audiences": ["x"],
+            "keys": { "discovery": { "cluster": "c", "authority": "a" } },
+        }],
+        "rules": [
+            { "name": "exact", "hosts": ["b.test", "api.example"], "allow": "anyone" },
+            { "name": "below", "hosts": ["*.example:8080"], "allow": "anyone" },
+            { "name": "other", "hosts": ["other.example:*"], "allow": "anyone" },
+        ],
+    });
+    let config = file("ports.json", &config.to_string());
+    for (host, lines) in [
+        (
+            "API.example:9999",
+            [
+                r#"    host      "api.example:9999", as rules compare it"#,
+                r#"--  rule      "exact" does not cover it: host "api.example:9999" differs from "api.example" by its port (this port: "api.example:9999", any port: "api.example:*")"#,
+                r#"--  rule      "below" does not cover it: host "api.example:9999" differs from "*.example:8080" by its port (this port: "*.example:9999", any port: "*.example:*")"#,
+                r#"--  rule      "other" does not cover it: another host"#,
+            ],
+        ),
+        (
+            "x.example",
+            [
+                r#"    host      "x.example", as rules compare it"#,
+                r#"--  rule      "exact" does not cover it: another host"#,
+                r#"--  rule      "below" does not cover it: host "x.example" differs from "*.example:8080" by its port (this port: "*.example", any port: "*.example:*")"#,
+                r#"--  rule      "other" does not cover it: another host"#,
+            ],
+        ),
+    ] {
+        let ran = explain(&config, &["--host", host]);
+        for line in lines {
+            assert!(ran.stdout.lines().any(|found| found == line), "{line}\nin\n{}", ran.stdout);
+        }
+        assert_eq!(ran.code, 1);
+    }
+}
+
+#[test]
 fn what_only_a_running_filter_has_is_asked_for() {
     let cluster = Cluster::new("lacking-keys");
     let token = cluster.token("lacking-token", api());

@@ -116,9 +116,59 @@ fn a_rule_that_cannot_do_what_it_says_is_a_mistake() {
             set("hosts", json!(["API.example"])),
             vec![("rules[1].hosts[0]", "write \"api.example\"")],
         ),
-        (set("hosts", json!(["a.example:80"])), vec![("rules[1].hosts[0]", "write \"a.example\"")]),
+        (set("hosts", json!(["a.example."])), vec![("rules[1].hosts[0]", "write \"a.example\"")]),
+        (set("hosts", json!(["*.A:*"])), vec![("rules[1].hosts[0]", "write \"*.a:*\"")]),
+        (set("hosts", json!(["a:080"])), vec![("rules[1].hosts[0]", "write \"a:80\"")]),
         (set("hosts", json!(["a.*.b"])), vec![("rules[1].hosts[0]", "must be a host such as")]),
     ]);
+}
+
+/// Else `a.example:443`, which many upstreams take for `a.example`, would meet the next rule.
+#[test]
+fn a_deny_by_host_covers_every_port_or_names_one() {
+    let rule = |hosts: Value| {
+        put(good(), "/rules/1", json!({ "name": "no", "hosts": hosts, "deny": ["a/b"] }))
+    };
+    let skipped = |written: &'static str| vec![("rules[1].hosts[1]", written)];
+    check(vec![
+        (rule(json!(["x:*", "a.example"])), skipped("write \"a.example:*\"")),
+        (rule(json!(["A", "*.a.example"])), {
+            vec![
+                ("rules[1].hosts[0]", "write \"a\""),
+                ("rules[1].hosts[1]", "write \"*.a.example:*\""),
+            ]
+        }),
+        (rule(json!(["a.example:*", "*.example:8080"])), vec![]),
+    ]);
+}
+
+#[test]
+fn a_rule_by_host_is_unreachable_only_behind_one_that_covers_its_ports() {
+    let rules = |first: &str, second: &str| {
+        let rule = |host: &str| json!({ "hosts": [host], "allow": "authenticated" });
+        put(good(), "/rules", json!([rule(first), rule(second)]))
+    };
+    for (first, second, reachable) in [
+        ("a.example", "a.example", false),
+        ("a.example", "a.example:80", true),
+        ("a.example", "a.example:*", true),
+        ("a.example:*", "a.example", false),
+        ("a.example:*", "a.example:80", false),
+        ("a.example:*", "a.example:*", false),
+        ("a.example:80", "a.example:80", false),
+        ("a.example:80", "a.example:81", true),
+        ("a.example:80", "a.example:*", true),
+        ("*.example:*", "a.example:80", false),
+        ("*.example:*", "*.a.example:*", false),
+        ("*.example:80", "a.example:80", false),
+        ("*.example", "a.example:80", true),
+        ("*.example", "*.example:*", true),
+        ("*.a.example:*", "*.example", true),
+    ] {
+        let problem = vec![("rules[1]", "can never be reached")];
+        let expected = if reachable { vec![] } else { problem };
+        check(vec![(rules(first, second), expected)]);
+    }
 }
 
 #[test]
@@ -131,7 +181,7 @@ fn a_rule_that_no_request_can_reach_is_a_mistake() {
             third(json!({ "methods": ["GET"], "paths": ["/healthz"], "allow": "anyone" })),
             never.clone(),
         ),
-        (third(json!({ "hosts": ["a.b"], "paths": ["/healthz"], "deny": ["a/b"] })), never),
+        (third(json!({ "hosts": ["a.b:*"], "paths": ["/healthz"], "deny": ["a/b"] })), never),
         (third(json!({ "paths": ["/healthz", "/x"], "allow": "anyone" })), vec![]),
         (third(json!({ "paths": ["/secrets/*"], "allow": "anyone" })), vec![]),
         (
@@ -173,7 +223,9 @@ fn a_path_is_written_in_the_form_that_requests_are_compared_in() {
         ("/a%2fb", "an escaped slash"),
         ("/a%", "cut off"),
         ("/a%zz", "not hexadecimal"),
-        ("/a//b", "write \"/a/b\""),
+        ("/a//b", "no request's path can match it: an empty segment (two slashes)"),
+        ("//", "an empty segment (two slashes)"),
+        ("/a//", "an empty segment (two slashes)"),
         ("/a/../b", "write \"/b\""),
         ("/a/./b", "write \"/a/b\""),
         ("/a?b=c", "write \"/a\""),

@@ -9,16 +9,30 @@ use serde_json::json;
 fn a_rule_may_look_at_the_host() {
     let mut world = World::new(json!({ "rules": [
         { "name": "api", "hosts": ["api.example"], "allow": "anyone" },
-        { "name": "below", "hosts": ["*.example", "*.internal"], "paths": ["/x"], "allow": "anyone" },
+        { "name": "below", "hosts": ["*.example", "*.internal:*"], "paths": ["/x"], "allow": "anyone" },
+        { "name": "port", "hosts": ["port.test:8080", "[::1]:8080"], "allow": "anyone" },
     ] }));
     for (host, path, expected) in [
         ("api.example", "/y", "api"),
         ("API.EXAMPLE", "/y", "api"),
-        ("api.example:8443", "/y", "api"),
-        ("api.example.", "/y", "api"),
+        ("api.example:8443", "/y", "missing_token"),
+        ("api.example:8443", "/x", "missing_token"),
+        ("api.example.", "/y", "ambiguous_path"),
+        ("api.example:", "/y", "ambiguous_path"),
+        ("api.example:0", "/y", "ambiguous_path"),
+        ("api.example:0443", "/y", "ambiguous_path"),
+        ("api.example:65536", "/y", "ambiguous_path"),
         ("b.example", "/x", "below"),
         ("a.b.example", "/x", "below"),
         ("a.internal:80", "/x", "below"),
+        ("a.internal", "/x", "below"),
+        ("a.internal.:80", "/x", "ambiguous_path"),
+        ("port.test:8080", "/y", "port"),
+        ("PORT.test:8080", "/y", "port"),
+        ("port.test:8081", "/y", "missing_token"),
+        ("port.test", "/y", "missing_token"),
+        ("[::1]:8080", "/y", "port"),
+        ("[0::1]:8080", "/y", "ambiguous_path"),
         ("example", "/x", "missing_token"),
         ("internal", "/x", "missing_token"),
         ("xexample", "/x", "missing_token"),
@@ -36,16 +50,21 @@ fn a_rule_may_look_at_the_host() {
     assert_eq!(judge(&mut world, &without), "ambiguous_path");
 }
 
-/// An upstream that cuts the first colon, or every final dot, off would see the host that is denied.
+/// An upstream that ignores the port, or cuts the first colon or every final dot off, would see the host that is
+/// denied.
 #[test]
 fn no_spelling_of_a_host_skips_the_rule_that_denies_it() {
     let mut world = World::new(json!({ "rules": [
-        { "name": "admin", "hosts": ["admin.example"], "deny": "anyone" },
+        { "name": "admin", "hosts": ["admin.example:*"], "deny": "anyone" },
         { "name": "rest", "allow": "anyone" },
     ] }));
     for (host, expected) in [
         ("admin.example", "forbidden"),
-        ("ADMIN.example.:443", "forbidden"),
+        ("ADMIN.example:443", "forbidden"),
+        ("admin.example.", "ambiguous_path"),
+        ("ADMIN.example.:443", "ambiguous_path"),
+        ("admin.example:", "ambiguous_path"),
+        ("admin.example:00443", "ambiguous_path"),
         ("other.example", "rest"),
         ("[2001:db8::1]:443", "rest"),
         ("admin.example:80:80", "ambiguous_path"),
@@ -56,6 +75,27 @@ fn no_spelling_of_a_host_skips_the_rule_that_denies_it() {
         ("admin..example", "ambiguous_path"),
         (".admin.example", "ambiguous_path"),
         ("admin.example:x", "ambiguous_path"),
+    ] {
+        let mut sent = world.request("GET", "/", "");
+        sent.extend(pairs(&[(":authority", host)]));
+        assert_eq!(judge(&mut world, &sent), expected, "{host}");
+    }
+}
+
+#[test]
+fn hosts_are_told_apart_by_port_in_ten_thousand_rules() {
+    let rules: Vec<_> = (1..10_000_u16)
+        .map(|at| json!({ "name": format!("r{at}"), "hosts": [format!("h.example:{at}"), format!("*.h{at}.example:*")], "allow": "anyone" }))
+        .collect();
+    let mut world = World::new(json!({ "rules": rules }));
+    for (host, expected) in [
+        ("h.example:1", "r1"),
+        ("h.example:9999", "r9999"),
+        ("h.example:10000", "missing_token"),
+        ("h.example", "missing_token"),
+        ("a.h5000.example", "r5000"),
+        ("a.h5000.example:3", "r5000"),
+        ("h5000.example:3", "missing_token"),
     ] {
         let mut sent = world.request("GET", "/", "");
         sent.extend(pairs(&[(":authority", host)]));
@@ -104,7 +144,8 @@ fn a_preflight_is_known_by_all_of_its_marks() {
         ("OPTIONS", &[wants], "missing_token"),
         ("OPTIONS", &[], "missing_token"),
         ("GET", &[origin, wants], "missing_token"),
-        ("options", &[origin, wants], "missing_token"),
+        // A preflight to an upstream that compares methods without regard to case.
+        ("options", &[origin, wants], "unknown_method"),
     ] {
         let mut sent = world.request(method, "/", "");
         sent.extend(pairs(marks));

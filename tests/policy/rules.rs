@@ -73,9 +73,16 @@ const UNCOVERED: &[Row] = &[
 
 const METHODS: &[Row] = &[
     ("HEAD", "/in", "api/api", "forbidden"),
-    ("post", "/in", "api/api", "forbidden"),
-    ("POSTX", "/in", "api/api", "forbidden"),
-    ("POS", "/in", "api/api", "forbidden"),
+    ("PUT", "/in", "api/api", "forbidden"),
+    ("post", "/in", "api/api", "unknown_method"),
+    ("post", "/in", "", "unknown_method"),
+    ("POSTX", "/in", "api/api", "unknown_method"),
+    ("POS", "/in", "api/api", "unknown_method"),
+    ("get", "/healthz", "", "health"),
+    ("get", "/secrets/admin/1", "ops/admin", "admin"),
+    ("get", "/secrets/1", "", "unknown_method"),
+    ("get", "/of/x/state", "any/api", "own"),
+    ("get", "/elsewhere", "api/api", "unknown_method"),
     ("OPTIONS", "/public/a", "", "missing_token"),
     ("", "/in", "api/api", "ambiguous_path"),
 ];
@@ -83,7 +90,11 @@ const METHODS: &[Row] = &[
 const PATHS: &[Row] = &[
     ("GET", "/healthz?x=/secrets/1", "", "health"),
     ("GET", "/%68ealthz", "", "health"),
-    ("GET", "//healthz", "", "health"),
+    ("GET", "//healthz", "", "ambiguous_path"),
+    ("GET", "/.//healthz", "", "ambiguous_path"),
+    ("GET", "/healthz//", "", "ambiguous_path"),
+    ("GET", "//public/secrets/1", "", "ambiguous_path"),
+    ("GET", "/x/..//public/secrets/1", "api/api", "ambiguous_path"),
     ("GET", "/x/../healthz", "", "health"),
     ("GET", "/./healthz", "", "health"),
     ("GET", "/healthz/", "", "missing_token"),
@@ -100,7 +111,7 @@ const PATHS: &[Row] = &[
     ("GET", "/public/;/../../secrets/1", "", "ambiguous_path"),
     ("GET", "/public/%252e%252e/secrets/1", "", "ambiguous_path"),
     ("GET", "/of/x/y/state", "a/api", "forbidden"),
-    ("GET", "/of//state", "a/api", "forbidden"),
+    ("GET", "/of//state", "a/api", "ambiguous_path"),
     ("GET", "/of/x/state/", "a/api", "forbidden"),
     ("GET", "/of/*/state", "a/api", "own"),
 ];
@@ -137,6 +148,51 @@ fn a_path_is_ambiguous_only_to_a_rule_that_looks_at_paths() {
     // The rule before has decided.
     for (caller, expected) in [("api/api", "read"), ("expired", "expired"), ("", "missing_token")] {
         assert_eq!(world.judge("GET", "/a%2fb", caller), expected, "{caller:?}");
+    }
+}
+
+#[test]
+fn an_unknown_method_is_refused_by_the_first_rule_that_looks_at_methods() {
+    let mut world = World::new(json!({ "rules": [
+        { "name": "open", "paths": ["/open"], "allow": "anyone" },
+        { "name": "shadow", "paths": ["/x"], "methods": ["PUT"], "deny": "anyone", "mode": "shadow" },
+        { "name": "delete", "paths": ["/x"], "methods": ["DELETE"], "allow": ["ops/admin"] },
+        { "name": "purge", "paths": ["/y"], "methods": ["PURGE"], "allow": ["ops/admin"] },
+        { "name": "ports", "ports": [1], "methods": ["GET"], "allow": ["ops/admin"] },
+        { "name": "rest", "paths": ["/*"], "allow": "authenticated" },
+    ] }));
+    for (method, path, caller, expected) in [
+        ("delete", "/open", "", "open"),
+        ("DELETE", "/x", "api/api", "forbidden"),
+        ("delete", "/x", "api/api", "unknown_method"),
+        ("delete", "/x", "", "unknown_method"),
+        ("delete", "/x", "expired", "unknown_method"),
+        ("delete", "/z", "api/api", "rest"),
+        ("PURGE", "/x", "api/api", "rest"),
+        ("purge", "/x", "api/api", "unknown_method"),
+        ("FROB", "/x", "api/api", "unknown_method"),
+        ("TRACE", "/x", "api/api", "rest"),
+        ("PATCH", "/x", "api/api", "rest"),
+    ] {
+        assert_eq!(world.judge(method, path, caller), expected, "{method} {path} by {caller:?}");
+    }
+    let mut world = World::new(json!({ "rules": [{ "name": "all", "allow": "authenticated" }] }));
+    assert_eq!(world.judge("delete", "/", "api/api"), "all", "no rule looks at methods");
+}
+
+#[test]
+fn a_request_with_several_unclear_parts_is_refused_by_the_first_rule_that_looks_at_one() {
+    let mut world = World::new(json!({ "rules": [
+        { "name": "method", "methods": ["GET"], "allow": ["ops/admin"] },
+        { "name": "path", "paths": ["/x"], "allow": "anyone" },
+    ] }));
+    for (method, path, expected) in [
+        ("get", "//x", "unknown_method"),
+        ("get", "/x", "unknown_method"),
+        ("POST", "//x", "ambiguous_path"),
+        ("GET", "//x", "missing_token"),
+    ] {
+        assert_eq!(world.judge(method, path, ""), expected, "{method} {path}");
     }
 }
 

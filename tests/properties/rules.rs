@@ -8,11 +8,34 @@ use sa_authn::config::Config;
 use sa_authn::verdict::Verdict;
 use serde_json::{Value, json};
 
-const PATHS: [&str; 8] =
-    ["/a", "/a/b", "/a/b/c", "/b", "/a%2fb", "/b;x", "/a/../b", "/b/%61?q=%2f"];
-const HOSTS: [&str; 4] = ["a.example", "B.example:80", "x.a.example", "a.example,b.example"];
+const PATHS: [&str; 10] = [
+    "/a",
+    "/a/b",
+    "/a/b/c",
+    "/b",
+    "/a%2fb",
+    "/b;x",
+    "/a/../b",
+    "/b/%61?q=%2f",
+    "//a/b",
+    "/a/..//b",
+];
+const HOSTS: [&str; 7] = [
+    "a.example",
+    "B.example:80",
+    "b.example",
+    "x.a.example",
+    "x.a.example:8080",
+    "a.example.",
+    "a.example,b.example",
+];
+/// Of rules.
 const METHODS: [&str; 3] = ["GET", "POST", "OPTIONS"];
+/// Of requests.
+const SENT: [&str; 5] = ["GET", "POST", "OPTIONS", "post", "FROB"];
 const PATTERNS: [&str; 6] = ["/a", "/a/*", "/a/*/c", "/b", "/*", "/a/b"];
+const HOST_PATTERNS: [&str; 6] =
+    ["a.example", "*.example", "b.example:80", "b.example:*", "*.example:*", "*.a.example:8080"];
 const ACCOUNTS: [&str; 5] = ["api/api", "api/*", "web/web", "*/web", "*/*"];
 
 fn who(dice: &mut Dice) -> Value {
@@ -29,7 +52,7 @@ fn rule(dice: &mut Dice) -> Value {
         rule["paths"] = json!([dice.one(&PATTERNS)]);
     }
     if dice.below(3) == 0 {
-        rule["hosts"] = json!([dice.one(&["a.example", "*.example", "b.example"])]);
+        rule["hosts"] = json!([dice.one(&HOST_PATTERNS)]);
     }
     if dice.below(2) == 0 {
         rule["methods"] = json!([dice.one(&METHODS)]);
@@ -65,7 +88,7 @@ fn allowing(dice: &mut Dice) -> Value {
 }
 
 fn request(dice: &mut Dice, tokens: &[String]) -> Pairs {
-    let (method, path, host) = (dice.one(&METHODS), dice.one(&PATHS), dice.one(&HOSTS));
+    let (method, path, host) = (dice.one(&SENT), dice.one(&PATHS), dice.one(&HOSTS));
     let mut headers = vec![(":authority", host), (":method", method), (":path", path)];
     let bearer = tokens.get(dice.below(tokens.len() + 1)).map(|token| format!("Bearer {token}"));
     headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
@@ -88,7 +111,7 @@ fn a_rule_more_that_allows_refuses_nobody_who_was_let_in() {
     let tokens = [sign("api", "api"), sign("web", "web"), "a.b.c".to_owned()];
     let (base, mut dice) = (inline(&[&key]), Dice(2026));
     let (mut policies, mut let_in, mut newly) = (0, 0, 0);
-    while policies < 400 {
+    while policies < 600 {
         let count = 1 + dice.below(4);
         let mut rules: Vec<_> = (0..count).map(|_| any_rule(&mut dice)).collect();
         let before = core(&base, &rules);

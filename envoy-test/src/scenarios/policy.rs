@@ -1,4 +1,4 @@
-//! Rules that ask for more than a path: hosts, denials, conditions, preflights, lifetimes.
+//! Rules that ask for more than a path: conditions, preflights, lifetimes.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,6 @@ use crate::token::{Token, unix_now};
 
 pub(super) fn groups(world: &World) -> Vec<Group> {
     vec![
-        Group { name: "hosts", config: with_rules(hosts()), scenarios: by_host(world) },
         Group { name: "refusals", config: with_rules(refusals()), scenarios: by_refusal(world) },
         Group {
             name: "conditions",
@@ -67,58 +66,6 @@ fn of(world: &World, namespace: &str, name: &str) -> String {
 }
 
 const NAMED: [(&str, Option<&str>); 1] = [("x-sa-name", Some("api"))];
-
-fn hosts() -> Value {
-    json!([
-        { "name": "admin", "hosts": ["admin.example"], "allow": ["ops/admin"] },
-        { "name": "below", "hosts": ["*.example"], "paths": ["/open"], "allow": "anyone" },
-        { "name": "api", "hosts": ["api.example", "127.0.0.1"], "allow": ["api/api"] },
-    ])
-}
-
-fn by_host(world: &World) -> Vec<Scenario> {
-    let to = |host: &str, path: &str| get(path, &world.good()).header("host", host);
-    vec![
-        Scenario::passes("the host of a rule", to("api.example", "/x"), NAMED),
-        Scenario::passes(
-            "with a port, in capitals, with a final dot",
-            to("API.example.:8080", "/x"),
-            NAMED,
-        ),
-        Scenario::refused("the host of another rule", to("admin.example", "/x"), "forbidden"),
-        Scenario::refused(
-            "the host of another rule in capitals",
-            to("ADMIN.EXAMPLE", "/x"),
-            "forbidden",
-        ),
-        Scenario::refused(
-            "the host of another rule with a dot",
-            to("admin.example.", "/x"),
-            "forbidden",
-        ),
-        Scenario::passes(
-            "below a host",
-            Request::get("/open").header("host", "a.b.example"),
-            [("x-sa-name", None)],
-        ),
-        Scenario::refused(
-            "the base is not below itself",
-            Request::get("/open").header("host", "example"),
-            "missing_token",
-        ),
-        Scenario::refused("a host that no rule has", to("other.test", "/x"), "forbidden"),
-        Scenario::refused(
-            "an earlier rule for the host",
-            Request::get("/open").header("host", "admin.example"),
-            "missing_token",
-        ),
-        Scenario::refused(
-            "two hosts in one",
-            to("api.example,admin.example", "/x"),
-            "ambiguous_path",
-        ),
-    ]
-}
 
 fn refusals() -> Value {
     json!([

@@ -1,4 +1,4 @@
-//! May they pass? Rules, methods, and paths that try to be another.
+//! May they pass? Rules, and paths and methods with two readings.
 
 use serde_json::json;
 
@@ -19,12 +19,19 @@ pub(super) fn groups(world: &World) -> Vec<Group> {
     let methods_only = config(json!({ "rules": [
         { "methods": ["GET"], "allow": "authenticated" },
     ] }));
+    let by_method = config(json!({ "rules": [
+        { "name": "open", "paths": ["/open"], "allow": "anyone" },
+        { "name": "delete", "methods": ["DELETE"], "paths": ["/items/*"], "allow": ["ops/admin"] },
+        { "name": "purge", "methods": ["PURGE"], "paths": ["/cache"], "allow": ["ops/admin"] },
+        { "name": "rest", "paths": ["/*"], "allow": "anyone" },
+    ] }));
     vec![
         Group {
             name: "rules",
             config: rules,
-            scenarios: [listed(world), open(world), tricks(world)].into_iter().flatten().collect(),
+            scenarios: [listed(world), open(world), tricks(world), empty_segments(world)].concat(),
         },
+        Group { name: "methods", config: by_method, scenarios: methods() },
         Group {
             name: "rules that look at no path",
             config: methods_only,
@@ -110,9 +117,9 @@ fn listed(world: &World) -> Vec<Scenario> {
             "forbidden",
         ),
         Scenario::refused(
-            "a star is not nothing",
+            "a star is not an empty segment",
             by("GET", "/users//profile", "x", "profile"),
-            "forbidden",
+            "ambiguous_path",
         ),
         Scenario::passes(
             "authenticated is enough",
@@ -178,10 +185,20 @@ fn tricks(world: &World) -> Vec<Scenario> {
         Scenario::refused("dot segments", get("/public/../secrets/db"), "forbidden"),
         Scenario::refused("escaped dot segments", get("/public/%2e%2E/secrets/db"), "forbidden"),
         Scenario::refused("an escaped letter", get("/%73ecrets/db"), "forbidden"),
-        Scenario::refused("two slashes", get("//secrets//db"), "forbidden"),
         Scenario::refused("an escaped slash", get("/public/..%2fsecrets/db"), "ambiguous_path"),
         Scenario::refused("an escaped backslash", get("/public/..%5csecrets"), "ambiguous_path"),
         Scenario::refused("a path parameter", get("/public/..;/secrets/db"), "ambiguous_path"),
+        Scenario::refused(
+            "dot segments with a path parameter",
+            get("/public/..;x/secrets/db"),
+            "ambiguous_path",
+        ),
+        Scenario::refused("a dot with a path parameter", get("/public/.;/db"), "ambiguous_path"),
+        Scenario::refused(
+            "escaped dot segments with a path parameter",
+            get("/public/%2e%2e;x/secrets/db"),
+            "ambiguous_path",
+        ),
         Scenario::refused("an escaped NUL", get("/public/a%00"), "ambiguous_path"),
         Scenario::refused(
             "an escape in an escape",
@@ -211,6 +228,68 @@ fn tricks(world: &World) -> Vec<Scenario> {
             "another path in x-envoy-original-path",
             get("/secrets/db").header("x-envoy-original-path", "/healthz"),
             "forbidden",
+        ),
+    ]
+}
+
+/// An upstream that resolves `//public` as an authority (Node's `new URL(req.url, base)`) serves what follows it.
+fn empty_segments(world: &World) -> Vec<Scenario> {
+    let good = world.good();
+    let paths = [
+        ("two slashes at the start of an open path", "//public/secrets/1"),
+        ("two slashes at the start of a closed path", "//secrets/db"),
+        ("three slashes at the start", "///public/1"),
+        ("two slashes behind a dot segment", "/.//public/1"),
+        ("two slashes behind an escaped dot segment", "/%2e//public/1"),
+        ("two slashes behind two dots", "/..//public/1"),
+        ("two slashes behind a segment that two dots remove", "/public/..//public/1"),
+        ("two slashes inside", "/public//1"),
+        ("two slashes at the end", "/public/1//"),
+        ("nothing but two slashes", "//"),
+    ];
+    let row = |(name, path): (&'static str, &str)| {
+        Scenario::refused(name, Request::get(path).bearer(&good), "ambiguous_path")
+    };
+    let mut rows: Vec<_> = paths.into_iter().map(row).collect();
+    rows.push(Scenario::refused(
+        "two slashes at the start of an open path, without a token",
+        Request::get("//public/secrets/1"),
+        "ambiguous_path",
+    ));
+    rows.push(Scenario::passes(
+        "one slash at the end is not an empty segment",
+        Request::get("/public/1/"),
+        [("x-sa-name", None)],
+    ));
+    rows
+}
+
+fn methods() -> Vec<Scenario> {
+    let send = |method: &str, path: &str| Request::method(method, path).http2();
+    let unnamed = [("x-sa-name", None)];
+    vec![
+        Scenario::refused("the method of a rule", send("DELETE", "/items/1"), "missing_token"),
+        Scenario::refused("in lower case", send("delete", "/items/1"), "unknown_method"),
+        Scenario::refused("in mixed case", send("Delete", "/items/1"), "unknown_method"),
+        Scenario::refused("a method of no RFC", send("FROB", "/items/1"), "unknown_method"),
+        Scenario::refused("a method and more", send("DELETEX", "/items/1"), "unknown_method"),
+        Scenario::refused(
+            "a method named by a rule, in lower case",
+            send("purge", "/items/1"),
+            "unknown_method",
+        ),
+        Scenario::passes("a method named by another rule", send("PURGE", "/items/1"), unnamed),
+        Scenario::passes("a method of RFC 9110", send("PUT", "/items/1"), unnamed),
+        Scenario::passes("the method of RFC 5789", send("PATCH", "/items/1"), unnamed),
+        Scenario::passes(
+            "an unknown method where a rule before has decided",
+            send("delete", "/open"),
+            unnamed,
+        ),
+        Scenario::passes(
+            "an unknown method where no rule that covers the path looks at methods",
+            send("delete", "/other"),
+            unnamed,
         ),
     ]
 }

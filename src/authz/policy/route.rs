@@ -3,7 +3,8 @@
 use crate::authn::ServiceAccount;
 use crate::authz::accounts::{Missing, Who};
 use crate::authz::index::Numbers;
-use crate::authz::rule::{PathPattern, Rule};
+use crate::authz::rule::Rule;
+use crate::authz::unclear::Unclear;
 use crate::verdict::{Denial, Mode, Reason};
 
 /// Which rules are asked about a request: those that cover it, up to the first enforced rule with `allow`.
@@ -23,13 +24,6 @@ pub struct Asked<'p> {
     pub(super) unclear: Option<Unclear>,
 }
 
-/// Why the host cannot be read, the path, or both. Of the rules that look at it, only shadow rules are asked.
-#[derive(Clone, Debug)]
-pub(super) struct Unclear {
-    pub(super) host: Option<Denial>,
-    pub(super) path: Option<Denial>,
-}
-
 // === impl Asked ===
 
 impl<'p> Asked<'p> {
@@ -38,9 +32,9 @@ impl<'p> Asked<'p> {
         self.numbers.iter().filter_map(|at| self.rules.get(*at))
     }
 
-    /// The denial of a rule that looks at a host or a path that cannot be read.
+    /// The denial of a rule that looks at a host, a path or a method with two readings.
     pub fn unclear(&self, rule: &Rule) -> Option<&Denial> {
-        self.unclear.as_ref()?.denial(rule)
+        self.unclear.as_ref()?.denial(rule, true)
     }
 
     /// What a rule decides if it is enforced; `None` where it leaves that to the rules behind it.
@@ -57,29 +51,6 @@ impl<'p> Asked<'p> {
             (Ok(()), Some(who)) => Some(allowed(rule, who, caller)),
             (Ok(()), None) => None,
         }
-    }
-}
-
-// === impl Unclear ===
-
-impl Unclear {
-    /// The denial of a rule that looks at what cannot be read; `None` where it does not.
-    pub(super) fn denial(&self, rule: &Rule) -> Option<&Denial> {
-        let host = self.host.as_ref().filter(|_| rule.hosts.is_some());
-        host.or_else(|| self.path.as_ref().filter(|_| rule.paths.is_some()))
-    }
-
-    /// Whether a rule that covers the rest covers every reading.
-    pub(super) fn leaves_covered(&self, rule: &Rule) -> bool {
-        let every = |paths: &Vec<PathPattern>| paths.contains(&PathPattern::EVERYTHING);
-        let path = self.path.is_none() || rule.paths.as_ref().is_none_or(every);
-        path && (self.host.is_none() || rule.hosts.is_none())
-    }
-
-    /// The denial where no rule decides.
-    pub(super) fn into_denial(self) -> Denial {
-        let clear = || Reason::Internal.because("neither the host nor the path is unclear");
-        self.host.or(self.path).unwrap_or_else(clear)
     }
 }
 

@@ -51,6 +51,9 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
     if let Some(path) = &path {
         page.note("path", format!("{:?}, as rules compare it", path.as_str()));
     }
+    if let Some(host) = &host {
+        page.note("host", format!("{:?}, as rules compare it", host.to_string()));
+    }
     let finished = case.judged.finished.as_ref();
     let account =
         finished.and_then(|finished| finished.caller.as_deref().ok()).map(Caller::account);
@@ -74,7 +77,8 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
             continue;
         }
         let mismatches = rule.mismatches(host.as_ref(), path.as_ref(), &request);
-        let said: Vec<_> = mismatches.into_iter().map(|what| mismatch(what, rule)).collect();
+        let said: Vec<_> =
+            mismatches.into_iter().map(|what| mismatch(what, rule, host.as_ref())).collect();
         let said = match said.is_empty() {
             true => "was not asked: an earlier one decided".to_owned(),
             false => format!("does not cover it: {}", said.join(", ")),
@@ -93,9 +97,22 @@ fn shadow(mark: Mark, said: &str, decided: bool) -> (Mark, String) {
     (mark, format!(" in shadow mode{said}{would}"))
 }
 
-fn mismatch(what: Mismatch, rule: &Rule) -> String {
+fn mismatch(what: Mismatch, rule: &Rule, host: Option<&NormalHost>) -> String {
     match what {
         Mismatch::Host => "another host".to_owned(),
+        Mismatch::HostPort => {
+            let pattern = host.and_then(|host| Some((host, rule.host_but_for_port(host)?)));
+            let Some((host, pattern)) = pattern else {
+                return "another port of the host".to_owned();
+            };
+            format!(
+                "host {:?} differs from {:?} by its port (this port: {:?}, any port: {:?})",
+                host.to_string(),
+                pattern.to_string(),
+                pattern.with_port_of(host).to_string(),
+                pattern.with_any_port().to_string(),
+            )
+        }
         Mismatch::Path => "another path".to_owned(),
         Mismatch::Method => format!(
             "another method than {}",

@@ -15,10 +15,12 @@ use std::fmt;
 pub(crate) struct Rule {
     /// How logs and stats call it.
     pub(crate) name: Option<String>,
-    /// `api.example`, or `*.example` for everything below; in any case, with any port. Two hosts in one
-    /// request meet no rule.
+    /// `api.example`, or `*.example` for everything below, both without a port; `api.example:8080` with this
+    /// port; `api.example:*` with any port and without one. A host with two readings (a dot at its end, an
+    /// empty port, two hosts) is refused.
     pub(crate) hosts: Option<Vec<String>>,
-    /// Exact methods, in capitals; `GET` does not include `HEAD`.
+    /// Exact methods, in capitals; `GET` does not include `HEAD`. A request with a method that neither RFC 9110
+    /// nor a rule names is refused.
     pub(crate) methods: Option<Vec<String>>,
     /// `/a/b` exactly; `/a/*` everything below `/a` and not `/a` itself; `/a/*/b` one segment.
     pub(crate) paths: Option<Vec<String>>,
