@@ -137,7 +137,10 @@ impl PathPattern {
     /// Covers every path.
     pub const EVERYTHING: Self = Self { segments: Vec::new(), below: true };
 
-    /// Reads a pattern of the configuration. `Err` says what would be right.
+    /// Reads a pattern of the configuration. `Err` says what is expected.
+    ///
+    /// A pattern that looks like a regular expression or a path template is refused: taken literally it would match
+    /// no request, and a `deny` by it would let every request pass.
     pub fn parse(pattern: &str) -> Result<Self, String> {
         let normal = NormalPath::parse(pattern.as_bytes())
             .map_err(|denial| format!("no request's path can match it: {}", denial.detail()))?;
@@ -146,17 +149,23 @@ impl PathPattern {
                         upstreams take for one"
                 .to_owned());
         }
-        if normal.as_str().contains(['{', '}']) {
-            return Err(
-                "braces would stand for themselves: `*` is for a segment of any name, as in /a/*/b"
-                    .to_owned(),
-            );
+        if let Some(found) = normal.as_str().chars().find(|char| TEMPLATE.contains(char)) {
+            return Err(format!("`{found}` is not supported: {FORMS}"));
         }
-        if normal.as_str() != pattern {
+        if let Some(segment) = normal.segments().find(|segment| segment.starts_with(':')) {
+            return Err(format!("{segment:?} is not a parameter: {FORMS}"));
+        }
+        // What a request is compared with has these characters themselves, and only their literal form is escaped.
+        let written = LITERAL
+            .iter()
+            .fold(normal.as_str().to_owned(), |text, (char, escape)| text.replace(*char, escape));
+        if let Some((found, _)) = LITERAL.iter().find(|(char, _)| pattern.contains(*char)) {
             return Err(format!(
-                "requests are compared in normal form: write {:?}",
-                normal.as_str()
+                "`{found}` is not supported: {FORMS}; for the character itself write {written:?}"
             ));
+        }
+        if written != pattern {
+            return Err(format!("requests are compared in normal form: write {written:?}"));
         }
         let mut segments: Vec<_> =
             normal.segments().map(Segment::parse).collect::<Result<_, _>>()?;
@@ -167,6 +176,16 @@ impl PathPattern {
         Ok(Self { segments, below })
     }
 }
+
+/// What a pattern can be.
+const FORMS: &str = "a pattern is an exact path (/a/b), with `*` for one whole segment (/a/*/b), or with a `/*` at the \
+                     end for everything below (/a/*)";
+
+/// Characters of regular expressions and path templates that no pattern has, escaped or not.
+const TEMPLATE: [char; 8] = ['[', ']', '|', '^', '{', '}', '<', '>'];
+
+/// Characters of regular expressions that paths have, too: escaped, they stand for themselves.
+const LITERAL: [(char, &str); 4] = [('(', "%28"), (')', "%29"), ('+', "%2B"), ('$', "%24")];
 
 impl Segment {
     fn parse(text: &str) -> Result<Self, String> {

@@ -154,7 +154,7 @@ fn rule_facts() -> Vec<(&'static str, Value)> {
         ("rules[].methods", json!({ "minItems": 1, "examples": [["GET", "HEAD"]] })),
         ("rules[].methods[]", json!({ "pattern": "^[A-Z-]+$" })),
         ("rules[].paths", json!({ "minItems": 1, "examples": [["/secrets/*"]] })),
-        ("rules[].paths[]", json!({ "pattern": "^/" })),
+        ("rules[].paths[]", json!({ "pattern": r"^/[^()+$\[\]{}<>|^]*$" })),
         ("rules[].ports", json!({ "minItems": 1 })),
         ("rules[].ports[]", json!({ "minimum": 1, "maximum": 65535 })),
         ("rules[].corsPreflight", json!({ "default": false })),

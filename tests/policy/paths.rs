@@ -21,7 +21,9 @@ fn a_pattern_covers_what_it_says_and_nothing_else() {
         ("/*/b", &["/a/b", "/*/b"], &["/b", "/a/b/", "/a/a/b"]),
         ("/a.b", &["/a.b", "/a%2eb", "/a%2Eb"], &["/aXb", "/a"]),
         ("/%20", &["/%20"], &["/", "/+"]),
-        ("/a+b", &["/a+b", "/a%2Bb", "/a%2bb"], &["/a%20b", "/ab"]),
+        ("/a%2Bb", &["/a+b", "/a%2Bb", "/a%2bb"], &["/a%20b", "/ab", "/aab"]),
+        ("/Users%281%29", &["/Users(1)", "/Users%281%29", "/Users(1%29"], &["/Users1", "/Users"]),
+        ("/%24metadata", &["/$metadata", "/%24metadata"], &["/metadata", "/"]),
         ("/a:b", &["/a:b", "/a%3Ab"], &["/a", "/a/:b"]),
     ] {
         let rules = json!({ "rules": [{ "name": "r", "paths": [pattern], "allow": "anyone" }] });
@@ -32,6 +34,60 @@ fn a_pattern_covers_what_it_says_and_nothing_else() {
         for path in not_covered {
             assert_eq!(world.judge("GET", path, ""), "missing_token", "{pattern}, not {path}");
         }
+    }
+}
+
+/// Taken literally, such a pattern would match no request, and a `deny` by it would let every request pass.
+#[test]
+fn a_path_pattern_that_looks_like_a_regular_expression_or_a_template_is_refused() {
+    for pattern in [
+        "/admin/(users|keys)",
+        "/admin/.+",
+        "/admin/.*",
+        "/admin$",
+        "/admin/[a-z]+",
+        "/admin/[^/]",
+        "/admin/^x",
+        "/users/:id",
+        "/users/:id/keys",
+        "/users/{id}",
+        "/users/<id>",
+        "/users/%7Bid%7D",
+        "/admin/%28a%7Cb%29",
+        "/admin/%5Ba%5D",
+        "/users/%3Aid",
+    ] {
+        for who in ["deny", "allow"] {
+            let rules = json!([
+                { "name": "admin", "paths": [pattern], (who): ["ops/admin"] },
+                { "name": "rest", "paths": ["/*"], "allow": "authenticated" },
+            ]);
+            let config = with(inline(&[]), json!({ "rules": rules })).to_string();
+            let problems = Config::parse(config.as_bytes()).map(|_| ()).expect_err(pattern);
+            let place = problems.iter().find(|problem| problem.path == "rules[0].paths[0]");
+            assert!(place.is_some(), "{pattern}: {problems:?}");
+        }
+    }
+}
+
+#[test]
+fn a_literal_form_protects_the_path_that_it_stands_for() {
+    let mut world = World::new(json!({ "rules": [
+        { "name": "one", "paths": ["/Users%281%29"], "deny": ["api/api"] },
+        { "name": "export", "paths": ["/v1/x:export"], "allow": ["ops/admin"] },
+        { "name": "rest", "paths": ["/*"], "allow": "authenticated" },
+    ] }));
+    for (path, expected) in [
+        ("/Users(1)", "forbidden"),
+        ("/Users%281%29", "forbidden"),
+        ("/Users%281)", "forbidden"),
+        ("/x/../Users(1)", "forbidden"),
+        ("/Users(2)", "rest"),
+        ("/v1/x:export", "forbidden"),
+        ("/v1/x%3Aexport", "forbidden"),
+        ("/v1/x:import", "rest"),
+    ] {
+        assert_eq!(world.judge("GET", path, "api/api"), expected, "{path}");
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) fn groups(world: &World) -> Vec<Group> {
         { "name": "write", "methods": ["POST", "PUT"], "paths": ["/secrets/*"], "allow": ["vault/writer"] },
         { "name": "secrets", "methods": ["GET"], "paths": ["/secrets/*", "/secrets"],
           "allow": ["api/api", "batch/*", { "serviceAccount": "vault/writer", "issuerName": "local" }] },
+        { "name": "literal", "paths": ["/Users%281%29"], "allow": ["ops/admin"] },
         { "name": "rest", "paths": ["/any"], "allow": "authenticated" },
     ] }));
     let methods_only = config(json!({ "rules": [
@@ -120,6 +121,16 @@ fn listed(world: &World) -> Vec<Scenario> {
             "a star is not an empty segment",
             by("GET", "/users//profile", "x", "profile"),
             "ambiguous_path",
+        ),
+        Scenario::refused(
+            "a path with parentheses, of which the rule has the literal form",
+            by("GET", "/Users(1)", "web", "frontend"),
+            "forbidden",
+        ),
+        Scenario::refused(
+            "the same in its escaped form",
+            by("GET", "/Users%281%29", "web", "frontend"),
+            "forbidden",
         ),
         Scenario::passes(
             "authenticated is enough",

@@ -22,7 +22,8 @@ pub(crate) struct Rule {
     /// Exact methods, in capitals; `GET` does not include `HEAD`. A request with a method that neither RFC 9110
     /// nor a rule names is refused.
     pub(crate) methods: Option<Vec<String>>,
-    /// `/a/b` exactly; `/a/*` everything below `/a` and not `/a` itself; `/a/*/b` one segment.
+    /// `/a/b` exactly; `/a/*` everything below `/a` and not `/a` itself; `/a/*/b` one segment. `(`, `)`, `+` and
+    /// `$` are written escaped (`/Users%281%29`).
     pub(crate) paths: Option<Vec<String>>,
     /// Where the request came in.
     pub(crate) direction: Option<Direction>,
