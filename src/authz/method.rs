@@ -1,33 +1,49 @@
 //! The methods that rules are compared with.
 
 use crate::table::Table;
-use crate::verdict::{Denial, Reason};
+use crate::verdict::{Denial, Mode, Reason};
 
 /// The methods that a request can have where rules look at methods. Method names are case-sensitive (RFC 9110
 /// section 9.1), but there are upstreams that compare them without regard to case or take an unknown one for GET: a
 /// request must not skip a rule for DELETE as `delete`.
 #[derive(Debug, Default)]
 pub(super) struct KnownMethods {
-    /// Methods of the configuration that no RFC below names.
-    named: Table<()>,
+    /// Methods of the configuration that no RFC below names, and whether an enforced rule names them.
+    named: Table<bool>,
+}
+
+/// Whether rules know a request's method.
+#[derive(Debug)]
+pub(super) enum MethodCheck {
+    /// It is standard, or an enforced rule names it.
+    Known,
+    /// Only shadow rules name it. For them it is known; for enforced rules it is not, because a shadow rule must not
+    /// change what they decide.
+    KnownToShadow(Denial),
+    /// It is neither standard nor named by a rule.
+    Unknown(Denial),
 }
 
 // === impl KnownMethods ===
 
 impl KnownMethods {
-    /// Adds a method that a rule names.
-    pub(super) fn insert(&mut self, method: &str) {
+    /// Adds a method that a rule in this mode names.
+    pub(super) fn insert(&mut self, method: &str, mode: Mode) {
         if !is_standard(method.as_bytes()) {
-            self.named.insert(method.as_bytes().into(), ());
+            *self.named.entry(method.as_bytes().into()).or_default() |= mode == Mode::Enforce;
         }
     }
 
-    /// Refuses a method that is neither standard nor named by a rule.
-    pub(super) fn check(&self, method: &[u8]) -> Result<(), Denial> {
-        if is_standard(method) || self.named.contains_key(method) {
-            return Ok(());
+    /// Whether the method is standard or named by a rule.
+    pub(super) fn check(&self, method: &[u8]) -> MethodCheck {
+        let unknown =
+            || Reason::UnknownMethod.because("a method that neither RFC 9110 nor a rule names");
+        match self.named.get(method) {
+            _ if is_standard(method) => MethodCheck::Known,
+            Some(true) => MethodCheck::Known,
+            Some(false) => MethodCheck::KnownToShadow(unknown()),
+            None => MethodCheck::Unknown(unknown()),
         }
-        Err(Reason::UnknownMethod.because("a method that neither RFC 9110 nor a rule names"))
     }
 }
 
@@ -54,13 +70,18 @@ mod tests {
     #[test]
     fn a_method_is_known_by_its_exact_name() {
         let mut methods = KnownMethods::default();
-        methods.insert("PURGE");
-        methods.insert("GET");
+        methods.insert("PURGE", Mode::Shadow);
+        methods.insert("PURGE", Mode::Enforce);
+        methods.insert("BAN", Mode::Shadow);
+        methods.insert("GET", Mode::Shadow);
         for method in ["GET", "CONNECT", "TRACE", "PATCH", "PURGE"] {
-            methods.check(method.as_bytes()).expect(method);
+            assert!(matches!(methods.check(method.as_bytes()), MethodCheck::Known), "{method}");
         }
+        assert!(matches!(methods.check(b"BAN"), MethodCheck::KnownToShadow(_)));
         for method in ["", "get", "Get", "GET ", "GETX", "GE", "purge", "QUERY", "M-SEARCH"] {
-            let denial = methods.check(method.as_bytes()).expect_err(method);
+            let MethodCheck::Unknown(denial) = methods.check(method.as_bytes()) else {
+                panic!("{method:?} is known")
+            };
             assert_eq!(denial.reason(), Reason::UnknownMethod, "{method:?}");
         }
     }

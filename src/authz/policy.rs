@@ -8,7 +8,7 @@ pub use route::{Asked, Route};
 use super::accounts::Who;
 use super::host::NormalHost;
 use super::index::RuleIndex;
-use super::method::KnownMethods;
+use super::method::{KnownMethods, MethodCheck};
 use super::path::NormalPath;
 use super::rule::{Circumstances, PathPattern, Rule};
 use super::unclear::Unclear;
@@ -69,7 +69,8 @@ impl Policy {
             policy.looks_at.hosts |= rule.hosts.is_some();
             policy.looks_at.paths |= rule.paths.is_some();
             policy.looks_at.methods |= rule.looks_at_method();
-            rule.methods.iter().flatten().for_each(|method| policy.methods.insert(method));
+            let methods = rule.methods.iter().flatten();
+            methods.for_each(|method| policy.methods.insert(method, rule.mode));
             policy.looks_at.direction |= rule.arrival.direction.is_some();
             policy.looks_at.ports |= !rule.arrival.ports.is_empty();
             each_pattern(rule, |host, path| policy.index.insert(host, path, at));
@@ -129,15 +130,21 @@ impl Policy {
         };
         let method = match self.looks_at.methods {
             true => self.methods.check(request.method),
-            false => Ok(()),
+            false => MethodCheck::Known,
         };
         let (host, path) = match (host, path, method) {
-            (Ok(host), Ok(path), Ok(())) => (host, path),
+            (Ok(host), Ok(path), MethodCheck::Known) => (host, path),
             (host, path, method) => {
                 let root = NormalPath::root();
                 let seen = host.as_ref().ok().and_then(Option::as_ref);
                 let clear = self.index.find(seen, path.as_ref().unwrap_or(&root));
-                let unclear = Unclear { host: host.err(), path: path.err(), method: method.err() };
+                let (method, shadow_knows_method) = match method {
+                    MethodCheck::Known => (None, true),
+                    MethodCheck::KnownToShadow(denial) => (Some(denial), true),
+                    MethodCheck::Unknown(denial) => (Some(denial), false),
+                };
+                let (host, path) = (host.err(), path.err());
+                let unclear = Unclear { host, path, method, shadow_knows_method };
                 let numbers = unclear.route(rules, &clear, request)?;
                 return Ok(Route::Rules(Asked { rules, numbers, unclear: Some(unclear) }));
             }

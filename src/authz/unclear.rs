@@ -11,6 +11,8 @@ pub(super) struct Unclear {
     pub(super) host: Option<Denial>,
     pub(super) path: Option<Denial>,
     pub(super) method: Option<Denial>,
+    /// Whether shadow rules name the method: for them it is clear.
+    pub(super) shadow_knows_method: bool,
 }
 
 // === impl Unclear ===
@@ -29,7 +31,7 @@ impl Unclear {
     ) -> Result<Numbers, Denial> {
         let (mut numbers, mut shadowed) = (Numbers::new(), false);
         for (at, rule) in rules.iter().enumerate() {
-            let covers_method = self.method.is_some() || rule.covers_method(request);
+            let covers_method = self.has_unclear_method(rule) || rule.covers_method(request);
             if !covers_method || !rule.covers_arrival(request) {
                 continue;
             }
@@ -53,8 +55,13 @@ impl Unclear {
     pub(super) fn denial(&self, rule: &Rule, is_clear: bool) -> Option<&Denial> {
         let host = self.host.as_ref().filter(|_| rule.hosts.is_some());
         let path = self.path.as_ref().filter(|_| rule.paths.is_some());
-        let method = self.method.as_ref().filter(|_| is_clear && rule.looks_at_method());
+        let looks_at_method = is_clear && rule.looks_at_method() && self.has_unclear_method(rule);
+        let method = self.method.as_ref().filter(|_| looks_at_method);
         host.or(path).or(method)
+    }
+
+    fn has_unclear_method(&self, rule: &Rule) -> bool {
+        self.method.is_some() && !(self.shadow_knows_method && rule.mode == Mode::Shadow)
     }
 
     /// Whether a rule that covers what is clear covers every reading of the rest.
@@ -62,7 +69,7 @@ impl Unclear {
         let every = |paths: &Vec<PathPattern>| paths.contains(&PathPattern::EVERYTHING);
         let path = self.path.is_none() || rule.paths.as_ref().is_none_or(every);
         let host = self.host.is_none() || rule.hosts.is_none();
-        path && host && (self.method.is_none() || !rule.looks_at_method())
+        path && host && (!self.has_unclear_method(rule) || !rule.looks_at_method())
     }
 
     /// The denial where no rule decides.

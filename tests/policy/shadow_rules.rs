@@ -268,3 +268,28 @@ fn no_request_waits_for_keys_for_a_shadow_rule_alone() {
     let mut core = Core::new(&with(discovered(), json!({ "rules": [out, last] })));
     assert_eq!(core.bearer(&token), Outcome::Held, "an enforced `deny` needs the caller");
 }
+
+#[test]
+fn a_method_that_only_a_shadow_rule_names_stays_unknown_to_enforced_rules() {
+    let read = json!({ "name": "read", "methods": ["GET"], "allow": ["api/api"] });
+    let rest = json!({ "name": "rest", "allow": "anyone" });
+    let purge =
+        json!({ "name": "purge", "methods": ["PURGE"], "allow": ["ops/admin"], "mode": "shadow" });
+    let verdict = |rules: Value, method: &str, caller: &str| {
+        let mut world = World::new(json!({ "rules": rules }));
+        let request = world.request(method, "/", caller);
+        let finished = world.core.judge(&request).expect("a verdict");
+        let shadowed: Vec<_> = finished.shadowed.iter().map(ToString::to_string).collect();
+        (world.judge(method, "/", caller), shadowed)
+    };
+    for rules in [json!([read, rest]), json!([purge, read, rest]), json!([read, purge, rest])] {
+        let (found, _) = verdict(rules.clone(), "PURGE", "ops/admin");
+        assert_eq!(found, "unknown_method", "{rules}");
+    }
+    // The shadow rule itself knows the method.
+    let (found, shadowed) = verdict(json!([purge, rest]), "PURGE", "ops/admin");
+    assert_eq!((found.as_str(), shadowed), ("rest", vec![]));
+    let (found, shadowed) = verdict(json!([purge, rest]), "PURGE", "web/web");
+    assert_eq!((found.as_str(), shadowed), ("rest", vec!["purge".to_owned()]));
+    assert_eq!(verdict(json!([purge]), "PURGE", "ops/admin").0, "purge");
+}

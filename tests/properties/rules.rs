@@ -30,9 +30,9 @@ const HOSTS: [&str; 7] = [
     "a.example,b.example",
 ];
 /// Of rules.
-const METHODS: [&str; 3] = ["GET", "POST", "OPTIONS"];
+const METHODS: [&str; 4] = ["GET", "POST", "OPTIONS", "FROB"];
 /// Of requests.
-const SENT: [&str; 5] = ["GET", "POST", "OPTIONS", "post", "FROB"];
+const SENT: [&str; 6] = ["GET", "POST", "OPTIONS", "post", "FROB", "OTHER"];
 const PATTERNS: [&str; 6] = ["/a", "/a/*", "/a/*/c", "/b", "/*", "/a/b"];
 const HOST_PATTERNS: [&str; 6] =
     ["a.example", "*.example", "b.example:80", "b.example:*", "*.example:*", "*.a.example:8080"];
