@@ -111,7 +111,7 @@ fn a_rule_more_that_allows_refuses_nobody_who_was_let_in() {
     let tokens = [sign("api", "api"), sign("web", "web"), "a.b.c".to_owned()];
     let (base, mut dice) = (inline(&[&key]), Dice(2026));
     let (mut policies, mut let_in, mut newly) = (0, 0, 0);
-    while policies < 600 {
+    while policies < 800 {
         let count = 1 + dice.below(4);
         let mut rules: Vec<_> = (0..count).map(|_| any_rule(&mut dice)).collect();
         let before = core(&base, &rules);
