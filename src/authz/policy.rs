@@ -1,5 +1,5 @@
-//! A request and its caller -> a permit, or a refusal. The first enforced rule that covers a request and that
-//! its caller meets decides. Shadow rules only record what they would have denied, unless no enforced rule decides.
+//! A request and its caller -> a permit, or a refusal. The enforced rules that cover a request are asked in order,
+//! until one decides. Shadow rules only record what they would deny, unless no enforced rule decides.
 
 mod route;
 
