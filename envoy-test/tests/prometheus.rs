@@ -92,7 +92,7 @@ impl World {
             { "name": "trial", "mode": "shadow", "paths": ["/new/*"], "deny": "anyone" },
             { "name": "shadow", "mode": "shadow", "paths": ["/try/*"], "allow": ["web/web"] },
             { "name": "health", "paths": ["/healthz"], "allow": "anyone" },
-            { "name": "secrets", "allow": ["api/api"] },
+            { "name": "secrets", "methods": ["GET"], "allow": ["api/api"] },
         ]);
         let setup = EnvoySetup::new().api_server(&api_server).plugin_config(config);
         let gate = Gate::start(setup).await?;
@@ -139,11 +139,13 @@ impl World {
         prometheus.wait_value(firing, 1.0).await
     }
 
-    /// One without a token, two that shadow rules would deny, of which one waits, and, while the API server fails,
-    /// one that passes.
+    /// A request without a token; a POST, which only a shadow rule covers, and which that would deny; a request that
+    /// another shadow rule would deny, and that waits for the enforced rule; and one that passes while the API server
+    /// fails.
     async fn makes_the_other_figures(&self, prometheus: &Prometheus) -> Result<()> {
         let port = self.gate.envoy.port();
-        for request in [Request::get("/healthz"), Request::get("/try/1").bearer(&self.allowed)] {
+        let post = Request::post("/try/1").bearer(&self.allowed);
+        for request in [Request::get("/healthz"), post] {
             ensure!(request.send(port).await?.status == 200);
         }
         self.fault(Some(Fault::UntilMended));
