@@ -55,7 +55,7 @@ pub enum Verdict {
     Shadow(Shadowed, HeaderEdits),
 }
 
-/// A refusal that is not enforced. Only [`Mode::enforce`] makes one, where the configuration says so.
+/// A refusal that is not enforced. Only `Mode::enforce` makes one, where the configuration says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shadowed(Denial);
 

@@ -84,7 +84,7 @@ pub enum NotAccepted {
 }
 
 /// A review in which the API server vouched for the service account that the token names. Only
-/// [`ReviewedUser::named_by`] makes one.
+/// `ReviewedUser::named_by` makes one.
 #[derive(Clone, Debug)]
 pub struct AcceptedReview {
     user: ReviewedUser,

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-/// The service account that the API server says sent a token. Only [`read`] makes one.
+/// The service account that the API server says sent a token. Only `read` makes one.
 #[derive(Clone, Debug)]
 pub struct ReviewedUser {
     issuer: Rc<IssuerIdentity>,
