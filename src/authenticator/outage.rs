@@ -1,10 +1,10 @@
 //! Outages of API servers that review tokens, and the tokens that must not profit from one
 //! (`onOutage: "acceptVerified"`).
 
+use crate::authn::signature::sha256;
 use crate::authn::token_review::ReviewPlan;
 use crate::time::UnixTime;
 use crate::verdict::{Denial, Reason};
-use hmac_sha256::Hash;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -109,7 +109,7 @@ impl Rejected {
 
     /// The API server has rejected this token, which would expire at `until`.
     pub(super) fn add(&mut self, token: &[u8], until: UnixTime, now: UnixTime) {
-        self.add_digest(Hash::hash(token), until, now);
+        self.add_digest(sha256(token), until, now);
     }
 
     /// Remembers what an earlier configuration has remembered.
@@ -133,7 +133,7 @@ impl Rejected {
     /// The API server has accepted this token.
     pub(super) fn remove(&mut self, token: &[u8]) {
         if !self.tokens.is_empty() {
-            self.tokens.remove(&Hash::hash(token));
+            self.tokens.remove(&sha256(token));
         }
     }
 
@@ -144,7 +144,7 @@ impl Rejected {
         accepted_before: bool,
         now: UnixTime,
     ) -> Result<(), Denial> {
-        if !self.tokens.is_empty() && self.tokens.contains_key(&Hash::hash(token)) {
+        if !self.tokens.is_empty() && self.tokens.contains_key(&sha256(token)) {
             let detail = "the API server rejected the token before its outage";
             return Err(Reason::Revoked.because(detail));
         }
