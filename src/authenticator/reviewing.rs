@@ -39,18 +39,6 @@ pub struct ReviewSettled {
     pub waiting: Vec<RequestId>,
 }
 
-/// When the API server is asked about a token that it has not reviewed lately.
-enum Asks<'a> {
-    /// `onOutage: "deny"`, and `use: "instead"`.
-    Always,
-    /// `onOutage: "acceptVerified"`; no outage is known.
-    UnlessOutage,
-    /// An outage, and this request's review shows whether it is over. Why the last one failed.
-    AsProbe(&'a ReviewPlan, Denial),
-    /// An outage. Why the last review failed.
-    NotNow(Denial),
-}
-
 /// What is known of a token.
 enum Answer<'p> {
     /// The API server accepts it: by the review that the request waited for, or (`None`) by an earlier one.
@@ -146,9 +134,14 @@ impl Authenticator {
         now: UnixTime,
     ) -> Result<Confirmed, Unproven> {
         let claims = account.proof().claims();
-        let asks = Asks::of(plan, self.reviews.outages.health(plan, now));
-        let issuer = (issuer, identity);
-        match self.review(issuer, &claims, (approval, &asks), presented, now)? {
+        let accepts = plan.on_outage == OnOutage::AcceptVerified;
+        let health = accepts.then(|| self.reviews.outages.health(plan, now));
+        let health = health.as_ref();
+        let answer = self.review((issuer, identity), &claims, (approval, health), presented, now);
+        if let (Err(Unproven::Waits(_)), Some(Health::ProbeDue(_))) = (&answer, health) {
+            self.reviews.outages.probed(plan, now);
+        }
+        match answer? {
             Answer::Reviewed(_) => Ok(Confirmed::reviewed(account)),
             // Only an outage gets here, never a shortage: a caller could create one.
             Answer::Outage(why) => {
@@ -171,7 +164,7 @@ impl Authenticator {
         let before =
             self.known.get(presented.token.bytes()).filter(|known| known.issuer == issuer.0);
         let ended = before.and_then(|known| known.approval).filter(|yes| !yes.counts(now));
-        match self.review(issuer, claims, (ended, &Asks::Always), presented, now)? {
+        match self.review(issuer, claims, (ended, None), presented, now)? {
             Answer::Reviewed(Some(review)) => {
                 let account = ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))?;
                 Ok(Rc::new(Caller::new(account, None, &self.settings)))
@@ -183,12 +176,13 @@ impl Authenticator {
     }
 
     /// What the API server says of a token: by the review that the request waited for, by an earlier one that still
-    /// counts, or by one that is asked for now.
+    /// counts, or by one that is asked for now. `health` is `None` where an outage denies, as it does with
+    /// `onOutage: "deny"` and with `use: "instead"`.
     fn review<'p>(
         &mut self,
         (issuer, identity): (usize, &Rc<IssuerIdentity>),
         claims: &Rc<Claims>,
-        (approval, asks): (Option<Approval>, &Asks),
+        (approval, health): (Option<Approval>, Option<&Health>),
         presented: &Presented<'p>,
         now: UnixTime,
     ) -> Result<Answer<'p>, Unproven> {
@@ -197,7 +191,7 @@ impl Authenticator {
         {
             return match &reviewed.outcome {
                 Ok(review) => Ok(Answer::Reviewed(Some(review))),
-                Err(NotAccepted::Unavailable(Cause::Outage, why)) if !asks.is_always() => {
+                Err(NotAccepted::Unavailable(Cause::Outage, why)) if health.is_some() => {
                     Ok(Answer::Outage(why.clone()))
                 }
                 Err(not_accepted) => Err(not_accepted.denial().clone().into()),
@@ -215,18 +209,14 @@ impl Authenticator {
             self.tally.refusal_hits += 1;
             return Err(denial.into());
         }
-        if let Asks::NotNow(why) = asks {
-            return Ok(Answer::Outage(why.clone()));
+        if let Some(Health::Down(why)) = health {
+            return Ok(Answer::Outage(outage(why)));
         }
         self.tally.review_misses += 1;
-        match (self.ask((issuer, identity), claims, token, standing, now), asks) {
-            (Ok(id), Asks::AsProbe(plan, _)) => {
-                self.reviews.outages.probed(plan, now);
-                Err(Unproven::Waits(Hold::Review(id)))
-            }
+        match (self.ask((issuer, identity), claims, token, standing, now), health) {
             (Ok(id), _) => Err(Unproven::Waits(Hold::Review(id))),
             // The outage is known, and the reviews that have all places will show when it is over.
-            (Err(_), Asks::AsProbe(_, why)) => Ok(Answer::Outage(why.clone())),
+            (Err(_), Some(Health::ProbeDue(why))) => Ok(Answer::Outage(outage(why))),
             (Err(denial), _) => Err(denial.into()),
         }
     }
@@ -277,24 +267,9 @@ impl Authenticator {
     }
 }
 
-// === impl Asks ===
-
-impl<'a> Asks<'a> {
-    fn of(plan: &'a ReviewPlan, health: Health) -> Self {
-        let denial = |why: &str| {
-            Reason::ReviewUnavailable.because(format!("outage of the API server: {why}"))
-        };
-        match (plan.on_outage, health) {
-            (OnOutage::Deny, _) => Self::Always,
-            (OnOutage::AcceptVerified, Health::Unknown) => Self::UnlessOutage,
-            (OnOutage::AcceptVerified, Health::ProbeDue(why)) => Self::AsProbe(plan, denial(&why)),
-            (OnOutage::AcceptVerified, Health::Down(why)) => Self::NotNow(denial(&why)),
-        }
-    }
-
-    fn is_always(&self) -> bool {
-        matches!(self, Self::Always)
-    }
+/// Why a caller passes without a review; `why` the last review failed.
+fn outage(why: &str) -> Denial {
+    Reason::ReviewUnavailable.because(format!("outage of the API server: {why}"))
 }
 
 // === impl Reviewed ===
