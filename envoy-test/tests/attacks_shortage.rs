@@ -15,7 +15,7 @@ use envoy_test::{
     poll,
 };
 use serde_json::{Value, json};
-use support::reviews::{gate, outcome, reviewed, reviewer};
+use support::reviews::{outcome, reviewed, reviewer};
 use support::{ACTIVE, Gate, api, check_refused, config, discovery, get};
 
 /// `onOutage: "acceptVerified"`, and nothing of a review is remembered.
@@ -26,11 +26,32 @@ fn accepting() -> Value {
     config
 }
 
-/// A token whose service account is deleted.
-fn revoked(api_server: &ApiServer) -> String {
-    let token = api_server.mint(Token::for_service_account("web", "web"));
-    api_server.delete_service_account("web", "web");
-    token
+/// An Envoy that has its keys, and a token whose service account is deleted.
+struct World {
+    api_server: ApiServer,
+    gate: Gate,
+    revoked: String,
+    /// How many requests the upstream had seen before.
+    before: usize,
+}
+
+impl World {
+    /// The API server reviews tokens with this fault from now on.
+    async fn with_fault(
+        version: &str,
+        fault: Fault,
+        patch: impl FnOnce(&mut Value) + Send + 'static,
+    ) -> Result<Self> {
+        let api_server = reviewer().await?;
+        let setup = EnvoySetup::new().version(version).api_server(&api_server);
+        let gate = Gate::start(setup.plugin_config(accepting()).patch(patch)).await?;
+        gate.check_alive(&api_server.mint(api())).await?;
+        let revoked = api_server.mint(Token::for_service_account("web", "web"));
+        api_server.delete_service_account("web", "web");
+        api_server.set_fault(Endpoint::TokenReview, Some(fault));
+        let before = gate.upstream.count();
+        Ok(Self { api_server, gate, revoked, before })
+    }
 }
 
 /// Fresh tokens, each of another service account.
@@ -56,13 +77,10 @@ fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usiz
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_token_does_not_pass_when_too_many_requests_wait() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = reviewer().await?;
-        let gate = gate(&version, &api_server, accepting()).await?;
-        gate.check_alive(&api_server.mint(api())).await?;
-        let (before, token) = (gate.upstream.count(), revoked(&api_server));
-        api_server.set_fault(Endpoint::TokenReview, Some(Fault::UntilMended));
+        let World { api_server, gate, revoked, before } =
+            World::with_fault(&version, Fault::UntilMended, |_| {}).await?;
         let connection = Connection::http2(gate.envoy.port()).await?;
-        let requests = vec![get(&token).http2(); 1020];
+        let requests = vec![get(&revoked).http2(); 1020];
         let sent = connection.send_at_once(&requests);
         let repaired = async {
             gate.envoy.wait_stat(DENIED, |denied| denied >= 1020 - 250).await?;
@@ -81,11 +99,8 @@ async fn a_revoked_token_does_not_pass_when_too_many_requests_wait() -> Result<(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_token_does_not_pass_when_new_tokens_take_all_reviews() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = reviewer().await?;
-        let gate = gate(&version, &api_server, accepting()).await?;
-        gate.check_alive(&api_server.mint(api())).await?;
-        let (before, token) = (gate.upstream.count(), revoked(&api_server));
-        api_server.set_fault(Endpoint::TokenReview, Some(Fault::UntilMended));
+        let World { api_server, gate, revoked, before } =
+            World::with_fault(&version, Fault::UntilMended, |_| {}).await?;
         let connection = Connection::http2(gate.envoy.port()).await?;
         let requests = fresh(&api_server, 48);
         let sent = connection.send_at_once(&requests);
@@ -94,7 +109,7 @@ async fn a_revoked_token_does_not_pass_when_new_tokens_take_all_reviews() -> Res
                 Ok((api_server.under_way(Endpoint::TokenReview) == 48).then_some(()))
             })
             .await?;
-            let response = get(&token).send(gate.envoy.port()).await?;
+            let response = get(&revoked).send(gate.envoy.port()).await?;
             check_refused(&response, 503, "overloaded")?;
             assert_eq!(gate.upstream.count(), before, "Envoy {version}");
             api_server.set_fault(Endpoint::TokenReview, None);
@@ -110,16 +125,13 @@ async fn a_revoked_token_does_not_pass_when_new_tokens_take_all_reviews() -> Res
 #[tokio::test]
 async fn a_429_for_one_token_says_nothing_about_another() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = reviewer().await?;
-        let gate = gate(&version, &api_server, accepting()).await?;
-        gate.check_alive(&api_server.mint(api())).await?;
-        let (before, token) = (gate.upstream.count(), revoked(&api_server));
-        api_server.set_fault(Endpoint::TokenReview, Some(Fault::Status(429)));
+        let World { api_server, gate, revoked, before } =
+            World::with_fault(&version, Fault::Status(429), |_| {}).await?;
         let response = get(&api_server.mint(api())).send(gate.envoy.port()).await?;
         check_refused(&response, 503, "review_unavailable")?;
-        check_refused(&get(&token).send(gate.envoy.port()).await?, 503, "review_unavailable")?;
+        check_refused(&get(&revoked).send(gate.envoy.port()).await?, 503, "review_unavailable")?;
         api_server.set_fault(Endpoint::TokenReview, None);
-        check_refused(&get(&token).send(gate.envoy.port()).await?, 401, "revoked")?;
+        check_refused(&get(&revoked).send(gate.envoy.port()).await?, 401, "revoked")?;
         assert_eq!(gate.upstream.count(), before, "Envoy {version}");
     }
     Ok(())
@@ -128,18 +140,14 @@ async fn a_429_for_one_token_says_nothing_about_another() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_circuit_breaker_is_not_an_outage() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = reviewer().await?;
-        let setup = EnvoySetup::new().version(&version).api_server(&api_server);
-        let setup = setup.plugin_config(accepting()).patch(|tree| {
+        let breaker = |tree: &mut Value| {
             let limits =
                 json!([{ "max_requests": 1, "max_connections": 1, "max_pending_requests": 1 }]);
             tree["static_resources"]["clusters"][1]["circuit_breakers"] =
                 json!({ "thresholds": limits });
-        });
-        let gate = Gate::start(setup).await?;
-        gate.check_alive(&api_server.mint(api())).await?;
-        let (before, token) = (gate.upstream.count(), revoked(&api_server));
-        api_server.set_fault(Endpoint::TokenReview, Some(Fault::UntilMended));
+        };
+        let World { api_server, gate, revoked, before } =
+            World::with_fault(&version, Fault::UntilMended, breaker).await?;
         let connection = Connection::http2(gate.envoy.port()).await?;
         let requests = fresh(&api_server, 2);
         let sent = connection.send_at_once(&requests);
@@ -151,7 +159,7 @@ async fn an_open_circuit_breaker_is_not_an_outage() -> Result<()> {
             .await?;
             // The log says so at most once a second.
             poll::until("the log to say why", async || {
-                let response = get(&token).send(gate.envoy.port()).await?;
+                let response = get(&revoked).send(gate.envoy.port()).await?;
                 check_refused(&response, 503, "review_unavailable")?;
                 Ok(gate.envoy.log().contains(OVERFLOW).then_some(()))
             })
