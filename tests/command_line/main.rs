@@ -5,6 +5,7 @@
 mod check;
 mod docs;
 mod explain;
+mod explain_rules;
 mod inspect;
 mod reasons;
 mod secrecy;
