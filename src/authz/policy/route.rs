@@ -73,7 +73,7 @@ impl Route<'_> {
     }
 }
 
-/// `deny`. Of a caller that cannot be proven nobody knows whether it is on a list: it does not pass one.
+/// `deny`. A caller that is not proven cannot show that it is not on a list, so it does not pass one.
 fn denied(rule: &Rule, caller: Result<&ServiceAccount, &Denial>) -> Result<(), Denial> {
     let name = &rule.name;
     match (&rule.deny, caller) {
