@@ -37,7 +37,7 @@ impl ServiceAccount {
             Proof::Review(review) => (review.user().namespace(), review.user().name()),
         };
         // Both proofs have checked that `sub` is exactly this.
-        let subject = format!("{PREFIX}{namespace}:{name}").into();
+        let subject = [PREFIX, namespace, ":", name].concat().into();
         Ok(Self { namespace: namespace.into(), name: name.into(), subject, proof })
     }
 

@@ -173,8 +173,16 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
 
 /// Letters, digits, `-` and `_`, in labels with a dot between two.
 fn is_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    name.split('.').all(|label| !label.is_empty() && label.bytes().all(fits))
+    let mut label = 0usize;
+    for byte in name.bytes() {
+        match byte {
+            b'.' if label == 0 => return false,
+            b'.' => label = 0,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
+            _ => return false,
+        }
+    }
+    label > 0
 }
 
 /// `[::1]`, for an address in brackets that is written in any form.

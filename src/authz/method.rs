@@ -38,8 +38,10 @@ impl KnownMethods {
     pub(super) fn check(&self, method: &[u8]) -> MethodCheck {
         let unknown =
             || Reason::UnknownMethod.because("a method that neither RFC 9110 nor a rule names");
+        if is_standard(method) {
+            return MethodCheck::Known;
+        }
         match self.named.get(method) {
-            _ if is_standard(method) => MethodCheck::Known,
             Some(true) => MethodCheck::Known,
             Some(false) => MethodCheck::KnownToShadow(unknown()),
             None => MethodCheck::Unknown(unknown()),

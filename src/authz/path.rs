@@ -10,7 +10,7 @@ use std::borrow::Cow;
 /// A path in normal form: it begins with `/`, has no dot segments, no empty segment but for the last, and no
 /// unnecessary escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NormalPath<'p>(Cow<'p, str>);
+pub struct NormalPath<'p>(Cow<'p, [u8]>);
 
 // === impl NormalPath ===
 
@@ -27,10 +27,7 @@ impl<'p> NormalPath<'p> {
             return Err(ambiguous("it does not begin with /"));
         };
         if is_normal(below) {
-            let ascii = std::str::from_utf8(path);
-            let ascii =
-                ascii.map_err(|_| Reason::Internal.because("a normal path is not ASCII"))?;
-            return Ok(Self(Cow::Borrowed(ascii)));
+            return Ok(Self(Cow::Borrowed(path)));
         }
         let mut segments = Vec::new();
         let mut pieces = below.split(|byte| *byte == b'/').peekable();
@@ -49,27 +46,22 @@ impl<'p> NormalPath<'p> {
                 segment => segments.push(segment.to_owned()),
             }
         }
-        Ok(Self(Cow::Owned(format!("/{}", segments.join("/")))))
+        Ok(Self(Cow::Owned(format!("/{}", segments.join("/")).into_bytes())))
     }
 
     /// `/`.
     pub fn root() -> Self {
-        Self(Cow::Borrowed("/"))
+        Self(Cow::Borrowed(b"/"))
     }
 
-    /// The normal form, which is ASCII.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The normal form as text. It is ASCII, so nothing is lost; requests are compared by their bytes.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
     }
 
     /// What follows the first slash.
     pub(super) fn below_root(&self) -> Option<&[u8]> {
-        self.0.as_bytes().get(1..)
-    }
-
-    /// What stands between the slashes; the last is empty where the path ends with one.
-    pub fn segments(&self) -> impl Iterator<Item = &str> {
-        self.as_str().split('/').skip(1)
+        self.0.get(1..)
     }
 }
 
@@ -161,8 +153,8 @@ mod tests {
     fn normal(path: &str) -> String {
         NormalPath::parse(path.as_bytes())
             .unwrap_or_else(|d| panic!("{path}: {}", d.detail()))
-            .as_str()
-            .to_owned()
+            .text()
+            .into_owned()
     }
 
     #[test]

@@ -144,21 +144,23 @@ impl PathPattern {
     pub fn parse(pattern: &str) -> Result<Self, String> {
         let normal = NormalPath::parse(pattern.as_bytes())
             .map_err(|denial| format!("no request's path can match it: {}", denial.detail()))?;
-        if normal.as_str().contains("%2A") {
+        let normal = normal.text();
+        if normal.contains("%2A") {
             return Err("a `*` that stands for itself cannot be written: requests write it in two ways, which \
                         upstreams take for one"
                 .to_owned());
         }
-        if let Some(found) = normal.as_str().chars().find(|char| TEMPLATE.contains(char)) {
+        if let Some(found) = normal.chars().find(|char| TEMPLATE.contains(char)) {
             return Err(format!("`{found}` is not supported: {FORMS}"));
         }
-        if let Some(segment) = normal.segments().find(|segment| segment.starts_with(':')) {
+        let segments = || normal.split('/').skip(1);
+        if let Some(segment) = segments().find(|segment| segment.starts_with(':')) {
             return Err(format!("{segment:?} is not a parameter: {FORMS}"));
         }
         // What a request is compared with has these characters themselves, and only their literal form is escaped.
         let written = LITERAL
             .iter()
-            .fold(normal.as_str().to_owned(), |text, (char, escape)| text.replace(*char, escape));
+            .fold(normal.clone().into_owned(), |text, (char, escape)| text.replace(*char, escape));
         if let Some((found, _)) = LITERAL.iter().find(|(char, _)| pattern.contains(*char)) {
             return Err(format!(
                 "`{found}` is not supported: {FORMS}; for the character itself write {written:?}"
@@ -167,8 +169,7 @@ impl PathPattern {
         if written != pattern {
             return Err(format!("requests are compared in normal form: write {written:?}"));
         }
-        let mut segments: Vec<_> =
-            normal.segments().map(Segment::parse).collect::<Result<_, _>>()?;
+        let mut segments: Vec<_> = segments().map(Segment::parse).collect::<Result<_, _>>()?;
         let below = segments.last() == Some(&Segment::Any);
         if below {
             segments.pop();

@@ -49,7 +49,7 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
     let path =
         headers.path.filter(|_| looks_at.paths).and_then(|path| NormalPath::parse(path).ok());
     if let Some(path) = &path {
-        page.note("path", format!("{:?}, as rules compare it", path.as_str()));
+        page.note("path", format!("{:?}, as rules compare it", path.text()));
     }
     if let Some(host) = &host {
         page.note("host", format!("{:?}, as rules compare it", host.to_string()));
