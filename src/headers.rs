@@ -9,11 +9,9 @@ use smallvec::SmallVec;
 /// The names to look out for, indexed once for a configuration.
 #[derive(Debug)]
 pub struct HeaderIndex {
-    /// What the configuration names, then [`ALWAYS`]. There are few, and a hash would cost more than to look at
-    /// those of one length.
-    names: Vec<(Vec<u8>, Interest)>,
-    /// Bit n is set when one of those names has n bytes: most headers are told apart by that.
-    lengths: u64,
+    /// What the configuration names, then [`ALWAYS`], by length; those of [`LONG`] bytes and more are together. There are
+    /// few of one length, and a hash would cost more than to compare them.
+    by_length: [Vec<(Vec<u8>, Interest)>; LONG + 1],
 }
 
 /// What of a request's headers the filter looks at.
@@ -79,35 +77,36 @@ impl HeaderIndex {
         let identity =
             identity.into_iter().map(|name| (name.bytes().map(fold).collect(), Interest::Identity));
         let always = ALWAYS.iter().map(|(name, interest)| (name.as_bytes().to_vec(), *interest));
-        let names: Vec<_> = tokens.chain(identity).chain(always).collect();
-        let lengths = names.iter().fold(0, |bits, (name, _)| bits | length_bit(name));
-        Self { names, lengths }
+        let mut by_length = [const { Vec::new() }; LONG + 1];
+        for (name, interest) in tokens.chain(identity).chain(always) {
+            if let Some(names) = by_length.get_mut(name.len().min(LONG)) {
+                names.push((name, interest));
+            }
+        }
+        Self { by_length }
     }
 
+    #[inline]
     fn interest(&self, name: &[u8]) -> Option<Interest> {
-        if self.lengths & length_bit(name) == 0 {
+        let names = self.by_length.get(name.len().min(LONG))?;
+        if names.is_empty() {
             return None;
         }
-        if let Some(interest) = self.named(name) {
-            return Some(interest);
+        if let Some((_, interest)) = names.iter().find(|(known, _)| known == name) {
+            return Some(*interest);
         }
         // Servers that hand headers on as environment variables (CGI, WSGI, many frameworks) see no
         // difference between `x_sa_name`, `x.sa.name` and `x-sa-name`, so none may come from a caller.
-        let odd = name.iter().any(|b| !is_plain(*b));
-        (odd && self.is_identity_folded(name)).then_some(Interest::Identity)
-    }
-
-    fn is_identity_folded(&self, name: &[u8]) -> bool {
         let is_name = |known: &[u8]| known.iter().copied().eq(name.iter().copied().map(fold));
-        self.names.iter().any(|(known, interest)| {
-            known.len() == name.len() && matches!(interest, Interest::Identity) && is_name(known)
-        })
-    }
-
-    fn named(&self, name: &[u8]) -> Option<Interest> {
-        self.names.iter().find(|(known, _)| known == name).map(|(_, interest)| *interest)
+        names
+            .iter()
+            .any(|(known, interest)| matches!(interest, Interest::Identity) && is_name(known))
+            .then_some(Interest::Identity)
     }
 }
+
+/// Names of so many bytes and more are not told apart by their length.
+const LONG: usize = 32;
 
 /// Lower-case, with dashes for everything but letters and digits.
 fn fold(byte: u8) -> u8 {
@@ -129,10 +128,6 @@ const ALWAYS: [(&str, Interest); 7] = [
     ("origin", Interest::Origin),
     ("access-control-request-method", Interest::CorsRequestMethod),
 ];
-
-fn length_bit(name: &[u8]) -> u64 {
-    1 << name.len().min(63)
-}
 
 // === impl Headers ===
 
@@ -213,6 +208,7 @@ impl<'m> Pairs<'m> {
         Ok(Self { sizes, bytes })
     }
 
+    #[inline]
     fn next(&mut self) -> Result<Option<Pair<'m>>, UnreadableHeaders> {
         if self.sizes.is_empty() {
             return Ok(None);

@@ -62,7 +62,8 @@ impl UnixTime {
 }
 
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    // `as_millis` calculates with 128 bits.
+    duration.as_secs().saturating_mul(1000).saturating_add(duration.subsec_millis().into())
 }
 
 const YEAR_2020: UnixTime = UnixTime::from_secs(1_577_836_800);
