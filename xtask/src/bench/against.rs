@@ -244,7 +244,7 @@ fn cases() -> [Case; 4] {
 }
 
 const RULES: usize = 50;
-const ROUNDS_PER_START: usize = 50;
+const ROUNDS_PER_START: usize = 100;
 const SAY_EVERY: usize = 25;
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ impl Plan {
     /// For two modules, in each Envoy. Short turns, so that what else the machine does is the same in all turns of a
     /// round; a short warm-up, because there are several Envoys.
     pub fn comparison(rounds: usize) -> Self {
-        Self { rounds, per_round: 50, warm_up: 2000, ..Self::full() }
+        Self { rounds, per_round: 50, warm_up: 5000, ..Self::full() }
     }
 
     /// Requests of one turn of this contender.
