@@ -14,7 +14,8 @@ use sa_authn::authn::signature::{Signature, Verifier};
 use sa_authn::authz::rule::Circumstances;
 use sa_authn::config::{Config, Settings};
 use sa_authn::connection::Connection;
-use sa_authn::exchange::{Exchange, Finished, Input, Step};
+use sa_authn::core::{Environment, NativeDriver};
+use sa_authn::exchange::Finished;
 use sa_authn::headers::{Headers, to_map};
 use sa_authn::identity::Caller;
 use sa_authn::time::UnixTime;
@@ -91,12 +92,11 @@ fn decide(bencher: Bencher<'_, '_>, rules: usize) {
 #[divan::bench(args = KINDS)]
 fn request(bencher: Bencher<'_, '_>, kind: KeyKind) {
     let request = Request::new(kind, 10);
-    let mut authenticator = Authenticator::new(request.config(), Verifier::default(), 1);
-    let now = UnixTime::from_secs(unix_now());
+    let mut driver = NativeDriver::new(request.config(), Environment::default());
+    let (now, connection) = (UnixTime::from_secs(unix_now()), Connection::default());
     bencher.bench_local(|| {
-        let mut exchange = Exchange::new(1, now);
-        let step = exchange.step(Input::Headers(&request.map), &mut authenticator, now);
-        assert!(matches!(step, Step::Finish(Finished { verdict: Verdict::Allow(..), .. })));
+        let finished = driver.request(1, &request.map, &connection, now);
+        assert!(matches!(finished, Some(Finished { verdict: Verdict::Allow(..), .. })));
     });
 }
 

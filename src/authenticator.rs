@@ -1,8 +1,7 @@
-//! What outlives a request: the issuers with their keys, the tokens that were proven before, the reviews
-//! under way, and who waits for any of it.
+//! What outlives a request: the issuers with their keys, the tokens that were proven before, and the reviews under way.
 //!
-//! It is driven from outside: [`Authenticator::poll`] says which call to send, the shell brings the reply
-//! to [`Authenticator::settle`] and then wakes who waits.
+//! [`crate::core`] drives it: [`Authenticator::poll`] returns the next call to send, and [`Authenticator::settle`] takes
+//! the reply.
 
 mod fetching;
 mod known;
@@ -24,13 +23,12 @@ use crate::authn::signature::Verifier;
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::config::{Config, Settings};
 use crate::identity::Caller;
+use crate::paused::Hold;
 use crate::table::Table;
 use crate::time::UnixTime;
 use crate::verdict::Denial;
-use crate::waiting::{Hold, Waiting};
 use known::Known;
 use reviews::Reviews;
-use std::collections::HashMap;
 use std::rc::Rc;
 use token_cache::TokenCache;
 
@@ -45,9 +43,8 @@ pub struct Authenticator {
     verifier: Verifier,
     known: TokenCache<Known>,
     reviews: Reviews,
-    waiting: Waiting,
-    /// Which issuer's keys a call is for.
-    calls: HashMap<CalloutId, usize>,
+    /// The calls for keys that are under way, each with its issuer: at most one for each issuer.
+    calls: Vec<(CalloutId, usize)>,
     last_call: u32,
     tally: Tally,
 }
@@ -74,7 +71,7 @@ pub enum Unproven {
 }
 
 /// What a reply was for, and what it did.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Settlement {
     /// An issuer's keys.
     Keys(KeysSettled),
@@ -103,8 +100,7 @@ impl Authenticator {
             verifier,
             known: TokenCache::new(limits.token_cache_entries),
             reviews: Reviews::new(limits.max_reviews, limits.token_cache_entries),
-            waiting: Waiting::new(limits.max_waiting, limits.wait_timeout),
-            calls: HashMap::new(),
+            calls: Vec::new(),
             last_call: 0,
             tally: Tally::default(),
         }
@@ -113,11 +109,6 @@ impl Authenticator {
     /// What the configuration says of requests.
     pub fn settings(&self) -> &Rc<Settings> {
         &self.settings
-    }
-
-    /// Who waits.
-    pub fn waiting(&mut self) -> &mut Waiting {
-        &mut self.waiting
     }
 
     /// What was counted since the last time.
@@ -136,17 +127,19 @@ impl Authenticator {
 
     /// Takes the reply to a call. `None` when nobody waits for it any more.
     pub fn settle(&mut self, id: CalloutId, reply: Reply, now: UnixTime) -> Option<Settlement> {
-        match self.calls.remove(&id) {
-            Some(issuer) => self.settle_keys(issuer, id, reply, now).map(Settlement::Keys),
+        match self.calls.iter().find(|(call, _)| *call == id).map(|(_, issuer)| *issuer) {
+            Some(issuer) => {
+                self.calls.retain(|(call, _)| *call != id);
+                self.settle_keys(issuer, id, reply, now).map(Settlement::Keys)
+            }
             None => self.settle_review(id, reply, now).map(Settlement::Review),
         }
     }
 
-    /// When there is something to do: a call to send, or a request whose time is up. Reviews are sent
-    /// as soon as they are asked for.
+    /// When the next fetch of keys is due. Reviews are sent as soon as they are asked for.
     pub fn next_deadline(&mut self) -> Option<UnixTime> {
         let fetches = self.issuers.iter_mut().filter_map(Issuer::cache);
-        fetches.map(|cache| cache.next_due()).chain(self.waiting.next_deadline()).min()
+        fetches.map(|cache| cache.next_due()).min()
     }
 
     fn next_call(&mut self) -> CalloutId {

@@ -7,54 +7,31 @@
 //! 5. Let the policy decide.
 //! 6. Turn the judgement into a verdict.
 //!
-//! An exchange keeps nothing of its request but when it came: one that waited is judged anew from its
-//! headers, which the host keeps. So there is one way to a verdict, not one for the patient.
+//! A paused request is evaluated again from its headers when it resumes, so that there is one code path to a verdict.
 
 mod take_off;
 
-use crate::authenticator::{Authentication, Authenticator, Presented, Reviewed, Unproven};
+use crate::authenticator::{Authentication, Authenticator, Presented, Unproven};
 use crate::authn::bearer::BearerToken;
 use crate::authz::Judgement;
 use crate::authz::policy::Route;
 use crate::authz::rule::Circumstances;
 use crate::config::Settings;
-use crate::connection::Connection;
 use crate::headers::{Headers, UnreadableHeaders};
 use crate::identity::Caller;
+use crate::paused::{Hold, PausedRequests, Request, Resumption};
 use crate::time::UnixTime;
 use crate::verdict::{Denial, HeaderEdits, Mode, Reason, Verdict};
-use crate::waiting::{Hold, RequestId, Source};
 use std::rc::Rc;
 use take_off::take_off;
-
-/// The state machine of one request.
-#[derive(Debug)]
-pub struct Exchange {
-    id: RequestId,
-    arrived: UnixTime,
-    connection: Connection,
-}
-
-/// What happens to a request. Each brings its header map, in the host's form.
-#[derive(Clone, Copy, Debug)]
-pub enum Input<'m> {
-    /// It came.
-    Headers(&'m [u8]),
-    /// Keys of the issuer that it waits for were fetched, or the fetch failed.
-    KeysChanged(&'m [u8]),
-    /// The review that it waits for has ended.
-    Reviewed(&'m [u8], &'m Reviewed),
-    /// It waited long enough.
-    DeadlinePassed(&'m [u8]),
-}
 
 /// What is to be done next.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "nearly every step is a Finish")]
 pub enum Step {
-    /// Hold the request, its body and its trailers, until the next input.
+    /// The request is paused.
     Hold,
-    /// Do this; the exchange is over.
+    /// The request has its verdict.
     Finish(Finished),
 }
 
@@ -77,65 +54,60 @@ pub struct Finished {
     pub request_id: Option<String>,
 }
 
-// === impl Exchange ===
-
-impl Exchange {
-    /// A request that has just come.
-    pub fn new(id: RequestId, arrived: UnixTime) -> Self {
-        Self { id, arrived, connection: Connection::default() }
-    }
-
-    /// The same, with what its connection says.
-    #[must_use]
-    pub fn over(self, connection: Connection) -> Self {
-        Self { connection, ..self }
-    }
-
-    /// Takes an input to the next step.
-    pub fn step(&mut self, input: Input<'_>, with: &mut Authenticator, now: UnixTime) -> Step {
-        let (map, reviewed, patient) = match input {
-            Input::Headers(map) | Input::KeysChanged(map) => (map, None, true),
-            Input::Reviewed(map, reviewed) => (map, Some(reviewed), true),
-            Input::DeadlinePassed(map) => (map, None, false),
-        };
-        let settings = Rc::clone(with.settings());
-        let mut headers = Headers::default();
-        let step = match headers.add(map, &settings.index) {
-            Ok(()) => self.judge(&headers, &settings, (reviewed, patient), with, now),
-            // In no mode: identity headers that cannot be read cannot be removed.
-            Err(UnreadableHeaders) => Step::Finish(Finished::refused(
-                Reason::Internal.because("the request's headers cannot be read"),
-            )),
-        };
-        if let Step::Finish(_) = step {
-            with.waiting().forget(self.id);
+/// Evaluates a request, from its header map in the host's form. `resumption` says why a paused request goes on.
+pub(crate) fn evaluate(
+    request: &Request,
+    map: &[u8],
+    resumption: Option<&Resumption>,
+    (authenticator, paused): (&mut Authenticator, &mut PausedRequests),
+    now: UnixTime,
+) -> Step {
+    let settings = Rc::clone(authenticator.settings());
+    let mut headers = Headers::default();
+    match headers.add(map, &settings.index) {
+        Ok(()) => {
+            let evaluation = Evaluation { request, resumption, settings: &settings, now };
+            evaluation.run(&headers, authenticator, paused)
         }
-        step
+        // In no mode: identity headers that cannot be read cannot be removed.
+        Err(UnreadableHeaders) => Step::Finish(Finished::refused(
+            Reason::Internal.because("the request's headers cannot be read"),
+        )),
     }
+}
 
-    fn judge(
+/// One pass over a request.
+struct Evaluation<'e> {
+    request: &'e Request,
+    resumption: Option<&'e Resumption>,
+    settings: &'e Settings,
+    now: UnixTime,
+}
+
+// === impl Evaluation ===
+
+impl Evaluation<'_> {
+    fn run(
         &self,
         headers: &Headers<'_>,
-        settings: &Settings,
-        (reviewed, patient): (Option<&Reviewed>, bool),
-        with: &mut Authenticator,
-        now: UnixTime,
+        authenticator: &mut Authenticator,
+        paused: &mut PausedRequests,
     ) -> Step {
-        let counts = |token| !settings.ignore_foreign || with.is_ours(token);
+        let settings = self.settings;
+        let counts = |token| !settings.ignore_foreign || authenticator.is_ours(token);
         let token = BearerToken::find(&settings.token_sources, &headers.tokens, counts);
-        let circumstances = self.circumstances(headers);
-        let route = settings.policy.route(headers.authority, headers.path, &circumstances);
-        let Authentication { caller, ours, unreviewed } =
-            self.authenticate(&token, reviewed, with, now);
+        let attributes = self.attributes(headers);
+        let route = settings.policy.route(headers.authority, headers.path, &attributes);
+        let Authentication { caller, ours, unreviewed } = self.authenticate(&token, authenticator);
         let (shadow, needs_caller) = route
             .as_ref()
             .map_or((false, false), |route| (route.is_shadowed(), route.needs_caller()));
         let shadow = settings.mode == Mode::Shadow || shadow;
         let (caller, unreviewed) = match caller {
             Err(Unproven::Waits(hold)) => {
-                // An open path is not worth waiting for a name, and shadow mode must not delay a request.
-                let worth_it = needs_caller && settings.mode == Mode::Enforce;
-                match self.hold(hold, patient, worth_it, with) {
+                // The name of a caller is not worth a pause on an open path, and shadow mode must not delay a request.
+                let should_wait = needs_caller && settings.mode == Mode::Enforce;
+                match self.hold(hold, should_wait, paused) {
                     Ok(()) => return Step::Hold,
                     Err(denial) => (Err(denial), None),
                 }
@@ -149,33 +121,36 @@ impl Exchange {
         if let (Verdict::Allow(_, edits), false) = (&mut finished.verdict, shadow)
             && !settings.forward_token
         {
-            take_off(found, headers, settings, with, edits);
+            take_off(found, headers, settings, authenticator, edits);
         }
         Step::Finish(Finished { unreviewed, ..finished })
     }
 
-    fn circumstances<'m>(&self, headers: &Headers<'m>) -> Circumstances<'m> {
+    fn attributes<'m>(&self, headers: &Headers<'m>) -> Circumstances<'m> {
         let method = headers.method.unwrap_or_default();
         Circumstances {
             method,
             cors_preflight: method == b"OPTIONS" && headers.origin && headers.cors_request_method,
-            direction: self.connection.direction,
-            port: self.connection.port,
+            direction: self.request.connection.direction,
+            port: self.request.connection.port,
         }
     }
 
     fn authenticate(
         &self,
         token: &Result<Option<BearerToken<'_>>, Denial>,
-        reviewed: Option<&Reviewed>,
-        with: &mut Authenticator,
-        now: UnixTime,
+        authenticator: &mut Authenticator,
     ) -> Authentication {
-        let (arrived, connection) = (self.arrived, &self.connection);
         let denial = match token {
             Ok(Some(token)) => {
-                let presented = Presented { token: *token, arrived, connection, reviewed };
-                return with.authenticate(&presented, now);
+                let reviewed = match self.resumption {
+                    Some(Resumption::Reviewed(reviewed)) => Some(&**reviewed),
+                    Some(Resumption::KeysChanged | Resumption::DeadlinePassed) | None => None,
+                };
+                let Request { arrived, connection, .. } = self.request;
+                let presented =
+                    Presented { token: *token, arrived: *arrived, connection, reviewed };
+                return authenticator.authenticate(&presented, self.now);
             }
             Ok(None) => Reason::MissingToken.because("no token in any configured header"),
             Err(denial) => denial.clone(),
@@ -186,17 +161,14 @@ impl Exchange {
     fn hold(
         &self,
         hold: Hold,
-        patient: bool,
-        worth_it: bool,
-        with: &mut Authenticator,
+        should_wait: bool,
+        paused: &mut PausedRequests,
     ) -> Result<(), Denial> {
-        match (patient, worth_it) {
-            (true, true) => {
-                let source = || Source::of((self.connection.source.0)().as_deref());
-                with.waiting().admit(self.id, hold, self.arrived, source)
-            }
-            (false, _) => Err(hold.unavailable("did not come in time")),
-            (true, false) => Err(hold.unavailable("would have to be waited for")),
+        let is_late = matches!(self.resumption, Some(Resumption::DeadlinePassed));
+        match (is_late, should_wait) {
+            (false, true) => paused.admit(self.request, hold),
+            (true, _) => Err(hold.unavailable("did not come in time")),
+            (false, false) => Err(hold.unavailable("would have to be waited for")),
         }
     }
 }

@@ -1,21 +1,22 @@
-//! ENVOY SHELL, wasm32 only: proxy-wasm contexts around the pure core. Nothing is decided here.
+//! The shell inside Envoy, wasm32 only: proxy-wasm contexts around [`crate::core`]. Nothing is decided here.
 //!
-//! [`exports`] is what Envoy calls, [`contexts`] whom that is about. [`root`] is the plugin: configuration, ticks, and the
-//! waking of requests that waited; [`calls`] sends its callouts. [`http`] is one request, [`state`] what all of a plugin's
-//! share. [`connection`] reads what the core asks of a connection, [`apply`] carries a verdict out, [`stats`] tells figures
-//! and [`news`] what changes. [`host`] is the only file that calls the host.
-//!
-//! There is no SDK between the host and this: its dispatcher panics where the host says what it does not expect, and
-//! looks every callback up in tables that a request pays for (docs/benchmark.md).
+//! [`plugin`] is the root context of one configuration, and [`request`] the context of one request; both bring events.
+//! [`effects`] performs what the core returns. [`host`] has the calls that the SDK cannot make, [`connection`] reads what
+//! the core asks of a connection, [`stats`] keeps the numbers of Envoy's stats, and [`logger`] writes to Envoy's log.
 
-mod apply;
-mod calls;
 mod connection;
-mod contexts;
-mod exports;
+mod effects;
 mod host;
-mod http;
-mod news;
-mod root;
-mod state;
+mod logger;
+mod plugin;
+mod request;
 mod stats;
+
+mod start {
+    #![allow(unsafe_code, reason = "the macro exports a function under a fixed name")]
+
+    proxy_wasm::main! {{
+        super::logger::install();
+        proxy_wasm::set_root_context(|id| Box::new(super::plugin::Plugin::new(id)));
+    }}
+}

@@ -1,39 +1,39 @@
 //! sa-authn authenticates service-to-service requests by Kubernetes ServiceAccount tokens, inside Envoy.
 //!
-//! This is the map; [`exchange`] is the story of one request, and the file to read first.
+//! This is the map. One request takes this way, and its story is [`exchange`], the file to read first:
 //!
 //! ```text
-//!   the host's header map            connection: what rules and issuers ask of it
-//!        │  headers                      │
-//!        ▼  what of it we look at        ▼
+//!   filter                 the shell in Envoy (wasm32 only): proxy-wasm contexts around the core
+//!        │  Event          headers, body, trailers, end of a request; reply to a call; tick; configuration
+//!        ▼
+//!   core ───────────────── the protocol: which requests are paused, which calls are sent, what is logged and counted
+//!        │  paused         requests that wait for keys or a review
+//!        ▼
 //!   exchange ───────────── one request: headers in, verdict out
+//!        │  headers        what the filter looks at in the host's header map
 //!        │
-//!        ├─ authn          WHO IS CALLING?
-//!        │    bearer → jwt (header, claims) → issuer → keys → signature → verify → service_account → peer
-//!        │                                               ▲
-//!        │  authenticator  what outlives a request: issuers and their keys, tokens that were proven before,
-//!        │                 the API server's reviews of them; callouts for both
-//!        │                 waiting: the requests that wait for keys or a review
+//!        ├─ authenticator  WHO IS CALLING? What outlives a request: issuers and their keys, known tokens, reviews
+//!        │    authn: bearer → jwt (header, claims) → issuer → keys → signature → verify → service_account → peer
 //!        │
 //!        ├─ authz          MAY THEY PASS?
-//!        │    host, path → index of rules → policy → Permit
+//!        │    host, path, method → index of rules → policy → Permit
 //!        │
-//!        ├─ identity       what the upstream is told
+//!        ├─ identity       header values that tell the upstream who called
 //!        ▼
 //!   verdict                Allow(Permit, HeaderEdits) | Deny(Denial) | Shadow(Shadowed, HeaderEdits)
 //!        │
-//!        └─ decision_log, metrics   what the operator is told
+//!        ├─ decision_log, metrics   what the operator learns
+//!        ▼  Effect         pause, finish with a verdict, send a call, wake, log, count
+//!   filter
 //! ```
 //!
-//! The core is pure: headers, key sets, replies and the time go in; verdicts, callouts and deadlines
-//! come out. It knows no clock and no host. Two shells drive it: `filter` inside Envoy (wasm32 only), and
-//! the command line (`main.rs` and `cli`, native only), beside the tests.
+//! The core is pure: it knows no clock and no host. Each driver brings it [`core::Event`]s with the time, and performs
+//! its [`core::Effect`]s: `filter` inside Envoy, [`core::NativeDriver`] for the command line (`main.rs` and `cli`), the
+//! tests, the fuzz targets and the benchmarks.
 //!
-//! Nothing passes without proof: [`Verdict::Allow`] needs a [`authz::Permit`], which only
-//! [`authz::Policy`] makes, from a [`authn::ServiceAccount`], which needs an [`authn::Proof`], which only
-//! verification and an accepted TokenReview give.
-//!
-//! [`Verdict::Allow`]: verdict::Verdict::Allow
+//! A request passes only with a [`authz::Permit`], which only [`authz::Policy`] makes. Where a rule asks for a caller, it
+//! is from an [`authn::ServiceAccount`], which needs an [`authn::Proof`], which only verification and an accepted
+//! TokenReview give.
 
 pub mod headers;
 
@@ -48,17 +48,13 @@ pub mod authenticator;
 pub mod callout;
 pub mod config;
 pub mod connection;
+pub mod core;
 pub mod decision_log;
 pub mod metrics;
+pub mod paused;
 pub mod printable;
 mod table;
 pub mod time;
-pub mod waiting;
 
 #[cfg(target_arch = "wasm32")]
 mod filter;
-
-/// What of the shell needs no host, for its tests.
-#[cfg(all(test, not(target_arch = "wasm32")))]
-#[path = "filter/host/handed.rs"]
-mod handed;

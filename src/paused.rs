@@ -209,6 +209,16 @@ impl PausedRequests {
         overdue.map(|(id, _)| *id).collect()
     }
 
+    /// The deadline of a request; `None` if it is not paused.
+    pub fn deadline(&self, id: RequestId) -> Option<UnixTime> {
+        self.requests.get(&id).map(|paused| paused.request.arrived.plus(self.timeout))
+    }
+
+    /// Whether requests that can go on are left for the next tick.
+    pub fn are_resuming(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// The next deadline of a request.
     pub fn next_deadline(&self) -> Option<UnixTime> {
         self.requests.values().map(|paused| paused.request.arrived.plus(self.timeout)).min()
@@ -305,7 +315,12 @@ mod tests {
     }
 
     /// Pauses request `id`, from an address of its own.
-    fn admit(paused: &mut PausedRequests, id: RequestId, hold: Hold, secs: u64) -> Result<(), Denial> {
+    fn admit(
+        paused: &mut PausedRequests,
+        id: RequestId,
+        hold: Hold,
+        secs: u64,
+    ) -> Result<(), Denial> {
         thread_local! {
             static LAST: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
         }
@@ -351,17 +366,14 @@ mod tests {
     fn one_address_holds_a_quarter_of_the_places_at_most() {
         let mut paused = PausedRequests::new(1000, Duration::from_secs(5));
         let mut flood = |ids: std::ops::Range<RequestId>, source: fn() -> Option<String>| {
-            ids.filter(|id| {
-                admit_from(&mut paused, *id, hold(Cause::NoKeys), (0, source)).is_ok()
-            })
-            .count()
+            ids.filter(|id| admit_from(&mut paused, *id, hold(Cause::NoKeys), (0, source)).is_ok())
+                .count()
         };
         assert_eq!(flood(0..2000, first), 250);
         assert_eq!(flood(2000..2100, second), 100);
         paused.forget(0);
         assert_eq!(admit_from(&mut paused, 3000, hold(Cause::NoKeys), (0, first)), Ok(()));
-        let denial =
-            admit_from(&mut paused, 3001, hold(Cause::NoKeys), (0, first)).unwrap_err();
+        let denial = admit_from(&mut paused, 3001, hold(Cause::NoKeys), (0, first)).unwrap_err();
         assert_eq!(denial.detail(), "250 requests from 10.0.0.1 wait already");
         (0..4000).for_each(|id| paused.forget(id));
         assert!(paused.is_empty() && paused.taken.no_keys.by_source.is_empty(), "{paused:?}");

@@ -2,9 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sa_authn::authenticator::Authenticator;
-use sa_authn::authn::signature::Verifier;
 use sa_authn::config::Config;
+use sa_authn::core::{Environment, NativeDriver};
 use sa_authn_fuzz::genuine::TOKENS;
 use sa_authn_fuzz::json::holds_the_recorded_key;
 use sa_authn_fuzz::world::{bearer, judge, proven};
@@ -15,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(config) => config,
         Err(problems) => return assert!(!problems.is_empty(), "refused without a reason"),
     };
-    let mut core = Authenticator::new(config, Verifier::default(), 1);
+    let mut core = NativeDriver::new(config, Environment::default());
     let finished = judge(&mut core, &bearer(TOKENS[0].token.as_bytes()));
     assert!(proven(&finished).is_none() || trusts_the_recorded_key(bytes), "{finished:?}");
 });

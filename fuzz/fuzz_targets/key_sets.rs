@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sa_authn::authn::keys::KeySet;
+use sa_authn::core::Event;
 use sa_authn_fuzz::genuine::{DISCOVERY, TOKENS};
 use sa_authn_fuzz::json::holds_the_recorded_key;
 use sa_authn_fuzz::world::{bearer, config, discovered, judge, now, ok, proven, under};
@@ -14,8 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let mut core = under(&config(discovered(), json!({})));
     for body in [DISCOVERY.as_bytes(), bytes] {
-        let call = core.poll(now()).expect("a call for the keys");
-        core.settle(call.id, ok(body), now());
+        let calls = core.take_calls(now());
+        let call = calls.first().expect("a call for the keys");
+        core.handle(Event::CallEnded(call.id, ok(body)), now());
     }
     let finished = judge(&mut core, &bearer(TOKENS[0].token.as_bytes()));
     assert!(proven(&finished).is_none() || holds_the_recorded_key(bytes), "{finished:?}");

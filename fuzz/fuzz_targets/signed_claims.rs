@@ -9,16 +9,16 @@ use std::cell::RefCell;
 use libfuzzer_sys::fuzz_target;
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
-use sa_authn::authenticator::Authenticator;
+use sa_authn::core::NativeDriver;
 use sa_authn::verdict::Reason;
 use sa_authn_fuzz::world::{bearer, config, encode, judge, under};
 use serde_json::{Value, json};
 
 thread_local! {
-    static WORLD: (SigningKey, RefCell<Authenticator>) = world();
+    static WORLD: (SigningKey, RefCell<NativeDriver>) = world();
 }
 
-fn world() -> (SigningKey, RefCell<Authenticator>) {
+fn world() -> (SigningKey, RefCell<NativeDriver>) {
     let key = SigningKey::from_slice(&[7; 32]).expect("a number below the order");
     let core = under(&config(json!({ "inline": { "keys": [jwk(&key)] } }), json!({})));
     (key, RefCell::new(core))

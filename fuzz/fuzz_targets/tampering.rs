@@ -4,13 +4,13 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
-use sa_authn::authenticator::Authenticator;
+use sa_authn::core::NativeDriver;
 use sa_authn_fuzz::tamper::Tampered;
 use sa_authn_fuzz::{genuine, world};
 use serde_json::json;
 
 thread_local! {
-    static CORE: RefCell<Authenticator> =
+    static CORE: RefCell<NativeDriver> =
         RefCell::new(world::under(&world::config(world::inline(), json!({}))));
 }
 

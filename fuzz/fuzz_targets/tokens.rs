@@ -4,16 +4,17 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
-use sa_authn::authenticator::{Authenticator, Presented};
+use sa_authn::authenticator::Presented;
 use sa_authn::authn::bearer::{BearerToken, TokenSource};
 use sa_authn::authn::jwt::Jwt;
 use sa_authn::connection::Connection;
+use sa_authn::core::NativeDriver;
 use sa_authn_fuzz::genuine;
 use sa_authn_fuzz::world::{config, encode, inline, now, under};
 use serde_json::json;
 
 thread_local! {
-    static CORE: RefCell<Authenticator> = RefCell::new(under(&config(inline(), json!({}))));
+    static CORE: RefCell<NativeDriver> = RefCell::new(under(&config(inline(), json!({}))));
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -24,7 +25,8 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(jwt.text.as_bytes(), token.bytes());
         assert_eq!(jwt.text, format!("{}.{}", jwt.signing_input, encode(&jwt.signature)));
     }
-    CORE.with_borrow_mut(|core| {
+    CORE.with_borrow_mut(|driver| {
+        let core = driver.core_mut().authenticator().expect("a configuration");
         let connection = &Connection::default();
         let presented = Presented { token, arrived: now(), connection, reviewed: None };
         let proven = core.authenticate(&presented, now()).caller;

@@ -1,15 +1,16 @@
-//! Authenticators that trust the recorded key alone, at the time at which its tokens were minted.
+//! Cores that trust the recorded key alone, at the time at which its tokens were minted.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sa_authn::authenticator::Authenticator;
-use sa_authn::authn::signature::Verifier;
 use sa_authn::callout::Reply;
 use sa_authn::config::Config;
-use sa_authn::exchange::{Exchange, Finished, Input, Step};
+use sa_authn::connection::Connection;
+use sa_authn::core::{Environment, Event, NativeDriver};
+use sa_authn::exchange::Finished;
 use sa_authn::headers::to_map;
 use sa_authn::time::UnixTime;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use crate::genuine::{FILTER, ISSUER, JWKS, MINTED};
 
@@ -18,10 +19,10 @@ pub fn now() -> UnixTime {
     UnixTime::from_secs(MINTED)
 }
 
-/// An authenticator under this configuration.
-pub fn under(config: &Value) -> Authenticator {
+/// A core under this configuration.
+pub fn under(config: &Value) -> NativeDriver {
     let config = Config::parse(config.to_string().as_bytes()).expect("a configuration");
-    Authenticator::new(config, Verifier::default(), 1)
+    NativeDriver::new(config, Environment::default())
 }
 
 /// One issuer with these keys, and what `more` says.
@@ -61,14 +62,22 @@ pub fn bearer(token: &[u8]) -> Vec<u8> {
     ])
 }
 
-/// What becomes of a request that nothing is worth waiting for.
-pub fn judge(core: &mut Authenticator, map: &[u8]) -> Finished {
-    let mut exchange = Exchange::new(1, now());
-    match exchange.step(Input::DeadlinePassed(map), core, now()) {
-        Step::Finish(finished) => finished,
-        Step::Hold => panic!("held after its deadline"),
+/// The verdict on a request, which gets no answer if it is paused for one.
+pub fn judge(core: &mut NativeDriver, map: &[u8]) -> Finished {
+    core.discard();
+    match core.request(1, map, &Connection::default(), now()) {
+        Some(finished) => finished,
+        None => past_deadline(core),
     }
 }
+
+/// The verdict on a paused request when its deadline has passed.
+pub fn past_deadline(core: &mut NativeDriver) -> Finished {
+    core.handle(Event::Tick, now().plus(LONGEST_WAIT));
+    core.take_finished(1).expect("a verdict at the deadline")
+}
+
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Who is proven, such as `demo/app`.
 pub fn proven(finished: &Finished) -> Option<String> {

@@ -8,9 +8,9 @@ use crate::time::UnixTime;
 use std::rc::Rc;
 
 /// What a reply did to an issuer's keys.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct KeysSettled {
-    /// Which issuer, for [`crate::waiting::Waiting::for_issuer`].
+    /// Which issuer, as the configuration numbers them.
     pub issuer: usize,
     /// Its name, for the log.
     pub name: String,
@@ -51,8 +51,8 @@ impl Authenticator {
     pub(super) fn fetch(&mut self, issuer: usize, now: UnixTime) -> Option<Callout> {
         let id = self.next_call();
         let callout = self.cache(issuer)?.fetch(id, now);
-        self.calls.retain(|_, at| *at != issuer);
-        self.calls.insert(id, issuer);
+        self.calls.retain(|(_, at)| *at != issuer);
+        self.calls.push((id, issuer));
         Some(callout)
     }
 

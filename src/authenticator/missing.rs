@@ -2,9 +2,9 @@
 
 use super::{Authenticator, Unproven};
 use crate::authn::keys::{Cause, Lookup};
+use crate::paused::Hold;
 use crate::time::UnixTime;
 use crate::verdict::Reason;
-use crate::waiting::Hold;
 use std::time::Duration;
 
 /// What to say of a key that none of the issuers has: while one may still have it, that is not no.

@@ -13,9 +13,9 @@ use crate::authn::token_review::{
 use crate::authn::{Proof, ServiceAccount};
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::identity::Caller;
+use crate::paused::Hold;
 use crate::time::UnixTime;
 use crate::verdict::{Denial, Reason};
-use crate::waiting::{Hold, RequestId};
 use std::rc::Rc;
 
 /// A review that has ended: what those who wait for it go by, whether or not it is remembered.
@@ -26,8 +26,8 @@ pub struct Reviewed {
     outcome: Result<Rc<AcceptedReview>, NotAccepted>,
 }
 
-/// A reply to a review, and who waits for it.
-#[derive(Debug)]
+/// A reply to a review.
+#[derive(Clone, Debug)]
 pub struct ReviewSettled {
     /// The issuer's name, for the log.
     pub name: String,
@@ -35,8 +35,6 @@ pub struct ReviewSettled {
     pub issuer: usize,
     /// What the API server said.
     pub reviewed: Rc<Reviewed>,
-    /// Who waits.
-    pub waiting: Vec<RequestId>,
 }
 
 /// What is known of a token.
@@ -92,10 +90,9 @@ impl Authenticator {
                 self.reviews.refuse(&question, plan, denial.clone(), now);
             }
         }
-        let waiting = self.waiting.for_review(id);
         let (issuer, name) = (question.issuer, question.identity.name.to_string());
         let reviewed = Rc::new(Reviewed { issuer, token: question.token.clone(), outcome });
-        Some(ReviewSettled { name, issuer, reviewed, waiting })
+        Some(ReviewSettled { name, issuer, reviewed })
     }
 
     fn approve(

@@ -1,15 +1,12 @@
 //! Envoy's attributes -> what the core asks of a connection.
 
-use super::host;
 use crate::authz::rule::Direction;
 use crate::connection::{Connection, ConnectionFacts, SourceAddress};
+use proxy_wasm::hostcalls;
 
 /// Reads the facts that are needed. One that cannot be read is absent, and meets no condition.
 pub(super) fn read(facts: ConnectionFacts) -> Connection {
-    let number = |path: &[&str]| {
-        let bytes = host::property(path).ok()?;
-        bytes.try_into().ok().map(i64::from_le_bytes)
-    };
+    let number = |path: &[&str]| property(path)?.try_into().ok().map(i64::from_le_bytes);
     Connection {
         direction: facts
             .direction
@@ -32,13 +29,18 @@ pub(super) fn read(facts: ConnectionFacts) -> Connection {
 
 /// The address of the request of the effective context.
 fn source_address() -> Option<String> {
-    String::from_utf8(host::property(&["source", "address"]).ok()?).ok()
+    String::from_utf8(property(&["source", "address"])?).ok()
 }
 
 /// The URI of the certificate that the peer presented; not that of a plain connection. Whether it was
 /// verified is for the listener to see to: no attribute tells (`ACCEPT_UNTRUSTED` would forge it).
 fn peer_uri() -> Option<String> {
-    let mtls = host::property(&["connection", "mtls"]).ok()?;
-    let uri = host::property(&["connection", "uri_san_peer_certificate"]).ok()?;
+    let mtls = property(&["connection", "mtls"])?;
+    let uri = property(&["connection", "uri_san_peer_certificate"])?;
     (mtls == [1]).then(|| String::from_utf8(uri).ok()).flatten().filter(|uri| !uri.is_empty())
+}
+
+/// An attribute of Envoy's.
+fn property(path: &[&str]) -> Option<Vec<u8>> {
+    hostcalls::get_property(path.to_vec()).ok()?
 }

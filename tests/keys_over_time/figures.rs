@@ -4,26 +4,13 @@ use super::{START, core, key, seconds, set, token};
 use crate::support::{Core, discovery_document, ok};
 use envoy_test::token::DEFAULT_ISSUER;
 use sa_authn::callout::Reply;
-use sa_authn::metrics::{Change, Metrics};
 use serde_json::json;
 
 /// Answers the call that is due, and says what is counted of it, in alphabetical order.
 fn counted(core: &mut Core, reply: Reply) -> Vec<(String, u64)> {
-    let call = core.authenticator.poll(core.now).expect("a call");
-    let settled = core.reply(&call, reply).expect("a cache that waits for it");
-    let mut metrics = Metrics::default();
-    metrics.fetched(&settled, core.now);
-    let mut changes: Vec<_> = metrics
-        .take()
-        .into_iter()
-        .map(|change| match change {
-            Change::Count(name, more) => (name, more),
-            Change::Level(name, level) => (name, level),
-            Change::Shift(..) => panic!("{change:?}"),
-        })
-        .collect();
-    changes.sort();
-    changes
+    let call = core.call();
+    core.reply(&call, reply).expect("a cache that waits for it");
+    core.counts()
 }
 
 #[test]
@@ -36,12 +23,9 @@ fn unknown_kids_that_are_denied_a_fetch_are_counted() {
         core.publish(&set(&[&key()]));
     }
     // A burst of three, then one per `minRefetchInterval` (10 s).
-    assert_eq!(core.authenticator.take_rationed(), [("local".into(), 2)]);
-    assert_eq!(core.authenticator.take_rationed(), []);
-    let mut metrics = Metrics::default();
-    metrics.rationed("local", 2);
-    let expected = Change::Count("sa_authn.key_fetches.rationed.local".to_owned(), 2);
-    assert_eq!(metrics.take(), [expected]);
+    const RATIONED: &str = "sa_authn.key_fetches.rationed.local";
+    assert_eq!(Core::counted(&core.counts(), RATIONED), 2);
+    assert_eq!(Core::counted(&core.counts(), RATIONED), 0);
 }
 
 #[test]

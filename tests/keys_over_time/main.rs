@@ -92,7 +92,7 @@ impl Core {
 
     /// How long until there is something to do.
     fn until_next(&mut self) -> Duration {
-        self.authenticator.next_deadline().expect("there always is").since(self.now)
+        self.next_deadline().expect("there always is").since(self.now)
     }
 
     /// Lets time pass until there is something to do.
@@ -117,7 +117,7 @@ impl Core {
     fn holds(&mut self, key: &SigningKey) -> bool {
         let mut request = self.request(&get("/", &token(key)));
         let held = request.arrives(self) == HELD;
-        self.authenticator.waiting().forget(request.id);
+        self.hangs_up(request.id);
         held
     }
 

@@ -3,10 +3,7 @@
 use super::{HELD, START, UNKNOWN_KEY, cached, core, is_about, key, millis, seconds, set};
 use crate::support::{Core, discovery_document, ok};
 use envoy_test::token::DEFAULT_ISSUER;
-use sa_authn::authenticator::Authenticator;
-use sa_authn::authn::signature::Verifier;
-use sa_authn::config::Config;
-use sa_authn::time::UnixTime;
+use sa_authn::core::Environment;
 use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -63,18 +60,13 @@ fn keys_are_refreshed_within_the_last_tenth_of_the_interval() {
 
 #[test]
 fn proxies_that_started_together_refresh_at_different_times() {
-    let config = super::discovered(json!({})).to_string();
-    let now = UnixTime::from_secs(START);
-    let key = key();
+    let (config, key) = (super::discovered(json!({})), key());
     let waits: HashSet<_> = (0..200)
         .map(|seed| {
-            let config = Config::parse(config.as_bytes()).unwrap();
-            let mut proxy = Authenticator::new(config, Verifier::default(), seed * 0x9e37_79b9);
-            for body in [discovery_document(DEFAULT_ISSUER), set(&[&key])] {
-                let call = proxy.poll(now).unwrap();
-                proxy.settle(call.id, ok(body), now);
-            }
-            let wait = proxy.next_deadline().unwrap().since(now);
+            let environment = Environment { seed: seed * 0x9e37_79b9, ..Environment::default() };
+            let mut proxy = Core::in_environment(environment, START, &config);
+            proxy.publish(&set(&[&key]));
+            let wait = proxy.until_next();
             assert!(is_about(wait, seconds(600)), "seed {seed}: {wait:?}");
             wait
         })
@@ -184,7 +176,7 @@ fn nothing_is_fetched_for_keys_that_stand_in_the_configuration() {
     let key = key();
     let mut core = Core::at(START, &crate::support::inline(&[&key]));
     assert!(core.is_quiet());
-    assert_eq!(core.authenticator.next_deadline(), None);
+    assert_eq!(core.next_deadline(), None);
     assert!(core.by(&key).passes());
     assert_eq!(core.by(&super::key()), UNKNOWN_KEY);
     core.wait(Duration::from_secs(24 * 3600));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 fn replaced(old: &mut Core, config: &Value) -> Core {
     let mut new = Core::at(START, config);
     new.now = old.now;
-    new.authenticator.take_over(&mut old.authenticator, new.now);
+    new.takes_over(old);
     new
 }
 

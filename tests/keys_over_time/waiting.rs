@@ -3,7 +3,8 @@
 use super::{
     HELD, UNAVAILABLE, UNKNOWN_KEY, before, core, discovered, key, millis, seconds, set, token,
 };
-use crate::support::{Core, Outcome, get, pairs, with};
+use crate::support::{Core, Outcome, discovery_document, get, ok, pairs, with};
+use envoy_test::token::DEFAULT_ISSUER;
 use sa_authn::callout::Reply;
 use sa_authn::verdict::Reason;
 use serde_json::json;
@@ -17,9 +18,9 @@ fn more_than_may_wait_are_refused_as_overload() {
     for _ in 0..5 {
         assert_eq!(core.by(&key), OVERLOADED);
     }
-    assert_eq!(core.authenticator.waiting().len(), 3);
+    assert_eq!(core.paused().len(), 3);
     // Who leaves makes room.
-    core.authenticator.waiting().forget(waiting.pop().unwrap().id);
+    core.hangs_up(waiting.pop().unwrap().id);
     assert_eq!(core.by(&key), HELD);
     assert_eq!(core.by(&key), OVERLOADED);
     core.publish(&set(&[&key]));
@@ -60,13 +61,13 @@ fn a_request_whose_time_is_up_is_refused_as_our_failure() {
         core.calls();
         let mut request = core.held_by(&key);
         let deadline = core.now.plus(seconds(patience));
-        assert_eq!(core.authenticator.next_deadline(), Some(deadline));
+        assert_eq!(core.next_deadline(), Some(deadline));
         core.now = before(deadline, millis(1));
-        assert_eq!(core.authenticator.waiting().overdue(core.now), Vec::<u32>::new());
+        assert_eq!(core.paused().overdue(core.now), Vec::<u32>::new());
         core.now = deadline;
-        assert_eq!(core.authenticator.waiting().overdue(core.now), [request.id]);
+        assert_eq!(core.paused().overdue(core.now), [request.id]);
         assert_eq!(request.gives_up(&mut core), UNAVAILABLE);
-        assert!(core.authenticator.waiting().is_empty());
+        assert!(core.paused().is_empty());
     }
 }
 
@@ -74,9 +75,12 @@ fn a_request_whose_time_is_up_is_refused_as_our_failure() {
 fn a_request_whose_time_is_up_as_the_keys_come_passes() {
     let (mut core, key) = (core(json!({})), key());
     let mut request = core.held_by(&key);
-    core.publish(&set(&[&key]));
+    let discovery = core.call();
+    core.reply(&discovery, ok(discovery_document(DEFAULT_ISSUER)));
+    let call = core.call();
     core.wait(seconds(5));
-    assert!(request.gives_up(&mut core).passes());
+    core.reply(&call, ok(set(&[&key])));
+    assert!(request.wakes(&mut core).passes());
 }
 
 #[test]
@@ -87,7 +91,7 @@ fn a_request_that_is_woken_in_vain_keeps_its_deadline() {
     core.fails(Reply::Reset);
     core.wait(millis(500));
     assert_eq!(request.wakes(&mut core), HELD);
-    let overdue = core.authenticator.waiting().overdue(came.plus(seconds(5)));
+    let overdue = core.paused().overdue(came.plus(seconds(5)));
     assert_eq!(overdue, [request.id]);
 }
 
@@ -95,11 +99,11 @@ fn a_request_that_is_woken_in_vain_keeps_its_deadline() {
 fn a_request_that_got_its_verdict_waits_no_more() {
     let (mut core, old, new) = (core(json!({})), key(), key());
     let (mut good, mut bad) = (core.held_by(&old), core.held_by(&new));
+    assert_eq!(core.paused().for_issuer(0), [good.id, bad.id]);
     core.publish(&set(&[&old]));
-    assert_eq!(core.authenticator.waiting().for_issuer(0), [good.id, bad.id]);
     assert!(good.wakes(&mut core).passes());
     assert_eq!(bad.wakes(&mut core), UNKNOWN_KEY);
-    assert!(core.authenticator.waiting().is_empty());
+    assert!(core.paused().is_empty());
 }
 
 #[test]
@@ -125,7 +129,7 @@ fn an_open_path_never_waits() {
     };
     assert!(edits.set().next().is_none(), "nobody was proven");
     assert_eq!(core.outcome(&get("/", &token(&key))), HELD);
-    assert_eq!(core.authenticator.waiting().len(), 1);
+    assert_eq!(core.paused().len(), 1);
 }
 
 #[test]
@@ -134,7 +138,7 @@ fn a_request_that_is_refused_anyway_does_not_wait() {
     let (mut core, key) = (Core::at(super::START, &with(discovered(json!({})), rules)), key());
     let ambiguous = Outcome::Refused(Reason::AmbiguousPath);
     assert_eq!(core.outcome(&get("/a%2fb", &token(&key))), ambiguous);
-    assert!(core.authenticator.waiting().is_empty());
+    assert!(core.paused().is_empty());
 }
 
 #[test]
@@ -145,7 +149,7 @@ fn shadow_mode_holds_nobody() {
         Outcome::Shadowed(reason, _) => assert_eq!(reason, Reason::KeysUnavailable),
         other => panic!("{other:?}"),
     }
-    assert!(core.authenticator.waiting().is_empty());
+    assert!(core.paused().is_empty());
     core.publish(&set(&[&key]));
     assert!(core.by(&key).passes());
 }

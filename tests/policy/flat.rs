@@ -47,7 +47,7 @@ fn ten_thousand_rules_and_a_hundred_thousand_accounts_cost_what_ten_do() {
     let (mut few, many) = (core(10, 10), core(10_000, 100_000));
     let finished = few.judge(&get("/secrets/a", &good().sign(&key))).expect("keys are there");
     let caller = finished.caller.expect("a good token");
-    let [few, many] = [few, many].map(|core| cost(&core.authenticator.settings().policy, &caller));
+    let [few, many] = [&few, &many].map(|core| cost(&core.settings().policy, &caller));
     let ratio = many.as_secs_f64() / few.as_secs_f64();
     println!("10 rules, 10 accounts: {few:?}; 10,000 and 100,000: {many:?}; ratio {ratio:.2}");
     assert!(ratio < 2.0, "{ratio:.2}");

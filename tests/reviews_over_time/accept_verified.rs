@@ -131,9 +131,10 @@ fn a_shortage_for_one_token_says_nothing_about_another() {
 fn a_request_whose_time_is_up_is_denied_unless_another_review_has_shown_an_outage() {
     let mut world = accepting();
     let (slow, other) = (world.caller("slow"), world.caller("other"));
-    let (mut first, mut second) = (world.held(&slow), world.held(&slow));
+    let mut first = world.held(&slow);
+    world.wait(millis(500));
+    let mut second = world.held(&slow);
     let call = world.call();
-    world.wait(seconds(5));
     assert_eq!(first.gives_up(&mut world.core), UNAVAILABLE);
     assert!(world.answered(&other, Reply::Reset).passes());
     assert!(second.gives_up(&mut world.core).passes());

@@ -20,7 +20,7 @@ fn worlds() -> [World; 2] {
 fn refusal(world: &mut World, caller: &Caller, reply: Reply) -> (Reason, String) {
     let mut request = world.held(caller);
     let settled = world.answer(reply);
-    let denial = settled.reviewed.outcome().expect_err("not believed").clone();
+    let denial = settled.settled.reviewed.outcome().expect_err("not believed").clone();
     let outcome = request.reviewed(&mut world.core, &settled);
     assert_eq!(outcome, Outcome::Refused(denial.reason()));
     (denial.reason(), denial.detail().to_owned())

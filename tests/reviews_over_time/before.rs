@@ -133,7 +133,7 @@ fn shadow_mode_and_open_paths_wait_for_no_review() {
         Outcome::Passed(edits) => assert!(edits.set().next().is_none(), "nobody was confirmed"),
         other => panic!("{other:?}"),
     }
-    assert!(world.core.authenticator.waiting().is_empty());
+    assert!(world.core.paused().is_empty());
     assert_eq!(world.by(&caller), HELD);
 }
 

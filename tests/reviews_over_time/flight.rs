@@ -21,7 +21,7 @@ fn equal_questions_are_one_call_whose_answer_is_everybodys() {
         for mut request in requests {
             assert!(request.reviewed(&mut world.core, &settled).passes());
         }
-        assert!(world.core.authenticator.waiting().is_empty());
+        assert!(world.core.paused().is_empty());
     }
 }
 
@@ -88,10 +88,7 @@ fn a_call_that_is_never_answered_loses_its_place_in_the_end() {
     world.wait(seconds(1));
     world.held(&next);
     world.call();
-    assert!(
-        world.core.authenticator.settle(call.id, lost.vouched(), world.core.now).is_none(),
-        "an answer to nobody"
-    );
+    assert!(world.core.end_review(&call, lost.vouched()).is_none(), "an answer to nobody");
 }
 
 #[test]
@@ -100,14 +97,14 @@ fn who_hangs_up_is_forgotten_and_the_answer_still_counts() {
     let caller = world.caller("api");
     let (gone, mut stays) = (world.held(&caller), world.held(&caller));
     let call = world.call();
-    world.core.authenticator.waiting().forget(gone.id);
+    world.core.hangs_up(gone.id);
     let settled = world.core.answer_review(&call, caller.vouched());
     assert_eq!(settled.waiting, [stays.id]);
     assert!(stays.reviewed(&mut world.core, &settled).passes());
 
     let caller = world.caller("web");
     let alone = world.held(&caller);
-    world.core.authenticator.waiting().forget(alone.id);
+    world.core.hangs_up(alone.id);
     let settled = world.answer(caller.vouched());
     assert_eq!(settled.waiting, [0; 0]);
     assert!(world.passes(&caller));
@@ -120,7 +117,7 @@ fn who_has_waited_long_enough_is_refused_as_our_failure_and_the_next_has_the_ans
         let mut request = world.held(&caller);
         let call = world.call();
         world.wait(seconds(5));
-        assert_eq!(world.core.authenticator.waiting().overdue(world.core.now), [request.id]);
+        assert_eq!(world.core.paused().overdue(world.core.now), [request.id]);
         assert_eq!(request.gives_up(&mut world.core), UNAVAILABLE);
         assert!(world.is_quiet(), "the same call is still under way");
         world.core.answer_review(&call, caller.vouched());
@@ -153,7 +150,7 @@ fn a_request_that_waited_for_keys_waits_on_for_its_review_within_the_same_time()
     assert_eq!(request.wakes(&mut world.core), HELD);
     let call = world.call();
     world.wait(seconds(3));
-    assert_eq!(world.core.authenticator.waiting().overdue(world.core.now), [request.id]);
+    assert_eq!(world.core.paused().overdue(world.core.now), [request.id]);
     let settled = world.core.answer_review(&call, caller.vouched());
     assert!(request.reviewed(&mut world.core, &settled).passes());
 }

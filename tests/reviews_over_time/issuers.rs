@@ -3,7 +3,7 @@
 use super::{Caller, HELD, REVOKED, START, World, gone, plan, seconds, verifying};
 use crate::support::{self, Core, Outcome, good, with};
 use envoy_test::{KeyKind, SigningKey, jwks};
-use sa_authn::callout::{Callout, Reply};
+use sa_authn::callout::Reply;
 use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn each_issuers_tokens_are_reviewed_as_that_issuer_says() {
     assert_eq!(clusters, ["first", "second"]);
     for (at, caller) in [&first, &second].into_iter().enumerate() {
         let settled = world.core.answer_review(&calls[at], caller.vouched());
-        assert_eq!(settled.name, ["local", "second"][at]);
+        assert_eq!(settled.settled.name, ["local", "second"][at]);
         assert!(requests[at].reviewed(&mut world.core, &settled).passes());
     }
     world.wait(seconds(10));
@@ -108,8 +108,7 @@ fn discovering() -> World {
 /// Lets the keys' refresh come, and publishes these.
 fn rotate(world: &mut World, keys: &[&SigningKey]) {
     world.wait(seconds(600));
-    let calls: Vec<Callout> =
-        std::iter::from_fn(|| world.core.authenticator.poll(world.core.now)).collect();
+    let calls = world.core.calls();
     assert_eq!(calls.len(), 1, "the refresh: {calls:?}");
     let document = support::discovery_document(envoy_test::token::DEFAULT_ISSUER);
     let published = jwks(keys).to_string();

@@ -17,12 +17,11 @@ mod secrecy;
 mod support;
 
 use envoy_test::{KeyKind, SigningKey, Token};
-use sa_authn::authenticator::ReviewSettled;
 use sa_authn::callout::{Callout, Reply};
 use sa_authn::verdict::{Denial, Reason};
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::{Core, Outcome, Request, get, with};
+use support::{Core, Outcome, Request, ReviewEnded, get, with};
 
 /// When everything begins.
 const START: u64 = 1_800_000_000;
@@ -186,7 +185,7 @@ impl World {
     }
 
     /// Answers the only call that is to be sent.
-    fn answer(&mut self, reply: Reply) -> ReviewSettled {
+    fn answer(&mut self, reply: Reply) -> ReviewEnded {
         let call = self.call();
         self.core.answer_review(&call, reply)
     }
@@ -215,7 +214,8 @@ impl World {
 
     /// What was looked up since the last time: accepted, refused, missed.
     fn look_ups(&mut self) -> [u64; 3] {
-        let tally = self.core.authenticator.take_tally();
-        [tally.approval_hits, tally.refusal_hits, tally.review_misses]
+        let counts = self.core.counts();
+        ["accepted", "refused", "miss"]
+            .map(|found| Core::counted(&counts, &format!("sa_authn.review_cache.{found}")))
     }
 }

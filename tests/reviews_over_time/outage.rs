@@ -49,7 +49,7 @@ fn the_log_says_why_a_review_failed() {
             let caller = world.caller("api");
             let mut request = world.held(&caller);
             let settled = world.answer(reply.clone());
-            let denial = settled.reviewed.outcome().expect_err("an outage");
+            let denial = settled.settled.reviewed.outcome().expect_err("an outage");
             assert_eq!((denial.reason(), denial.detail()), (Reason::ReviewUnavailable, told));
             assert_eq!(request.reviewed(&mut world.core, &settled), UNAVAILABLE, "{told}");
         }

@@ -12,7 +12,7 @@ fn no_state_of_the_core_prints_a_token() {
     world.admit(&known);
     assert_eq!(world.answered(&refused, gone()), REVOKED);
     world.held(&waiting);
-    let printed = format!("{:?}", world.core.authenticator);
+    let printed = format!("{:?}", world.core.core());
     for caller in [known, refused, waiting] {
         for part in caller.token.split('.') {
             assert!(!printed.contains(part), "{part} in {printed}");

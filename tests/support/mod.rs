@@ -2,37 +2,52 @@
 #![allow(dead_code, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use envoy_test::{Pairs, SigningKey, Token, jwks, unix_now};
-use sa_authn::authenticator::{Authenticator, KeysSettled, ReviewSettled, Settlement};
+use sa_authn::authenticator::{KeysSettled, ReviewSettled, Settlement};
 use sa_authn::authn::keys::discovery;
-use sa_authn::authn::signature::Verifier;
+use sa_authn::authn::signature::HostVerify;
 use sa_authn::callout::{Callout, Reply};
-use sa_authn::config::Config;
+use sa_authn::config::{Config, Settings};
 use sa_authn::connection::{Connection, SourceAddress};
-use sa_authn::exchange::{Exchange, Finished, Input, Step};
+use sa_authn::core::{Environment, Event, NativeDriver, Trace};
+use sa_authn::exchange::Finished;
 use sa_authn::headers::to_map;
+use sa_authn::metrics::Change;
+use sa_authn::paused::{PausedRequests, RequestId};
 use sa_authn::time::UnixTime;
 use sa_authn::verdict::{Denial, HeaderEdits, Reason, Verdict};
-use sa_authn::waiting::RequestId;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::time::Duration;
 
 /// The core under one configuration, and what time it is there.
 pub struct Core {
-    pub authenticator: Authenticator,
+    driver: NativeDriver,
     pub now: UnixTime,
     /// What the connections of requests that come from now on say.
     pub connection: Connection,
     config: Value,
     last_request: RequestId,
+    /// Calls that were due when [`Self::publish`] answered those for keys.
+    kept: Vec<Callout>,
 }
 
-/// One request, which the core may hold.
+/// One request, which the core may pause.
 pub struct Request {
     pub id: RequestId,
-    exchange: Exchange,
+    connection: Connection,
     map: Vec<u8>,
 }
+
+/// A review that has ended, and the requests that waited for it.
+#[derive(Debug)]
+pub struct ReviewEnded {
+    pub settled: ReviewSettled,
+    pub waiting: Vec<RequestId>,
+}
+
+/// The last call that ended.
+#[derive(Default)]
+struct Settled(Option<Settlement>);
 
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,18 +69,24 @@ impl Core {
 
     /// Starts at a time of the test's choosing.
     pub fn at(unix_seconds: u64, config: &Value) -> Self {
-        Self::verifying_with(Verifier::default(), unix_seconds, config)
+        Self::with_host(None, unix_seconds, config)
     }
 
-    pub fn verifying_with(verifier: Verifier, unix_seconds: u64, config: &Value) -> Self {
+    /// The same with a host that verifies signatures.
+    pub fn with_host(host: Option<HostVerify>, unix_seconds: u64, config: &Value) -> Self {
+        Self::in_environment(Environment { host_verify: host, seed: SEED }, unix_seconds, config)
+    }
+
+    pub fn in_environment(environment: Environment, unix_seconds: u64, config: &Value) -> Self {
         let parsed = Config::parse(config.to_string().as_bytes())
             .unwrap_or_else(|problems| panic!("configuration: {problems:#?}"));
         Self {
-            authenticator: Authenticator::new(parsed, verifier, SEED),
+            driver: NativeDriver::new(parsed, environment),
             now: UnixTime::from_secs(unix_seconds),
             connection: Connection { source: SourceAddress(next_address), ..Connection::default() },
             config: config.clone(),
             last_request: 0,
+            kept: Vec::new(),
         }
     }
 
@@ -76,34 +97,106 @@ impl Core {
 
     /// The calls that are due.
     pub fn calls(&mut self) -> Vec<Callout> {
-        std::iter::from_fn(|| self.authenticator.poll(self.now)).collect()
+        let mut calls = std::mem::take(&mut self.kept);
+        calls.extend(self.driver.take_calls(self.now));
+        calls
     }
 
-    /// Brings the reply to a call.
+    fn settle(&mut self, call: &Callout, reply: Reply) -> Option<Settlement> {
+        let mut settled = Settled::default();
+        self.driver.handle_traced(Event::CallEnded(call.id, reply), self.now, &mut settled);
+        settled.0
+    }
+
+    /// Brings the reply to a call; `None` if nothing waits for it any more.
     pub fn reply(&mut self, call: &Callout, reply: Reply) -> Option<KeysSettled> {
-        match self.authenticator.settle(call.id, reply, self.now)? {
+        match self.settle(call, reply)? {
             Settlement::Keys(settled) => Some(settled),
             Settlement::Review(settled) => panic!("a review: {settled:?}"),
         }
     }
 
     /// Brings the API server's answer to a review.
-    pub fn answer_review(&mut self, call: &Callout, reply: Reply) -> ReviewSettled {
-        match self.authenticator.settle(call.id, reply, self.now) {
-            Some(Settlement::Review(settled)) => settled,
-            other => panic!("no review: {other:?}"),
+    pub fn answer_review(&mut self, call: &Callout, reply: Reply) -> ReviewEnded {
+        self.end_review(call, reply).expect("a review that is under way")
+    }
+
+    /// The same; `None` if nothing waits for it any more.
+    pub fn end_review(&mut self, call: &Callout, reply: Reply) -> Option<ReviewEnded> {
+        let waiting = self.paused().for_review(call.id);
+        match self.settle(call, reply)? {
+            Settlement::Review(settled) => Some(ReviewEnded { settled, waiting }),
+            Settlement::Keys(settled) => panic!("keys: {settled:?}"),
         }
     }
 
-    /// Answers every call that is due, discovery included, with this JWKS.
+    /// Answers every call for keys that is due, discovery included, with this JWKS.
     pub fn publish(&mut self, jwks: &str) {
-        while let Some(call) = self.authenticator.poll(self.now) {
-            let body = match call.path.as_str() {
-                discovery::PATH => discovery_document(&self.issuer_behind(&call.cluster)),
-                _ => jwks.to_owned(),
-            };
-            self.reply(&call, ok(body));
+        let is_review = |call: &Callout| call.body.is_some();
+        loop {
+            let (reviews, calls): (Vec<_>, Vec<_>) = self.calls().into_iter().partition(is_review);
+            self.kept = reviews;
+            if calls.is_empty() {
+                return;
+            }
+            for call in calls {
+                let body = match call.path.as_str() {
+                    discovery::PATH => discovery_document(&self.issuer_behind(&call.cluster)),
+                    _ => jwks.to_owned(),
+                };
+                self.reply(&call, ok(body));
+            }
         }
+    }
+
+    /// The core itself.
+    pub fn core(&self) -> &sa_authn::core::Core {
+        self.driver.core()
+    }
+
+    /// The paused requests.
+    pub fn paused(&self) -> &PausedRequests {
+        self.driver.core().paused().expect("a configuration")
+    }
+
+    /// What the configuration says about requests.
+    pub fn settings(&self) -> &Settings {
+        self.driver.core().settings().expect("a configuration")
+    }
+
+    /// When something is due.
+    pub fn next_deadline(&mut self) -> Option<UnixTime> {
+        self.driver.core_mut().next_deadline()
+    }
+
+    /// This configuration replaces an earlier one.
+    pub fn takes_over(&mut self, earlier: &mut Self) {
+        self.driver.handle(Event::ConfigurationReplaces(earlier.driver.core_mut()), self.now);
+    }
+
+    /// The caller of a request hangs up.
+    pub fn hangs_up(&mut self, id: RequestId) {
+        self.driver.handle(Event::RequestEnded(id), self.now);
+    }
+
+    /// What was counted since the last time, in alphabetical order.
+    pub fn counts(&mut self) -> Vec<(String, u64)> {
+        let changes = self.driver.take_metrics(self.now).into_iter();
+        let mut counts: Vec<_> = changes
+            .filter_map(|change| match change {
+                Change::Count(name, count) | Change::Level(name, count) => Some((name, count)),
+                Change::Shift(..) => None,
+            })
+            .filter(|(name, _)| !name.starts_with("sa_authn.build."))
+            .collect();
+        counts.sort();
+        counts
+    }
+
+    /// What was counted under this name since the last time that anything was asked for.
+    pub fn counted(counts: &[(String, u64)], name: &str) -> u64 {
+        let of_name = counts.iter().filter(|(counted, _)| counted == name);
+        of_name.map(|(_, count)| count).sum()
     }
 
     fn issuer_behind(&self, cluster: &str) -> String {
@@ -123,8 +216,7 @@ impl Core {
     pub fn request_of(&mut self, map: Vec<u8>) -> Request {
         self.last_request += 1;
         let id = self.last_request;
-        let exchange = Exchange::new(id, self.now).over(self.connection.clone());
-        Request { id, exchange, map }
+        Request { id, connection: self.connection.clone(), map }
     }
 
     /// Judges a request once; `None` when it is held.
@@ -156,43 +248,57 @@ impl Core {
 impl Request {
     /// Its headers reach the filter.
     pub fn arrives(&mut self, core: &mut Core) -> Outcome {
-        self.exchange.step(Input::Headers(&self.map), &mut core.authenticator, core.now).into()
+        self.finished(core).into()
     }
 
-    /// The same, for who wants more than the outcome; `None` when it is held.
+    /// The same with all that led to the outcome; `None` when it is paused.
     pub fn finished(&mut self, core: &mut Core) -> Option<Finished> {
-        let input = Input::Headers(&self.map);
-        finished(self.exchange.step(input, &mut core.authenticator, core.now))
+        core.driver.request(self.id, &self.map, &self.connection, core.now)
     }
 
-    /// A fetch that it may wait for ended.
+    /// What has become of it after a fetch of keys that it may wait for.
     pub fn wakes(&mut self, core: &mut Core) -> Outcome {
-        self.exchange.step(Input::KeysChanged(&self.map), &mut core.authenticator, core.now).into()
+        self.resumed(core).into()
     }
 
-    /// The review that it waits for has ended.
-    pub fn reviewed(&mut self, core: &mut Core, settled: &ReviewSettled) -> Outcome {
-        assert!(settled.waiting.contains(&self.id), "{} waits for another review", self.id);
-        let input = Input::Reviewed(&self.map, &settled.reviewed);
-        self.exchange.step(input, &mut core.authenticator, core.now).into()
+    /// What has become of it after the review that it waited for.
+    pub fn reviewed(&mut self, core: &mut Core, ended: &ReviewEnded) -> Outcome {
+        self.finished_by(core, ended).into()
     }
 
-    /// The same, for who wants more than the outcome.
-    pub fn finished_by(&mut self, core: &mut Core, settled: &ReviewSettled) -> Option<Finished> {
-        let input = Input::Reviewed(&self.map, &settled.reviewed);
-        finished(self.exchange.step(input, &mut core.authenticator, core.now))
+    /// The same with all that led to the outcome.
+    pub fn finished_by(&mut self, core: &mut Core, ended: &ReviewEnded) -> Option<Finished> {
+        assert!(ended.waiting.contains(&self.id), "{} waits for another review", self.id);
+        self.resumed(core)
     }
 
-    /// It waited long enough, for who wants more than the outcome.
-    pub fn finished_late(&mut self, core: &mut Core) -> Option<Finished> {
-        let input = Input::DeadlinePassed(&self.map);
-        finished(self.exchange.step(input, &mut core.authenticator, core.now))
-    }
-
-    /// It waited long enough.
+    /// Its deadline passes, if it has not yet.
     pub fn gives_up(&mut self, core: &mut Core) -> Outcome {
-        let input = Input::DeadlinePassed(&self.map);
-        self.exchange.step(input, &mut core.authenticator, core.now).into()
+        self.finished_late(core).into()
+    }
+
+    /// The same with all that led to the outcome.
+    pub fn finished_late(&mut self, core: &mut Core) -> Option<Finished> {
+        let deadline = core.paused().deadline(self.id).expect("a paused request");
+        core.now = core.now.max(deadline);
+        core.driver.handle(Event::Tick, core.now);
+        self.resumed(core)
+    }
+
+    /// Requests resume a few at a time.
+    fn resumed(&self, core: &mut Core) -> Option<Finished> {
+        loop {
+            match core.driver.take_finished(self.id) {
+                None if core.paused().are_resuming() => core.driver.handle(Event::Tick, core.now),
+                finished => return finished,
+            }
+        }
+    }
+}
+
+impl Trace for Settled {
+    fn settled(&mut self, settlement: &Settlement) {
+        self.0 = Some(settlement.clone());
     }
 }
 
@@ -205,21 +311,14 @@ impl Outcome {
     }
 }
 
-impl From<Step> for Outcome {
-    fn from(step: Step) -> Self {
-        let Step::Finish(finished) = step else { return Self::Held };
+impl From<Option<Finished>> for Outcome {
+    fn from(finished: Option<Finished>) -> Self {
+        let Some(finished) = finished else { return Self::Held };
         match finished.verdict {
             Verdict::Allow(_, edits) => Self::Passed(edits),
             Verdict::Shadow(shadowed, edits) => Self::Shadowed(shadowed.denial().reason(), edits),
             Verdict::Deny(denial) => Self::Refused(denial.reason()),
         }
-    }
-}
-
-fn finished(step: Step) -> Option<Finished> {
-    match step {
-        Step::Finish(finished) => Some(finished),
-        Step::Hold => None,
     }
 }
 

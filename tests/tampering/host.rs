@@ -3,7 +3,7 @@
 use der::asn1::UintRef;
 use der::{Decode, Sequence};
 use envoy_test::SigningKey;
-use sa_authn::authn::signature::Verifier;
+use sa_authn::authn::signature::{HostVerify, Verifier};
 use std::cell::RefCell;
 
 thread_local! {
@@ -16,10 +16,11 @@ struct EcdsaSigValue<'a> {
     s: UintRef<'a>,
 }
 
-/// A verifier that asks a host which knows this key; for the calling thread.
-pub fn knowing(key: &SigningKey) -> Verifier {
+/// A host that knows this key; for the calling thread.
+pub fn knowing(key: &SigningKey) -> HostVerify {
     KEY.set(Some(key.clone()));
-    Verifier::probing(verify_signature).expect("a host that passes the probe")
+    Verifier::probing(verify_signature).expect("a host that passes the probe");
+    verify_signature
 }
 
 #[test]

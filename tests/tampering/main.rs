@@ -12,7 +12,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER};
 use envoy_test::{KeyKind, SigningKey};
-use sa_authn::authn::signature::Verifier;
 use sa_authn::verdict::Reason;
 use serde_json::json;
 use support::{Core, Outcome, good};
@@ -68,11 +67,11 @@ impl Signer {
             "audiences": [DEFAULT_AUDIENCE],
             "keys": { "inline": { "keys": [jwk] } },
         }] });
-        let verifier = match way {
-            Way::Native => Verifier::default(),
-            Way::Host => host::knowing(&self.key),
+        let host = match way {
+            Way::Native => None,
+            Way::Host => Some(host::knowing(&self.key)),
         };
-        Core::verifying_with(verifier, envoy_test::unix_now(), &config)
+        Core::with_host(host, envoy_test::unix_now(), &config)
     }
 }
 

@@ -1,11 +1,10 @@
-//! The real exchange, with a recorded answer of the API server where it asks.
+//! The filter's core on one request, with a recorded answer of the API server where it asks.
 
-use sa_authn::authenticator::{Authenticator, Settlement};
-use sa_authn::authn::signature::Verifier;
 use sa_authn::callout::Reply;
 use sa_authn::config::Config;
 use sa_authn::connection::Connection;
-use sa_authn::exchange::{Exchange, Finished, Input, Step};
+use sa_authn::core::{Environment, Event, NativeDriver};
+use sa_authn::exchange::Finished;
 use sa_authn::time::UnixTime;
 use sa_authn::verdict::{Reason, Verdict};
 
@@ -38,27 +37,23 @@ pub fn judge(
     now: UnixTime,
     review: Option<&[u8]>,
 ) -> Judged {
-    let mut authenticator = Authenticator::new(config, Verifier::default(), 0);
-    let exchange = || Exchange::new(1, now).over(connection.clone());
-    let mut step = exchange().step(Input::Headers(map), &mut authenticator, now);
-    let asked = authenticator.next_review();
-    if let (Some(call), Some(review)) = (&asked, review) {
+    let mut driver = NativeDriver::new(config, Environment::default());
+    let mut finished = driver.request(REQUEST, map, connection, now);
+    let review_call = driver.take_calls(now).into_iter().find(|call| call.body.is_some());
+    let asked = review_call.is_some();
+    if let (Some(call), Some(review)) = (review_call, review) {
         let body = Some(review.to_vec());
         let reply = Reply::Response { status: 201, cache_control: None, body };
-        let settled = authenticator.settle(call.id, reply, now);
-        if let Some(Settlement::Review(settled)) = settled {
-            step =
-                exchange().step(Input::Reviewed(map, &settled.reviewed), &mut authenticator, now);
-        }
+        driver.handle(Event::CallEnded(call.id, reply), now);
+        finished = driver.take_finished(REQUEST).or(finished);
     }
-    let unanswered = asked.is_some() && review.is_none();
-    let finished = match step {
-        Step::Hold => None,
-        Step::Finish(finished) => Some(finished),
-    };
+    let unanswered = asked && review.is_none();
     let lacks = lack(finished.as_ref(), unanswered);
-    Judged { finished, lacks, reviewed: asked.is_some() && review.is_some() }
+    Judged { finished, lacks, reviewed: asked && review.is_some() }
 }
+
+/// The only request.
+const REQUEST: u32 = 1;
 
 fn lack(finished: Option<&Finished>, unanswered: bool) -> Option<Lack> {
     let waits_for = if unanswered { Lack::Review } else { Lack::Keys };

@@ -28,7 +28,7 @@ pub enum Cause {
 }
 
 /// What a reply did.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Settled {
     /// Nothing for anyone who waits: another call follows.
     Continues,

@@ -1,0 +1,165 @@
+//! The filter as a state machine: events in, effects out, both as data.
+//!
+//! [`Core`] owns the protocol: which requests are paused and when they go on, which calls are sent and when, what is
+//! logged and counted. It knows no host and no clock. A driver brings each [`Event`] with the time, and performs each
+//! [`Effect`] in order; it decides nothing. The module's shell (`filter`), the command line and the tests are such
+//! drivers. Verifying a signature is a synchronous function that the core is given.
+
+mod effect;
+mod event;
+mod health_log;
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+mod running;
+
+pub use effect::Effect;
+pub use event::{Event, Refusal};
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::NativeDriver;
+
+use crate::authenticator::{Authenticator, Settlement};
+use crate::authn::signature::HostVerify;
+use crate::config::{Config, Settings};
+use crate::connection::ConnectionFacts;
+use crate::exchange::Finished;
+use crate::paused::PausedRequests;
+use crate::time::UnixTime;
+use crate::verdict::{Answer, Answers, Denial, Reason};
+use log::Level;
+use running::Running;
+use std::collections::VecDeque;
+
+/// The filter under one configuration, in one VM.
+#[derive(Debug)]
+pub struct Core {
+    environment: Environment,
+    /// `None` until a configuration was accepted: every request is denied.
+    running: Option<Box<Running>>,
+    effects: Effects,
+}
+
+/// What the core is given once, by who runs it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Environment {
+    /// The host's `verify_signature`, if it has one. It is tried with a known signature first.
+    pub host_verify: Option<HostVerify>,
+    /// Spreads refreshes of keys; differs between VMs.
+    pub seed: u64,
+}
+
+/// Learns what happens inside the core. The module uses `()`, which costs nothing.
+pub trait Trace {
+    /// A callout ended, with this result.
+    fn settled(&mut self, _settlement: &Settlement) {}
+}
+
+/// Effects that the driver has not performed yet.
+type Effects = VecDeque<Effect>;
+
+// === impl Core ===
+
+impl Core {
+    /// Without a configuration.
+    pub fn new(environment: Environment) -> Self {
+        Self { environment, running: None, effects: Effects::new() }
+    }
+
+    /// Handles an event. `now` is the time of the event; those of a request's body, its trailers and its end need none.
+    pub fn handle(&mut self, event: Event<'_>, now: UnixTime) {
+        self.handle_traced(event, now, &mut ());
+    }
+
+    /// Like [`Self::handle`], and tells `trace` what happens.
+    pub fn handle_traced(&mut self, event: Event<'_>, now: UnixTime, trace: &mut impl Trace) {
+        let effects = &mut self.effects;
+        match (event, &mut self.running) {
+            (Event::ConfigurationLoaded(json), _) => self.load(json),
+            (Event::ConfigurationReplaces(earlier), Some(running)) => {
+                if let Some(earlier) = &mut earlier.running {
+                    running.authenticator.take_over(&mut earlier.authenticator, now);
+                }
+            }
+            (event, Some(running)) => running.handle(event, now, effects, trace),
+            (Event::RequestHeaders { id, .. }, None) => {
+                let denial = Reason::Internal.because("no configuration");
+                effects.push_back(denied(id, denial, false, &Answers::default()));
+            }
+            (Event::RequestBody(id), None) => effects.push_back(Effect::Body(id, false)),
+            (Event::RequestTrailers(id, _), None) => {
+                effects.push_back(Effect::Trailers { id, remove: Vec::new(), proceed: false });
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// The next effect to perform.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        let effect = self.effects.pop_front();
+        if self.effects.is_empty() {
+            // The next effect takes the first place again, which is in the CPU's cache.
+            self.effects.clear();
+        }
+        effect
+    }
+
+    /// Runs with this configuration from now on.
+    pub fn configure(&mut self, config: Config) {
+        let Environment { host_verify, seed } = self.environment;
+        let verifier = running::verifier(host_verify, &mut self.effects);
+        self.running = Some(Box::new(Running::new(Authenticator::new(config, verifier, seed))));
+        running::start(&mut self.effects);
+    }
+
+    fn load(&mut self, json: Option<&[u8]>) {
+        let mut log = |level, line: String| self.effects.push_back(Effect::Log(level, line));
+        log(Level::Info, concat!("sa-authn ", env!("CARGO_PKG_VERSION")).to_owned());
+        let config = match json.map(Config::parse) {
+            Some(Ok(config)) => config,
+            Some(Err(problems)) => {
+                problems.iter().for_each(|problem| {
+                    log(Level::Error, format!("configuration: {problem}"));
+                });
+                return self.effects.push_back(Effect::RejectConfiguration);
+            }
+            None => {
+                log(Level::Error, "the plugin configuration cannot be read".to_owned());
+                return self.effects.push_back(Effect::RejectConfiguration);
+            }
+        };
+        self.configure(config);
+        self.effects.push_back(Effect::AcceptConfiguration);
+    }
+
+    /// What the driver must read of each request's connection.
+    pub fn connection_facts(&self) -> ConnectionFacts {
+        self.settings().map_or_else(ConnectionFacts::default, |settings| settings.connection_facts)
+    }
+
+    /// What the configuration says about requests; `None` without a configuration.
+    pub fn settings(&self) -> Option<&Settings> {
+        self.running.as_ref().map(|running| &**running.authenticator.settings())
+    }
+
+    /// Keys, reviews and known tokens; `None` without a configuration.
+    pub fn authenticator(&mut self) -> Option<&mut Authenticator> {
+        self.running.as_mut().map(|running| &mut running.authenticator)
+    }
+
+    /// The paused requests; `None` without a configuration.
+    pub fn paused(&self) -> Option<&PausedRequests> {
+        self.running.as_ref().map(|running| &running.paused)
+    }
+
+    /// When something is due: a call, or the deadline of a paused request.
+    pub fn next_deadline(&mut self) -> Option<UnixTime> {
+        self.running.as_mut().and_then(|running| running.next_deadline())
+    }
+}
+
+impl Trace for () {}
+
+/// A request that is denied before anything is known of it.
+fn denied(id: crate::paused::RequestId, denial: Denial, grpc: bool, answers: &Answers) -> Effect {
+    let answer = Some(Answer::to(&denial, grpc, answers));
+    Effect::Finish { id, finished: Finished::refused(denial), answer }
+}

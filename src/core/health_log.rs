@@ -1,0 +1,96 @@
+//! The log of key sources and API servers: each change of state, and once a minute that a failure continues.
+
+use crate::authenticator::{KeysSettled, ReviewSettled};
+use crate::authn::keys::Settled;
+use crate::time::UnixTime;
+use crate::verdict::{Denial, Reason};
+use log::Level;
+use std::time::Duration;
+
+/// The last line of each topic, and when it was logged. There are two topics for each issuer at most.
+#[derive(Debug, Default)]
+pub(super) struct HealthLog(Vec<(Topic, Logged)>);
+
+/// A line, and when it was logged.
+type Logged = (String, UnixTime);
+
+/// What a line is about; issuers as the configuration numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Topic {
+    Keys(usize),
+    Reviews(usize),
+}
+
+/// A line for the log.
+type Line = (Level, String);
+
+// === impl HealthLog ===
+
+impl HealthLog {
+    /// A fetch of keys ended.
+    pub(super) fn keys(&mut self, settled: &KeysSettled, now: UnixTime) -> Option<Line> {
+        let name = &settled.name;
+        let line = match &settled.outcome {
+            Settled::Continues => return None,
+            Settled::Renewed { keys, skipped, .. } => {
+                let line =
+                    format!("keys of {name:?}: {keys} usable, {skipped} of other kinds skipped");
+                (Level::Info, line)
+            }
+            Settled::Failed(failure) => {
+                let failure = shortened(&failure.to_string());
+                (Level::Warn, format!("keys of {name:?} cannot be fetched: {failure}"))
+            }
+        };
+        self.on_change(Topic::Keys(settled.issuer), line, now)
+    }
+
+    /// A review ended. Only whether the API server could be asked is logged. There are many reviews: an API server that
+    /// answers now and again must not fill the log.
+    pub(super) fn review(&mut self, settled: &ReviewSettled, now: UnixTime) -> Option<Line> {
+        let topic = Topic::Reviews(settled.issuer);
+        let just_logged = |(_, at): &Logged| *at <= now && now.since(*at) < CHANGE_INTERVAL;
+        if self.last(topic).is_some_and(just_logged) {
+            return None;
+        }
+        let name = &settled.name;
+        let unavailable = |denial: &Denial| {
+            (denial.reason() == Reason::ReviewUnavailable).then(|| shortened(denial.detail()))
+        };
+        let line = match settled.reviewed.outcome().err().and_then(unavailable) {
+            None => (Level::Info, format!("tokens of {name:?} are reviewed")),
+            Some(why) => (Level::Warn, format!("tokens of {name:?} cannot be reviewed: {why}")),
+        };
+        self.on_change(topic, line, now)
+    }
+
+    fn on_change(&mut self, topic: Topic, (level, line): Line, now: UnixTime) -> Option<Line> {
+        let repeats = level == Level::Warn;
+        let is_known = self.last(topic).is_some_and(|(logged, at)| {
+            *logged == line && !(repeats && now.since(*at) >= REPEAT_INTERVAL)
+        });
+        if is_known {
+            return None;
+        }
+        self.0.retain(|(known, _)| *known != topic);
+        self.0.push((topic, (line.clone(), now)));
+        Some((level, line))
+    }
+
+    fn last(&self, topic: Topic) -> Option<&Logged> {
+        self.0.iter().find(|(known, _)| *known == topic).map(|(_, logged)| logged)
+    }
+}
+
+/// Parts of the text come from a server, and may be long.
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_CHARS).collect()
+}
+
+const MAX_CHARS: usize = 500;
+
+/// How often a failure that continues is logged again.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Changes of one issuer's reviews are logged at most this often.
+const CHANGE_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,0 +1,343 @@
+//! [`super::Core`] with a configuration.
+
+use super::health_log::HealthLog;
+use super::{Effect, Effects, Event, Refusal, Trace, denied};
+use crate::authenticator::{Authenticator, KeysSettled, ReviewSettled, Settlement};
+use crate::authn::keys::Settled;
+use crate::authn::signature::{HostVerify, Verifier};
+use crate::callout::{CalloutId, Reply};
+use crate::connection::Connection;
+use crate::decision_log::DecisionLog;
+use crate::exchange::{Finished, Step, evaluate};
+use crate::headers::{UnreadableHeaders, claims_in_trailers};
+use crate::metrics::{Change, Metrics};
+use crate::paused::{PausedRequests, Request, RequestId, Resumption};
+use crate::time::UnixTime;
+use crate::verdict::{Answer, Reason, Verdict};
+use foldhash::fast::FixedState;
+use log::Level;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// The state of one configuration in one VM.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) authenticator: Authenticator,
+    pub(super) paused: PausedRequests,
+    /// Requests that were let through, and of which a body or trailers follow. Envoy numbers requests and callers have
+    /// no part in it, so none can be chosen to collide.
+    passed: HashSet<RequestId, FixedState>,
+    decisions: DecisionLog,
+    health: HealthLog,
+    metrics: Metrics,
+    flushed: Option<UnixTime>,
+    /// Whether a tick is near: asking again would put it off.
+    tick_is_near: bool,
+}
+
+// === impl Running ===
+
+impl Running {
+    pub(super) fn new(authenticator: Authenticator) -> Self {
+        let limits = authenticator.settings().limits;
+        Self {
+            authenticator,
+            paused: PausedRequests::new(limits.max_waiting, limits.wait_timeout),
+            passed: HashSet::with_hasher(FixedState::with_seed(0)),
+            decisions: DecisionLog::default(),
+            health: HealthLog::default(),
+            metrics: Metrics::default(),
+            flushed: None,
+            tick_is_near: true,
+        }
+    }
+
+    pub(super) fn handle(
+        &mut self,
+        event: Event<'_>,
+        now: UnixTime,
+        effects: &mut Effects,
+        trace: &mut impl Trace,
+    ) {
+        match event {
+            Event::RequestHeaders { id, headers, connection, end_of_stream } => {
+                self.arrived((id, headers), connection, end_of_stream, now, effects);
+            }
+            Event::HeadersRead(id, headers) => self.resume(id, headers, now, effects),
+            Event::RequestBody(id) => {
+                effects.push_back(Effect::Body(id, self.passed.contains(&id)));
+            }
+            Event::RequestTrailers(id, trailers) => {
+                effects.push_back(self.trailers(id, trailers));
+            }
+            Event::RequestEnded(id) => {
+                if !self.passed.is_empty() {
+                    self.passed.remove(&id);
+                }
+                self.paused.forget(id);
+            }
+            Event::CallEnded(id, reply) => {
+                self.settle((id, reply), now, effects, trace);
+                // The next call of a discovery must not wait for a tick.
+                self.send_what_is_due(now, effects);
+                self.resume_some(now, effects);
+            }
+            Event::Tick => self.tick(now, effects),
+            Event::Refused(refusal) => self.refused(refusal, effects),
+            Event::ConfigurationRemoved => {
+                self.flush(effects);
+                log_all(self.decisions.rest(), effects);
+                effects.push_back(Effect::StopTicking);
+            }
+            // Handled by the core.
+            Event::ConfigurationLoaded(_) | Event::ConfigurationReplaces(_) => {}
+        }
+    }
+
+    // --- requests ---
+
+    fn arrived(
+        &mut self,
+        (id, headers): (RequestId, Option<&[u8]>),
+        connection: Connection,
+        end_of_stream: bool,
+        now: UnixTime,
+        effects: &mut Effects,
+    ) {
+        let request = Request { id, arrived: now, connection, end_of_stream };
+        self.evaluate(&request, headers, None, now, effects);
+    }
+
+    fn resume(
+        &mut self,
+        id: RequestId,
+        headers: Option<&[u8]>,
+        now: UnixTime,
+        effects: &mut Effects,
+    ) {
+        // Its end may have come first.
+        let Some((request, resumption)) = self.paused.take_up(id) else { return };
+        self.evaluate(&request, headers, Some(&resumption), now, effects);
+    }
+
+    fn evaluate(
+        &mut self,
+        request: &Request,
+        headers: Option<&[u8]>,
+        resumption: Option<&Resumption>,
+        now: UnixTime,
+        effects: &mut Effects,
+    ) {
+        let id = request.id;
+        let Some(headers) = headers else {
+            let why = "the host gives no headers";
+            effects
+                .push_back(Effect::Log(Level::Error, format!("a request cannot be judged: {why}")));
+            let finished = Finished::refused(Reason::Internal.because(why));
+            return self.finish(request, finished, now, effects);
+        };
+        let with = (&mut self.authenticator, &mut self.paused);
+        match evaluate(request, headers, resumption, with, now) {
+            Step::Hold => {
+                effects.push_back(Effect::Pause(id));
+                self.tick_soon(effects);
+            }
+            Step::Finish(finished) => {
+                if self.authenticator.has_unsent_reviews() {
+                    self.tick_soon(effects);
+                }
+                self.finish(request, finished, now, effects);
+            }
+        }
+    }
+
+    fn finish(
+        &mut self,
+        request: &Request,
+        finished: Finished,
+        now: UnixTime,
+        effects: &mut Effects,
+    ) {
+        let id = request.id;
+        self.paused.forget(id);
+        self.metrics.finished(&finished);
+        log_all(self.decisions.line(&finished, now), effects);
+        let answer = match &finished.verdict {
+            Verdict::Deny(denial) => {
+                let answers = &self.authenticator.settings().answers;
+                Some(Answer::to(denial, finished.grpc, answers))
+            }
+            Verdict::Allow(..) | Verdict::Shadow(..) => {
+                if !request.end_of_stream {
+                    self.passed.insert(id);
+                }
+                None
+            }
+        };
+        effects.push_back(Effect::Finish { id, finished, answer });
+    }
+
+    /// Trailers are edited when they arrive, because those of a paused request go on without being asked about again.
+    fn trailers(&self, id: RequestId, trailers: Option<&[u8]>) -> Effect {
+        let proceed = self.passed.contains(&id);
+        let index = &self.authenticator.settings().index;
+        let names =
+            trailers.ok_or(UnreadableHeaders).and_then(|map| claims_in_trailers(map, index));
+        match names {
+            Ok(names) => {
+                let remove = names.into_iter().map(<[u8]>::to_vec).collect();
+                Effect::Trailers { id, remove, proceed }
+            }
+            // Trailers that cannot be cleaned go no further.
+            Err(UnreadableHeaders) => Effect::Trailers { id, remove: Vec::new(), proceed: false },
+        }
+    }
+
+    fn refused(&mut self, refusal: Refusal, effects: &mut Effects) {
+        let (level, what, status) = match refusal {
+            Refusal::HeaderEdits { id, grpc, status } => {
+                self.passed.remove(&id);
+                let denial = Reason::Internal.because("headers cannot be edited");
+                effects.push_back(denied(id, denial, grpc, &self.authenticator.settings().answers));
+                (Level::Error, "request headers cannot be edited", status)
+            }
+            Refusal::TrailerEdits { status } => {
+                (Level::Error, "request trailers cannot be edited", status)
+            }
+            Refusal::FilterState { status } => (Level::Warn, "filter state cannot be set", status),
+            Refusal::Response { status } => (Level::Error, "a refusal cannot be sent", status),
+        };
+        effects.push_back(Effect::Log(level, format!("{what}: status {status}")));
+    }
+
+    // --- calls ---
+
+    fn send_what_is_due(&mut self, now: UnixTime, effects: &mut Effects) {
+        let calls = std::iter::from_fn(|| self.authenticator.poll(now));
+        effects.extend(calls.map(Effect::Call));
+    }
+
+    fn settle(
+        &mut self,
+        (id, reply): (CalloutId, Reply),
+        now: UnixTime,
+        effects: &mut Effects,
+        trace: &mut impl Trace,
+    ) {
+        let Some(settlement) = self.authenticator.settle(id, reply, now) else { return };
+        trace.settled(&settlement);
+        match settlement {
+            Settlement::Keys(settled) => self.keys_settled(&settled, now, effects),
+            Settlement::Review(settled) => self.review_settled(id, settled, now, effects),
+        }
+    }
+
+    fn keys_settled(&mut self, settled: &KeysSettled, now: UnixTime, effects: &mut Effects) {
+        if matches!(settled.outcome, Settled::Continues) {
+            return;
+        }
+        self.metrics.fetched(settled, now);
+        log_line(self.health.keys(settled, now), effects);
+        self.paused.keys_changed(settled.issuer);
+    }
+
+    fn review_settled(
+        &mut self,
+        id: CalloutId,
+        settled: ReviewSettled,
+        now: UnixTime,
+        effects: &mut Effects,
+    ) {
+        self.metrics.reviewed(&settled);
+        log_line(self.health.review(&settled, now), effects);
+        self.paused.reviewed(id, &settled.reviewed);
+    }
+
+    // --- time ---
+
+    fn tick(&mut self, now: UnixTime, effects: &mut Effects) {
+        self.tick_is_near = false;
+        self.send_what_is_due(now, effects);
+        let wait = self.next_deadline().map_or(IDLE, |due| due.since(now)).clamp(SOON, IDLE);
+        self.tick_is_near = wait <= SOON;
+        effects.push_back(Effect::WakeIn(wait));
+        self.resume_some(now, effects);
+        let is_due = |flushed: UnixTime| now < flushed || now.since(flushed) >= FLUSH_INTERVAL;
+        if self.flushed.is_none_or(is_due) {
+            self.flushed = Some(now);
+            self.flush(effects);
+            log_all(self.decisions.overdue(now), effects);
+        }
+    }
+
+    pub(super) fn next_deadline(&mut self) -> Option<UnixTime> {
+        let calls = self.authenticator.next_deadline();
+        calls.into_iter().chain(self.paused.next_deadline()).min()
+    }
+
+    /// Resumes a few of the requests that can go on or are past their deadline; the rest at the next tick.
+    ///
+    /// Envoy calls the VM again for each response to a request that is denied, and those calls nest: some three hundred
+    /// at once overflow the VM's stack.
+    fn resume_some(&mut self, now: UnixTime, effects: &mut Effects) {
+        let (ids, more) = self.paused.resumable(now, RESUMED_AT_ONCE);
+        effects.extend(ids.into_iter().map(Effect::ReadHeaders));
+        if more {
+            self.tick_soon(effects);
+        }
+    }
+
+    fn tick_soon(&mut self, effects: &mut Effects) {
+        if !std::mem::replace(&mut self.tick_is_near, true) {
+            effects.push_back(Effect::WakeIn(SOON));
+        }
+    }
+
+    /// Tells Envoy what was counted: not with each request, because each call to the host costs.
+    fn flush(&mut self, effects: &mut Effects) {
+        self.metrics.waiting(self.paused.len());
+        self.metrics.looked_up(self.authenticator.take_tally());
+        for (issuer, count) in self.authenticator.take_rationed() {
+            self.metrics.rationed(&issuer, count);
+        }
+        effects.extend(self.metrics.take().into_iter().map(Effect::Metric));
+    }
+}
+
+/// Verifies by the host where it can.
+pub(super) fn verifier(host: Option<HostVerify>, effects: &mut Effects) -> Verifier {
+    let Some(host) = host else { return Verifier::default() };
+    Verifier::probing(host).unwrap_or_else(|why| {
+        let line = format!("{why}: signatures are verified in the VM");
+        effects.push_back(Effect::Log(Level::Warn, line));
+        Verifier::default()
+    })
+}
+
+/// What a new configuration begins with. Calls wait for the first tick: those of the main thread, which only tries a
+/// configuration out, would be lost.
+pub(super) fn start(effects: &mut Effects) {
+    let build = format!("sa_authn.build.{}", env!("CARGO_PKG_VERSION").replace('.', "_"));
+    effects.push_back(Effect::Metric(Change::Level(build, 1)));
+    effects.push_back(Effect::WakeIn(SOON));
+}
+
+fn log_all(lines: impl IntoIterator<Item = String>, effects: &mut Effects) {
+    effects.extend(lines.into_iter().map(|line| Effect::Log(Level::Info, line)));
+}
+
+fn log_line(line: Option<(Level, String)>, effects: &mut Effects) {
+    effects.extend(line.map(|(level, line)| Effect::Log(level, line)));
+}
+
+/// A tenth of what was seen to overflow; see [`Running::resume_some`].
+const RESUMED_AT_ONCE: usize = 32;
+
+/// How soon a call that a request waits for is sent.
+const SOON: Duration = Duration::from_millis(1);
+
+/// How often the time is looked at when nothing is due: a clock can be set back.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How often Envoy is told what was counted.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
