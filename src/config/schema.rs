@@ -1,7 +1,7 @@
-//! The wire types -> a JSON Schema, so that editors complete and explain a configuration. Native only.
+//! The JSON Schema of the configuration, for editors. Not part of the Wasm module.
 //!
-//! It says of form what the checks say of form: what this schema refuses, they refuse. What fields mean
-//! to each other (a rule that can never be reached, one key in two clusters) only they know.
+//! The checks in `super` reject everything that this schema rejects. They also check relations between fields, which
+//! the schema cannot express, such as unreachable rules and keys that two issuers share.
 
 use super::duration::WireDuration;
 use super::wire::{Conditions, Entry, MatchPeer, PeerPattern, Plugin, Who};
@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
-/// The JSON Schema (draft 7, which editors know best) of the plugin's configuration, all in one piece.
+/// The JSON Schema of the plugin's configuration, without references. Draft 7, because most editors support it.
 pub fn schema() -> Value {
     let mut settings = SchemaSettings::draft07();
     settings.inline_subschemas = true;
@@ -26,8 +26,8 @@ pub fn schema() -> Value {
     schema
 }
 
-/// What the types do not say: defaults, bounds, patterns, what is required. `x-longest` and `x-shortest` are
-/// bounds of durations, which JSON Schema has no word for.
+/// The facts that are not in the types: defaults, bounds, patterns, required fields. `x-longest` and `x-shortest` are
+/// bounds of durations, for which JSON Schema has no keyword.
 fn facts() -> Vec<(&'static str, Value)> {
     [issuer_facts(), call_facts(), request_facts(), rule_facts(), limit_facts()].concat()
 }
@@ -38,7 +38,7 @@ fn issuer_facts() -> Vec<(&'static str, Value)> {
     vec![
         ("", json!({ "required": ["issuers"] })),
         ("issuers", json!({ "minItems": 1 })),
-        // Keys are required, but where the API server's answer is the proof.
+        // Keys are required, unless TokenReviews replace the local verification.
         (
             "issuers[]",
             json!({
@@ -175,7 +175,7 @@ fn limit_facts() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The schema of a field, by its path.
+/// The schema of the field at this path.
 fn field<'s>(schema: &'s mut Value, path: &str) -> Option<&'s mut Map<String, Value>> {
     let mut place = schema;
     for step in path.split('.').filter(|step| !step.is_empty()) {
@@ -188,7 +188,8 @@ fn field<'s>(schema: &'s mut Value, path: &str) -> Option<&'s mut Map<String, Va
     place.as_object_mut()
 }
 
-/// An optional field is left out and never null; and how wide our integers are is nobody's business.
+/// Removes what schemars adds and the configuration does not have: nulls for optional fields, and the widths of
+/// integers.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -204,7 +205,7 @@ fn tidy(schema: &mut Value) {
                     choices.retain(|choice| !choice.is_null() && choice["type"] != "null");
                 }
             }
-            // What is left of a choice between something and null.
+            // A choice between one type and null.
             if members.get("anyOf").and_then(Value::as_array).is_some_and(|left| left.len() == 1)
                 && let Some(Value::Array(mut left)) = members.remove("anyOf")
                 && let Some(Value::Object(only)) = left.pop()
@@ -257,9 +258,9 @@ impl JsonSchema for Who {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let entry = generator.subschema_for::<Entry>();
         json_schema!({ "anyOf": [
-            { "const": "anyone", "description": "Everybody, with or without a token." },
+            { "const": "anyone", "description": "Every caller, with or without a token." },
             { "const": "authenticated", "description": "Every service account of the issuers." },
-            { "type": "array", "items": entry, "minItems": 1, "description": "Those that are listed." },
+            { "type": "array", "items": entry, "minItems": 1, "description": "The listed service accounts." },
         ] })
     }
 }
@@ -281,7 +282,7 @@ impl JsonSchema for Entry {
         let account = json!({
             "type": "string",
             "pattern": ACCOUNT,
-            "description": "`namespace/name`, of which a whole part may be `*`.",
+            "description": "`namespace/name`, in which `*` can replace a whole part.",
             "examples": ["api/api", "batch/*"],
         });
         json_schema!({ "anyOf": [account, conditions] })
@@ -291,10 +292,10 @@ impl JsonSchema for Entry {
 /// Visible ASCII.
 const VISIBLE: &str = "^[!-~]+$";
 
-/// A header's name, in any case.
+/// The name of a header. Case does not matter.
 const HEADER: &str = "^[A-Za-z0-9-]{1,64}$";
 
-/// `namespace/name`, each perhaps `*`.
+/// `namespace/name`; each part may be `*`.
 const ACCOUNT: &str = r"^(\*|[a-z0-9]([a-z0-9-]*[a-z0-9])?)/(\*|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)$";
 
 const DNS_SUBDOMAIN: &str = "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$";

@@ -1,8 +1,8 @@
-//! The configuration's JSON as it is written, one to one. Nothing else reads it.
+//! The serde types of the configuration's JSON.
 //!
-//! Every field is optional here: what is required, the checks say, so that one missing field does not
-//! hide the other problems. The comments of the fields are what editors show of them: the JSON Schema
-//! (`super::schema`) is made of these types.
+//! Every field is optional here, because serde would stop at the first missing field; the checks in `super` report all
+//! of them. The doc comments of the fields are the descriptions in the JSON Schema (`super::schema`), which editors
+//! show.
 
 mod issuer;
 mod object;
@@ -25,38 +25,39 @@ pub(crate) use rule::{Conditions, Direction, Entry, Rule, Who};
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Plugin {
-    /// Whose tokens are taken: one entry for each cluster.
+    /// The clusters whose tokens the filter accepts, one entry for each cluster.
     pub(crate) issuers: Option<Vec<Object<Issuer>>>,
-    /// The headers that may hold the token. Tokens that differ are refused.
+    /// The headers that may contain the token. The filter rejects a request that contains different tokens.
     pub(crate) token_from: Option<Vec<Object<TokenSource>>>,
-    /// What is done about tokens whose `iss` is none of the issuers.
+    /// How the filter handles tokens whose `iss` is not one of `issuers`.
     pub(crate) foreign_tokens: Option<ForeignTokens>,
-    /// Who may do what: the first rule that covers a request decides, and what none covers is refused.
-    /// Without rules every service account of the issuers may do everything.
+    /// The authorization rules, evaluated in order. The filter denies a request that no rule allows. Without `rules`,
+    /// every service account of the issuers may send every request.
     pub(crate) rules: Option<Vec<Object<Rule>>>,
-    /// What the upstream is told of the caller: a header's name, and what it says. These headers are
-    /// taken off every request first, whoever sent them.
+    /// The headers that contain the caller's identity, for the upstream: each key is a header name, each value a field.
+    /// The filter first removes these headers from every request.
     pub(crate) identity_headers: Option<BTreeMap<String, String>>,
-    /// What access logs and other filters are told, as filter state `wasm.sa_authn.<field>`.
+    /// The fields to publish as filter state `wasm.sa_authn.<field>`, for access logs and other filters.
     pub(crate) filter_state: Option<Vec<String>>,
-    /// Whether the upstream gets the token too. It could call others with it.
+    /// Whether the filter forwards the token to the upstream. An upstream with the token can call other services with
+    /// it.
     pub(crate) forward_token: Option<bool>,
-    /// What is done about a refusal.
+    /// Whether the filter enforces denials, or only records them.
     pub(crate) mode: Option<Mode>,
-    /// How refusals are worded.
+    /// The content of rejections.
     pub(crate) answers: Option<Object<Answers>>,
-    /// What bounds memory and waiting, in each VM (Envoy has one for each worker).
+    /// Limits of memory and waiting time, for each VM. Envoy runs one VM for each worker.
     pub(crate) limits: Option<Object<Limits>>,
 }
 
-/// A header that may hold the token.
+/// A header that may contain the token.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TokenSource {
-    /// The header's name, in any case.
+    /// The name of the header. Case does not matter.
     pub(crate) header: Option<String>,
-    /// What stands before the token: a scheme and one space, in any case. Without it the value is the token.
+    /// The scheme before the token, and one space. Case does not matter. If unset, the whole value is the token.
     pub(crate) prefix: Option<String>,
 }
 
@@ -64,9 +65,9 @@ pub(crate) struct TokenSource {
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ForeignTokens {
-    /// They are refused.
+    /// The filter rejects the token.
     Refuse,
-    /// They are left alone, as if there were none: for services behind another filter that takes them.
+    /// The filter treats the token as absent. Use it if another filter checks these tokens.
     Ignore,
 }
 
@@ -74,38 +75,39 @@ pub(crate) enum ForeignTokens {
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Mode {
-    /// It is refused.
+    /// Denied requests are rejected.
     Enforce,
-    /// It is logged and counted, and passes.
+    /// Denied requests are logged, counted and forwarded.
     Shadow,
 }
 
-/// How refusals are worded.
+/// The content of rejections.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Answers {
-    /// The realm of `WWW-Authenticate` (RFC 6750 section 3).
+    /// The `realm` parameter of `WWW-Authenticate` (RFC 6750 section 3).
     pub(crate) realm: Option<String>,
-    /// Whether callers learn no more than the status. Logs and stats always have the reason.
+    /// Whether callers receive only the status, without the reason. Logs and stats always contain the reason.
     pub(crate) hide_reason: Option<bool>,
 }
 
-/// What bounds memory and waiting, in each VM (Envoy has one for each worker).
+/// Limits of memory and waiting time, for each VM. Envoy runs one VM for each worker.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Limits {
-    /// Tokens of more bytes are refused unread.
+    /// The maximum size of a token, in bytes. The filter rejects a larger token without reading it.
     pub(crate) max_token_bytes: Option<usize>,
-    /// How many requests may be paused for keys, for keys with their key ID, and for reviews, each; a quarter of them
-    /// from one source address.
+    /// The maximum number of paused requests, counted separately for requests that wait for keys, for a key with their
+    /// key ID, and for a review. One source address can use a quarter of each limit.
     pub(crate) max_waiting: Option<usize>,
-    /// How long one may wait.
+    /// How long a request may stay paused.
     pub(crate) wait_timeout: Option<WireDuration>,
-    /// How many proven tokens are remembered, and a quarter as many refused reviews; 0: none. A token of
-    /// more than 1,536 bytes counts for several.
+    /// The number of verified tokens in the cache, which also holds a quarter as many rejected reviews. 0 disables the
+    /// cache. A token of more than 1,536 bytes uses several entries.
     pub(crate) token_cache_entries: Option<usize>,
-    /// How many reviews may be under way. A quarter is kept for tokens that were accepted before.
+    /// The maximum number of concurrent TokenReview calls. A quarter is reserved for tokens that a review accepted
+    /// before.
     pub(crate) max_reviews: Option<usize>,
 }

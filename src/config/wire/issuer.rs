@@ -1,4 +1,4 @@
-//! `issuers`: whose tokens are taken, and where their keys come from.
+//! The serde types of `issuers`.
 
 use super::object::Object;
 use crate::config::duration::WireDuration;
@@ -10,33 +10,33 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 
-/// A cluster whose service accounts may call.
+/// A cluster whose tokens the filter accepts.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Issuer {
-    /// How rules, logs, stats and identity headers call it.
+    /// The name of the issuer in rules, logs, stats and identity headers. Defaults to `issuer`.
     pub(crate) name: Option<String>,
-    /// The tokens' `iss`, byte for byte: `kubectl get --raw /.well-known/openid-configuration` says it.
+    /// The `iss` of the tokens, byte for byte. `kubectl get --raw /.well-known/openid-configuration` prints it.
     pub(crate) issuer: Option<String>,
-    /// Further `iss` that mean the same cluster, such as one that its API server had before.
+    /// Further `iss` values of the same cluster, such as the value before `--service-account-issuer` changed.
     pub(crate) aliases: Option<Vec<String>>,
-    /// What callers' tokens are minted for: a token must name one of these in `aud`.
+    /// The accepted audiences. A token must have one of them in `aud`.
     pub(crate) audiences: Option<Vec<String>>,
-    /// Where the public keys come from: exactly one of `discovery`, `jwks`, `inline` and `pem`.
+    /// The source of the public keys: exactly one of `discovery`, `jwks`, `inline` and `pem`.
     pub(crate) keys: Option<Object<Keys>>,
-    /// Has the API server asked whether what a token is bound to still exists.
+    /// If set, the filter sends TokenReviews to the API server, so that tokens of deleted objects are rejected.
     pub(crate) token_review: Option<Object<TokenReview>>,
-    /// How far the clocks of the issuer and of this proxy may differ.
+    /// The allowed clock difference between the issuer and this proxy.
     pub(crate) leeway: Option<WireDuration>,
-    /// How long a token may live, from `iat` to its effective expiry.
+    /// The maximum lifetime of a token, from `iat` to its effective expiry.
     pub(crate) max_lifetime: Option<WireDuration>,
-    /// Whether a token ends at `kubernetes.io.warnafter`: takes back the year that the API server gives
-    /// the default tokens of pods.
+    /// Whether a token expires at `kubernetes.io.warnafter`. The API server extends the lifetime of pods' default
+    /// tokens to a year; `true` reverts that extension.
     pub(crate) honor_warn_after: Option<bool>,
-    /// What tokens must be bound to.
+    /// The kind of object that tokens must be bound to.
     pub(crate) require_bound: Option<Bound>,
-    /// Whether the mTLS peer's SPIFFE id must be the token's service account.
+    /// Whether the SPIFFE ID of the mTLS peer must name the service account of the token.
     pub(crate) match_peer: Option<MatchPeer>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Issuer {
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Bound {
-    /// A pod, as projected tokens are.
+    /// Tokens must be bound to a pod, as projected tokens are.
     Pod,
 }
 
@@ -63,73 +63,74 @@ pub(crate) struct PeerPattern {
     pub(crate) trust_domain: Option<String>,
 }
 
-/// Where the public keys come from.
+/// The source of the public keys.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Keys {
-    /// They are discovered at the API server (OpenID Connect Discovery) and follow its rotation.
+    /// Fetch the keys from the API server (OpenID Connect Discovery). The filter follows key rotation.
     pub(crate) discovery: Option<Object<Discovery>>,
-    /// They are fetched as a JWKS from any server.
+    /// Fetch the keys as a JWKS from a fixed path of any server.
     pub(crate) jwks: Option<Object<Jwks>>,
-    /// They stand here, as a JWKS (RFC 7517): `kubectl get --raw /openid/v1/jwks` prints it.
+    /// A JWKS (RFC 7517). `kubectl get --raw /openid/v1/jwks` prints the JWKS of a cluster.
     pub(crate) inline: Option<Value>,
-    /// They stand here, as PEM public keys, such as the API server's `sa.pub`.
+    /// Public keys as PEM, such as the API server's `sa.pub`.
     pub(crate) pem: Option<Vec<String>>,
-    /// How often fetched keys are fetched again; sooner if the server's `max-age` says so.
+    /// The interval between fetches of the keys. A shorter `max-age` in the server's response takes precedence.
     pub(crate) refresh_interval: Option<WireDuration>,
-    /// How often unknown kids may cause a fetch. A burst of three is free.
+    /// The rate limit of refetches for unknown key IDs: one per interval, after a burst of three.
     pub(crate) min_refetch_interval: Option<WireDuration>,
-    /// How long fetched keys count while their server cannot be reached.
+    /// How long cached keys remain valid while their server is unreachable.
     pub(crate) max_stale: Option<WireDuration>,
-    /// How long one call may take.
+    /// The timeout of one call.
     pub(crate) timeout: Option<WireDuration>,
 }
 
-/// An API server that publishes its keys by discovery.
+/// An API server that publishes its keys through OpenID Connect Discovery.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Discovery {
-    /// The Envoy cluster that is the API server.
+    /// The Envoy cluster of the API server.
     pub(crate) cluster: Option<String>,
-    /// What the server is called (`:authority`), such as `kubernetes.default.svc`.
+    /// The `:authority` of the calls to the API server, such as `kubernetes.default.svc`.
     pub(crate) authority: Option<String>,
 }
 
-/// A server that has a JWKS.
+/// A server that publishes a JWKS.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Jwks {
-    /// The Envoy cluster of the server.
+    /// The Envoy cluster of that server.
     pub(crate) cluster: Option<String>,
-    /// What the server is called (`:authority`).
+    /// The `:authority` of the calls to that server.
     pub(crate) authority: Option<String>,
-    /// The JWKS's path, such as `/openid/v1/jwks`.
+    /// The path of the JWKS, such as `/openid/v1/jwks`.
     pub(crate) path: Option<String>,
 }
 
-/// Has the API server asked about tokens.
+/// The TokenReviews that the filter sends to the API server.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TokenReview {
-    /// The Envoy cluster that is the API server.
+    /// The Envoy cluster of the API server.
     pub(crate) cluster: Option<String>,
-    /// What the server is called (`:authority`), such as `kubernetes.default.svc`.
+    /// The `:authority` of the calls to the API server, such as `kubernetes.default.svc`.
     pub(crate) authority: Option<String>,
-    /// What a review is for.
+    /// Whether a review follows the local verification of a token, or replaces it.
     #[serde(rename = "use")]
     pub(crate) purpose: Option<Purpose>,
-    /// How long the API server's yes counts, never beyond the token's `exp` (a no: as long, 5 s at most).
-    /// `0s` asks for each request.
+    /// How long an approval stays valid, at most until the token's `exp`. A rejection stays valid as long, but at most
+    /// 5 s. `0s` reviews each request.
     pub(crate) cache_ttl: Option<WireDuration>,
-    /// How long before the end of `cacheTtl` a token in use is asked about again.
+    /// How long before its approval expires the filter reviews a token again, if the token is in use.
     pub(crate) refresh_ahead: Option<WireDuration>,
-    /// How long one call may take; with `onOutage: "acceptVerified"` it must be shorter than `limits.waitTimeout`.
+    /// The timeout of one call. With `onOutage: "acceptVerified"` it must be shorter than `limits.waitTimeout`.
     pub(crate) timeout: Option<WireDuration>,
-    /// What happens to verified tokens during an outage of the API server. A shortage is not an outage.
+    /// How the filter handles verified tokens during an outage of the API server. A shortage (such as 429) is not an
+    /// outage.
     pub(crate) on_outage: Option<OnOutage>,
 }
 
@@ -137,9 +138,9 @@ pub(crate) struct TokenReview {
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Purpose {
-    /// What verified here is asked about, so that junk never reaches the API server.
+    /// The filter verifies a token first, then reviews it, so that forged tokens never reach the API server.
     AfterVerification,
-    /// The API server's answer is the proof: no keys are needed.
+    /// The review authenticates the caller, and the filter needs no keys.
     Instead,
 }
 
@@ -147,9 +148,9 @@ pub(crate) enum Purpose {
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum OnOutage {
-    /// Nobody passes who has not been reviewed.
+    /// The filter denies requests whose token has no valid review.
     Deny,
-    /// The signature is enough; with `afterVerification` alone.
+    /// The filter accepts a verified signature. Only with `afterVerification`.
     AcceptVerified,
 }
 

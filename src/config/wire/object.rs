@@ -1,4 +1,4 @@
-//! A JSON object, and not the list of its values that serde would take for one too.
+//! A wrapper that accepts a JSON object only; serde would also accept a list of its values.
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -6,7 +6,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// See above.
+/// A `T` that is deserialized from a JSON object only.
 #[derive(Debug, Default)]
 pub(crate) struct Object<T>(pub(crate) T);
 

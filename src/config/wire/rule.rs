@@ -1,4 +1,4 @@
-//! `rules`: what they cover, and whom they let in.
+//! The serde types of `rules`.
 
 use super::Mode;
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
@@ -8,34 +8,34 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use std::fmt;
 
-/// A rule covers a request when all that it says of requests holds; then it says who may pass.
+/// A rule. It covers a request if all of its conditions match, and then allows or denies the caller.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Rule {
-    /// How logs and stats call it.
+    /// The name of the rule in logs and stats. Must be unique.
     pub(crate) name: Option<String>,
-    /// `api.example`, or `*.example` for everything below, both without a port; `api.example:8080` with this
-    /// port; `api.example:*` with any port and without one. A host with two readings (a dot at its end, an
-    /// empty port, two hosts) is refused.
+    /// `api.example`: this host without a port. `*.example`: every host below `example`, without a port.
+    /// `api.example:8080`: with this port. `api.example:*`: with any port or without one. The filter rejects an
+    /// ambiguous host (a dot at its end, an empty port, two hosts).
     pub(crate) hosts: Option<Vec<String>>,
-    /// Exact methods, in capitals; `GET` does not include `HEAD`. A request with a method that neither RFC 9110
-    /// nor a rule names is refused.
+    /// Exact methods, in capitals. `GET` does not include `HEAD`. The filter rejects a method that neither RFC 9110,
+    /// RFC 5789 nor a rule names.
     pub(crate) methods: Option<Vec<String>>,
-    /// `/a/b` exactly; `/a/*` everything below `/a` and not `/a` itself; `/a/*/b` one segment. `(`, `)`, `+` and
-    /// `$` are written escaped (`/Users%281%29`).
+    /// `/a/b`: exactly this path. `/a/*`: every path below `/a`, but not `/a` itself. `/a/*/b`: one segment in place of
+    /// `*`. Escape `(`, `)`, `+` and `$` (`/Users%281%29`).
     pub(crate) paths: Option<Vec<String>>,
-    /// Where the request came in.
+    /// The direction of the traffic.
     pub(crate) direction: Option<Direction>,
-    /// The listener's ports.
+    /// The ports of the listener.
     pub(crate) ports: Option<Vec<u16>>,
-    /// Whether it covers CORS preflights alone.
+    /// Whether the rule covers only CORS preflight requests.
     pub(crate) cors_preflight: Option<bool>,
-    /// Who may not pass. Everybody else goes on to `allow`, or to the next rule.
+    /// The callers that the rule denies. For other callers the filter evaluates `allow`, or the next rule.
     pub(crate) deny: Option<Who>,
-    /// Who may pass. Nobody else does.
+    /// The callers that the rule allows. It denies all other callers.
     pub(crate) allow: Option<Who>,
-    /// `shadow`: the rule records what it would deny, and decides only where no enforced rule does.
+    /// `shadow`: the rule records the requests that it would deny. It decides only if no enforced rule decides.
     pub(crate) mode: Option<Mode>,
 }
 
@@ -57,31 +57,31 @@ pub(crate) enum Who {
     Listed(Vec<Entry>),
 }
 
-/// `namespace/name`, or an object where more must hold.
+/// `namespace/name`, or an object with conditions.
 #[derive(Debug)]
 pub(crate) enum Entry {
     Account(String),
     Conditions(Box<Conditions>),
 }
 
-/// Service accounts for which all of this holds.
+/// Service accounts that match all of these conditions.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Conditions {
-    /// `namespace/name`, of which a whole part may be `*`.
+    /// `namespace/name`, in which `*` can replace a whole part.
     pub(crate) service_account: Option<String>,
-    /// All service accounts of this namespace; in place of `serviceAccount`.
+    /// Every service account of this namespace. Replaces `serviceAccount`.
     pub(crate) namespace: Option<String>,
-    /// The `name` of the issuer: which cluster.
+    /// The `name` of the issuer, and so the cluster.
     pub(crate) issuer_name: Option<String>,
-    /// One of the issuer's audiences, which the token must be meant for.
+    /// One of the issuer's `audiences`, which must be in the token's `aud`.
     pub(crate) audience: Option<String>,
-    /// The token is bound to a pod.
+    /// `true`: the token is bound to a pod.
     pub(crate) pod_bound: Option<bool>,
-    /// The node that the token's pod runs on.
+    /// The node of the token's pod.
     pub(crate) node: Option<String>,
-    /// The uid of the ServiceAccount object: a recreated one of the same name has another.
+    /// The uid of the ServiceAccount object. A recreated service account of the same name has another uid.
     pub(crate) uid: Option<String>,
 }
 
