@@ -1,31 +1,31 @@
-//! The request's token headers -> the one bearer token (RFC 6750 section 2.1), still unread.
+//! Extraction of the bearer token (RFC 6750 section 2.1) from the token headers.
 
 use crate::verdict::{Denial, Reason};
 use std::fmt;
 use std::rc::Rc;
 
-/// Where a token may be found (`tokenFrom`).
+/// A header that may contain the token (`tokenFrom`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenSource {
-    /// A header's name, lower-case.
+    /// The name of the header, in lower case.
     pub header: Rc<str>,
-    /// What stands before the token, such as `Bearer `; compared without regard to case, since RFC
-    /// 9110 section 11.1 says so of schemes. `None`: the value is the token.
+    /// The prefix of the token, such as `Bearer `. Schemes are case-insensitive (RFC 9110 section 11.1). `None`: the
+    /// value is the token.
     pub prefix: Option<String>,
 }
 
-/// A token as it was sent. Its bytes are never printed.
+/// A token as the caller sent it. `Debug` does not print its bytes.
 #[derive(Clone, Copy, Eq)]
 pub struct BearerToken<'h>(&'h [u8]);
 
 // === impl BearerToken ===
 
 impl<'h> BearerToken<'h> {
-    /// Finds the token in `values`: each is the index of a source, and a value that its header had.
-    /// Only tokens that `counts` are looked at.
+    /// Finds the token in `values`, each an index of `sources` and a value of that header. Ignores tokens for which
+    /// `counts` is `false`.
     ///
-    /// The same token twice is one token. Tokens that differ are refused, because the upstream might
-    /// act on the one that was not checked.
+    /// The same token twice is one token. Different tokens are an error, because the upstream might use the token that
+    /// the filter did not check.
     pub fn find(
         sources: &[TokenSource],
         values: &[(usize, &'h [u8])],
@@ -41,7 +41,7 @@ impl<'h> BearerToken<'h> {
                 Ok(())
             }
             (Some(_), Some(_)) => {
-                Err(Reason::ConflictingTokens.because("several tokens, which differ"))
+                Err(Reason::ConflictingTokens.because("several different tokens"))
             }
         };
         for (source, value) in values {
@@ -54,7 +54,7 @@ impl<'h> BearerToken<'h> {
         Ok(found)
     }
 
-    /// The bytes, for whoever parses them.
+    /// The bytes of the token.
     pub fn bytes(self) -> &'h [u8] {
         self.0
     }
@@ -62,7 +62,7 @@ impl<'h> BearerToken<'h> {
 
 impl PartialEq for BearerToken<'_> {
     fn eq(&self, other: &Self) -> bool {
-        // Most often it is the very same bytes, a thousand of them.
+        // Most often both refer to the same thousand bytes.
         std::ptr::eq(self.0, other.0) || self.0 == other.0
     }
 }
@@ -76,7 +76,7 @@ impl fmt::Debug for BearerToken<'_> {
 // === impl TokenSource ===
 
 impl TokenSource {
-    /// The token in one item of the header's value; `None` for another scheme and for nothing at all.
+    /// The token in one item of the header's value; `None` if the item is empty or has another scheme.
     fn token_in<'h>(&self, item: &'h [u8]) -> Option<BearerToken<'h>> {
         if item.is_empty() {
             return None;
@@ -86,14 +86,14 @@ impl TokenSource {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case(prefix.as_bytes()) => {
                 Some(BearerToken(token))
             }
-            // `Bearer` with nothing behind it: Envoy cuts trailing spaces off.
+            // `Bearer` without a token: Envoy removes trailing spaces.
             _ => {
                 item.eq_ignore_ascii_case(prefix.trim_end().as_bytes()).then_some(BearerToken(b""))
             }
         }
     }
 
-    /// Whether a header's value holds this token and nothing else, as it does when the token was found in it.
+    /// Whether a header's value consists of the prefix and this token, which was found in it.
     pub fn has_only(&self, token: BearerToken<'_>, value: &[u8]) -> bool {
         let prefix = self.prefix.as_ref().map_or(0, String::len);
         value.get(prefix..).is_some_and(|rest| std::ptr::eq(rest, token.0))
@@ -105,17 +105,17 @@ impl TokenSource {
     }
 }
 
-/// Envoy joins several `Authorization` lines with a comma, and no token has one in it.
+/// The items of a header value. Envoy joins several `Authorization` headers with a comma, which no token contains.
 pub fn items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let list = has_comma(value);
-    // White space belongs to the list, not to a lone value: there it makes the token malformed.
+    // White space surrounds the items of a list. In a single value it is part of the (malformed) token.
     let lone = (!list).then_some(value);
     let listed = list.then(|| value.split(|b| *b == b',').map(<[u8]>::trim_ascii));
     lone.into_iter().chain(listed.into_iter().flatten())
 }
 
-/// Four words at a time, because there are a thousand bytes (the bit trick is Mycroft's: in a word with a zero byte,
-/// subtracting ones sets the high bit of a byte that did not have it).
+/// Compares four words at a time, because a token has about a thousand bytes. Uses Alan Mycroft's test for a zero byte:
+/// `(x - 0x0101..) & !x & 0x8080..`.
 fn has_comma(value: &[u8]) -> bool {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn another_scheme_or_an_empty_header_is_no_token() {
+    fn another_scheme_or_an_empty_header_is_not_a_token() {
         for value in ["Basic YTpi", "", "Bearerabc", "Digest username=\"Bearer\""] {
             assert_eq!(find(&[(0, value)]), Ok(None), "{value}");
         }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scheme_with_nothing_behind_it_is_an_empty_token() {
+    fn scheme_without_a_token_is_an_empty_token() {
         assert_eq!(find(&[(0, "Bearer")]), Ok(Some(b"".as_slice())));
         assert_eq!(find(&[(0, "Bearer ")]), Ok(Some(b"".as_slice())));
     }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_differ_conflict_wherever_they_stand() {
+    fn different_tokens_conflict_in_any_header() {
         for values in [
             vec![(0, "Bearer abc,Bearer abd")],
             vec![(0, "Bearer abc"), (1, "abd")],
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_do_not_count_neither_conflict_nor_are_found() {
+    fn ignored_tokens_are_not_found_and_do_not_conflict() {
         let values: [(usize, &[u8]); 2] = [(0, b"Bearer foreign"), (1, b"ours")];
         let ours = |token: BearerToken<'_>| token.bytes() == b"ours";
         let found = BearerToken::find(&sources(), &values, ours);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comma_is_seen_wherever_it_stands() {
+    fn comma_is_found_at_any_position() {
         for length in 0..80 {
             let plain: Vec<u8> =
                 (0..length).map(|n| [b'-', b'+', 0xff, 0x80, 0, 0xac][n % 6]).collect();

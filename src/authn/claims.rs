@@ -1,7 +1,8 @@
-//! The second part of a token -> the claims of a ServiceAccount token, still unverified.
+//! Parsing of the claims of ServiceAccount tokens. The claims are not verified here.
 //!
-//! RFC 7519 section 4.1 for the registered claims; `kubernetes.io` as kubernetes:pkg/serviceaccount/claims.go
-//! writes it. Unknown claims are ignored, so that a newer Kubernetes is not an outage.
+//! The registered claims are those of RFC 7519 section 4.1; for `kubernetes.io`, see
+//! kubernetes/pkg/serviceaccount/claims.go. Unknown claims are ignored, so that a newer Kubernetes does not cause an
+//! outage.
 
 mod reading;
 
@@ -13,13 +14,13 @@ use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
 
-/// What a token says. Absent is `None`; of the wrong shape is an error, never absent.
+/// The claims of a token. An absent claim is `None`; a claim of the wrong type is an error.
 ///
-/// It is kept as the text that was sent, with the places of the names in it: to copy each of a dozen names out of
-/// each new token, and to free them one by one, would cost more than to judge it.
+/// Names are spans of the JSON text. To allocate and free a dozen strings for each new token would cost more than the
+/// checks of the claims.
 #[derive(Clone)]
 pub struct Claims {
-    /// The JSON, and behind it the strings that had escapes, without these.
+    /// The JSON, followed by the unescaped form of the strings with escapes.
     text: String,
     names: [Option<Span>; NAMES],
     audience: Option<SmallVec<[Span; 1]>>,
@@ -28,7 +29,7 @@ pub struct Claims {
     legacy: bool,
 }
 
-/// When a token is valid.
+/// The times of a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
     /// `exp`.
@@ -37,21 +38,20 @@ pub struct Times {
     pub not_before: Option<UnixTime>,
     /// `iat`.
     pub issued_at: Option<UnixTime>,
-    /// `kubernetes.io.warnafter`: when the kubelet should have replaced a token whose expiry the API server
-    /// extended.
+    /// `kubernetes.io.warnafter`: the time by which the kubelet replaces a token with an extended lifetime.
     pub warn_after: Option<UnixTime>,
 }
 
-/// A Kubernetes object as a token names it.
+/// A reference to a Kubernetes object in a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectRef<'c> {
-    /// Its name.
+    /// The name of the object.
     pub name: &'c str,
-    /// Its uid; a node's is not always known.
+    /// The uid of the object; some tokens lack the uid of the node.
     pub uid: Option<&'c str>,
 }
 
-/// The claims that are names.
+/// The claims that are strings.
 #[derive(Clone, Copy)]
 enum Name {
     Issuer,
@@ -68,14 +68,14 @@ enum Name {
     SecretUid,
 }
 
-/// From where in the text of [`Claims`], and how much.
+/// A range of the text of [`Claims`].
 #[derive(Clone, Copy)]
 struct Span {
     start: usize,
     length: usize,
 }
 
-/// Makes spans of what was read of a JSON text.
+/// Converts strings that were read from a JSON text to spans.
 struct Spans<'j> {
     json: &'j str,
     unescaped: String,
@@ -84,9 +84,9 @@ struct Spans<'j> {
 // === impl Claims ===
 
 impl Claims {
-    /// Parses the decoded second part.
+    /// Parses the decoded second part of a token.
     pub fn parse(json: String) -> Result<Self, Denial> {
-        let (claims, unescaped) = Self::places(&json)
+        let (claims, unescaped) = Self::spans(&json)
             .map_err(|error| Reason::MalformedToken.because(format!("claims: {error}")))?;
         let mut text = json;
         text.reserve_exact(unescaped.len());
@@ -94,8 +94,8 @@ impl Claims {
         Ok(Self { text, ..claims })
     }
 
-    /// Claims still without their text, and what belongs behind it.
-    fn places(json: &str) -> Result<(Self, String), serde_json::Error> {
+    /// The claims without their text, and the unescaped strings to append to it.
+    fn spans(json: &str) -> Result<(Self, String), serde_json::Error> {
         let mut reading = Reading::default();
         read(json, &mut reading)?;
         let mut spans = Spans { json, unescaped: String::new() };
@@ -125,17 +125,17 @@ impl Claims {
         Some(self.audience.as_ref()?.iter().map(|span| self.text(*span)))
     }
 
-    /// When they hold.
+    /// The times of the token.
     pub fn times(&self) -> &Times {
         &self.times
     }
 
-    /// `jti`: the token's own id, since Kubernetes 1.29.
+    /// `jti`, which Kubernetes sets since 1.29.
     pub fn token_id(&self) -> Option<&str> {
         self.name(Name::TokenId)
     }
 
-    /// Whether there is a `kubernetes.io`, of which all that follows is part.
+    /// Whether the token has the claim `kubernetes.io`, which contains the names below.
     pub fn in_kubernetes(&self) -> bool {
         self.in_kubernetes
     }
@@ -165,7 +165,7 @@ impl Claims {
         self.object(Name::Secret, Name::SecretUid)
     }
 
-    /// Whether a flat `kubernetes.io/serviceaccount/...` claim was there: a token from a Secret.
+    /// Whether the token has a claim `kubernetes.io/serviceaccount/...`, as tokens from Secrets do.
     pub fn is_legacy(&self) -> bool {
         self.legacy
     }
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audience_is_one_string_or_several() {
+    fn audience_is_a_string_or_a_list_of_strings() {
         let audience = |json: &str| {
             let claims = parse(json);
             claims.audience().unwrap().map(str::to_owned).collect::<Vec<_>>()
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_with_escapes_are_read_as_what_they_mean() {
+    fn escaped_strings_are_unescaped() {
         let claims = parse(
             r#"{"sub":"a\u0062c","iss":"x","aud":["\"q\"","p"],"jti":"\u00e9",
                "kubernetes.io":{"pod":{"name":"n\/m","uid":"u"}}}"#,
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_whole_seconds_and_never_absent_by_being_odd() {
+    fn invalid_dates_are_errors_and_not_treated_as_absent() {
         let latest = parse(r#"{"exp":9007199254740992}"#);
         assert_eq!(latest.times().expires, Some(UnixTime::from_secs(1 << 53)));
         for odd in ["9007199254740993", "1e3", "1.0", "-1", "\"5\"", "null", "[5]", "true", "1e400"]
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_binds_a_token_is_optional_but_never_of_another_shape() {
+    fn bound_objects_are_optional_but_must_have_the_right_type() {
         let claims = parse(
             r#"{"kubernetes.io":{"namespace":"demo","node":{"name":"n"},"future":{"name":1}}}"#,
         );
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_there_is_there_without_a_name() {
+    fn bound_object_without_a_name_is_present() {
         let claims = parse(r#"{"kubernetes.io":{"pod":{},"node":{"uid":"u"}}}"#);
         assert_eq!(claims.pod(), Some(ObjectRef { name: "", uid: None }));
         assert_eq!(claims.node(), Some(ObjectRef { name: "", uid: Some("u") }));
@@ -292,19 +292,19 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_stands_twice_is_refused_whether_we_use_it_or_not() {
+    fn duplicate_claims_are_rejected_even_if_unused() {
         for json in [
             r#"{"sub":"a","sub":"a"}"#,
             r#"{"x":1,"x":1}"#,
             r#"{"kubernetes.io":{"namespace":"a","namespace":"b"}}"#,
             r#"{"kubernetes.io":{"pod":{"name":"a","n\u0061me":"b"}}}"#,
         ] {
-            assert!(refusal(json).contains("a member stands twice"), "{json}");
+            assert!(refusal(json).contains("duplicate member"), "{json}");
         }
     }
 
     #[test]
-    fn a_token_from_a_secret_is_known_by_its_flat_claims() {
+    fn token_from_a_secret_is_recognized_by_its_flat_claims() {
         let claims = parse(r#"{"kubernetes.io/serviceaccount/namespace":"demo"}"#);
         assert!(claims.is_legacy());
         assert!(!parse(r#"{"kubernetes.io":{}}"#).is_legacy());

@@ -1,16 +1,16 @@
-//! One item of a token header -> the claims of whatever in it looks like a JWT.
+//! Detection of JWTs in a header value, in any form that an upstream might accept.
 //!
-//! A token in another form than the configured one (`Bearer<TAB>T`, `Token T`, `"T"`) does not authenticate
-//! the caller, but an upstream may read and use it. So this reads more than [`super::jwt`] accepts: padding, the
-//! other base64 alphabet, stray bits, and letters that touch the token.
+//! A token in another form than the configured one (`Bearer<TAB>T`, `Token T`, `"T"`) does not authenticate the caller,
+//! but an upstream may read and use it. So this module accepts more than [`super::jwt`]: padding, the standard base64
+//! alphabet, trailing bits, and adjacent characters.
 
 use super::claims::Claims;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{DecodeError, Engine};
 
-/// The parts of an item that can be a JWT's claims: of a series of three that are not empty, with dots between them, the
-/// middle one. No byte is in two of them, so that to decode them all costs no more than the item is long.
+/// The parts of an item that may be a JWT's claims: the middle ones of three consecutive, non-empty parts with dots
+/// between them. The parts do not overlap, so the cost of decoding all of them is linear.
 pub fn claims_parts(item: &[u8]) -> impl Iterator<Item = &[u8]> {
     let words = item.split(|byte| !is_of_token(*byte));
     words.flat_map(|word| {
@@ -23,7 +23,7 @@ pub fn claims_parts(item: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Reads such a part; `None` where it is not claims.
+/// Parses such a part; `None` if it is not a claims object.
 pub fn claims(part: &[u8]) -> Option<Claims> {
     let json = String::from_utf8(decode(part).ok()?).ok()?;
     Claims::parse(json).ok()
@@ -35,7 +35,7 @@ fn decode(part: &[u8]) -> Result<Vec<u8>, DecodeError> {
     LENIENT.decode(letters)
 }
 
-/// Whether the first decoded byte is one that a JSON object, or white space before it, begins with.
+/// Whether the first decoded byte may begin a JSON object: `{` or white space.
 fn may_be_json(part: &[u8]) -> bool {
     let Some([first, second]) = part.first_chunk() else { return false };
     let (letters, mut decoded) = ([url_safe(*first), url_safe(*second)], [0; 3]);
@@ -47,7 +47,7 @@ fn is_of_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'/' | b'=' | b'.')
 }
 
-/// RFC 4648 section 4 -> section 5.
+/// Converts a character of RFC 4648 section 4 to section 5 (base64url).
 fn url_safe(byte: u8) -> u8 {
     match byte {
         b'+' => b'-',
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jwt_is_found_in_whatever_surrounds_it() {
+    fn jwt_is_found_between_any_other_characters() {
         for item in [
             "h.P.s",
             "Bearer h.P.s",
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_jwt_has_no_claims() {
+    fn other_texts_have_no_claims() {
         for item in [
             "",
             "P",
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_looked_at_once() {
+    fn each_part_is_decoded_once() {
         let item = format!("h{}.s", format!(".{PART}").repeat(100));
         assert_eq!(claims_parts(item.as_bytes()).count(), 100);
         assert_eq!(claims_parts("a.".repeat(100_000).as_bytes()).count(), 0);

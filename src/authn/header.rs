@@ -1,23 +1,23 @@
-//! The first part of a token -> the JOSE header (RFC 7515 section 4): `alg`, `kid`, `typ`.
+//! Parsing of the JOSE header (RFC 7515 section 4): `alg`, `kid`, `typ`.
 //!
-//! Kubernetes writes `alg` and `kid`; an external signer may add `typ`. Members that bring keys along,
-//! name others, or change how the rest is to be read are refused: whoever verifies by them verifies
-//! whatever an attacker signed.
+//! Kubernetes writes `alg` and `kid`; an external signer may add `typ`. Members that contain or reference keys, or
+//! change the processing of the token, are rejected: with them, an attacker could choose the key (RFC 8725 section
+//! 3.10).
 
 use super::json::{Object, pass_over, read};
 use crate::verdict::{Denial, Reason};
 use serde::de::{Error, MapAccess};
 
-/// What a token says of its signature. The key decides; this is only compared with it.
+/// The JOSE header of a token. The key determines the algorithm; `alg` is only compared with it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct JoseHeader {
     /// The algorithm that the token claims.
     pub alg: String,
-    /// Which of the issuer's keys signed it.
+    /// The key ID of the signing key.
     pub kid: Option<String>,
 }
 
-/// What is read of it.
+/// A member that is read.
 #[derive(Clone, Copy)]
 pub(super) enum Member {
     Alg,
@@ -50,7 +50,7 @@ impl<'de> Object<'de> for JoseHeader {
             Member::Alg => self.alg = map.next_value()?,
             Member::Kid => self.kid = Some(map.next_value()?),
             Member::Typ if map.next_value::<String>()? != "JWT" => {
-                return Err(A::Error::custom("typ is not JWT"));
+                return Err(A::Error::custom("typ must be JWT"));
             }
             Member::Typ => {}
         }
@@ -59,14 +59,14 @@ impl<'de> Object<'de> for JoseHeader {
 
     fn set_other<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         if REFUSED.contains(&name) {
-            return Err(A::Error::custom(format_args!("{name} is not accepted")));
+            return Err(A::Error::custom(format_args!("member `{name}` is not allowed")));
         }
         pass_over(map)
     }
 }
 
-/// RFC 7515 section 4.1 (keys that the sender chose; extensions that must be understood), RFC 7516
-/// (encryption, compression), RFC 7797 (`b64`), and what jwt-simple would read besides.
+/// RFC 7515 section 4.1 (keys from the sender; critical extensions), RFC 7516 (encryption, compression), RFC 7797
+/// (`b64`), and `salt`, which jwt-simple reads.
 const REFUSED: [&str; 12] =
     ["crit", "jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "cty", "zip", "enc", "b64", "salt"];
 
@@ -88,22 +88,22 @@ mod tests {
     }
 
     #[test]
-    fn members_that_bring_keys_or_extensions_are_refused() {
+    fn members_with_keys_or_extensions_are_rejected() {
         for name in REFUSED {
             let detail = refusal(&format!(r#"{{"alg":"RS256","{name}":[]}}"#));
-            assert!(detail.contains(&format!("{name} is not accepted")), "{detail}");
+            assert!(detail.contains(&format!("member `{name}` is not allowed")), "{detail}");
         }
     }
 
     #[test]
-    fn a_header_that_means_two_things_is_refused() {
-        assert!(refusal(r#"{"alg":"none","alg":"RS256"}"#).contains("a member stands twice"));
-        assert!(refusal(r#"{"alg":"RS256","x":{"y":1,"y":2}}"#).contains("a member stands twice"));
+    fn duplicate_members_are_rejected() {
+        assert!(refusal(r#"{"alg":"none","alg":"RS256"}"#).contains("duplicate member"));
+        assert!(refusal(r#"{"alg":"RS256","x":{"y":1,"y":2}}"#).contains("duplicate member"));
     }
 
     #[test]
-    fn another_kind_of_token_is_refused() {
-        assert!(refusal(r#"{"alg":"RS256","typ":"at+jwt"}"#).contains("typ is not JWT"));
+    fn other_types_of_tokens_are_rejected() {
+        assert!(refusal(r#"{"alg":"RS256","typ":"at+jwt"}"#).contains("typ must be JWT"));
         assert!(refusal(r#"{"kid":"k1"}"#).contains("alg is missing"));
         assert!(refusal(r#"{"alg":"RS256","kid":5}"#).contains("invalid type: integer `5`"));
         assert!(refusal(r#"["alg"]"#).contains("expected an object"));

@@ -1,37 +1,37 @@
-//! JSON that means one thing: no member twice, wherever it stands, and no more than a few levels deep.
+//! Strict JSON parsing: duplicate members and deep nesting are errors.
 //!
-//! Parsers differ in which of two equal members counts. Where the API server reads the first and we
-//! the last, a caller has two identities.
+//! Parsers differ in which of two duplicate members they use (RFC 8259 section 4). If the API server used the first and
+//! the filter the last, a caller would have two identities.
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// What is read from a JSON object, member by member.
+/// A type that is read from a JSON object, member by member.
 pub(super) trait Object<'de> {
-    /// A member that it takes the value of.
+    /// A known member.
     type Member: Copy + 'static;
 
-    /// All of them by their names, 32 at most.
+    /// The names of the known members, at most 32.
     const MEMBERS: &'static [(&'static str, Self::Member)];
 
-    /// Takes the value of one.
+    /// Reads the value of a known member.
     fn set<A: MapAccess<'de>>(&mut self, member: Self::Member, map: &mut A)
     -> Result<(), A::Error>;
 
-    /// Takes the value of any other.
+    /// Reads the value of an unknown member.
     fn set_other<A: MapAccess<'de>>(&mut self, _name: &str, map: &mut A) -> Result<(), A::Error> {
         pass_over(map)
     }
 }
 
-/// Drops a value that nobody needs, checked all the same.
+/// Checks a value and drops it.
 pub(super) fn pass_over<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     map.next_value::<Checked>().map(|_| ())
 }
 
-/// Reads a whole JSON text, which must be an object.
+/// Reads a JSON text, which must be an object.
 pub(super) fn read<'de, T: Object<'de>>(
     json: &'de str,
     object: &mut T,
@@ -41,28 +41,28 @@ pub(super) fn read<'de, T: Object<'de>>(
     deserializer.end()
 }
 
-/// Checks a whole JSON text: syntax, depth, and that no member stands twice.
+/// Checks a JSON text for syntax errors, deep nesting and duplicate members.
 pub(crate) fn check_members(json: &[u8]) -> Result<(), serde_json::Error> {
     serde_json::from_slice::<Checked>(json).map(|_| ())
 }
 
-/// Reads an [`Object`] into its place; stands in for what `derive` cannot do, to see a member that stands twice.
+/// Reads into an [`Object`]. A derived `Deserialize` would not report duplicates of unknown members.
 pub(super) struct Fill<'a, T>(pub(super) &'a mut T);
 
-/// An [`Object`] that begins with nothing.
+/// An [`Object`] that is read into its default.
 pub(super) struct Strict<T>(pub(super) T);
 
-/// The names of an object's members, so far.
+/// The names of an object's members that were read so far.
 #[derive(Default)]
 struct Members<'de>(BTreeSet<Cow<'de, str>>);
 
-/// A string; borrowed from the JSON where it has no escapes.
+/// A string, borrowed from the JSON unless it has escapes.
 pub(super) struct Text<'de>(pub(super) Cow<'de, str>);
 
-/// A value that nobody needs, checked all the same.
+/// A value that is checked and dropped.
 struct Checked;
 
-/// A value within `depth` more levels.
+/// A value with at most `depth` levels.
 struct Within {
     depth: usize,
 }
@@ -95,13 +95,13 @@ impl<'de, T: Object<'de>> Visitor<'de> for Fill<'_, T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        // Those that are known, which in a genuine token are all, are told apart without a set of names.
+        // A bit mask detects duplicates of known members. A genuine token has no others, so it needs no set of names.
         let Self(object) = self;
         let (mut seen, mut others) = (0u32, Members::default());
         while let Some(Text(name)) = map.next_key()? {
             let mut known = T::MEMBERS.iter().enumerate();
             match known.find(|(_, (known, _))| *known == name) {
-                Some((at, _)) if seen & (1 << at) != 0 => return Err(stands_twice()),
+                Some((at, _)) if seen & (1 << at) != 0 => return Err(duplicate_member(&name)),
                 Some((at, (_, member))) => {
                     seen |= 1 << at;
                     object.set(*member, &mut map)?;
@@ -119,15 +119,17 @@ impl<'de, T: Object<'de>> Visitor<'de> for Fill<'_, T> {
 // === impl Members ===
 
 impl<'de> Members<'de> {
-    /// Notes a name, and refuses it the second time.
+    /// Adds a name; a duplicate is an error.
     fn add<E: Error>(&mut self, name: Cow<'de, str>) -> Result<(), E> {
-        if self.0.insert(name) { Ok(()) } else { Err(stands_twice()) }
+        self.0.replace(name).map_or(Ok(()), |name| Err(duplicate_member(&name)))
     }
 }
 
+/// The name comes from the caller, so it is escaped and cut.
 #[cold]
-fn stands_twice<E: Error>() -> E {
-    E::custom("a member stands twice")
+fn duplicate_member<E: Error>(name: &str) -> E {
+    let name: String = name.chars().take(MAX_SHOWN).collect();
+    E::custom(format_args!("duplicate member `{}`", name.escape_debug()))
 }
 
 // === impl Text ===
@@ -171,7 +173,10 @@ impl<'de> DeserializeSeed<'de> for Within {
 
 impl Within {
     fn deeper<E: Error>(&self) -> Result<Self, E> {
-        let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
+        let depth = self
+            .depth
+            .checked_sub(1)
+            .ok_or_else(|| E::custom(format_args!("nested more than {MAX_DEPTH} levels deep")))?;
         Ok(Self { depth })
     }
 }
@@ -222,8 +227,11 @@ impl<'de> Visitor<'de> for Within {
     }
 }
 
-/// The claims of a ServiceAccount token are three levels deep.
+/// The claims of a ServiceAccount token have three levels.
 const MAX_DEPTH: usize = 16;
+
+/// The maximum number of characters of a name in an error message.
+const MAX_SHOWN: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -234,21 +242,31 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_stands_twice_is_refused_at_any_depth_and_in_any_spelling() {
+    fn duplicate_member_is_rejected_at_any_depth_and_in_any_spelling() {
         for text in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"a":2}}]"#, r#"{"a":1,"\u0061":2}"#] {
             let error = check(text).unwrap_err();
-            assert!(error.starts_with("a member stands twice"), "{text}: {error}");
+            assert!(error.starts_with("duplicate member `a`"), "{text}: {error}");
         }
         assert_eq!(check(r#"[{"a":1},{"a":1.5e3,"b":[null,true,-1]}]"#), Ok(()));
     }
 
     #[test]
-    fn depth_is_limited_long_before_the_stack_is() {
+    fn name_of_a_duplicate_member_is_escaped_and_cut() {
+        let name = format!("\\n{}", "x".repeat(1000));
+        let error = check(&format!(r#"{{"{name}":1,"{name}":2}}"#)).unwrap_err();
+        assert!(
+            error.starts_with(&format!(r"duplicate member `\n{}` at", "x".repeat(63))),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_rejected_long_before_the_stack_overflows() {
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
         assert_eq!(check(&nested(MAX_DEPTH)), Ok(()));
         for depth in [MAX_DEPTH + 1, 10_000] {
             let error = check(&nested(depth)).unwrap_err();
-            assert!(error.starts_with("nested too deep"), "{error}");
+            assert!(error.starts_with("nested more than 16 levels deep"), "{error}");
         }
     }
 }

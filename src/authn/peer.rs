@@ -1,31 +1,34 @@
-//! The mTLS peer -> whether it is the workload that the token belongs to.
+//! Comparison of the mTLS peer with the token's service account (`matchPeer`).
 //!
-//! A bearer token can be stolen; a private key that never leaves its proxy cannot so easily. With
-//! `matchPeer` a token is good only on connections of its own service account. That the certificate is
-//! genuine is for the listener to see to: Envoy shows the URI of whatever its validation accepts.
+//! A stolen token is useless on connections of other service accounts. The listener must validate the client
+//! certificate: Envoy provides the URI of any certificate that its validation accepts.
 
 use super::service_account::{ServiceAccount, is_dns_label, is_dns_subdomain};
 use crate::verdict::{Denial, Reason};
 
-/// Which peers `matchPeer` takes.
+/// The peers that `matchPeer` accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerPattern {
-    /// The trust domain that the peer must belong to; `None` takes any that Envoy has verified.
+    /// The required trust domain; `None` accepts any trust domain that Envoy has verified.
     pub trust_domain: Option<String>,
 }
 
 // === impl PeerPattern ===
 
 impl PeerPattern {
-    /// Compares the peer's SPIFFE id with the token's service account. A connection without one, such
-    /// as a waypoint's, is another workload's.
+    /// Compares the peer's SPIFFE ID with the token's service account. A connection without a SPIFFE ID, such as a
+    /// waypoint's, does not match.
     pub fn check(&self, peer_uri: Option<&str>, account: &ServiceAccount) -> Result<(), Denial> {
         let wrong = |what: String| Reason::WrongPeer.because(what);
-        let uri = peer_uri.ok_or_else(|| wrong("no URI in a peer certificate".to_owned()))?;
-        let (domain, namespace, name) =
-            spiffe_id(uri).ok_or_else(|| wrong(format!("{uri:?} is no service account's id")))?;
+        let uri = peer_uri.ok_or_else(|| wrong("no peer certificate with a URI".to_owned()))?;
+        let (domain, namespace, name) = spiffe_id(uri).ok_or_else(|| {
+            wrong(format!("peer {uri:?} is not a SPIFFE ID of a service account"))
+        })?;
         if self.trust_domain.as_deref().is_some_and(|wanted| wanted != domain) {
-            return Err(wrong(format!("peer of trust domain {domain:?}")));
+            return Err(wrong(format!(
+                "peer of trust domain {domain:?}, expected {:?}",
+                self.trust_domain.as_deref().unwrap_or_default()
+            )));
         }
         if (namespace, name) != (account.namespace(), account.name()) {
             let token = format!("{}/{}", account.namespace(), account.name());
@@ -35,8 +38,7 @@ impl PeerPattern {
     }
 }
 
-/// Trust domain, namespace and name of `spiffe://<trust domain>/ns/<namespace>/sa/<name>`, as Istio
-/// writes it, and nothing else.
+/// The trust domain, namespace and name in `spiffe://<trust domain>/ns/<namespace>/sa/<name>`, the format of Istio.
 fn spiffe_id(uri: &str) -> Option<(&str, &str, &str)> {
     let (domain, path) = uri.strip_prefix("spiffe://")?.split_once('/')?;
     let (namespace, name) = path.strip_prefix("ns/")?.split_once("/sa/")?;
@@ -49,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spiffe_id_is_exactly_a_service_accounts() {
+    fn only_spiffe_ids_of_service_accounts_are_parsed() {
         assert_eq!(
             spiffe_id("spiffe://cluster.local/ns/api/sa/api.v1"),
             Some(("cluster.local", "api", "api.v1"))

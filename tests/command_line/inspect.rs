@@ -94,7 +94,7 @@ fn a_broken_token_is_read_as_far_as_it_goes_and_its_fault_has_a_place() {
         ),
         (
             token(json!({ "exp": "tomorrow" })),
-            "invalid type: string \"tomorrow\", expected whole seconds",
+            "invalid type: string \"tomorrow\", expected an integer from 0 to 2^53",
         ),
         (token(json!({ "sub": "\u{1b}[2J" })), "\\u001b[2J"),
         (token(json!({ "sub": "\u{9b}2J" })), "\\u{9b}2J"),

@@ -21,7 +21,7 @@ fn what_is_no_json_object_is_refused_in_one_word() {
     ] {
         check_text(text, &[("", piece)]);
     }
-    check_text(&"[".repeat(100_000), &[("", "nested too deep")]);
+    check_text(&"[".repeat(100_000), &[("", "nested more than")]);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_member_that_stands_twice_is_a_mistake_at_any_depth() {
     ] {
         let twice = text.replace(from, to);
         assert_ne!(twice, text, "{from}");
-        check_text(&twice, &[("", "a member stands twice")]);
+        check_text(&twice, &[("", "duplicate member")]);
     }
 }
 

@@ -73,7 +73,7 @@ fn a_member_that_stands_twice_does_not_hide_the_other_problems() {
     check_text(
         text,
         &[
-            ("", "a member stands twice"),
+            ("", "duplicate member"),
             ("issuers", "must name at least one issuer"),
             ("rules", "an empty list lets nobody in"),
         ],

@@ -144,7 +144,7 @@ fn a_member_that_stands_twice_is_refused_wherever_it_stands() {
             let reply = Reply::Response { status: 201, cache_control: None, body };
             let (reason, detail) = refusal(&mut world, &caller, reply);
             assert_eq!(reason, Reason::ReviewUnavailable, "{twice}: {detail}");
-            assert!(detail.contains("a member stands twice"), "{twice}: {detail}");
+            assert!(detail.contains("duplicate member"), "{twice}: {detail}");
         }
     }
 }

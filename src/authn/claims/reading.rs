@@ -1,4 +1,4 @@
-//! JSON -> what it says, member by member, borrowed from it where nothing is escaped.
+//! Deserialization of the claims, with strings borrowed from the JSON.
 
 use super::{NAMES, Name, Times};
 use crate::authn::json::{Fill, Object, Text, pass_over};
@@ -8,7 +8,7 @@ use smallvec::{SmallVec, smallvec};
 use std::borrow::Cow;
 use std::fmt;
 
-/// All claims.
+/// The claims that were read.
 #[derive(Default)]
 pub(super) struct Reading<'de> {
     pub(super) texts: Texts<'de>,
@@ -18,7 +18,7 @@ pub(super) struct Reading<'de> {
     pub(super) legacy: bool,
 }
 
-/// By [`Name`].
+/// Strings, indexed by [`Name`].
 #[derive(Default)]
 pub(super) struct Texts<'de>(pub(super) [Option<Cow<'de, str>>; NAMES]);
 
@@ -38,12 +38,12 @@ pub(in crate::authn) enum Claim {
 #[derive(Clone, Copy)]
 enum KubernetesClaim {
     Namespace,
-    /// An object, by its name and its uid.
+    /// An object, with its name and uid.
     Object(Name, Name),
     WarnAfter,
 }
 
-/// A member of an object in it.
+/// A member of an object in `kubernetes.io`.
 #[derive(Clone, Copy)]
 enum ObjectClaim {
     Name,
@@ -53,7 +53,7 @@ enum ObjectClaim {
 /// The `kubernetes.io` claim.
 struct InKubernetes<'a, 'de>(&'a mut Reading<'de>);
 
-/// An object in it, and where its name and its uid go.
+/// An object in `kubernetes.io`, and the claims for its name and uid.
 struct InObject<'a, 'de> {
     texts: &'a mut Texts<'de>,
     name: Name,
@@ -93,8 +93,8 @@ impl<'de> Object<'de> for Reading<'de> {
                 self.in_kubernetes = true;
                 map.next_value_seed(Fill(&mut InKubernetes(self)))?;
             }
-            // RFC 7519 has it of OpenID Connect, and jwt-simple reads it: a string or nothing, so that
-            // both ways of verifying a signature judge a token alike.
+            // jwt-simple requires `nonce` to be a string. The same check here makes both signature verifiers
+            // (jwt-simple and Envoy's) accept the same tokens.
             Claim::Nonce => drop(map.next_value::<String>()?),
         }
         Ok(())
@@ -134,7 +134,7 @@ impl<'de> InKubernetes<'_, 'de> {
         map: &mut A,
     ) -> Result<(), A::Error> {
         let texts = &mut self.0.texts;
-        // It is there, be it without a name.
+        // An object without a name is present, too.
         texts.put(name, Cow::Borrowed(""));
         map.next_value_seed(Fill(&mut InObject { texts, name, uid }))
     }
@@ -190,11 +190,11 @@ impl<'de> Deserialize<'de> for NumericDate {
         impl Visitor<'_> for DateVisitor {
             type Value = NumericDate;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("whole seconds from 0 to 2^53")
+                f.write_str("an integer from 0 to 2^53 (seconds since 1970)")
             }
             fn visit_u64<E: Error>(self, secs: u64) -> Result<NumericDate, E> {
                 if secs > MAX_NUMERIC_DATE {
-                    return Err(E::custom("a date beyond 2^53"));
+                    return Err(E::custom("date is greater than 2^53"));
                 }
                 Ok(NumericDate(UnixTime::from_secs(secs)))
             }
@@ -231,8 +231,8 @@ impl<'de> Deserialize<'de> for OneOrMany<'de> {
     }
 }
 
-/// kubernetes:pkg/serviceaccount/legacy.go
+/// kubernetes/pkg/serviceaccount/legacy.go
 const LEGACY_PREFIX: &str = "kubernetes.io/serviceaccount/";
 
-/// Beyond it, readers that keep numbers as doubles (RFC 8259 section 6) see another date than we do.
+/// Parsers that store numbers as doubles read greater numbers as another date (RFC 8259 section 6).
 const MAX_NUMERIC_DATE: u64 = 1 << 53;
