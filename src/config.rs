@@ -1,7 +1,7 @@
-//! The plugin's configuration: JSON -> checked settings, or every problem at once.
+//! Parsing and validation of the plugin's JSON configuration.
 //!
-//! There are no warnings. What cannot mean what it says is an error, because a configuration that is
-//! taken for stricter than it is lets people in.
+//! There are no warnings. A setting without effect is an error: an operator who believes that the
+//! configuration is stricter than it is would allow callers by mistake.
 
 mod duration;
 mod issuers;
@@ -11,7 +11,7 @@ mod read;
 mod reviews;
 mod rules;
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
-#[allow(clippy::indexing_slicing, reason = "by name, which a JSON object takes without a panic")]
+#[allow(clippy::indexing_slicing, reason = "indexing a `Value` by name does not panic")]
 mod schema;
 mod wire;
 
@@ -31,61 +31,61 @@ use std::rc::Rc;
 use std::time::Duration;
 use wire::Object;
 
-/// A configuration that means what it says.
+/// A validated configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// The issuers, each with where its keys come from.
+    /// The issuers with the source of their keys.
     pub issuers: Vec<(IssuerIdentity, KeySource)>,
-    /// Everything else.
+    /// All other settings.
     pub settings: Settings,
 }
 
-/// What the configuration says of requests.
+/// The settings that apply to requests of all issuers.
 #[derive(Debug)]
 pub struct Settings {
-    /// Where tokens are found.
+    /// The headers that may contain the token.
     pub token_sources: Vec<TokenSource>,
-    /// The names of all headers that matter.
+    /// The names of all headers that the filter reads or writes.
     pub index: HeaderIndex,
-    /// Whether tokens of other issuers are left alone (`foreignTokens: "ignore"`), as if there were none.
+    /// Whether tokens of other issuers are ignored (`foreignTokens: "ignore"`).
     pub ignore_foreign: bool,
-    /// What the upstream is told.
+    /// The identity headers for the upstream.
     pub identity_headers: Vec<IdentityHeader>,
-    /// What access logs and other filters are told, each by the name that the host is given.
+    /// The filter state properties, each with the name that is passed to the host.
     pub filter_state: Vec<(Rc<str>, IdentityField)>,
-    /// Whether the upstream gets the token too.
+    /// Whether the token is forwarded to the upstream.
     pub forward_token: bool,
-    /// What is done about a refusal.
+    /// Whether denials are enforced or only recorded.
     pub mode: Mode,
-    /// Who may do what.
+    /// The authorization rules.
     pub policy: Policy,
-    /// What of a request's connection must be known.
+    /// The connection attributes that the configuration needs.
     pub connection_facts: ConnectionFacts,
-    /// How refusals are worded.
+    /// The contents of error responses.
     pub answers: Answers,
-    /// What bounds memory and waiting.
+    /// The limits of memory and waiting time.
     pub limits: Limits,
 }
 
-/// What bounds memory and waiting (`limits`).
+/// The limits of memory and waiting time (`limits`), for each VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest token that is looked at, in bytes.
+    /// The maximum length of a token, in bytes.
     pub max_token_bytes: usize,
-    /// How many requests of one VM may wait for keys, for keys with their kid, and for reviews, each.
+    /// The maximum number of paused requests, separately for keys, for keys with their key ID, and for reviews.
     pub max_waiting: usize,
-    /// How long one may wait.
+    /// The maximum time that a request is paused.
     pub wait_timeout: Duration,
-    /// How many proven tokens one VM remembers; large ones count for several. None with 0.
+    /// The maximum number of verified tokens in the cache; a large token takes several entries. 0 turns the cache off.
     pub token_cache_entries: usize,
-    /// How many reviews of one VM may be under way.
+    /// The maximum number of concurrent TokenReviews.
     pub max_reviews: usize,
 }
 
 // === impl Config ===
 
 impl Config {
-    /// Reads and checks a configuration. `Err` holds every problem that was found.
+    /// Parses and validates a configuration. `Err` has every problem that was found.
     pub fn parse(json: &[u8]) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
         let wire = read::read(json, &mut problems);
@@ -97,7 +97,7 @@ impl Config {
     }
 
     fn check(wire: wire::Plugin, problems: &mut Problems) -> Self {
-        // Rules may name an issuer whose other fields are wrong.
+        // A rule may refer to an issuer that has errors in other fields.
         let issuer_names = issuers::names(wire.issuers.as_deref());
         let audiences = issuers::audiences(wire.issuers.as_deref());
         let limits = Limits::check(wire.limits.unwrap_or_default().0, problems);
@@ -107,7 +107,7 @@ impl Config {
         let rule_names: Vec<_> = rules.iter().flatten().map(|rule| Rc::clone(&rule.name)).collect();
         let policy = Policy::new(rules);
         if !problems.any_under("rules") {
-            // A rule that is half read may seem to cover everything.
+            // A rule without its invalid conditions would seem to match every request.
             rules::check_reachable(&policy.unreachable(), &rule_names, problems);
         }
         let token_sources = names::token_sources(wire.token_from, problems);
@@ -142,9 +142,13 @@ impl Config {
 fn check_answers(wire: &wire::Answers, problems: &mut Problems) -> Answers {
     let default = Answers::default();
     let realm = wire.realm.clone().unwrap_or(default.realm);
-    // RFC 9110 section 5.6.4: a quoted string without anything to escape.
+    // RFC 9110 section 5.6.4: a quoted string that needs no escapes.
     if !realm.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
-        problems.add("answers.realm", "must be printable ASCII without quotes and backslashes");
+        problems.add(
+            "answers.realm",
+            "must be printable ASCII without double quotes and backslashes, \
+                                       for example \"secret-store\"",
+        );
     }
     Answers { realm, hide_reason: wire.hide_reason.unwrap_or(false) }
 }
@@ -156,26 +160,36 @@ impl Limits {
         let default = Self::default();
         let max_token_bytes = wire.max_token_bytes.unwrap_or(default.max_token_bytes);
         if !TOKEN_BYTES.contains(&max_token_bytes) {
-            problems.add("limits.maxTokenBytes", "must be from 256 to 1048576");
+            out_of_range("limits.maxTokenBytes", "from 256 to 1048576", max_token_bytes, problems);
         }
         let max_waiting = wire.max_waiting.unwrap_or(default.max_waiting);
         if !WAITING.contains(&max_waiting) {
-            problems.add("limits.maxWaiting", "must be from 1 to 100000");
+            out_of_range("limits.maxWaiting", "from 1 to 100000", max_waiting, problems);
         }
         let wait_timeout = wire.wait_timeout.map_or(default.wait_timeout, |wait| wait.0);
         if wait_timeout.is_zero() || wait_timeout > LONGEST_WAIT {
-            problems.add("limits.waitTimeout", "must be more than 0s and at most 60s");
+            let fault = format!("must be more than 0s and at most 60s, found {wait_timeout:?}");
+            problems.add("limits.waitTimeout", fault);
         }
         let token_cache_entries = wire.token_cache_entries.unwrap_or(default.token_cache_entries);
         if token_cache_entries > MOST_TOKENS {
-            problems.add("limits.tokenCacheEntries", "must be at most 1000000");
+            out_of_range(
+                "limits.tokenCacheEntries",
+                "at most 1000000",
+                token_cache_entries,
+                problems,
+            );
         }
         let max_reviews = wire.max_reviews.unwrap_or(default.max_reviews);
         if !REVIEWS.contains(&max_reviews) {
-            problems.add("limits.maxReviews", "must be from 1 to 1000");
+            out_of_range("limits.maxReviews", "from 1 to 1000", max_reviews, problems);
         }
         Self { max_token_bytes, max_waiting, wait_timeout, token_cache_entries, max_reviews }
     }
+}
+
+fn out_of_range(path: &str, range: &str, found: usize, problems: &mut Problems) {
+    problems.add(path, format!("must be {range}, found {found}"));
 }
 
 impl Default for Limits {

@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use support::{Gate, api, check_refused, config, discovery, get};
 
 const UNAUTHORIZED: &str = "keys of \"local\" cannot be fetched: status 401: the credential that Envoy \
-    injects is missing, expired or not for the API server's audience: check the cluster's \
+    injects is missing, expired or not for the API server's audience; check the cluster's \
     credential_injector and its token file";
-const FORBIDDEN: &str = "keys of \"local\" cannot be fetched: status 403: the API server refuses this \
-    caller: inject a ServiceAccount's token into the cluster (ClusterRole \
-    system:service-account-issuer-discovery must be bound to it)";
+const FORBIDDEN: &str = "keys of \"local\" cannot be fetched: status 403: this proxy's service account is \
+    not allowed to read the keys; inject a ServiceAccount's token into the cluster, and bind ClusterRole \
+    system:service-account-issuer-discovery to it";
 const NOT_SENT: &str = "keys of \"local\" cannot be fetched: Envoy did not send the call";
 
 async fn api_server(anonymous_auth: bool) -> Result<ApiServer> {

@@ -48,8 +48,9 @@ async fn without_a_credential_the_log_names_the_cluster_role() -> Result<()> {
                 options.values_mut().next().unwrap()["http_filters"].as_array_mut().unwrap();
             filters.retain(|filter| filter["name"] == "envoy.filters.http.upstream_codec");
         });
-        let expected = "status 403: the API server refuses this caller: inject a ServiceAccount's token into \
-             the cluster (ClusterRole system:service-account-issuer-discovery must be bound to it)";
+        let expected = "status 403: this proxy's service account is not allowed to read the keys; inject a \
+             ServiceAccount's token into the cluster, and bind ClusterRole \
+             system:service-account-issuer-discovery to it";
         assert_eq!(lines.await?[0], expected, "Envoy {version}");
     }
     Ok(())
@@ -61,8 +62,7 @@ async fn without_tls_the_log_names_the_transport_socket() -> Result<()> {
         let lines = told(&version, |tree| {
             cluster(tree).as_object_mut().unwrap().remove("transport_socket");
         });
-        let expected =
-            "status 400: a TLS port may have been asked in plain text: check transport_socket";
+        let expected = "status 400: the request may have been sent in plain text to a TLS port; check transport_socket";
         assert_eq!(lines.await?[0], expected, "Envoy {version}");
     }
     Ok(())

@@ -21,33 +21,38 @@ fn cases() -> Vec<Case> {
     let case = |name, fault, log| Case { name, fault, log };
     let body = |text: &str| Fault::Body(text.as_bytes().to_vec());
     vec![
-        case("error", Fault::Status(500), "status 500: an unexpected status"),
+        case("error", Fault::Status(500), "status 500: unexpected status, expected 200"),
         case(
             "unauthorized",
             Fault::Status(401),
             "status 401: the credential that Envoy injects is missing, expired or not for the API \
-             server's audience: check the cluster's credential_injector and its token file",
+             server's audience; check the cluster's credential_injector and its token file",
         ),
         case(
             "forbidden",
             Fault::Status(403),
-            "status 403: the API server refuses this caller: inject a ServiceAccount's token into \
-             the cluster (ClusterRole system:service-account-issuer-discovery must be bound to it)",
+            "status 403: this proxy's service account is not allowed to read the keys; inject a \
+             ServiceAccount's token into the cluster, and bind ClusterRole \
+             system:service-account-issuer-discovery to it",
         ),
         case(
             "missing",
             Fault::Status(404),
-            "status 404: there is no such path: check `path`, or use `discovery`",
+            "status 404: the path does not exist; check `path`, or use `discovery`",
         ),
         case(
             "redirect",
             Fault::Redirect("https://evil.test/jwks".to_owned()),
-            "status 302: redirects are not followed: name the right cluster and path",
+            "status 302: redirects are not followed; set the cluster and path of the target",
         ),
         case("garbage", body("<html>"), "not a JWKS: expected value at line 1 column 1"),
-        case("list", body("[]"), "not a JWKS: no list \"keys\""),
-        case("empty", body("{\"keys\":[]}"), "no usable key"),
-        case("symmetric", body("{\"keys\":[{\"kty\":\"oct\"}]}"), "no usable key; kty \"oct\""),
+        case("list", body("[]"), "not a JWKS: expected an object with a list `keys`"),
+        case("empty", body("{\"keys\":[]}"), "no supported key"),
+        case(
+            "symmetric",
+            body("{\"keys\":[{\"kty\":\"oct\"}]}"),
+            "no supported key; kty \"oct\", expected RSA or EC",
+        ),
         case("huge", Fault::Body(vec![b' '; 10_000_000]), "the answer is larger than 262144 bytes"),
         case("truncated", Fault::Truncate, "no answer (connection reset)"),
         case("closed", Fault::Close, "no answer (503 upstream connect error"),
@@ -137,7 +142,7 @@ async fn a_discovery_document_of_another_issuer_changes_nothing() -> Result<()> 
         server.set_fault(Endpoint::Discovery, Some(Fault::Body(document.to_string().into_bytes())));
         // Discovery is asked again where its JWKS is gone.
         server.set_fault(Endpoint::Jwks, Some(Fault::Status(404)));
-        let why = "the document is for issuer \"https://evil.test\": set `issuer`, or add it to `aliases`";
+        let why = "discovery document is for issuer \"https://evil.test\"; set `issuer` to this value, or add it to `aliases`";
         gate.envoy.wait_log(&failed("local", why)).await?;
         assert_eq!(get(&token).send(gate.envoy.port()).await?.status, 200, "Envoy {version}");
         assert_eq!(server.count(Endpoint::Other), 0, "Envoy {version}");
@@ -179,7 +184,7 @@ async fn a_credential_that_ended_is_named_and_a_rotated_one_mends_it() -> Result
         assert_eq!(get(&token).send(gate.envoy.port()).await?.status, 200, "Envoy {version}");
         server.delete_service_account("envoy-system", "sa-authn");
         let why = "status 401: the credential that Envoy injects is missing, expired or not for the \
-            API server's audience: check the cluster's credential_injector and its token file";
+            API server's audience; check the cluster's credential_injector and its token file";
         gate.envoy.wait_log(&failed("local", why)).await?;
         assert_eq!(get(&token).send(gate.envoy.port()).await?.status, 200, "Envoy {version}");
 

@@ -37,27 +37,27 @@ fn changed(change: impl FnOnce(&mut Value)) -> String {
 }
 
 #[tokio::test]
-async fn an_empty_configuration_names_what_is_needed() -> Result<()> {
-    let empty = ["the configuration is empty: at least `issuers` is needed"];
+async fn empty_configuration_is_rejected_with_the_required_field() -> Result<()> {
+    let empty = ["the configuration is empty; `issuers` is required"];
     refused("", &empty).await?;
     refused(" \n", &empty).await?;
-    refused("{}", &["issuers: must name at least one issuer"]).await
+    refused("{}", &["issuers: must not be empty; add the issuer"]).await
 }
 
 #[tokio::test]
-async fn text_that_is_no_json_is_told_with_its_place() -> Result<()> {
+async fn invalid_json_is_rejected_with_its_location() -> Result<()> {
     refused("{\"issuers\": [}", &["expected value at line 1 column 14"]).await?;
-    refused("[]", &["must be an object"]).await?;
+    refused("[]", &["must be a JSON object"]).await?;
     let twice = "{\"issuers\": [], \"issuers\": []}";
     let expected = [
         "duplicate member `issuers` at line 1 column 25",
-        "issuers: must name at least one issuer",
+        "issuers: must not be empty; add the issuer",
     ];
     refused(twice, &expected).await
 }
 
 #[tokio::test]
-async fn every_problem_is_told_at_once_with_its_path() -> Result<()> {
+async fn all_problems_are_reported_together_with_their_paths() -> Result<()> {
     let config = json!({
         "issuers": [
             { "name": "east", "issuer": "", "audiences": [], "keys": {} },
@@ -76,22 +76,22 @@ async fn every_problem_is_told_at_once_with_its_path() -> Result<()> {
         "limits": { "maxWaiting": 0, "waitTimeout": "0s" },
     });
     let expected = [
-        "issuers[0].issuer: must be the tokens' iss, such as ",
-        "issuers[0].audiences: must name what callers' tokens are minted for, such as ",
-        "issuers[0].keys: must hold exactly one of discovery, jwks, inline and pem",
+        "issuers[0].issuer: must not be empty; set the `iss` of ",
+        "issuers[0].audiences: must not be empty; list the audience your callers request",
+        "issuers[0].keys: expected exactly one of discovery, jwks, inline, pem, found none",
         "issuers[1].audience: unknown field `audience`, expected one of `name`, ",
-        "issuers[1].audiences: must name what callers' tokens are minted for, such as ",
-        "issuers[1].leeway: must be at most 10m: it lengthens every token's life",
+        "issuers[1].audiences: must not be empty; list the audience your callers request",
+        "issuers[1].leeway: must be at most 10m, found 3600s",
         "issuers[1].keys.timeout: invalid value: string \"10\", expected a duration such as \"30s\"",
-        "issuers[1].keys.refreshInterval: must not be shorter than minRefetchInterval",
+        "issuers[1].keys.refreshInterval: must be at least minRefetchInterval (10s), found 1s",
         "issuers[1].keys.discovery.cluster: must be the name of an Envoy cluster",
-        "issuers[1].keys.discovery.authority: must be what the server is called, such as ",
-        "tokenFrom[0].header: must be letters, digits and dashes",
-        "rules[0].paths[0]: no request's path can match it: it does not begin with /",
-        "rules[0].methods[0]: must be a method in capitals, such as \"GET\"",
-        "rules[0].allow[0]: \"api\": not of the form namespace/name",
-        "identityHeaders.authorization: HTTP",
-        "identityHeaders.x-sa-name: \"nom\" is none of subject, namespace, name, ",
+        "issuers[1].keys.discovery.authority: must be the server's host name, for example ",
+        "tokenFrom[0].header: must contain only letters, digits and `-`",
+        "rules[0].paths[0]: matches no request: path does not begin with /",
+        "rules[0].methods[0]: \"get\": must be an upper-case method, for example \"GET\"",
+        "rules[0].allow[0]: \"api\": expected namespace/name",
+        "identityHeaders.authorization: this header is reserved by HTTP or Envoy",
+        "identityHeaders.x-sa-name: \"nom\": expected one of subject, namespace, name, ",
         "mode: unknown variant `audit`, expected `enforce` or `shadow`",
         "limits.maxWaiting: must be from 1 to ",
         "limits.waitTimeout: must be more than 0s and at most ",
@@ -100,30 +100,31 @@ async fn every_problem_is_told_at_once_with_its_path() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_issuer_without_keys_hides_no_problem_of_the_next() -> Result<()> {
+async fn issuer_without_keys_hides_no_problem_of_the_next_issuer() -> Result<()> {
     let config = changed(|config| {
         let mut twin = config["issuers"][0].clone();
         config["issuers"][0]["keys"] = json!({});
         twin["issuer"] = json!("https://twin.test");
         config["issuers"].as_array_mut().unwrap().push(twin);
     });
-    let keys = "issuers[0].keys: must hold exactly one of discovery, jwks, inline and pem";
-    let name = "issuers[1].name: \"local\" is an earlier issuer's name too: give each its own";
+    let keys = "issuers[0].keys: expected exactly one of discovery, jwks, inline, pem, found none";
+    let name =
+        "issuers[1].name: issuer names must be unique: \"local\" is also the name of issuers[0]";
     refused(&config, &[keys, name]).await
 }
 
 #[tokio::test]
-async fn a_rule_may_name_an_issuer_whose_keys_are_a_problem() -> Result<()> {
+async fn rule_may_refer_to_an_issuer_with_invalid_keys() -> Result<()> {
     let config = changed(|config| {
         config["issuers"][0]["keys"] = json!({});
         config["rules"] = json!([{ "allow": [{ "issuerName": "local" }] }]);
     });
-    let keys = "issuers[0].keys: must hold exactly one of discovery, jwks, inline and pem";
+    let keys = "issuers[0].keys: expected exactly one of discovery, jwks, inline, pem, found none";
     refused(&config, &[keys]).await
 }
 
 #[tokio::test]
-async fn a_field_that_nobody_knows_is_a_problem() -> Result<()> {
+async fn unknown_field_is_rejected() -> Result<()> {
     let misspelt = changed(|config| config["forwardTokens"] = json!(true));
     let expected = "forwardTokens: unknown field `forwardTokens`, expected one of `issuers`, ";
     refused(&misspelt, &[expected]).await?;

@@ -1,58 +1,59 @@
-//! Who issues tokens that we take, and where its keys come from.
+//! The configured issuers and their keys.
 
-use super::keys::{FetchPlan, Jwk, KeyCache, KeySet, Lookup, Pace};
+use super::keys::{FetchPlan, Jwk, KeyCache, KeySet, Lookup, RefreshSchedule};
 use super::peer::PeerPattern;
 use super::token_review::{Purpose, ReviewPlan};
 use crate::time::{Leeway, UnixTime};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// An issuer of the configuration, with the keys that it has.
+/// A configured issuer with its keys.
 #[derive(Debug)]
 pub struct Issuer {
     identity: Rc<IssuerIdentity>,
     keys: Keys,
 }
 
-/// What does not change while the configuration stands.
+/// The settings of an issuer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct IssuerIdentity {
-    /// How the configuration, the rules and the upstream call it.
+    /// The name in rules, logs, metrics and identity headers.
     pub name: Rc<str>,
-    /// `iss`, then the aliases. Compared byte by byte: an issuer with a slash more is another one.
+    /// `iss` and its aliases, compared byte by byte: a trailing slash makes another issuer (RFC 7519 section 2,
+    /// StringOrURI).
     pub issuers: Vec<String>,
-    /// A token must be meant for one of these.
+    /// The accepted audiences.
     pub audiences: Vec<Rc<str>>,
-    /// How far clocks may differ.
+    /// The allowed clock difference.
     pub leeway: Leeway,
-    /// How long tokens may live.
+    /// The limits of token lifetimes.
     pub lifetime: Lifetime,
     /// Whether tokens must be bound to a pod (`requireBound`).
     pub require_pod: bool,
-    /// Whether the mTLS peer must be the token's service account (`matchPeer`).
+    /// The required mTLS peer (`matchPeer`).
     pub match_peer: Option<PeerPattern>,
-    /// Whether the API server is asked about tokens, and how (`tokenReview`).
+    /// The TokenReview settings (`tokenReview`).
     pub review: Option<ReviewPlan>,
 }
 
-/// How long tokens may live.
+/// The limits of token lifetimes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lifetime {
-    /// `maxLifetime`: from `iat` to the effective expiry.
+    /// `maxLifetime`: the maximum time from `iat` to the effective expiry.
     pub longest: Option<Duration>,
-    /// `honorWarnAfter`: a token ends when the kubelet should have replaced it. The API server gives
-    /// the default token a year, for clients that never read their file again; this takes it back.
+    /// `honorWarnAfter`: a token expires at `warnafter`. The API server extends the lifetime of default tokens to a
+    /// year, for clients that never reload their token file; this reverts the extension.
     pub honor_warn_after: bool,
 }
 
-/// Where keys come from (`keys` in the configuration).
+/// The source of the keys (`keys` in the configuration).
 #[derive(Debug)]
 pub enum KeySource {
-    /// They stand in the configuration.
+    /// The configuration contains the keys.
     Static(Rc<KeySet>),
-    /// They are fetched.
-    Fetched(FetchPlan, Pace),
-    /// There are none: the API server's review is the proof.
+    /// The filter fetches the keys.
+    Fetched(FetchPlan, RefreshSchedule),
+    /// No keys: TokenReviews replace the local verification.
     Absent,
 }
 
@@ -66,24 +67,24 @@ enum Keys {
 // === impl Issuer ===
 
 impl Issuer {
-    /// An issuer that has fetched nothing yet.
+    /// An issuer with an empty key cache.
     pub fn new(identity: IssuerIdentity, source: KeySource, seed: u64) -> Self {
         let keys = match source {
             KeySource::Static(keys) => Keys::Static(keys),
-            KeySource::Fetched(plan, pace) => {
-                Keys::Fetched(Box::new(KeyCache::new(plan, pace, seed)))
+            KeySource::Fetched(plan, schedule) => {
+                Keys::Fetched(Box::new(KeyCache::new(plan, schedule, seed)))
             }
             KeySource::Absent => Keys::Absent,
         };
         Self { identity: Rc::new(identity), keys }
     }
 
-    /// What the configuration says of it.
+    /// The settings of the issuer.
     pub fn identity(&self) -> &Rc<IssuerIdentity> {
         &self.identity
     }
 
-    /// The keys at hand that may have signed a token; asks for nothing.
+    /// The cached keys that may have signed a token. Never causes a fetch.
     pub fn at_hand(&self, kid: Option<&str>, alg: &str, now: UnixTime) -> Vec<Rc<Jwk>> {
         match &self.keys {
             Keys::Fetched(cache) => cache.at_hand(kid, alg, now),
@@ -92,7 +93,7 @@ impl Issuer {
         }
     }
 
-    /// Whether there are keys that may be used now: fetched ones lapse after `maxStale`.
+    /// Whether the issuer has valid keys. Fetched keys expire after `maxStale`.
     pub fn has_keys(&self, now: UnixTime) -> bool {
         match &self.keys {
             Keys::Fetched(cache) => cache.has_keys(now),
@@ -101,7 +102,7 @@ impl Issuer {
         }
     }
 
-    /// See [`KeyCache::generation`]; keys that stand in the configuration never change.
+    /// See [`KeyCache::generation`]; keys in the configuration never change.
     pub fn generation(&self) -> u64 {
         match &self.keys {
             Keys::Fetched(cache) => cache.generation(),
@@ -109,7 +110,7 @@ impl Issuer {
         }
     }
 
-    /// Whether its tokens are proven by review and not by keys.
+    /// Whether TokenReviews replace the local verification.
     pub fn is_reviewed_instead(&self) -> bool {
         self.identity.review.as_ref().is_some_and(|plan| plan.purpose == Purpose::Instead)
     }
@@ -132,7 +133,7 @@ impl Issuer {
         }
     }
 
-    /// The cache of fetched keys, where they are fetched.
+    /// The key cache, if the filter fetches the keys.
     pub fn cache(&mut self) -> Option<&mut KeyCache> {
         match &mut self.keys {
             Keys::Fetched(cache) => Some(cache),

@@ -1,4 +1,4 @@
-//! With what must a token be signed? Key sets, from a JWKS or PEM, and where they come from.
+//! Signing keys of issuers: parsing, fetching and caching.
 
 mod algorithm;
 mod cache;
@@ -6,16 +6,16 @@ pub mod discovery;
 mod fetch;
 mod jwk;
 mod key_set;
-mod pace;
 mod pem;
 mod public_key;
-mod ration;
+mod refetch_limiter;
+mod refresh_schedule;
 
 pub use algorithm::{Algorithm, Family};
 pub use cache::{Cause, KeyCache, Lookup, Settled};
 pub use fetch::{FetchFailure, FetchPlan};
 pub use jwk::Jwk;
 pub use key_set::{KeySet, KeySetError};
-pub use pace::Pace;
 pub use pem::from_pem;
-pub use public_key::{Curve, PublicKey, Unfit};
+pub use public_key::{Curve, PublicKey, UnsupportedKey};
+pub use refresh_schedule::RefreshSchedule;

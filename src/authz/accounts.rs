@@ -1,17 +1,17 @@
-//! Sets of service accounts, found by hash: a hundred thousand cost a request what ten do.
+//! Sets of service accounts, with a lookup cost independent of their size.
 
 use crate::authn::ServiceAccount;
 use crate::authn::service_account::{is_dns_label, is_dns_subdomain};
 use crate::table::Table;
 
-/// Who is meant by `allow` or `deny`.
+/// The callers in `allow` or `deny`.
 #[derive(Debug)]
 pub enum Who {
-    /// Everybody, with or without a token.
+    /// Every caller, with or without a token.
     Anyone,
     /// Every service account of a configured issuer.
     Authenticated,
-    /// Those that are listed.
+    /// The listed service accounts.
     Listed(Accounts),
 }
 
@@ -22,53 +22,53 @@ pub struct Accounts {
     any_namespace: Names,
 }
 
-/// The names of one namespace, or of any.
+/// The names in one namespace, or in any namespace.
 #[derive(Debug, Default)]
 struct Names {
     by_name: Table<Vec<Condition>>,
     any_name: Vec<Condition>,
 }
 
-/// Whether a condition on a fact that the token lacks holds.
+/// Whether a condition on a claim that the token lacks matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// `deny`: a caller that cannot show that it is not on the list does not pass it.
+    /// In `deny`, it does: the rule denies a caller unless the token shows that the entry does not apply.
     Holds,
-    /// `allow`.
+    /// In `allow`, it does not.
     Fails,
 }
 
-/// What must hold besides the name. `None` and `false` ask for nothing.
+/// The conditions of an entry besides the name. `None` and `false` match every token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// The configuration's name of the issuer.
+    /// The `name` of the issuer.
     pub issuer_name: Option<String>,
-    /// An audience of the issuer's that the token must be meant for.
+    /// An audience of the issuer that must be in the token's `aud`.
     pub audience: Option<String>,
     /// Whether the token must be bound to a pod.
     pub pod_bound: bool,
-    /// The node that the token's pod runs on.
+    /// The node of the token's pod.
     pub node: Option<String>,
-    /// The uid of the ServiceAccount object: a recreated one of the same name does not match.
+    /// The uid of the ServiceAccount object. A recreated service account of the same name has another uid.
     pub uid: Option<String>,
 }
 
 // === impl Accounts ===
 
 impl Accounts {
-    /// Adds `namespace/name`, of which a whole part may be `*`. `Err` says what is wrong with it.
+    /// Adds `namespace/name`, in which `*` can replace a whole part. `Err` has the error message.
     pub fn add(&mut self, account: &str, condition: Condition) -> Result<(), &'static str> {
-        let (namespace, name) = account.split_once('/').ok_or("not of the form namespace/name")?;
+        let (namespace, name) = account.split_once('/').ok_or("expected namespace/name")?;
         for part in [namespace, name] {
             if part != ANY && part.contains('*') {
-                return Err("`*` must stand for a whole part");
+                return Err("`*` must replace a whole part, as in `namespace/*`");
             }
         }
         if namespace != ANY && !is_dns_label(namespace) {
-            return Err("the namespace is not a DNS label");
+            return Err("the namespace must be a DNS label (lower-case letters, digits, `-`)");
         }
         if name != ANY && !is_dns_subdomain(name) {
-            return Err("the name is not a DNS subdomain");
+            return Err("the name must be a DNS subdomain (lower-case letters, digits, `-`, `.`)");
         }
         let names = match namespace {
             ANY => &mut self.any_namespace,
@@ -82,7 +82,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Whether the set has this account. `missing` says whether a condition on a fact that the token lacks holds.
+    /// Whether the set contains this account.
     pub fn contains(&self, account: &ServiceAccount, missing: Missing) -> bool {
         self.by_namespace
             .get(account.namespace().as_bytes())
@@ -105,7 +105,7 @@ impl Names {
 // === impl Condition ===
 
 impl Condition {
-    /// filter-config/README.md has a table of these facts.
+    /// The table in filter-config/README.md documents these conditions.
     fn holds_for(&self, account: &ServiceAccount, missing: Missing) -> bool {
         let is = |wanted: &str, found: Option<&str>| match found {
             Some(found) => found == wanted,
@@ -120,5 +120,5 @@ impl Condition {
     }
 }
 
-/// Stands for any whole part.
+/// Matches any namespace or name.
 const ANY: &str = "*";

@@ -1,8 +1,8 @@
-//! A request's `:authority` -> the host and port that rules are compared with, or a refusal.
+//! Normalization of the request's host, and host patterns of rules.
 //!
-//! The host is compared as the request has it, but for the case of its letters: so does Envoy's router choose the
-//! virtual host. If rules left the port or a final dot out, `www.example:9999` would meet the rule for `www.example`
-//! and be routed to another virtual host than `www.example`.
+//! The host is compared as in the request, except for case, because Envoy's router selects the virtual host in the same
+//! way. If rules ignored the port or a trailing dot, `www.example:9999` would match the rule for `www.example`, but
+//! Envoy would route it to another virtual host.
 
 use crate::verdict::{Denial, Reason};
 use std::fmt;
@@ -15,16 +15,16 @@ pub struct NormalHost {
     port: Option<u16>,
 }
 
-/// Which hosts a rule covers: `a.example` or, with `*.` in front, everything below it; with which ports.
+/// The hosts that a rule covers: `a.example`, or every host below it (`*.a.example`), and the ports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostPattern {
     pub(super) name: String,
-    /// Hosts with one or more labels before the name, and not the name itself.
+    /// Whether the pattern covers the hosts below the name, and not the name itself.
     pub(super) below: bool,
     pub(super) port: PortPattern,
 }
 
-/// Which ports of a host.
+/// The ports that a pattern covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum PortPattern {
     /// `a.example`: the request's host has no port.
@@ -38,8 +38,8 @@ pub(super) enum PortPattern {
 // === impl NormalHost ===
 
 impl NormalHost {
-    /// Several Host lines reach a filter as one value with commas between. Which of them the upstream
-    /// uses is unknown, so such a request meets no rule.
+    /// Parses `:authority`. Envoy joins several Host headers with commas. The filter does not know which of them the
+    /// upstream uses, so such a host is an error.
     pub fn parse(authority: &[u8]) -> Result<Self, Denial> {
         let text = std::str::from_utf8(authority).map_err(|_| ambiguous(MALFORMED))?;
         let (name, port) = split(text).ok_or_else(|| ambiguous(MALFORMED))?;
@@ -47,11 +47,11 @@ impl NormalHost {
         match name.strip_prefix('[') {
             Some(_) if canonical_address(&name).as_ref() == Some(&name) => {}
             Some(_) => {
-                return Err(ambiguous("an IPv6 address that is not in canonical form (RFC 5952)"));
+                return Err(ambiguous("IPv6 address not in canonical form (RFC 5952)"));
             }
             None if is_name(&name) => {}
             None if name.strip_suffix('.').is_some_and(is_name) => {
-                return Err(ambiguous("a host with a dot at its end"));
+                return Err(ambiguous("host with a trailing dot"));
             }
             None => return Err(ambiguous(MALFORMED)),
         }
@@ -78,7 +78,7 @@ impl fmt::Display for NormalHost {
 // === impl HostPattern ===
 
 impl HostPattern {
-    /// Reads a pattern of the configuration. `Err` says what is expected.
+    /// Parses a pattern of the configuration. `Err` has the error message.
     pub fn parse(pattern: &str) -> Result<Self, String> {
         let (host, below) = match pattern.strip_prefix("*.") {
             Some(rest) => (rest, true),
@@ -89,8 +89,8 @@ impl HostPattern {
             None => (host, false),
         };
         let expected = || {
-            "must be a host such as \"api.example\" or \"*.example\", which match no port, or with a port: \
-             \"api.example:8080\", or \"api.example:*\" for any port and none"
+            "expected a host without a port (\"api.example\", \"*.example\"), with a port \
+             (\"api.example:8080\"), or with any port or none (\"api.example:*\")"
                 .to_owned()
         };
         if (below && host.starts_with('['))
@@ -98,9 +98,9 @@ impl HostPattern {
         {
             return Err(expected());
         }
-        let write = |host: &NormalHost| {
+        let remedy = |host: &NormalHost| {
             let (below, any) = (if below { "*." } else { "" }, if any_port { ":*" } else { "" });
-            format!("write \"{below}{host}{any}\"")
+            format!("use \"{below}{host}{any}\"")
         };
         match NormalHost::parse(host.as_bytes()) {
             Ok(normal) if normal.to_string() == host => {
@@ -108,9 +108,9 @@ impl HostPattern {
                 let port = if any_port { PortPattern::Any } else { number };
                 Ok(Self { name: normal.name, below, port })
             }
-            Ok(normal) => Err(format!("hosts are compared in lower case: {}", write(&normal))),
+            Ok(normal) => Err(format!("must be in lower case; {}", remedy(&normal))),
             Err(denial) => Err(nearest(host).map_or_else(expected, |host| {
-                format!("no request's host can match it: {}: {}", denial.detail(), write(&host))
+                format!("matches no request: {}; {}", denial.detail(), remedy(&host))
             })),
         }
     }
@@ -121,14 +121,14 @@ impl HostPattern {
         Self { port: PortPattern::Any, ..self.clone() }
     }
 
-    /// The same hosts with the port of `host`, or without one as it.
+    /// The same hosts with the port of `host`, or without a port if `host` has none.
     #[must_use]
     pub fn with_port_of(&self, host: &NormalHost) -> Self {
         let port = host.port.map_or(PortPattern::Absent, PortPattern::Number);
         Self { port, ..self.clone() }
     }
 
-    /// Whether it leaves out requests that name a port.
+    /// Whether the pattern covers only hosts without a port.
     pub fn has_no_port(&self) -> bool {
         self.port == PortPattern::Absent
     }
@@ -145,14 +145,14 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// What follows each dot of a name, longest first.
+/// The parent domains of a name, longest first.
 pub(super) fn parents(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('.').filter_map(|(at, _)| name.get(at + 1..))
 }
 
-const MALFORMED: &str = "a host that is missing, repeated or malformed";
+const MALFORMED: &str = "missing, repeated or malformed host";
 
-/// `a.example:80`, `[::1]:80`: the name or the address with its brackets, and what follows the colon.
+/// Splits `a.example:80` or `[::1]:80` into the name, or the address in brackets, and the port.
 fn split(text: &str) -> Option<(&str, Option<&str>)> {
     let colon = match text.strip_prefix('[') {
         Some(rest) => {
@@ -171,7 +171,7 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
     Some((text.get(..colon)?, Some(text.get(colon + 1..)?)))
 }
 
-/// Letters, digits, `-` and `_`, in labels with a dot between two.
+/// Whether a name consists of labels of letters, digits, `-` and `_`, separated by dots.
 fn is_name(name: &str) -> bool {
     let mut label = 0usize;
     for byte in name.bytes() {
@@ -185,22 +185,20 @@ fn is_name(name: &str) -> bool {
     label > 0
 }
 
-/// `[::1]`, for an address in brackets that is written in any form.
+/// The canonical form (RFC 5952) of an IPv6 address in brackets, such as `[::1]`.
 fn canonical_address(name: &str) -> Option<String> {
     let address: Ipv6Addr = name.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
     Some(format!("[{address}]"))
 }
 
-/// `1*5DIGIT`, of which there is one form for each port.
+/// Parses a port without leading zeros, so that each port has one form.
 fn number(port: &str) -> Result<u16, Denial> {
     let digits = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
     let port = port.parse().ok().filter(|_| digits);
-    port.ok_or_else(|| {
-        ambiguous("a port that is not a number from 1 to 65535 without leading zeros")
-    })
+    port.ok_or_else(|| ambiguous("port is not a number from 1 to 65535 without leading zeros"))
 }
 
-/// What was probably meant by a host that no request can have.
+/// The closest valid host, for the remedy in error messages.
 fn nearest(host: &str) -> Option<NormalHost> {
     let host = host.to_ascii_lowercase();
     let address = host.parse::<Ipv6Addr>().map(|address| format!("[{address}]"));
@@ -221,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_compared_as_it_is_written_but_for_its_case() {
+    fn host_is_compared_as_written_except_for_case() {
         for (authority, expected) in [
             ("api.example", "api.example"),
             ("API.Example:8080", "api.example:8080"),
@@ -236,10 +234,10 @@ mod tests {
     }
 
     #[test]
-    fn a_host_with_two_readings_is_refused() {
-        const DOT: &str = "a host with a dot at its end";
-        const PORT: &str = "a port that is not a number from 1 to 65535 without leading zeros";
-        const ADDRESS: &str = "an IPv6 address that is not in canonical form (RFC 5952)";
+    fn ambiguous_host_is_rejected() {
+        const DOT: &str = "host with a trailing dot";
+        const PORT: &str = "port is not a number from 1 to 65535 without leading zeros";
+        const ADDRESS: &str = "IPv6 address not in canonical form (RFC 5952)";
         for (authority, detail) in [
             ("", MALFORMED),
             ("a,b", MALFORMED),
@@ -284,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_a_host_or_everything_below_one_and_the_ports() {
+    fn pattern_is_a_host_or_a_parent_domain_with_optional_ports() {
         for pattern in [
             "a.example",
             "a.example:80",
@@ -315,13 +313,13 @@ mod tests {
             "https://a",
         ] {
             let message = HostPattern::parse(pattern).expect_err(pattern);
-            assert!(message.contains("must be a host such as"), "{pattern}: {message}");
+            assert!(message.contains("expected a host"), "{pattern}: {message}");
         }
         assert_eq!(parents("a.b.example").collect::<Vec<_>>(), ["b.example", "example"]);
     }
 
     #[test]
-    fn a_pattern_that_no_host_has_is_answered_with_the_form_to_write() {
+    fn error_for_a_non_canonical_pattern_contains_the_canonical_form() {
         for (pattern, written) in [
             ("A.example", "a.example"),
             ("*.Example:*", "*.example:*"),
@@ -334,7 +332,7 @@ mod tests {
             ("::1", "[::1]"),
         ] {
             let message = HostPattern::parse(pattern).expect_err(pattern);
-            assert!(message.ends_with(&format!("write {written:?}")), "{pattern}: {message}");
+            assert!(message.ends_with(&format!("use {written:?}")), "{pattern}: {message}");
         }
     }
 }

@@ -1,34 +1,37 @@
-//! A rule and a request that it does not cover -> why it does not. For the command line alone: the filter needs to
-//! know which rules cover a request, by [`super::policy::Policy::route`], and never why the others do not.
+//! The reasons why a rule does not cover a request.
+//!
+//! Only the command line needs them. The filter finds the rules that cover a request with
+//! [`super::policy::Policy::route`].
 
 use super::host::{HostPattern, NormalHost};
 use super::index::RuleIndex;
 use super::path::NormalPath;
 use super::rule::{Circumstances, PathPattern, Rule};
 
-/// What of a request a rule does not cover.
+/// An attribute of a request that a rule does not cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
-    /// Another host.
+    /// The host.
     Host,
-    /// The host with another port, or with a port where the rule has none.
+    /// The port of the host: another one, or a port although the rule has none.
     HostPort,
-    /// Another path.
+    /// The path.
     Path,
-    /// Another method.
+    /// The method.
     Method,
     /// The listener's direction.
     Direction,
     /// The listener's port.
     Port,
-    /// No CORS preflight.
+    /// The request is not a CORS preflight.
     CorsPreflight,
 }
 
 // === impl Rule ===
 
 impl Rule {
-    /// What of a request the rule does not cover. Host and path are `None` where no rule looks at them.
+    /// The attributes of a request that the rule does not cover. `host` and `path` are `None` if no rule depends on
+    /// them.
     pub fn mismatches(
         &self,
         host: Option<&NormalHost>,
@@ -75,7 +78,7 @@ impl Rule {
     }
 }
 
-/// As the index says.
+/// Uses the index, so that the command line and the filter agree.
 fn covers(pattern: &HostPattern, host: &NormalHost) -> bool {
     let mut index = RuleIndex::default();
     index.insert(Some(pattern), &PathPattern::EVERYTHING, 0);

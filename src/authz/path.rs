@@ -1,13 +1,13 @@
-//! A request's `:path` -> the one form that rules are compared with, or a refusal.
+//! Normalization of the request's path.
 //!
-//! Proxies and applications differ in how they read a path. Where our reading could differ from the
-//! upstream's, an attacker would write the path so that we see an open one and it sees a protected one;
-//! such a path meets no `allow` and skips no refusal.
+//! Proxies and applications interpret paths differently. If the upstream might interpret a path differently from the
+//! filter, an attacker could send a path that the filter takes for an open path and the upstream for a protected one.
+//! Such a path is an error (`ambiguous_path`).
 
 use crate::verdict::{Denial, Reason};
 use std::borrow::Cow;
 
-/// A path in normal form: it begins with `/`, has no dot segments, no empty segment but for the last, and no
+/// A path in normal form: it begins with `/`, and has no dot segments, no empty segments except the last, and no
 /// unnecessary escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NormalPath<'p>(Cow<'p, [u8]>);
@@ -15,16 +15,16 @@ pub struct NormalPath<'p>(Cow<'p, [u8]>);
 // === impl NormalPath ===
 
 impl<'p> NormalPath<'p> {
-    /// Cuts the query off, decodes visible ASCII and resolves dot segments (RFC 3986 section 5.2.4).
+    /// Removes the query, decodes escaped visible ASCII and removes dot segments (RFC 3986 section 5.2.4).
     ///
-    /// An empty segment, other than one slash at the end, is ambiguous: some upstreams merge slashes, others keep
-    /// them, and `//public/x` is the authority `public` and the path `/x` to an upstream that resolves it as a
-    /// reference (RFC 3986 section 4.2; Node's `new URL(req.url, base)`).
+    /// An empty segment, except after a trailing slash, is ambiguous: some upstreams merge slashes, and others do not.
+    /// An upstream that resolves `//public/x` as a reference (RFC 3986 section 4.2; Node's `new URL(req.url, base)`)
+    /// reads the authority `public` and the path `/x`.
     pub fn parse(path: &'p [u8]) -> Result<Self, Denial> {
         let query = path.iter().position(|byte| *byte == b'?');
         let path = query.and_then(|at| path.get(..at)).unwrap_or(path);
         let Some((b'/', below)) = path.split_first() else {
-            return Err(ambiguous("it does not begin with /"));
+            return Err(ambiguous("path does not begin with /"));
         };
         if is_normal(below) {
             return Ok(Self(Cow::Borrowed(path)));
@@ -34,7 +34,7 @@ impl<'p> NormalPath<'p> {
         while let Some(piece) = pieces.next() {
             let is_last = pieces.peek().is_none();
             match decode(piece)?.as_str() {
-                "" if !is_last => return Err(ambiguous("an empty segment (two slashes)")),
+                "" if !is_last => return Err(ambiguous("empty segment (two slashes)")),
                 "." if is_last => segments.push(String::new()),
                 "." => {}
                 ".." => {
@@ -54,18 +54,18 @@ impl<'p> NormalPath<'p> {
         Self(Cow::Borrowed(b"/"))
     }
 
-    /// The normal form as text. It is ASCII, so nothing is lost; requests are compared by their bytes.
+    /// The normal form as text, without loss because it is ASCII.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
     }
 
-    /// What follows the first slash.
+    /// The path after the first slash.
     pub(super) fn below_root(&self) -> Option<&[u8]> {
         self.0.get(1..)
     }
 }
 
-/// Whether nothing is to be done about a path, as with nearly every one. What is behind its first slash.
+/// Whether a path is already in normal form, as most paths are. `below` is the path after the first slash.
 fn is_normal(below: &[u8]) -> bool {
     let (mut length, mut dots) = (0usize, 0usize);
     let is_dots = |length, dots| length == dots && (length == 1 || length == 2);
@@ -84,8 +84,8 @@ fn is_normal(below: &[u8]) -> bool {
     !is_dots(length, dots)
 }
 
-/// One segment: what an escape could have been written as is decoded, and what remains escaped is in
-/// upper case. So `%3A` and `:`, which upstreams that decode do not tell apart, are one for rules too.
+/// Normalizes one segment: decodes unnecessary escapes, and writes the others in upper case. So rules treat `%3A` and
+/// `:` as equal, as upstreams that decode paths do.
 fn decode(segment: &[u8]) -> Result<String, Denial> {
     let mut text = String::with_capacity(segment.len());
     let mut decoded = Vec::with_capacity(segment.len());
@@ -94,38 +94,40 @@ fn decode(segment: &[u8]) -> Result<String, Denial> {
         match byte {
             b'%' => {
                 let (Some(high), Some(low)) = (bytes.next(), bytes.next()) else {
-                    return Err(ambiguous("an escape that is cut off"));
+                    return Err(ambiguous("truncated escape"));
                 };
                 push_escaped(&mut text, &mut decoded, *high, *low)?;
             }
-            b'\\' | b';' | b'#' => return Err(ambiguous("a backslash, semicolon or #")),
+            b'\\' | b';' | b'#' => return Err(ambiguous("backslash, semicolon or #")),
             0x21..=0x7e => {
                 text.push(char::from(*byte));
                 decoded.push(*byte);
             }
-            _ => return Err(ambiguous("a byte that is not visible ASCII")),
+            _ => return Err(ambiguous("byte that is not visible ASCII")),
         }
     }
     if std::str::from_utf8(&decoded).is_err() {
         return Err(ambiguous("escapes that are not UTF-8"));
     }
-    // Decoded twice, it would be something else.
+    // An upstream that decodes twice would read another path.
     let escaped_escape =
         |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     if text.match_indices("%25").any(|(at, _)| text.get(at + 3..).is_some_and(escaped_escape)) {
-        return Err(ambiguous("an escape that is escaped"));
+        return Err(ambiguous("double escape"));
     }
     Ok(text)
 }
 
-/// Adds an escape to the normal form, and what it means to `decoded`.
+/// Appends an escape to the normal form, and its byte to `decoded`.
 fn push_escaped(text: &mut String, decoded: &mut Vec<u8>, high: u8, low: u8) -> Result<(), Denial> {
     let byte = hex(high).zip(hex(low)).map(|(high, low)| high << 4 | low);
-    match byte.ok_or_else(|| ambiguous("an escape that is not hexadecimal"))? {
+    match byte.ok_or_else(|| ambiguous("escape with other characters than hexadecimal digits"))? {
         b'/' | b'\\' | b';' | b'?' | b'#' | 0..=0x1f | 0x7f => {
-            return Err(ambiguous("an escaped slash, backslash, ; ? # or control character"));
+            return Err(ambiguous(
+                "escaped slash, backslash, semicolon, ?, # or control character",
+            ));
         }
-        // A star in a pattern means more than itself.
+        // `*` is a wildcard in patterns.
         byte @ (b'%' | b'*' | b' ' | 0x80..) => {
             text.push_str(&format!("%{byte:02X}"));
             decoded.push(byte);
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_a_path_has_one_form() {
+    fn every_spelling_of_a_path_has_the_same_normal_form() {
         for (path, expected) in [
             ("/", "/"),
             ("/?x=/y", "/"),
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_upstream_might_read_otherwise_is_ambiguous() {
+    fn path_that_upstreams_interpret_differently_is_ambiguous() {
         for path in [
             "",
             "secrets",
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_segment_other_than_one_slash_at_the_end_is_ambiguous() {
+    fn empty_segment_except_after_a_trailing_slash_is_ambiguous() {
         for path in [
             "//",
             "//?x",
@@ -246,7 +248,7 @@ mod tests {
         ] {
             let denial = NormalPath::parse(path.as_bytes()).expect_err(path);
             assert_eq!(denial.reason(), Reason::AmbiguousPath, "{path}");
-            assert_eq!(denial.detail(), "an empty segment (two slashes)", "{path}");
+            assert_eq!(denial.detail(), "empty segment (two slashes)", "{path}");
         }
     }
 }

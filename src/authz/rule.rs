@@ -1,4 +1,4 @@
-//! One rule: which requests it covers, and whom it lets in or keeps out.
+//! Authorization rules and path patterns.
 
 use super::accounts::Who;
 use super::host::HostPattern;
@@ -6,35 +6,35 @@ use super::path::NormalPath;
 use crate::verdict::Mode;
 use std::rc::Rc;
 
-/// A rule of the configuration, checked.
+/// A validated rule.
 #[derive(Debug)]
 pub struct Rule {
-    /// How logs and metrics call it.
+    /// The name in logs and metrics.
     pub name: Rc<str>,
-    /// Any of these; `None` is any host.
+    /// The hosts; `None` matches any host.
     pub hosts: Option<Vec<HostPattern>>,
-    /// Exact method names; `None` is any. `GET` does not include `HEAD`.
+    /// The methods; `None` matches any method. `GET` does not include `HEAD`.
     pub methods: Option<Vec<String>>,
-    /// Any of these; `None` is any path.
+    /// The paths; `None` matches any path.
     pub paths: Option<Vec<PathPattern>>,
-    /// Where the request came in.
+    /// The listeners.
     pub arrival: ArrivalPattern,
-    /// Covers CORS preflights alone.
+    /// Whether the rule covers only CORS preflight requests.
     pub cors_preflight: bool,
-    /// Who is refused; everybody else goes on to `allow`, or to the next rule.
+    /// The callers that the rule denies. For other callers `allow` is evaluated, or the next rule.
     pub deny: Option<Who>,
-    /// Who may pass. An enforced rule that has it decides.
+    /// The callers that the rule allows. An enforced rule with `allow` decides every request that it covers.
     pub allow: Option<Who>,
-    /// `Shadow`: what it denies is only counted and logged.
+    /// `Shadow`: denials are only logged and counted.
     pub mode: Mode,
 }
 
-/// Where a request came in, as far as rules ask.
+/// The listeners that a rule covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArrivalPattern {
-    /// Inbound or outbound listener.
+    /// The direction; `None` matches both.
     pub direction: Option<Direction>,
-    /// The listener's ports; empty is any.
+    /// The ports of the listener; empty matches any port.
     pub ports: Vec<u16>,
 }
 
@@ -47,76 +47,75 @@ pub enum Direction {
     Outbound,
 }
 
-/// What a rule is compared with, besides host and path.
+/// The request attributes that rules are compared with, besides host and path.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Circumstances<'r> {
     /// `:method`.
     pub method: &'r [u8],
-    /// Whether it is a CORS preflight (Fetch standard: OPTIONS with Origin and
-    /// Access-Control-Request-Method).
+    /// Whether the request is a CORS preflight (Fetch standard: OPTIONS with Origin and Access-Control-Request-Method).
     pub cors_preflight: bool,
-    /// The listener's direction, where rules ask for it.
+    /// The direction of the listener, if a rule has `direction`.
     pub direction: Option<Direction>,
-    /// The listener's port, where rules ask for it.
+    /// The port of the listener, if a rule has `ports`.
     pub port: Option<u16>,
 }
 
-/// `/a/b`, `/a/*` (everything below `/a`, not `/a` itself), `/a/*/b` (one segment).
+/// `/a/b`, `/a/*` (every path below `/a`, but not `/a` itself), or `/a/*/b` (one segment in place of `*`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern {
     pub(super) segments: Vec<Segment>,
-    /// Whether everything below the segments is meant, and not they themselves.
+    /// Whether the pattern covers every path below the segments, and not the segments themselves.
     pub(super) below: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Segment {
     Literal(String),
-    /// One segment that is not empty.
+    /// Any segment that is not empty.
     Any,
 }
 
 // === impl Rule ===
 
 impl Rule {
-    /// Whether the rule covers a request whose host and path it covers.
+    /// Whether the rule covers the request, apart from its host and path.
     pub fn covers(&self, request: &Circumstances<'_>) -> bool {
         self.covers_method(request) && self.covers_arrival(request)
     }
 
-    /// Whether it covers the request's method, and that it is a CORS preflight where the rule asks for one.
+    /// Whether the rule covers the method of the request, and `corsPreflight` matches.
     pub(super) fn covers_method(&self, request: &Circumstances<'_>) -> bool {
         let is = |name: &String| name.as_bytes() == request.method;
         self.methods.as_ref().is_none_or(|methods| methods.iter().any(is))
             && (!self.cors_preflight || request.cors_preflight)
     }
 
-    /// Whether it covers the listener that received the request.
+    /// Whether the rule covers the listener that received the request.
     pub(super) fn covers_arrival(&self, request: &Circumstances<'_>) -> bool {
         self.arrival.covers(request.direction, request.port)
     }
 
-    /// Whether it is compared with a request's method. A CORS preflight is known by `OPTIONS`.
+    /// Whether the rule depends on the method. `corsPreflight` does, because a preflight has the method `OPTIONS`.
     pub(super) fn looks_at_method(&self) -> bool {
         self.methods.is_some() || self.cors_preflight
     }
 
-    /// Whether everybody may pass, so that nobody needs to be proven.
+    /// Whether the rule allows every caller, so that no authentication is needed.
     pub fn is_open(&self) -> bool {
         self.deny.is_none() && matches!(self.allow, Some(Who::Anyone))
     }
 
-    /// Whether it decides every request that it covers, so that no rule behind it is asked.
+    /// Whether the rule decides every request that it covers, so that no later rule is evaluated.
     pub(super) fn is_last(&self) -> bool {
         self.allow.is_some() && self.mode == Mode::Enforce
     }
 
-    /// Whether it is a shadow rule with `allow`: it decides where no enforced rule does.
+    /// Whether this is a shadow rule with `allow`, which decides if no enforced rule does.
     pub(super) fn is_shadow_allow(&self) -> bool {
         self.allow.is_some() && self.mode == Mode::Shadow
     }
 
-    /// Whether it covers what its hosts, methods and paths say, whatever the request.
+    /// Whether only hosts, methods and paths determine which requests the rule covers.
     pub(super) fn is_unconditional(&self) -> bool {
         !self.cors_preflight && self.arrival == ArrivalPattern::default()
     }
@@ -134,40 +133,42 @@ impl ArrivalPattern {
 // === impl PathPattern ===
 
 impl PathPattern {
-    /// Covers every path.
+    /// The pattern that covers every path.
     pub const EVERYTHING: Self = Self { segments: Vec::new(), below: true };
 
-    /// Reads a pattern of the configuration. `Err` says what is expected.
+    /// Parses a pattern of the configuration. `Err` has the error message.
     ///
-    /// A pattern that looks like a regular expression or a path template is refused: taken literally it would match
-    /// no request, and a `deny` by it would let every request pass.
+    /// A pattern that looks like a regular expression or a path template is an error: taken literally, it would match
+    /// no request, and a `deny` rule with it would deny no request.
     pub fn parse(pattern: &str) -> Result<Self, String> {
         let normal = NormalPath::parse(pattern.as_bytes())
-            .map_err(|denial| format!("no request's path can match it: {}", denial.detail()))?;
+            .map_err(|denial| format!("matches no request: {}", denial.detail()))?;
         let normal = normal.text();
         if normal.contains("%2A") {
-            return Err("a `*` that stands for itself cannot be written: requests write it in two ways, which \
-                        upstreams take for one"
-                .to_owned());
+            return Err(
+                "a literal `*` is not supported, because upstreams treat its two forms in requests \
+                 (`*`, `%2A`) as equal"
+                    .to_owned(),
+            );
         }
         if let Some(found) = normal.chars().find(|char| TEMPLATE.contains(char)) {
             return Err(format!("`{found}` is not supported: {FORMS}"));
         }
         let segments = || normal.split('/').skip(1);
         if let Some(segment) = segments().find(|segment| segment.starts_with(':')) {
-            return Err(format!("{segment:?} is not a parameter: {FORMS}"));
+            return Err(format!("parameters such as {segment:?} are not supported: {FORMS}"));
         }
-        // What a request is compared with has these characters themselves, and only their literal form is escaped.
+        // The normal form of a request contains these characters unescaped; a pattern must escape them.
         let written = LITERAL
             .iter()
             .fold(normal.clone().into_owned(), |text, (char, escape)| text.replace(*char, escape));
         if let Some((found, _)) = LITERAL.iter().find(|(char, _)| pattern.contains(*char)) {
             return Err(format!(
-                "`{found}` is not supported: {FORMS}; for the character itself write {written:?}"
+                "`{found}` is not supported: {FORMS}; for the literal character use {written:?}"
             ));
         }
         if written != pattern {
-            return Err(format!("requests are compared in normal form: write {written:?}"));
+            return Err(format!("must be in normal form; use {written:?}"));
         }
         let mut segments: Vec<_> = segments().map(Segment::parse).collect::<Result<_, _>>()?;
         let below = segments.last() == Some(&Segment::Any);
@@ -178,14 +179,14 @@ impl PathPattern {
     }
 }
 
-/// What a pattern can be.
-const FORMS: &str = "a pattern is an exact path (/a/b), with `*` for one whole segment (/a/*/b), or with a `/*` at the \
-                     end for everything below (/a/*)";
+/// The forms of patterns, for error messages.
+const FORMS: &str = "use an exact path (/a/b), `*` in place of one segment (/a/*/b), or `/*` at the \
+                     end for every path below (/a/*)";
 
-/// Characters of regular expressions and path templates that no pattern has, escaped or not.
+/// Characters of regular expressions and path templates. They are not allowed in patterns, escaped or not.
 const TEMPLATE: [char; 8] = ['[', ']', '|', '^', '{', '}', '<', '>'];
 
-/// Characters of regular expressions that paths have, too: escaped, they stand for themselves.
+/// Characters of regular expressions that also occur in paths. A pattern must escape them.
 const LITERAL: [(char, &str); 4] = [('(', "%28"), (')', "%29"), ('+', "%2B"), ('$', "%24")];
 
 impl Segment {
@@ -193,7 +194,7 @@ impl Segment {
         match text {
             "*" => Ok(Self::Any),
             word if word.contains('*') => {
-                Err(format!("`*` in {word:?} must stand for a whole segment, as in /a/* or /a/*/b"))
+                Err(format!("`*` in {word:?} must replace a whole segment, as in /a/* or /a/*/b"))
             }
             word => Ok(Self::Literal(word.to_owned())),
         }

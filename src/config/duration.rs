@@ -1,10 +1,10 @@
-//! Durations as people write them: `30s`, `5m`, `24h`, `250ms`.
+//! The duration format of the configuration: `30s`, `5m`, `24h`, `250ms`.
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 use std::fmt;
 use std::time::Duration;
 
-/// A duration of the configuration.
+/// A duration in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WireDuration(pub(crate) Duration);
 
@@ -40,7 +40,7 @@ fn parse(text: &str) -> Option<Duration> {
     (duration <= LONGEST).then_some(duration)
 }
 
-/// A year. What is longer was meant in another unit.
+/// A leap year. A longer duration is most likely a wrong unit.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 #[cfg(test)]
@@ -48,14 +48,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_and_one_unit_make_a_duration() {
+    fn duration_is_a_number_and_one_unit() {
         for (text, millis) in [("0s", 0), ("250ms", 250), ("30s", 30_000), ("24h", 86_400_000)] {
             assert_eq!(parse(text), Some(Duration::from_millis(millis)), "{text}");
         }
     }
 
     #[test]
-    fn anything_else_is_none() {
+    fn invalid_durations_are_rejected() {
         for text in
             ["", "30", "s", "-1s", "1.5s", "1h30m", "1d", "30 s", "99999999999999999999s", "9999h"]
         {

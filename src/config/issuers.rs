@@ -1,10 +1,10 @@
-//! `issuers`: whose tokens are taken, and where their keys come from.
+//! Validation of `issuers`.
 
 use super::problems::Problems;
 use super::reviews;
 use super::wire::{self, Object};
 use crate::authn::issuer::{IssuerIdentity, KeySource, Lifetime};
-use crate::authn::keys::{FetchPlan, KeySet, Pace, from_pem};
+use crate::authn::keys::{FetchPlan, KeySet, RefreshSchedule, from_pem};
 use crate::authn::peer::PeerPattern;
 use crate::authn::service_account::is_dns_subdomain;
 use crate::authn::token_review::Purpose;
@@ -13,19 +13,19 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How the issuers are called, whatever else is wrong with them.
+/// The names of all issuers, including issuers with errors.
 pub(super) fn names(wire: Option<&[Object<wire::Issuer>]>) -> Vec<String> {
     let name = |wire: &wire::Issuer| wire.name.clone().or_else(|| wire.issuer.clone());
     wire.unwrap_or_default().iter().filter_map(|Object(issuer)| name(issuer)).collect()
 }
 
-/// All audiences of all issuers.
+/// The audiences of all issuers.
 pub(super) fn audiences(wire: Option<&[Object<wire::Issuer>]>) -> Vec<String> {
     let issuers = wire.unwrap_or_default().iter();
     issuers.flat_map(|Object(issuer)| issuer.audiences.iter().flatten().cloned()).collect()
 }
 
-/// The issuers, checked one by one and against each other. `wait_timeout` is `limits.waitTimeout`.
+/// Checks each issuer, and the issuers against each other. `wait_timeout` is `limits.waitTimeout`.
 pub(super) fn check(
     wire: Option<Vec<Object<wire::Issuer>>>,
     wait_timeout: Duration,
@@ -33,7 +33,7 @@ pub(super) fn check(
 ) -> Vec<(IssuerIdentity, KeySource)> {
     let wire = wire.unwrap_or_default();
     if wire.is_empty() {
-        problems.add("issuers", "must name at least one issuer");
+        problems.add("issuers", "must not be empty; add the issuer of your cluster's tokens");
     }
     let mut issuers: Vec<Numbered> = Vec::new();
     let mut names = Vec::new();
@@ -48,10 +48,13 @@ pub(super) fn check(
             Some(plan) if plan.purpose == Purpose::Instead => Some(KeySource::Absent),
             _ => key_source(&format!("{path}.keys"), keys, &identity, problems),
         };
-        if names.contains(&identity.name) {
+        if let Some(first) = names.iter().position(|name| *name == identity.name) {
+            let name = &identity.name;
             problems.add(
                 format!("{path}.name"),
-                format!("{:?} is an earlier issuer's name too: give each its own", identity.name),
+                format!(
+                    "issuer names must be unique: {name:?} is also the name of issuers[{first}]"
+                ),
             );
         }
         names.push(Rc::clone(&identity.name));
@@ -61,7 +64,7 @@ pub(super) fn check(
     issuers.into_iter().map(|(_, identity, source)| (identity, source)).collect()
 }
 
-/// An issuer with its place in the configuration.
+/// An issuer with its index in the configuration.
 type Numbered = (usize, IssuerIdentity, KeySource);
 
 fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerIdentity {
@@ -69,44 +72,53 @@ fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerI
     if issuer.is_empty() {
         problems.add(
             format!("{path}.issuer"),
-            "must be the tokens' iss, such as \"https://kubernetes.default.svc.cluster.local\"",
+            "must not be empty; set the `iss` of your cluster's tokens, for example \
+             \"https://kubernetes.default.svc.cluster.local\"",
         );
     }
     let mut issuers = vec![issuer.clone()];
     for (at, alias) in wire.aliases.iter().flatten().enumerate() {
-        if alias.is_empty() || issuers.contains(alias) {
-            problems.add(format!("{path}.aliases[{at}]"), "must be another iss than those before");
+        if alias.is_empty() {
+            problems.add(format!("{path}.aliases[{at}]"), "must not be empty; remove it");
+        } else if issuers.contains(alias) {
+            let fault = format!("{alias:?} is already the issuer or an earlier alias; remove it");
+            problems.add(format!("{path}.aliases[{at}]"), fault);
         }
         issuers.push(alias.clone());
     }
     if issuers.iter().any(|iss| iss == "kubernetes/serviceaccount") {
         problems.add(
             format!("{path}.issuer"),
-            "is that of tokens from Secrets, which never expire and have no audience",
+            "\"kubernetes/serviceaccount\" is the issuer of tokens from Secrets, which never expire \
+             and have no audience; use projected tokens and their issuer",
         );
     }
     let audiences = wire.audiences.clone().unwrap_or_default();
-    if audiences.is_empty() || audiences.iter().any(String::is_empty) {
-        problems.add(
-            format!("{path}.audiences"),
-            "must name what callers' tokens are minted for, such as [\"my-service\"]; without it a \
-             token for any other service would do",
-        );
+    let wrong_audiences = match audiences.as_slice() {
+        [] => Some("must not be empty"),
+        some if some.iter().any(String::is_empty) => Some("must not contain an empty string"),
+        _ => None,
+    };
+    if let Some(fault) = wrong_audiences {
+        let remedy = "list the audience your callers request, for example [\"my-service\"]";
+        problems.add(format!("{path}.audiences"), format!("{fault}; {remedy}"));
     }
     let leeway = wire.leeway.map_or(DEFAULT_LEEWAY, |leeway| leeway.0);
     if leeway > LONGEST_LEEWAY {
-        problems
-            .add(format!("{path}.leeway"), "must be at most 10m: it lengthens every token's life");
+        let fault = format!(
+            "must be at most 10m, found {leeway:?}; expired tokens stay valid for this long"
+        );
+        problems.add(format!("{path}.leeway"), fault);
     }
     let name = wire.name.clone().unwrap_or(issuer);
     if wire.name.as_deref().is_some_and(|name| !is_visible(name)) {
-        problems
-            .add(format!("{path}.name"), "must be visible ASCII: it goes into headers and metrics");
+        let fault = "must be visible ASCII and not empty, because headers and metrics contain it";
+        problems.add(format!("{path}.name"), fault);
     }
     if wire.max_lifetime.is_some_and(|longest| longest.0.is_zero()) {
         problems.add(
             format!("{path}.maxLifetime"),
-            "would refuse every token: Kubernetes mints for 10m at least",
+            "must be more than 0s; Kubernetes issues tokens for at least 10m",
         );
     }
     IssuerIdentity {
@@ -133,7 +145,7 @@ fn match_peer(
         wire::MatchPeer::Whether(whether) => whether.then_some(PeerPattern { trust_domain: None }),
         wire::MatchPeer::Peer(wire::PeerPattern { trust_domain }) => {
             if !trust_domain.as_deref().is_some_and(is_dns_subdomain) {
-                let fault = "must be a trust domain such as \"cluster.local\"";
+                let fault = "must be a trust domain, for example \"cluster.local\"";
                 problems.add(format!("{path}.matchPeer.trustDomain"), fault);
             }
             Some(PeerPattern { trust_domain: trust_domain.clone() })
@@ -151,15 +163,13 @@ fn key_source(
     identity: &IssuerIdentity,
     problems: &mut Problems,
 ) -> Option<KeySource> {
-    let Object(wire) = wire.unwrap_or_else(|| {
-        problems.add(path, ONE_SOURCE);
-        Object::default()
-    });
-    let pace = pace(path, &wire, problems);
+    let Object(wire) = wire.unwrap_or_default();
+    let schedule = refresh_schedule(path, &wire, problems);
     let timed = [wire.refresh_interval, wire.min_refetch_interval, wire.max_stale, wire.timeout];
     let timeout = wire.timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.0);
     if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
-        problems.add(format!("{path}.timeout"), "must be more than 0s and at most 60s");
+        let fault = format!("must be more than 0s and at most 60s, found {timeout:?}");
+        problems.add(format!("{path}.timeout"), fault);
     }
     let plan = |cluster, authority, jwks_path| FetchPlan {
         cluster,
@@ -173,7 +183,7 @@ fn key_source(
             let path = format!("{path}.discovery");
             let cluster = required(&path, "cluster", CLUSTER, discovery.cluster, problems);
             let authority = required(&path, "authority", AUTHORITY, discovery.authority, problems);
-            KeySource::Fetched(plan(cluster, authority, None), pace)
+            KeySource::Fetched(plan(cluster, authority, None), schedule)
         }
         (None, Some(Object(jwks)), None, None) => {
             let path = format!("{path}.jwks");
@@ -183,7 +193,7 @@ fn key_source(
             if !jwks_path.starts_with('/') || jwks_path.contains('#') {
                 problems.add(format!("{path}.path"), JWKS_PATH);
             }
-            KeySource::Fetched(plan(cluster, authority, Some(jwks_path)), pace)
+            KeySource::Fetched(plan(cluster, authority, Some(jwks_path)), schedule)
         }
         (None, None, Some(inline), None) => {
             static_keys(format!("{path}.inline"), KeySet::from_value(&inline), problems)?
@@ -193,19 +203,25 @@ fn key_source(
             KeySet::from_keys(pem.iter().map(|text| from_pem(text))),
             problems,
         )?,
+        (None, None, None, None) => {
+            problems.add(path, format!("{ONE_SOURCE}, found none"));
+            return None;
+        }
         _ => {
-            problems.add(path, ONE_SOURCE);
+            problems.add(path, format!("{ONE_SOURCE}, found several; remove the others"));
             return None;
         }
     };
     if matches!(source, KeySource::Static(_)) && timed.iter().any(Option::is_some) {
-        problems
-            .add(path, "keys that stand in the configuration are not fetched: leave the times out");
+        let fault = "`inline` and `pem` keys are not fetched; remove refreshInterval, \
+                     minRefetchInterval, maxStale and timeout";
+        problems.add(path, fault);
     }
     Some(source)
 }
 
-/// In the configuration a key that is skipped is a mistake; in a fetched set it may be the future.
+/// An unsupported key in the configuration is an error. In a fetched set it is skipped, because the server may publish
+/// keys for algorithms that the filter does not support yet.
 fn static_keys(
     path: String,
     keys: Result<KeySet, crate::authn::keys::KeySetError>,
@@ -213,8 +229,8 @@ fn static_keys(
 ) -> Option<KeySource> {
     match keys {
         Ok(keys) => {
-            if let Some(unfit) = keys.skipped().first() {
-                problems.add(path, format!("a key that cannot be used: {}", unfit.0));
+            if let Some(unsupported) = keys.skipped().first() {
+                problems.add(path, format!("unsupported key: {}", unsupported.0));
             }
             Some(KeySource::Static(Rc::new(keys)))
         }
@@ -225,28 +241,30 @@ fn static_keys(
     }
 }
 
-fn pace(path: &str, wire: &wire::Keys, problems: &mut Problems) -> Pace {
-    let pace = Pace {
-        refresh: wire.refresh_interval.map_or(DEFAULT_PACE.refresh, |refresh| refresh.0),
-        min_refetch: wire.min_refetch_interval.map_or(DEFAULT_PACE.min_refetch, |min| min.0),
-        max_stale: wire.max_stale.map_or(DEFAULT_PACE.max_stale, |stale| stale.0),
+fn refresh_schedule(path: &str, wire: &wire::Keys, problems: &mut Problems) -> RefreshSchedule {
+    let schedule = RefreshSchedule {
+        refresh: wire.refresh_interval.map_or(DEFAULT_SCHEDULE.refresh, |refresh| refresh.0),
+        min_refetch: wire.min_refetch_interval.map_or(DEFAULT_SCHEDULE.min_refetch, |min| min.0),
+        max_stale: wire.max_stale.map_or(DEFAULT_SCHEDULE.max_stale, |stale| stale.0),
     };
-    if pace.min_refetch < SHORTEST_REFETCH {
-        problems.add(format!("{path}.minRefetchInterval"), "must be at least 100ms");
+    let RefreshSchedule { refresh, min_refetch, max_stale } = schedule;
+    if min_refetch < SHORTEST_REFETCH {
+        let fault = format!("must be at least 100ms, found {min_refetch:?}");
+        problems.add(format!("{path}.minRefetchInterval"), fault);
     }
-    if pace.refresh < pace.min_refetch {
-        problems.add(
-            format!("{path}.refreshInterval"),
-            "must not be shorter than minRefetchInterval (10s unless set)",
+    if refresh < min_refetch {
+        let fault =
+            format!("must be at least minRefetchInterval ({min_refetch:?}), found {refresh:?}");
+        problems.add(format!("{path}.refreshInterval"), fault);
+    }
+    if max_stale < refresh {
+        let fault = format!(
+            "must be at least refreshInterval ({refresh:?}), found {max_stale:?}; keys would expire \
+             between two refreshes"
         );
+        problems.add(format!("{path}.maxStale"), fault);
     }
-    if pace.max_stale < pace.refresh {
-        problems.add(
-            format!("{path}.maxStale"),
-            "must not be shorter than refreshInterval (10m unless set): keys would lapse in between",
-        );
-    }
-    pace
+    schedule
 }
 
 pub(super) fn required(
@@ -263,8 +281,8 @@ pub(super) fn required(
     value
 }
 
-/// Clusters that were left at the default share an `iss`. Their keys tell them apart, so one key in
-/// two of them leaves nobody to say whose a token is.
+/// Clusters with the default settings share an `iss`, so the filter tells their tokens apart by the key. If two such
+/// issuers have the same key, the issuer of a token is ambiguous.
 fn check_shared(issuers: &[Numbered], problems: &mut Problems) {
     for (at, identity, source) in issuers {
         let path = format!("issuers[{at}].keys");
@@ -278,7 +296,8 @@ fn check_shared(issuers: &[Numbered], problems: &mut Problems) {
             });
             if [source, other_source].iter().any(|source| matches!(source, KeySource::Absent)) {
                 let fault = format!(
-                    "{:?} has the same iss, and without keys nothing tells them apart: use \"afterVerification\"",
+                    "issuer {:?} has the same `iss`, so keys are needed to tell the two apart; use \
+                     \"afterVerification\"",
                     other.name
                 );
                 problems.add(format!("issuers[{at}].tokenReview.use"), fault);
@@ -286,14 +305,21 @@ fn check_shared(issuers: &[Numbered], problems: &mut Problems) {
             if sets.iter().flatten().any(|keys| keys.takes_tokens_without_kid()) {
                 problems.add(
                     &path,
-                    format!("{:?} has the same iss, and pem keys need no kid to tell them apart: use inline", other.name),
+                    format!(
+                        "issuer {:?} has the same `iss`, so the keys of both need key IDs, \
+                             which PEM does not have; use `inline`",
+                        other.name
+                    ),
                 );
             }
             if let [Some(keys), Some(others)] = sets
                 && share_a_key(keys, others)
             {
-                problems
-                    .add(&path, format!("hold a key of {:?}, which has the same iss", other.name));
+                let name = &other.name;
+                let fault = format!(
+                    "issuer {name:?} has the same `iss` and the same key; remove the key from one of them"
+                );
+                problems.add(&path, fault);
             }
         }
     }
@@ -304,19 +330,20 @@ fn share_a_key(keys: &KeySet, others: &KeySet) -> bool {
     others.keys().iter().any(|key| fingerprints.contains(&key.fingerprint()))
 }
 
-const ONE_SOURCE: &str = "must hold exactly one of discovery, jwks, inline and pem";
-pub(super) const CLUSTER: &str = "must be the name of an Envoy cluster";
+const ONE_SOURCE: &str = "expected exactly one of discovery, jwks, inline, pem";
+pub(super) const CLUSTER: &str =
+    "must be the name of an Envoy cluster, for example \"kube-apiserver\"";
 pub(super) const AUTHORITY: &str =
-    "must be what the server is called, such as \"kubernetes.default.svc\"";
-const JWKS_PATH: &str = "must be the JWKS's path, such as \"/openid/v1/jwks\"";
+    "must be the server's host name, for example \"kubernetes.default.svc\"";
+const JWKS_PATH: &str = "must be the path of the JWKS, for example \"/openid/v1/jwks\"";
 
-/// What the API server itself allows.
+/// The API server's own leeway: `jwt.DefaultLeeway` of go-jose, by kubernetes/pkg/serviceaccount/claims.go.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 const LONGEST_LEEWAY: Duration = Duration::from_secs(600);
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 const SHORTEST_REFETCH: Duration = Duration::from_millis(100);
-const DEFAULT_PACE: Pace = Pace {
+const DEFAULT_SCHEDULE: RefreshSchedule = RefreshSchedule {
     refresh: Duration::from_secs(10 * 60),
     min_refetch: Duration::from_secs(10),
     max_stale: Duration::from_secs(24 * 60 * 60),

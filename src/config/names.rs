@@ -1,4 +1,4 @@
-//! `tokenFrom` and `identityHeaders`: header names that may be used, and for what.
+//! Validation of `tokenFrom`, `identityHeaders`, `filterState` and `mode`.
 
 use super::problems::Problems;
 use super::wire::{self, Object};
@@ -8,7 +8,7 @@ use crate::verdict::Mode;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Where tokens are found; `Authorization: Bearer` unless said otherwise.
+/// The headers that may contain the token; `Authorization: Bearer` by default.
 pub(super) fn token_sources(
     wire: Option<Vec<Object<wire::TokenSource>>>,
     problems: &mut Problems,
@@ -20,7 +20,7 @@ pub(super) fn token_sources(
         }];
     };
     if wire.is_empty() {
-        problems.add("tokenFrom", "must not be empty: name a header, or leave it out");
+        problems.add("tokenFrom", "must not be empty; list a header, or remove `tokenFrom`");
     }
     let mut sources: Vec<TokenSource> = Vec::new();
     for (at, Object(source)) in wire.into_iter().enumerate() {
@@ -30,23 +30,24 @@ pub(super) fn token_sources(
         if let Err(fault) = check_name(&header) {
             problems.add(format!("{path}.header"), fault);
         } else if is_reserved(&header) && !credentials && !header.ends_with("-token") {
-            problems
-                .add(format!("{path}.header"), "HTTP and Envoy use this header for other things");
+            let fault = format!(
+                "{header:?} is reserved by HTTP or Envoy; use a header such as x-client-id"
+            );
+            problems.add(format!("{path}.header"), fault);
         } else if sources.iter().any(|other| *other.header == *header) {
-            problems.add(format!("{path}.header"), "stands in tokenFrom twice");
+            problems
+                .add(format!("{path}.header"), format!("duplicate header {header:?}; remove it"));
         }
         if source.prefix.as_deref().is_some_and(|prefix| !is_scheme(prefix)) {
-            problems.add(
-                format!("{path}.prefix"),
-                r#"must be a scheme and one space, such as "Bearer ""#,
-            );
+            let fault = r#"must be a scheme followed by one space, for example "Bearer ""#;
+            problems.add(format!("{path}.prefix"), fault);
         }
         sources.push(TokenSource { header: header.into(), prefix: source.prefix });
     }
     sources
 }
 
-/// What the upstream is told; namespace and name unless said otherwise.
+/// The identity headers for the upstream; namespace and name by default.
 pub(super) fn identity_headers(
     wire: Option<BTreeMap<String, String>>,
     token_sources: &[TokenSource],
@@ -64,12 +65,15 @@ pub(super) fn identity_headers(
         } else if is_reserved(&name) {
             problems.add(
                 &path,
-                "HTTP and Envoy give this header another meaning: choose one like x-sa-name",
+                "this header is reserved by HTTP or Envoy; use a header such as x-sa-name",
             );
         } else if token_sources.iter().any(|source| *source.header == *name) {
-            problems.add(&path, "tokenFrom reads the token from this header");
+            problems.add(&path, "this header is also in tokenFrom; use another header");
         } else if headers.iter().any(|header| *header.name == *name) {
-            problems.add(&path, "stands in identityHeaders twice");
+            problems.add(
+                &path,
+                format!("duplicate header {name:?} (names are case-insensitive); remove it"),
+            );
         }
         headers.extend(
             field_named(path, &field, problems)
@@ -79,7 +83,7 @@ pub(super) fn identity_headers(
     headers
 }
 
-/// What access logs and other filters are told; the subject unless said otherwise.
+/// The filter state for access logs and other filters; the subject by default.
 pub(super) fn filter_state(
     wire: Option<Vec<String>>,
     problems: &mut Problems,
@@ -90,14 +94,14 @@ pub(super) fn filter_state(
         let path = format!("filterState[{at}]");
         let full: Rc<str> = format!("sa_authn.{name}").into();
         if fields.iter().any(|(other, _)| *other == full) {
-            problems.add(&path, "stands in filterState twice");
+            problems.add(&path, format!("duplicate field {name:?}; remove it"));
         }
         fields.extend(field_named(path, name, problems).map(|field| (full, field)));
     }
     fields
 }
 
-/// `enforce` unless said otherwise.
+/// `enforce` by default.
 pub(super) fn mode(wire: Option<wire::Mode>) -> Mode {
     match wire {
         None | Some(wire::Mode::Enforce) => Mode::Enforce,
@@ -108,7 +112,7 @@ pub(super) fn mode(wire: Option<wire::Mode>) -> Mode {
 fn field_named(path: String, name: &str, problems: &mut Problems) -> Option<IdentityField> {
     let field = IdentityField::named(name);
     if field.is_none() {
-        problems.add(path, format!("{name:?} is none of {}", field_names()));
+        problems.add(path, format!("{name:?}: expected one of {}", field_names()));
     }
     field
 }
@@ -117,17 +121,17 @@ fn field_names() -> String {
     IdentityField::NAMES.map(|(name, _)| name).join(", ")
 }
 
-/// RFC 9110 section 5.1, without the characters that servers disagree about.
+/// RFC 9110 section 5.1, without the characters that servers handle differently.
 fn check_name(name: &str) -> Result<(), &'static str> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() || name.len() > 64 {
-        return Err("must be a header's name, such as \"x-client-id\"");
+        return Err("must be a header name of 1 to 64 characters, for example \"x-client-id\"");
     }
     if name.starts_with(':') {
-        return Err("is a pseudo-header, which carries the request itself");
+        return Err("must not be a pseudo-header; use a header such as x-client-id");
     }
     if !name.bytes().all(fits) {
-        return Err("must be letters, digits and dashes (servers take `_` for a dash)");
+        return Err("must contain only letters, digits and `-` (some servers treat `_` as `-`)");
     }
     Ok(())
 }
@@ -145,8 +149,8 @@ fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Written by us, these would change where a request goes, how it is framed, or what it proves; read by
-/// us as tokens, they would not be what others take them for.
+/// Headers with a meaning in HTTP or Envoy. As an identity header, one of these would change the routing, framing or
+/// credentials of the request; as a token header, it would have two meanings.
 const RESERVED: [&str; 26] = [
     "accept",
     "authorization",

@@ -1,13 +1,13 @@
-//! What is wrong with a configuration: each problem with its place and what would be right.
+//! The list of problems in a configuration.
 
 use std::fmt;
 
-/// One thing that is wrong.
+/// One error in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where, such as `issuers[0].keys.discovery.cluster`; empty for the whole.
+    /// The path, such as `issuers[0].keys.discovery.cluster`; empty for the whole configuration.
     pub path: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is expected.
     pub message: String,
 }
 
@@ -15,33 +15,33 @@ pub struct Problem {
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     list: Vec<Problem>,
-    /// Places whose value was of the wrong form and has been taken out: it must not be called missing.
-    taken_out: Vec<String>,
+    /// The paths of values that were removed because of their type: they must not be reported as missing, too.
+    removed: Vec<String>,
 }
 
 // === impl Problems ===
 
 impl Problems {
-    /// Notes a problem.
+    /// Adds a problem.
     pub(super) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
         let problem = Problem { path: path.into(), message: message.into() };
-        if !self.taken_out.contains(&problem.path) && !self.list.contains(&problem) {
+        if !self.removed.contains(&problem.path) && !self.list.contains(&problem) {
             self.list.push(problem);
         }
     }
 
-    /// Notes a value of the wrong form, which is about to be taken out.
-    pub(super) fn add_and_take_out(&mut self, path: String, message: impl Into<String>) {
+    /// Adds a problem with a value of the wrong type, which the caller removes.
+    pub(super) fn add_and_remove(&mut self, path: String, message: impl Into<String>) {
         self.add(path.clone(), message);
-        self.taken_out.push(path);
+        self.removed.push(path);
     }
 
-    /// What else goes with it.
-    pub(super) fn taken_out(&mut self, path: &str) {
-        self.taken_out.push(path.to_owned());
+    /// Marks another path as removed.
+    pub(super) fn mark_removed(&mut self, path: &str) {
+        self.removed.push(path.to_owned());
     }
 
-    /// Whether anything was found in this part of the configuration.
+    /// Whether this part of the configuration has problems.
     pub(super) fn any_under(&self, part: &str) -> bool {
         self.list.iter().any(|problem| problem.path.starts_with(part))
     }

@@ -1,70 +1,90 @@
-//! JSON text -> the wire types. Finds every fault of form, not just the first.
+//! Deserialization of the JSON text, with all errors of syntax and type.
 //!
-//! serde stops at the first fault; so a faulty value is noted, taken out, and the rest read again.
+//! serde stops at the first error. So each invalid value is reported and removed, and the rest is deserialized again.
 
 use super::problems::Problems;
 use super::wire;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-/// `None` when the text is no JSON object at all.
+/// `None` if the text is not a JSON object.
 pub(super) fn read(json: &[u8], problems: &mut Problems) -> Option<wire::Plugin> {
     if json.trim_ascii().is_empty() {
-        problems.add("", "the configuration is empty: at least `issuers` is needed");
+        problems.add("", "the configuration is empty; `issuers` is required");
         return None;
     }
     if let Err(error) = crate::authn::check_members(json) {
         problems.add("", error.to_string());
     }
-    // What is wrong has been said above; the last of two members stands for both here.
+    // Duplicate members were reported above; of two duplicates, serde_json takes the last.
     let mut document: Value = serde_json::from_slice(json).ok()?;
     if !document.is_object() {
-        problems.add("", "must be an object");
+        problems.add("", "must be a JSON object");
         return None;
     }
-    without_nulls("", &mut document, problems);
+    remove_nulls("", &mut document, problems);
     loop {
         let error = match serde_path_to_error::deserialize(&document) {
             Ok(plugin) => return Some(plugin),
             Err(error) => error,
         };
         let path = path_text(error.path());
-        problems.add_and_take_out(path.clone(), error.inner().to_string());
+        problems.add_and_remove(path.clone(), in_json_terms(&error.inner().to_string()));
         if let Some((list, _)) = path.strip_suffix(']').and_then(|path| path.rsplit_once('[')) {
-            problems.taken_out(list);
+            problems.mark_removed(list);
         }
-        if !take_out(&mut document, error.path()) {
+        if !remove(&mut document, error.path()) {
             return None;
         }
     }
 }
 
-/// `rules:` with nothing behind it, in YAML, is null. Taken for absent, it would let everyone in.
-fn without_nulls(path: &str, value: &mut Value, problems: &mut Problems) {
+/// Replaces the words for Rust types in an error message of serde by the words for JSON types.
+fn in_json_terms(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    let found = match found {
+        "invalid type: map" => "invalid type: object",
+        "invalid type: sequence" => "invalid type: list",
+        other => other,
+    };
+    let expected = match expected {
+        "a map" => "an object",
+        "a sequence" => "a list",
+        "usize" => "a whole number",
+        "u16" => "a whole number up to 65535",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
+}
+
+/// Rejects nulls. In YAML, `rules:` without a value is null; treated as absent, it would allow every caller.
+fn remove_nulls(path: &str, value: &mut Value, problems: &mut Problems) {
     match value {
         Value::Object(members) => members.retain(|name, member| {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             if member.is_null() {
-                problems.add_and_take_out(path, "has no value: give one, or leave it out");
+                problems.add_and_remove(path, "must not be null; set a value, or remove the field");
                 return false;
             }
-            without_nulls(&path, member, problems);
+            remove_nulls(&path, member, problems);
             true
         }),
         Value::Array(items) => {
             for (at, item) in items.iter_mut().enumerate() {
-                without_nulls(&format!("{path}[{at}]"), item, problems);
+                remove_nulls(&format!("{path}[{at}]"), item, problems);
             }
         }
         _ => {}
     }
 }
 
-/// Removes the value at `path`. In a list the whole list goes, so that the places of later problems
-/// stay true. `false` when nothing is left to remove.
-fn take_out(document: &mut Value, path: &Path) -> bool {
+/// Removes the value at `path`, or the list that contains it, so that the indices of later problems stay correct.
+/// `false` if nothing is left to remove.
+fn remove(document: &mut Value, path: &Path) -> bool {
     let segments: Vec<_> = path.iter().collect();
-    // An enum's variant is no place of its own.
+    // The variant of an enum is not part of the path.
     let keys: Vec<_> = segments
         .iter()
         .filter(|s| matches!(s, Segment::Map { .. } | Segment::Seq { .. }))

@@ -1,4 +1,4 @@
-//! `issuers[].tokenReview`: whether the API server is asked about tokens, and what when it cannot be.
+//! Validation of `issuers[].tokenReview`.
 
 use super::duration::WireDuration;
 use super::issuers::{AUTHORITY, CLUSTER, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, required};
@@ -7,7 +7,7 @@ use super::wire;
 use crate::authn::token_review::{OnOutage, Purpose, ReviewPlan};
 use std::time::Duration;
 
-/// Checks the plan of the issuer at `path`. `wait_timeout` is `limits.waitTimeout`.
+/// Checks `tokenReview` of the issuer at `path`. `wait_timeout` is `limits.waitTimeout`.
 pub(super) fn check(
     path: &str,
     wire: wire::TokenReview,
@@ -20,8 +20,8 @@ pub(super) fn check(
         Some(wire::Purpose::AfterVerification) | None => Purpose::AfterVerification,
     };
     if purpose == Purpose::Instead && has_keys {
-        let fault = "is of no use with tokenReview.use \"instead\": leave it out, or use \
-                     \"afterVerification\"";
+        let fault = "not used if tokenReview.use is \"instead\"; remove `keys`, or set \
+                     tokenReview.use to \"afterVerification\"";
         problems.add(format!("{path}.keys"), fault);
     }
     let path = format!("{path}.tokenReview");
@@ -32,7 +32,8 @@ pub(super) fn check(
         Some(wire::OnOutage::Deny) | None => OnOutage::Deny,
     };
     if purpose == Purpose::Instead && on_outage == OnOutage::AcceptVerified {
-        let fault = "must be \"deny\" with use \"instead\": nothing has been verified there";
+        let fault =
+            "must be \"deny\" if `use` is \"instead\", because the filter verifies no token itself";
         problems.add(format!("{path}.onOutage"), fault);
     }
     let timeout = timeout(&path, wire.timeout, on_outage, wait_timeout, problems);
@@ -40,8 +41,8 @@ pub(super) fn check(
     ReviewPlan { cluster, authority, purpose, timeout, cache_ttl, refresh_ahead, on_outage }
 }
 
-/// With `acceptVerified` a call must fail before the requests that wait for it give up: only a failed call shows an
-/// outage.
+/// With `acceptVerified`, a call must fail before the deadline of the requests that are paused for it: only a failed
+/// call shows an outage.
 fn timeout(
     path: &str,
     wire: Option<WireDuration>,
@@ -56,12 +57,13 @@ fn timeout(
     };
     let timeout = wire.map_or(default, |timeout| timeout.0);
     if wire.is_some() && (timeout.is_zero() || timeout > LONGEST_TIMEOUT) {
-        problems.add(format!("{path}.timeout"), "must be more than 0s and at most 60s");
+        let fault = format!("must be more than 0s and at most 60s, found {timeout:?}");
+        problems.add(format!("{path}.timeout"), fault);
     } else if accepts && timeout >= wait_timeout && !wait_timeout.is_zero() {
         let fault = format!(
-            "must be shorter than limits.waitTimeout ({} ms) with onOutage \"acceptVerified\": a paused request \
-             passes in an outage only if the call fails before the request gives up",
-            wait_timeout.as_millis()
+            "must be shorter than limits.waitTimeout ({wait_timeout:?}) if onOutage is \
+             \"acceptVerified\", found {timeout:?}; the call must fail before the deadline of the \
+             paused request"
         );
         problems.add(format!("{path}.timeout"), fault);
     }
@@ -76,12 +78,12 @@ fn lifetimes(
 ) -> (Duration, Duration) {
     let ttl = cache_ttl.map_or(DEFAULT_TTL, |ttl| ttl.0);
     if ttl > LONGEST_TTL {
-        let fault = "must be at most 1h: for so long a deleted pod's token is still accepted";
+        let fault = "must be at most 1h, because deleted pods' tokens stay accepted for this long";
         problems.add(format!("{path}.cacheTtl"), fault);
     }
     let ahead = refresh_ahead.map_or(ttl / 5, |ahead| ahead.0);
     if refresh_ahead.is_some() && ahead >= ttl {
-        let fault = "must be shorter than cacheTtl (30s unless set): it is a part of it";
+        let fault = format!("must be shorter than cacheTtl ({ttl:?}), found {ahead:?}");
         problems.add(format!("{path}.refreshAhead"), fault);
     }
     (ttl, ahead)

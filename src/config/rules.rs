@@ -1,4 +1,4 @@
-//! `rules`: what they cover and whom they let in, checked as far as a mistake can be seen.
+//! Validation of `rules`.
 
 use super::names;
 use super::problems::Problems;
@@ -8,13 +8,13 @@ use crate::authz::host::HostPattern;
 use crate::authz::rule::{ArrivalPattern, Direction, PathPattern, Rule};
 use std::rc::Rc;
 
-/// What rules can refer to.
+/// The values that rules can refer to.
 pub(super) struct Known<'k> {
     pub(super) issuer_names: &'k [String],
     pub(super) audiences: &'k [String],
 }
 
-/// The rules, in order; `None` where the configuration has none.
+/// The rules, in order; `None` if the configuration has no `rules`.
 pub(super) fn check(
     wire: Option<Vec<Object<wire::Rule>>>,
     known: &Known<'_>,
@@ -22,7 +22,10 @@ pub(super) fn check(
 ) -> Option<Vec<Rule>> {
     let wire = wire?;
     if wire.is_empty() {
-        problems.add("rules", "an empty list lets nobody in: add a rule, or leave it out");
+        problems.add(
+            "rules",
+            "must not be empty, because no request would be allowed; add a rule, or remove `rules`",
+        );
     }
     let mut names = std::collections::HashSet::new();
     let mut rules: Vec<Rule> = Vec::new();
@@ -30,7 +33,10 @@ pub(super) fn check(
         let path = format!("rules[{at}]");
         let name: Rc<str> = rule.name.clone().unwrap_or_else(|| path.clone()).into();
         if name.is_empty() || !names.insert(Rc::clone(&name)) {
-            problems.add(format!("{path}.name"), format!("{name:?} must be a name of its own"));
+            problems.add(
+                format!("{path}.name"),
+                format!("rule names must be unique and not empty: {name:?}"),
+            );
         }
         rules.push(check_rule(&path, name, rule, known, problems));
     }
@@ -45,7 +51,9 @@ fn check_rule(
     problems: &mut Problems,
 ) -> Rule {
     if wire.allow.is_none() && wire.deny.is_none() {
-        problems.add(format!("{path}.allow"), "must say who may pass (or `deny` who may not)");
+        let fault =
+            "required unless `deny` is set; list who may pass, for example [\"namespace/name\"]";
+        problems.add(format!("{path}.allow"), fault);
     }
     let who = |field: &str, wire: Option<wire::Who>, problems: &mut Problems| {
         wire.map(|wire| check_who(&format!("{path}.{field}"), wire, known, problems))
@@ -53,7 +61,9 @@ fn check_rule(
     let deny = who("deny", wire.deny, problems);
     let allow = who("allow", wire.allow, problems);
     if matches!(deny, Some(Who::Anyone)) && allow.is_some() {
-        problems.add(format!("{path}.allow"), "nobody is left whom `deny` does not refuse");
+        let fault =
+            "`allow` has no effect: `deny: anyone` rejects every caller; remove one of them";
+        problems.add(format!("{path}.allow"), fault);
     }
     Rule {
         name,
@@ -68,7 +78,7 @@ fn check_rule(
     }
 }
 
-/// Rules that no request can reach.
+/// Reports unreachable rules.
 pub(super) fn check_reachable(
     unreachable: &[(usize, usize)],
     rules: &[Rc<str>],
@@ -78,7 +88,10 @@ pub(super) fn check_reachable(
         let earlier = rules.get(*by).map_or("", |name| name);
         problems.add(
             format!("rules[{at}]"),
-            format!("can never be reached: {earlier:?} before it decides on all that it covers"),
+            format!(
+                "unreachable: rule {earlier:?} above matches every request this rule matches; move \
+                 or remove it"
+            ),
         );
     }
 }
@@ -92,15 +105,19 @@ fn hosts(
     let path = format!("{path}.hosts");
     let patterns = wire?;
     if patterns.is_empty() {
-        problems.add(&path, "an empty list covers no request: name hosts, or leave it out");
+        problems.add(
+            &path,
+            "must not be empty, because the rule would match no request; list hosts, or remove \
+             `hosts`",
+        );
     }
     let mut parsed = Vec::new();
     for (at, pattern) in patterns.iter().enumerate() {
         match HostPattern::parse(pattern) {
-            // A `deny` must not be skipped by a port that the upstream ignores.
+            // A caller must not bypass `deny` by adding a port that the upstream ignores.
             Ok(pattern) if denies && pattern.has_no_port() => {
                 let any = pattern.with_any_port().to_string();
-                let fault = format!("a request with a port would skip this `deny`: write {any:?}");
+                let fault = format!("a host with a port would bypass this `deny`; use {any:?}");
                 problems.add(format!("{path}[{at}]"), fault);
             }
             Ok(pattern) => parsed.push(pattern),
@@ -117,7 +134,10 @@ fn arrival(
     problems: &mut Problems,
 ) -> ArrivalPattern {
     if ports.as_ref().is_some_and(|ports| ports.is_empty() || ports.contains(&0)) {
-        problems.add(format!("{path}.ports"), "must be ports from 1 to 65535, or be left out");
+        problems.add(
+            format!("{path}.ports"),
+            "must be a list of ports from 1 to 65535; to match every port, remove `ports`",
+        );
     }
     ArrivalPattern {
         direction: direction.map(|direction| match direction {
@@ -132,16 +152,20 @@ fn methods(path: &str, wire: Option<Vec<String>>, problems: &mut Problems) -> Op
     let path = format!("{path}.methods");
     let methods = wire?;
     if methods.is_empty() {
-        problems.add(&path, "an empty list covers no request: name methods, or leave it out");
+        problems.add(
+            &path,
+            "must not be empty, because the rule would match no request; list methods, or remove \
+             `methods`",
+        );
     }
     for (at, method) in methods.iter().enumerate() {
         if method.is_empty()
             || !method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-')
         {
-            problems.add(
-                format!("{path}[{at}]"),
-                "must be a method in capitals, such as \"GET\": RFC 9110 tells get from GET",
+            let fault = format!(
+                "{method:?}: must be an upper-case method, for example \"GET\" (methods are case-sensitive)"
             );
+            problems.add(format!("{path}[{at}]"), fault);
         }
     }
     Some(methods)
@@ -155,7 +179,11 @@ fn paths(
     let path = format!("{path}.paths");
     let patterns = wire?;
     if patterns.is_empty() {
-        problems.add(&path, "an empty list covers no request: name paths, or leave it out");
+        problems.add(
+            &path,
+            "must not be empty, because the rule would match no request; list paths, or remove \
+             `paths`",
+        );
     }
     let mut parsed = Vec::new();
     for (at, pattern) in patterns.iter().enumerate() {
@@ -174,7 +202,10 @@ fn check_who(path: &str, wire: wire::Who, known: &Known<'_>, problems: &mut Prob
         wire::Who::Listed(entries) => entries,
     };
     if entries.is_empty() {
-        problems.add(path, "an empty list means nobody: name service accounts");
+        problems.add(
+            path,
+            "must not be empty; list service accounts, for example [\"namespace/name\"]",
+        );
     }
     let mut accounts = Accounts::default();
     for (at, entry) in entries.into_iter().enumerate() {
@@ -199,25 +230,31 @@ fn conditions(
     let mut refers = |field: &str, value: &Option<String>, there: &[String]| {
         if let Some(value) = value.as_ref().filter(|value| !there.contains(value)) {
             let there = there.join(", ");
-            problems.add(format!("{path}.{field}"), format!("{value:?} is none of {there}"));
+            problems.add(format!("{path}.{field}"), format!("{value:?}: expected one of {there}"));
         }
     };
     refers("issuerName", &wire.issuer_name, known.issuer_names);
     refers("audience", &wire.audience, known.audiences);
     for (field, value) in [("node", &wire.node), ("uid", &wire.uid)] {
         if value.as_ref().is_some_and(String::is_empty) {
-            problems.add(format!("{path}.{field}"), "must not be empty");
+            problems.add(
+                format!("{path}.{field}"),
+                "must not be empty; set a value, or remove the field",
+            );
         }
     }
     if wire.pod_bound == Some(false) {
-        problems.add(format!("{path}.podBound"), "only true asks for something: leave it out");
+        problems
+            .add(format!("{path}.podBound"), "must be true; to match all tokens, remove the field");
     }
     let account = match (wire.service_account, wire.namespace) {
         (Some(account), None) => account,
         (None, Some(namespace)) => format!("{namespace}/*"),
         (None, None) => "*/*".to_owned(),
         (Some(account), Some(_)) => {
-            problems.add(format!("{path}.namespace"), "serviceAccount names the namespace already");
+            let fault =
+                "not allowed with serviceAccount, which contains the namespace; remove `namespace`";
+            problems.add(format!("{path}.namespace"), fault);
             account
         }
     };
@@ -229,7 +266,7 @@ fn conditions(
         uid: wire.uid,
     };
     if account == "*/*" && condition == Condition::default() {
-        problems.add(path, "asks for nothing: write \"authenticated\" for every service account");
+        problems.add(path, "empty condition; use \"authenticated\" to match every service account");
     }
     (account, condition)
 }

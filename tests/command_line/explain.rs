@@ -254,7 +254,7 @@ fn a_broken_configuration_or_argument_is_2_and_says_why() {
     assert_eq!(ran.code, 2);
     assert!(
         ran.stderr.contains(
-            "has problems (`sa-authn check` says where):\n  issuers[0].audiences: must name"
+            "has problems (`sa-authn check` says where):\n  issuers[0].audiences: must not be empty"
         ),
         "{}",
         ran.stderr
@@ -266,7 +266,7 @@ fn a_broken_configuration_or_argument_is_2_and_says_why() {
             "error: --request \"GET\": must be method and path, such as 'GET /'\n",
         ),
         (["--header", "x"], "error: --header: must be 'name: value'\n"),
-        (["--jwks", good], "error: filter-config/minimal.json: not a JWKS: no list \"keys\"\n"),
+        (["--jwks", good], "error: filter-config/minimal.json: not a JWKS: expected an object with a list `keys`\n"),
         (
             ["--at", "noon"],
             "error: --at noon: neither Unix seconds nor a date such as 2026-01-31T12:00:00Z\n",

@@ -1,17 +1,17 @@
-//! Text that is no configuration, unknown fields, values of another type, nulls, and arrays for objects.
+//! Errors of syntax and type: invalid JSON, unknown fields, wrong types, nulls, and lists in place of objects.
 
 use super::{check, check_form, check_text, good, set};
 use serde_json::{Value, json};
 
 #[test]
-fn what_is_no_json_object_is_refused_in_one_word() {
+fn text_other_than_a_json_object_is_one_problem() {
     for (text, piece) in [
         ("", "the configuration is empty"),
         (" \n\t", "the configuration is empty"),
-        ("null", "must be an object"),
-        ("[]", "must be an object"),
-        ("\"text\"", "must be an object"),
-        ("5", "must be an object"),
+        ("null", "must be a JSON object"),
+        ("[]", "must be a JSON object"),
+        ("\"text\"", "must be a JSON object"),
+        ("5", "must be a JSON object"),
         ("{", "EOF while parsing"),
         ("{} {}", "trailing characters"),
         ("{'a':1}", "key must be a string"),
@@ -25,7 +25,7 @@ fn what_is_no_json_object_is_refused_in_one_word() {
 }
 
 #[test]
-fn a_member_that_stands_twice_is_a_mistake_at_any_depth() {
+fn duplicate_members_are_rejected_at_any_depth() {
     let text = good().to_string();
     for (from, to) in [
         ("\"mode\":", "\"mode\":\"shadow\",\"mode\":"),
@@ -40,7 +40,7 @@ fn a_member_that_stands_twice_is_a_mistake_at_any_depth() {
 }
 
 #[test]
-fn an_unknown_field_is_named_with_its_place() {
+fn unknown_field_is_reported_with_its_path() {
     check_form(vec![
         (set("/issuer", json!("x")), vec![("issuer", "unknown field `issuer`")]),
         (set("/Mode", json!("shadow")), vec![("Mode", "unknown field `Mode`")]),
@@ -58,35 +58,42 @@ fn an_unknown_field_is_named_with_its_place() {
 }
 
 #[test]
-fn a_value_of_another_type_is_named_with_its_place_and_not_called_missing_too() {
+fn value_of_the_wrong_type_is_reported_once_with_its_path() {
     check_form(vec![
-        (set("/issuers", json!({})), vec![("issuers", "invalid type: map, expected a sequence")]),
+        (set("/issuers", json!({})), vec![("issuers", "invalid type: object, expected a list")]),
         (set("/issuers/0/issuer", json!(5)), vec![("issuers[0].issuer", "expected a string")]),
-        (set("/issuers/0/audiences", json!("a")), vec![("issuers[0].audiences", "a sequence")]),
+        (set("/issuers/0/audiences", json!("a")), vec![("issuers[0].audiences", "a list")]),
         (set("/issuers/0/leeway", json!(60)), vec![("issuers[0].leeway", "a duration such as")]),
         (set("/issuers/0/keys", json!("x")), vec![("issuers[0].keys", "invalid type: string")]),
-        (set("/issuers/0/keys/pem", json!("x")), vec![("issuers[0].keys.pem", "a sequence")]),
-        (set("/rules", json!("anyone")), vec![("rules", "expected a sequence")]),
-        (set("/rules/0/methods", json!("GET")), vec![("rules[0].methods", "a sequence")]),
-        (set("/identityHeaders", json!(["x"])), vec![("identityHeaders", "expected a map")]),
+        (set("/issuers/0/keys/pem", json!("x")), vec![("issuers[0].keys.pem", "a list")]),
+        (set("/rules", json!("anyone")), vec![("rules", "expected a list")]),
+        (set("/rules/0/methods", json!("GET")), vec![("rules[0].methods", "a list")]),
+        (set("/identityHeaders", json!(["x"])), vec![("identityHeaders", "expected an object")]),
         (set("/identityHeaders/x-a", json!(5)), vec![("identityHeaders.x-a", "expected a string")]),
         (set("/forwardToken", json!("yes")), vec![("forwardToken", "expected a boolean")]),
         (set("/mode", json!("off")), vec![("mode", "unknown variant `off`")]),
         (set("/mode", json!(true)), vec![("mode", "invalid type")]),
         (set("/limits", json!(5)), vec![("limits", "invalid type: integer")]),
-        (set("/limits/maxWaiting", json!("5")), vec![("limits.maxWaiting", "expected usize")]),
-        (set("/limits/maxWaiting", json!(-5)), vec![("limits.maxWaiting", "expected usize")]),
+        (
+            set("/limits/maxWaiting", json!("5")),
+            vec![("limits.maxWaiting", "expected a whole number")],
+        ),
+        (
+            set("/limits/maxWaiting", json!(-5)),
+            vec![("limits.maxWaiting", "expected a whole number")],
+        ),
     ]);
     // In JSON Schema 5.0 is an integer.
     check(vec![(
         set("/limits/maxWaiting", json!(5.0)),
-        vec![("limits.maxWaiting", "expected usize")],
+        vec![("limits.maxWaiting", "expected a whole number")],
     )]);
 }
 
 #[test]
-fn a_limit_beyond_its_range_is_a_mistake() {
-    let (bytes, waiting) = ("must be from 256 to 1048576", "must be from 1 to 100000");
+fn limits_out_of_range_are_rejected() {
+    let (bytes, waiting) =
+        ("must be from 256 to 1048576, found", "must be from 1 to 100000, found");
     let wait = "must be more than 0s and at most 60s";
     check_form(vec![
         (set("/limits/maxTokenBytes", json!(255)), vec![("limits.maxTokenBytes", bytes)]),
@@ -110,7 +117,7 @@ fn a_limit_beyond_its_range_is_a_mistake() {
 }
 
 #[test]
-fn a_duration_is_a_number_and_a_unit() {
+fn durations_must_be_a_number_and_a_unit() {
     for text in ["", "60", "1.5s", "-1s", "+1s", "1 s", "1d", "1w", "1S", "1h30m", "s", "1e3s"] {
         let expected = vec![("issuers[0].leeway", "a duration such as \"30s\"")];
         check_form(vec![(set("/issuers/0/leeway", json!(text)), expected)]);
@@ -120,9 +127,9 @@ fn a_duration_is_a_number_and_a_unit() {
     check(vec![(set("/issuers/0/leeway", json!("9999h")), expected)]);
 }
 
-/// YAML writes null for a member with nothing behind it. Taken for absent, `rules:` would let all in.
+/// In YAML, a member without a value is null. If `rules:` were treated as absent, every caller would be allowed.
 #[test]
-fn a_null_is_a_mistake_wherever_it_stands_for_a_value() {
+fn null_is_rejected_in_place_of_any_value() {
     for (pointer, path) in [
         ("/issuers", "issuers"),
         ("/tokenFrom", "tokenFrom"),
@@ -151,7 +158,7 @@ fn a_null_is_a_mistake_wherever_it_stands_for_a_value() {
         let found = super::problems(&set(pointer, Value::Null).to_string());
         let said = found.iter().find(|problem| problem.path == path);
         assert_eq!(said.map(|p| p.message.as_str()), Some(NO_VALUE), "{pointer}: {found:#?}");
-        // What is not there must not be called wrong as well.
+        // The removed value must not cause further problems.
         let beside: Vec<_> = found.iter().filter(|problem| problem.path != path).collect();
         let allowed = ["/issuers/0/keys/discovery"].contains(&pointer);
         assert!(allowed || beside.is_empty(), "{pointer}: {beside:#?}");
@@ -159,7 +166,7 @@ fn a_null_is_a_mistake_wherever_it_stands_for_a_value() {
 }
 
 #[test]
-fn a_null_in_a_list_is_a_mistake() {
+fn null_in_a_list_is_rejected() {
     check_form(vec![
         (set("/issuers/0/aliases", json!([null])), vec![("issuers[0].aliases[0]", "null")]),
         (set("/tokenFrom/1", json!(null)), vec![("tokenFrom[1]", "invalid type: null")]),
@@ -169,14 +176,14 @@ fn a_null_in_a_list_is_a_mistake() {
 }
 
 #[test]
-fn a_value_that_was_taken_out_for_its_form_makes_no_second_problem() {
+fn value_of_the_wrong_type_causes_no_second_problem() {
     check_form(vec![
         (set("/issuers/0", json!(null)), vec![("issuers[0]", "invalid type: null")]),
         (set("/issuers/0", json!("https://a")), vec![("issuers[0]", "invalid type: string")]),
         (set("/issuers/0/audiences", json!([5])), vec![("issuers[0].audiences[0]", "a string")]),
         (set("/issuers/0/audiences", json!([null])), vec![("issuers[0].audiences[0]", "null")]),
         (set("/rules/1/allow", json!([null])), vec![("rules[1].allow[0]", "null")]),
-        (set("/rules/0/paths", json!("/x")), vec![("rules[0].paths", "a sequence")]),
+        (set("/rules/0/paths", json!("/x")), vec![("rules[0].paths", "a list")]),
         (set("/rules/1/allow", json!([["a/b"]])), vec![("rules[1].allow[0]", "invalid type")]),
         (
             set("/rules/1/allow", json!([5])),
@@ -185,9 +192,9 @@ fn a_value_that_was_taken_out_for_its_form_makes_no_second_problem() {
     ]);
 }
 
-/// serde takes a list for a struct, member by member: then names say nothing, and nulls pass.
+/// serde also deserializes a struct from a list, which would bypass the checks of names and nulls.
 #[test]
-fn a_list_where_an_object_belongs_is_a_mistake() {
+fn list_in_place_of_an_object_is_rejected() {
     for (pointer, path) in [
         ("/limits", "limits"),
         ("/issuers/0", "issuers[0]"),
@@ -203,7 +210,7 @@ fn a_list_where_an_object_belongs_is_a_mistake() {
             assert!(said, "{pointer} as a list of {members}: {found:#?}");
         }
     }
-    check_form(vec![(set("/limits", json!([300])), vec![("limits", "invalid type: sequence")])]);
+    check_form(vec![(set("/limits", json!([300])), vec![("limits", "invalid type: list")])]);
 }
 
-const NO_VALUE: &str = "has no value: give one, or leave it out";
+const NO_VALUE: &str = "must not be null; set a value, or remove the field";

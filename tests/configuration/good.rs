@@ -1,4 +1,4 @@
-//! What is documented or plainly right is taken, and means what it says.
+//! Valid configurations are accepted.
 
 use super::{check_text, good, problems, put, set, without};
 use envoy_test::{KeyKind, SigningKey, jwks};
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 #[test]
-fn the_good_configuration_is_good() {
+fn example_configuration_is_valid() {
     check_text(&good().to_string(), &[]);
 }
 
@@ -32,7 +32,7 @@ fn every_example_of_the_repository_parses() {
     }
 }
 
-/// What a block of a page configures the plugin with: the whole as JSON, or a mesh's `pluginConfig`.
+/// The plugin configuration in a code block: JSON, or the `pluginConfig` of a mesh.
 fn configuration(block: &str) -> Option<String> {
     if let Some(yaml) = block.strip_prefix("yaml\npluginConfig:") {
         let value: Value = serde_saphyr::from_str(yaml).unwrap();
@@ -43,7 +43,7 @@ fn configuration(block: &str) -> Option<String> {
 }
 
 #[test]
-fn only_issuers_are_required_and_the_rest_has_defaults() {
+fn all_fields_except_issuers_have_defaults() {
     let config = parse(&json!({ "issuers": [{
         "issuer": "https://a",
         "audiences": ["b"],
@@ -66,7 +66,7 @@ fn only_issuers_are_required_and_the_rest_has_defaults() {
 }
 
 #[test]
-fn values_at_the_ends_of_their_ranges_are_taken() {
+fn values_at_the_bounds_are_accepted() {
     for (pointer, value) in [
         ("/limits/maxTokenBytes", json!(256)),
         ("/limits/maxTokenBytes", json!(1_048_576)),
@@ -100,7 +100,7 @@ fn values_at_the_ends_of_their_ranges_are_taken() {
 }
 
 #[test]
-fn keys_of_every_kind_may_stand_in_the_configuration() {
+fn static_keys_of_every_type_are_accepted() {
     let kinds = [
         KeyKind::Rsa2048,
         KeyKind::Rsa3072,
@@ -118,7 +118,7 @@ fn keys_of_every_kind_may_stand_in_the_configuration() {
 }
 
 #[test]
-fn white_space_around_a_pem_block_is_nothing() {
+fn white_space_around_a_pem_block_is_ignored() {
     let pem = SigningKey::generate(KeyKind::P256).pem();
     for roomy in [
         pem.trim().to_owned(),
@@ -146,11 +146,14 @@ fn two_issuers_may_share_an_iss_or_a_key_but_not_both() {
     let shared_key = config([issuer("a", "https://x", &one), issuer("b", "https://y", &one)]);
     check_text(&shared_key.to_string(), &[]);
     let both = config([issuer("a", "https://x", &one), issuer("b", "https://x", &one)]);
-    check_text(&both.to_string(), &[("issuers[1].keys", "hold a key of \"a\"")]);
+    check_text(
+        &both.to_string(),
+        &[("issuers[1].keys", "issuer \"a\" has the same `iss` and the same key")],
+    );
 }
 
 #[test]
-fn header_names_are_taken_without_regard_to_case() {
+fn header_names_are_case_insensitive() {
     let config = set("/tokenFrom/1/header", json!("X-Client-ID"));
     let config = parse(&put(config, "/identityHeaders", json!({ "X-SA-Pod": "pod.name" })));
     assert_eq!(&*config.settings.token_sources[1].header, "x-client-id");

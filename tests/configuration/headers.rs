@@ -1,14 +1,14 @@
-//! Mistakes in `tokenFrom` and `identityHeaders`.
+//! Errors in `tokenFrom`, `identityHeaders`, `filterState` and `answers`.
 
 use super::{Row, check, set, without};
 use serde_json::json;
 
-const CHARACTERS: &str = "must be letters, digits and dashes";
-const NAME: &str = "must be a header's name";
-const PSEUDO: &str = "is a pseudo-header";
+const CHARACTERS: &str = "must contain only letters, digits and `-`";
+const NAME: &str = "must be a header name of 1 to 64 characters";
+const PSEUDO: &str = "must not be a pseudo-header";
 
 #[test]
-fn a_token_comes_from_a_header_with_a_proper_name() {
+fn token_header_names_must_be_valid() {
     let long = "x".repeat(65);
     let mut rows = vec![
         (set("/tokenFrom", json!([])), vec![("tokenFrom", "must not be empty")]),
@@ -24,8 +24,8 @@ fn a_token_comes_from_a_header_with_a_proper_name() {
         ("x-client:", CHARACTERS),
         ("x-cli\u{e9}nt", CHARACTERS),
         ("x\0", CHARACTERS),
-        ("authorization", "stands in tokenFrom twice"),
-        ("Authorization", "stands in tokenFrom twice"),
+        ("authorization", "duplicate header \"authorization\""),
+        ("Authorization", "duplicate header \"authorization\""),
     ] {
         rows.push((set("/tokenFrom/1/header", json!(name)), vec![("tokenFrom[1].header", piece)]));
     }
@@ -33,44 +33,50 @@ fn a_token_comes_from_a_header_with_a_proper_name() {
 }
 
 #[test]
-fn a_prefix_is_a_scheme_and_one_space() {
+fn prefix_must_be_a_scheme_and_one_space() {
     let prefixes =
         ["", " ", "Bearer", "Bearer  ", " Bearer ", "A B ", "Bearer\t", "B\u{e9}arer ", "a,b "];
     let row = |prefix: &str| -> Row {
         let path = "tokenFrom[0].prefix";
-        (set("/tokenFrom/0/prefix", json!(prefix)), vec![(path, "must be a scheme and one space")])
+        (
+            set("/tokenFrom/0/prefix", json!(prefix)),
+            vec![(path, "must be a scheme followed by one space")],
+        )
     };
     check(prefixes.map(row).into());
 }
 
 #[test]
-fn a_token_does_not_come_from_a_header_that_means_something_else() {
+fn reserved_token_headers_are_rejected() {
     for name in ["cookie", "host", "Content-Type", "x-request-id", "x-envoy-peer", "origin"] {
-        let other = vec![("tokenFrom[1].header", "use this header for other things")];
+        let other = vec![("tokenFrom[1].header", "is reserved by HTTP or Envoy")];
         check(vec![(set("/tokenFrom/1/header", json!(name)), other)]);
     }
 }
 
 #[test]
-fn what_is_done_about_foreign_tokens_is_one_of_two_words() {
+fn foreign_tokens_must_be_refuse_or_ignore() {
     let unknown = vec![("foreignTokens", "expected `refuse` or `ignore`")];
     check(vec![(set("/foreignTokens", json!("drop")), unknown)]);
 }
 
 #[test]
-fn filter_state_holds_known_fields_once() {
+fn filter_state_fields_must_be_known_and_unique() {
     let at = |names: &[&str]| set("/filterState", json!(names));
     check(vec![
-        (at(&["subject", "email"]), vec![("filterState[1]", "is none of subject, namespace")]),
-        (at(&["name", "name"]), vec![("filterState[1]", "stands in filterState twice")]),
-        (set("/filterState", json!("subject")), vec![("filterState", "expected a sequence")]),
+        (
+            at(&["subject", "email"]),
+            vec![("filterState[1]", "\"email\": expected one of subject, namespace")],
+        ),
+        (at(&["name", "name"]), vec![("filterState[1]", "duplicate field \"name\"")]),
+        (set("/filterState", json!("subject")), vec![("filterState", "expected a list")]),
         (at(&[]), vec![]),
         (at(&["subject", "pod.name", "payload"]), vec![]),
     ]);
 }
 
 #[test]
-fn a_realm_is_text_that_needs_no_escapes() {
+fn realm_must_not_need_escapes() {
     for realm in ["a\"b", "a\\b", "a\nb", "z\u{fc}rich"] {
         let fault = vec![("answers.realm", "must be printable ASCII")];
         check(vec![(set("/answers", json!({ "realm": realm })), fault)]);
@@ -78,13 +84,13 @@ fn a_realm_is_text_that_needs_no_escapes() {
     check(vec![
         (set("/answers", json!({ "realm": "secret store", "hideReason": true })), vec![]),
         (set("/answers", json!({ "hidden": true })), vec![("answers.hidden", "unknown field")]),
-        (set("/answers", json!(["x", true])), vec![("answers", "invalid type: sequence")]),
+        (set("/answers", json!(["x", true])), vec![("answers", "invalid type: list")]),
     ]);
 }
 
 #[test]
-fn an_identity_header_means_nothing_else() {
-    let other_meaning = "this header another meaning";
+fn reserved_identity_headers_are_rejected() {
+    let reserved = "this header is reserved by HTTP or Envoy";
     for name in [
         "host",
         "Host",
@@ -101,14 +107,14 @@ fn an_identity_header_means_nothing_else() {
         "forwarded",
         "trailer",
     ] {
-        named(name, other_meaning);
+        named(name, reserved);
     }
-    // Without tokenFrom reading it.
+    // A header that tokenFrom does not use.
     let config = super::put(without("/tokenFrom"), "/tokenFrom", json!([{ "header": "x-token" }]));
     let config = super::put(config, "/identityHeaders", json!({ "authorization": "name" }));
-    check(vec![(config, vec![("identityHeaders.authorization", other_meaning)])]);
-    named("x-client-id", "tokenFrom reads the token from this header");
-    named("X-Client-Id", "tokenFrom reads the token from this header");
+    check(vec![(config, vec![("identityHeaders.authorization", reserved)])]);
+    named("x-client-id", "this header is also in tokenFrom");
+    named("X-Client-Id", "this header is also in tokenFrom");
     for (name, piece) in
         [("x_sa_name", CHARACTERS), ("", NAME), (":path", PSEUDO), ("a b", CHARACTERS)]
     {
@@ -117,17 +123,17 @@ fn an_identity_header_means_nothing_else() {
 }
 
 #[test]
-fn an_identity_header_stands_once_in_whatever_case() {
+fn identity_header_names_are_unique_regardless_of_case() {
     let config = set("/identityHeaders", json!({ "X-SA-Name": "name", "x-sa-name": "subject" }));
-    check(vec![(config, vec![("identityHeaders.x-sa-name", "stands in identityHeaders twice")])]);
+    check(vec![(config, vec![("identityHeaders.x-sa-name", "duplicate header \"x-sa-name\"")])]);
 }
 
 #[test]
-fn an_identity_header_says_something_that_is_known() {
+fn identity_header_values_must_be_known_fields() {
     for field in ["", "Name", "email", "pod", "pod.namespace", "groups", "serviceaccount.name"] {
         let config = set("/identityHeaders", json!({ "x-a": field }));
-        let is_none = "is none of subject, namespace, name, uid, pod.name";
-        check(vec![(config, vec![("identityHeaders.x-a", is_none)])]);
+        let expected = "expected one of subject, namespace, name, uid, pod.name";
+        check(vec![(config, vec![("identityHeaders.x-a", expected)])]);
     }
 }
 

@@ -1,33 +1,36 @@
-//! Mistakes in `issuers`, each alone and against each other.
+//! Errors in `issuers`.
 
 use super::{check, good, put, set, without};
 use envoy_test::{KeyKind, SigningKey, jwks};
 use serde_json::{Value, json};
 
-const AUDIENCES: &str = "must name what callers' tokens are minted for";
-const ISS: &str = "must be the tokens' iss";
+const AUDIENCES: &str = "list the audience your callers request";
+const ISS: &str = "must not be empty; set the `iss`";
 
 #[test]
-fn an_issuer_without_what_makes_one_is_refused() {
+fn issuer_without_required_fields_is_rejected() {
     check(vec![
-        (without("/issuers"), vec![("issuers", "must name at least one issuer")]),
-        (set("/issuers", json!([])), vec![("issuers", "must name at least one issuer")]),
+        (without("/issuers"), vec![("issuers", "must not be empty; add the issuer")]),
+        (set("/issuers", json!([])), vec![("issuers", "must not be empty; add the issuer")]),
         (without("/issuers/0/issuer"), vec![("issuers[0].issuer", ISS)]),
         (set("/issuers/0/issuer", json!("")), vec![("issuers[0].issuer", ISS)]),
-        (set("/issuers/0/name", json!("")), vec![("issuers[0].name", "must be visible ASCII")]),
+        (
+            set("/issuers/0/name", json!("")),
+            vec![("issuers[0].name", "must be visible ASCII and not empty")],
+        ),
         (without("/issuers/0/audiences"), vec![("issuers[0].audiences", AUDIENCES)]),
         (set("/issuers/0/audiences", json!([])), vec![("issuers[0].audiences", AUDIENCES)]),
         (set("/issuers/0/audiences", json!([""])), vec![("issuers[0].audiences", AUDIENCES)]),
         (set("/issuers/0/audiences", json!(["a", ""])), vec![("issuers[0].audiences", AUDIENCES)]),
         (
             set("/issuers/0/leeway", json!("601s")),
-            vec![("issuers[0].leeway", "at most 10m: it lengthens every token's life")],
+            vec![("issuers[0].leeway", "must be at most 10m, found 601s")],
         ),
     ]);
 }
 
 #[test]
-fn a_review_that_cannot_be_had_or_would_be_worth_nothing_is_refused() {
+fn invalid_token_review_settings_are_rejected() {
     let review = |fields: Value| {
         let mut review = json!({ "cluster": "api", "authority": "kubernetes.default.svc" });
         review.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -39,10 +42,10 @@ fn a_review_that_cannot_be_had_or_would_be_worth_nothing_is_refused() {
             review(json!({ "cluster": "" })),
             at("issuers[0].tokenReview.cluster", "an Envoy cluster"),
         ),
-        (review(json!({ "authority": "" })), at("issuers[0].tokenReview.authority", "is called")),
+        (review(json!({ "authority": "" })), at("issuers[0].tokenReview.authority", "host name")),
         (
             review(json!({ "use": "instead" })),
-            at("issuers[0].keys", "is of no use with tokenReview.use \"instead\""),
+            at("issuers[0].keys", "not used if tokenReview.use is \"instead\""),
         ),
         (
             review(json!({ "use": "first" })),
@@ -51,42 +54,45 @@ fn a_review_that_cannot_be_had_or_would_be_worth_nothing_is_refused() {
         (review(json!({ "timeout": "0s" })), at("issuers[0].tokenReview.timeout", "more than 0s")),
         (
             review(json!({ "cacheTtl": "61m" })),
-            at("issuers[0].tokenReview.cacheTtl", "at most 1h: for so long a deleted pod's"),
+            at("issuers[0].tokenReview.cacheTtl", "at most 1h, because deleted pods' tokens"),
         ),
         (
             review(json!({ "cacheTtl": "10s", "refreshAhead": "10s" })),
-            at("issuers[0].tokenReview.refreshAhead", "must be shorter than cacheTtl"),
+            at(
+                "issuers[0].tokenReview.refreshAhead",
+                "must be shorter than cacheTtl (10s), found 10s",
+            ),
         ),
     ]);
     let mut instead = review(json!({ "use": "instead", "onOutage": "acceptVerified" }));
     instead["issuers"][0].as_object_mut().unwrap().remove("keys");
     check(vec![(instead, at("issuers[0].tokenReview.onOutage", "must be \"deny\""))]);
-    // The good configuration has `waitTimeout: "5s"`.
+    // The valid configuration has `waitTimeout: "5s"`.
     let slow = review(json!({ "onOutage": "acceptVerified", "timeout": "5s" }));
-    let fault = "must be shorter than limits.waitTimeout (5000 ms)";
+    let fault = "must be shorter than limits.waitTimeout (5s)";
     check(vec![(slow, at("issuers[0].tokenReview.timeout", fault))]);
 }
 
 #[test]
-fn two_issuers_of_one_iss_are_not_told_apart_by_reviews() {
+fn issuers_with_the_same_iss_need_keys() {
     let mut config = set("/issuers/0/name", json!("local"));
     let mut other = config["issuers"][0].clone();
     other["name"] = json!("other");
     other.as_object_mut().unwrap().remove("keys");
     other["tokenReview"] = json!({ "cluster": "api", "authority": "a.example", "use": "instead" });
     config["issuers"].as_array_mut().unwrap().push(other);
-    let fault = "has the same iss, and without keys nothing tells them apart";
+    let fault = "issuer \"local\" has the same `iss`, so keys are needed to tell the two apart";
     check(vec![(config, vec![("issuers[1].tokenReview.use", fault)])]);
 }
 
 #[test]
-fn a_demand_that_no_token_or_no_peer_can_fulfil_is_refused() {
+fn requirements_that_no_token_or_peer_can_meet_are_rejected() {
     let domain = ("issuers[0].matchPeer.trustDomain", "must be a trust domain");
     let peer = |value| set("/issuers/0/matchPeer", value);
     check(vec![
         (
             set("/issuers/0/maxLifetime", json!("0s")),
-            vec![("issuers[0].maxLifetime", "would refuse every token")],
+            vec![("issuers[0].maxLifetime", "must be more than 0s; Kubernetes issues tokens")],
         ),
         (
             set("/issuers/0/requireBound", json!("node")),
@@ -109,11 +115,14 @@ fn a_demand_that_no_token_or_no_peer_can_fulfil_is_refused() {
 }
 
 #[test]
-fn an_alias_must_be_another_iss() {
+fn aliases_must_be_unique_and_not_empty() {
     let iss = "https://kubernetes.default.svc.cluster.local";
-    let another = "must be another iss than those before";
+    let another = "is already the issuer or an earlier alias";
     check(vec![
-        (set("/issuers/0/aliases", json!([""])), vec![("issuers[0].aliases[0]", another)]),
+        (
+            set("/issuers/0/aliases", json!([""])),
+            vec![("issuers[0].aliases[0]", "must not be empty")],
+        ),
         (set("/issuers/0/aliases", json!([iss])), vec![("issuers[0].aliases[0]", another)]),
         (
             set("/issuers/0/aliases", json!(["a", "b", "a", iss])),
@@ -123,8 +132,8 @@ fn an_alias_must_be_another_iss() {
 }
 
 #[test]
-fn tokens_from_secrets_can_have_no_issuer() {
-    let legacy = "is that of tokens from Secrets";
+fn issuer_of_tokens_from_secrets_is_rejected() {
+    let legacy = "is the issuer of tokens from Secrets";
     check(vec![
         (
             set("/issuers/0/issuer", json!("kubernetes/serviceaccount")),
@@ -138,8 +147,8 @@ fn tokens_from_secrets_can_have_no_issuer() {
 }
 
 #[test]
-fn two_issuers_need_two_names() {
-    let again = vec![("issuers[1].name", "is an earlier issuer's name too")];
+fn issuer_names_must_be_unique() {
+    let again = vec![("issuers[1].name", "is also the name of issuers[0]")];
     let second = good()["issuers"][0].clone();
     let mut nameless = put(good(), "/issuers/1", second.clone());
     for at in [0, 1] {
@@ -149,11 +158,11 @@ fn two_issuers_need_two_names() {
 }
 
 #[test]
-fn keys_that_fit_any_token_cannot_be_told_apart_from_another_clusters() {
+fn pem_keys_are_rejected_for_issuers_with_the_same_iss() {
     let (one, two) = (SigningKey::generate(KeyKind::P256), SigningKey::generate(KeyKind::P256));
     let (pem, other) = (json!({ "pem": [one.pem()] }), json!({ "pem": [two.pem()] }));
     let inline = json!({ "inline": jwks(&[&two]) });
-    let apart = vec![("issuers[1].keys", "tell them apart")];
+    let apart = vec![("issuers[1].keys", "need key IDs, which PEM does not have")];
     check(vec![
         (pair(pem.clone(), inline.clone()), apart.clone()),
         (pair(inline, pem.clone()), apart.clone()),
@@ -161,28 +170,31 @@ fn keys_that_fit_any_token_cannot_be_told_apart_from_another_clusters() {
     ]);
 }
 
-/// Every token of the fetched issuer would be claimed by both, and answered 503.
+/// Otherwise both issuers would match every token of the fetched issuer, and the filter would answer 503.
 #[test]
-fn keys_that_fit_any_token_cannot_be_told_apart_from_fetched_ones_either() {
+fn pem_keys_are_rejected_beside_fetched_keys_of_the_same_iss() {
     let pem = json!({ "pem": [SigningKey::generate(KeyKind::P256).pem()] });
     let fetched = good()["issuers"][0]["keys"].clone();
-    let apart = vec![("issuers[1].keys", "tell them apart")];
+    let apart = vec![("issuers[1].keys", "need key IDs, which PEM does not have")];
     check(vec![(pair(pem.clone(), fetched.clone()), apart.clone()), (pair(fetched, pem), apart)]);
 }
 
 #[test]
-fn an_alias_that_is_anothers_iss_is_a_shared_iss() {
+fn alias_that_is_the_iss_of_another_issuer_counts_as_the_same_iss() {
     let key = SigningKey::generate(KeyKind::P256);
     let keys = json!({ "inline": jwks(&[&key]) });
     let config = pair(keys.clone(), keys);
     let config = put(config, "/issuers/0/issuer", json!("https://first.example"));
     let config = put(config, "/issuers/1/issuer", json!("https://second.example"));
     let config = put(config, "/issuers/1/aliases", json!(["https://first.example"]));
-    check(vec![(config, vec![("issuers[1].keys", "hold a key of \"local\"")])]);
+    check(vec![(
+        config,
+        vec![("issuers[1].keys", "issuer \"local\" has the same `iss` and the same key")],
+    )]);
 }
 
 #[test]
-fn the_place_of_a_shared_key_is_right_though_an_issuer_before_it_is_broken() {
+fn index_of_a_shared_key_is_correct_after_an_invalid_issuer() {
     let key = SigningKey::generate(KeyKind::P256);
     let keys = json!({ "inline": jwks(&[&key]) });
     let mut config = pair(keys.clone(), keys);
@@ -193,22 +205,28 @@ fn the_place_of_a_shared_key_is_right_though_an_issuer_before_it_is_broken() {
     issuers.insert(0, broken);
     check(vec![(
         config,
-        vec![("issuers[0].keys", "exactly one of"), ("issuers[2].keys", "hold a key of \"local\"")],
+        vec![
+            ("issuers[0].keys", "exactly one of"),
+            ("issuers[2].keys", "issuer \"local\" has the same `iss` and the same key"),
+        ],
     )]);
 }
 
 #[test]
-fn a_name_that_stands_twice_is_told_though_the_first_issuer_is_broken() {
+fn duplicate_issuer_name_is_reported_even_if_the_first_issuer_is_invalid() {
     let config = set("/issuers/0/keys", json!({}));
     let config = put(config, "/issuers/1", good()["issuers"][0].clone());
     check(vec![(
         config,
-        vec![("issuers[0].keys", "exactly one of"), ("issuers[1].name", "is an earlier issuer's")],
+        vec![
+            ("issuers[0].keys", "exactly one of"),
+            ("issuers[1].name", "issuer names must be unique"),
+        ],
     )]);
 }
 
 #[test]
-fn a_rule_may_name_an_issuer_whose_keys_are_broken() {
+fn rule_may_refer_to_an_issuer_with_invalid_keys() {
     let config = set("/issuers/0/keys", json!({}));
     let config = put(config, "/rules/1/allow", json!([{ "issuerName": "local" }]));
     check(vec![(config, vec![("issuers[0].keys", "exactly one of")])]);

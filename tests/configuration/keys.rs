@@ -1,13 +1,13 @@
-//! Mistakes in `keys`: sources, times, and keys that cannot be used.
+//! Errors in `keys`: sources, intervals and unsupported keys.
 
 use super::{Row, check, good, put, set};
 use envoy_test::{KeyKind, SigningKey, jwks};
 use serde_json::{Value, json};
 
-const ONE: &str = "must hold exactly one of discovery, jwks, inline and pem";
+const ONE: &str = "expected exactly one of discovery, jwks, inline, pem, found";
 
 #[test]
-fn exactly_one_source_is_wanted() {
+fn exactly_one_key_source_is_required() {
     let key = SigningKey::generate(KeyKind::P256);
     let discovery = json!({ "cluster": "a", "authority": "b" });
     let jwks = json!({ "cluster": "a", "authority": "b", "path": "/c" });
@@ -23,10 +23,10 @@ fn exactly_one_source_is_wanted() {
 }
 
 #[test]
-fn a_server_that_is_asked_must_be_named() {
+fn key_server_needs_cluster_authority_and_path() {
     let cluster = "must be the name of an Envoy cluster";
-    let authority = "must be what the server is called";
-    let path = "must be the JWKS's path";
+    let authority = "must be the server's host name";
+    let path = "must be the path of the JWKS";
     let at = |keys: Value| set("/issuers/0/keys", keys);
     let mut rows = vec![
         (
@@ -59,7 +59,7 @@ fn a_server_that_is_asked_must_be_named() {
 }
 
 #[test]
-fn times_must_fit_together() {
+fn intervals_must_be_consistent() {
     let keys = |times: Value| {
         let own = good()["issuers"][0]["keys"].clone();
         set("/issuers/0/keys", crate::support::with(own, times))
@@ -67,19 +67,19 @@ fn times_must_fit_together() {
     check(vec![
         (
             keys(json!({ "refreshInterval": "5s" })),
-            vec![("issuers[0].keys.refreshInterval", "not be shorter than minRefetchInterval")],
+            vec![("issuers[0].keys.refreshInterval", "must be at least minRefetchInterval")],
         ),
         (
             keys(json!({ "minRefetchInterval": "11m" })),
-            vec![("issuers[0].keys.refreshInterval", "not be shorter than minRefetchInterval")],
+            vec![("issuers[0].keys.refreshInterval", "must be at least minRefetchInterval")],
         ),
         (
             keys(json!({ "maxStale": "5m" })),
-            vec![("issuers[0].keys.maxStale", "not be shorter than refreshInterval")],
+            vec![("issuers[0].keys.maxStale", "must be at least refreshInterval")],
         ),
         (
             keys(json!({ "refreshInterval": "25h" })),
-            vec![("issuers[0].keys.maxStale", "not be shorter than refreshInterval")],
+            vec![("issuers[0].keys.maxStale", "must be at least refreshInterval")],
         ),
         (
             keys(json!({ "minRefetchInterval": "99ms" })),
@@ -97,9 +97,9 @@ fn times_must_fit_together() {
 }
 
 #[test]
-fn keys_that_are_not_fetched_have_no_times() {
+fn intervals_are_rejected_for_static_keys() {
     let key = SigningKey::generate(KeyKind::P256);
-    let times = "not fetched: leave the times out";
+    let times = "not fetched; remove refreshInterval";
     let mut rows = Vec::new();
     for (name, value) in [
         ("refreshInterval", "1h"),
@@ -120,78 +120,78 @@ fn keys_that_are_not_fetched_have_no_times() {
 }
 
 #[test]
-fn an_inline_key_that_cannot_be_used_is_a_mistake() {
+fn unsupported_inline_keys_are_rejected() {
     let key = SigningKey::generate(KeyKind::P256);
     let changed = |member: &str, value: Value| {
         let mut jwk = key.jwk();
         jwk[member] = value;
         json!({ "keys": [jwk] })
     };
-    let none = "no usable key";
+    let none = "no supported key";
     let beside = json!({ "keys": [key.jwk(), { "kty": "oct", "k": "c2VjcmV0" }] });
     let mut twin = SigningKey::generate(KeyKind::P256).jwk();
     twin["kid"] = json!(key.kid());
     let rows: Vec<(Value, &str)> = vec![
-        (json!({}), "no list \"keys\""),
-        (json!([]), "no list \"keys\""),
-        (json!("text"), "no list \"keys\""),
+        (json!({}), "expected an object with a list `keys`"),
+        (json!([]), "expected an object with a list `keys`"),
+        (json!("text"), "expected an object with a list `keys`"),
         (json!({ "keys": [] }), none),
         (json!({ "keys": [null] }), none),
-        (json!({ "keys": vec![key.jwk(); 101] }), "101 keys, the limit is 100"),
-        (changed("use", json!("enc")), "its use is not sig"),
-        (changed("key_ops", json!(["sign"])), "its key_ops do not include verify"),
-        (changed("alg", json!("ES384")), "alg \"ES384\" with a EC key"),
-        (changed("alg", json!("HS256")), "alg \"HS256\" with a EC key"),
-        (changed("alg", json!("none")), "alg \"none\" with a EC key"),
+        (json!({ "keys": vec![key.jwk(); 101] }), "101 keys, expected at most 100"),
+        (changed("use", json!("enc")), "use \"enc\", expected \"sig\""),
+        (changed("key_ops", json!(["sign"])), "key_ops does not contain \"verify\""),
+        (changed("alg", json!("ES384")), "alg \"ES384\" does not fit kty \"EC\""),
+        (changed("alg", json!("HS256")), "alg \"HS256\" does not fit kty \"EC\""),
+        (changed("alg", json!("none")), "alg \"none\" does not fit kty \"EC\""),
         (changed("kty", json!("oct")), "kty \"oct\""),
-        (changed("kty", json!("RSA")), "n is not base64url"),
-        (changed("crv", json!("secp256k1")), "curve \"secp256k1\""),
-        (changed("crv", json!("P-384")), "has not exactly 48 bytes"),
-        (changed("x", json!("AAAA")), "has not exactly 32 bytes"),
-        (changed("x", json!("A".repeat(43))), "not a point on its curve"),
-        (changed("x", json!("not base64url!")), "x is not base64url"),
-        (changed("kid", json!("k".repeat(1025))), "a kid of more than 1024 bytes"),
-        (json!({ "keys": [rsa(128, "AQAB")] }), "an RSA key of 1024 bits"),
-        (json!({ "keys": [rsa(513, "AQAB")] }), "an RSA key of 4104 bits"),
-        (json!({ "keys": [rsa(256, "Aw")] }), "exponent is not 65537"),
-        (json!({ "keys": [rsa(256, "AQABAAAA")] }), "exponent is not 65537"),
-        (beside, "a key that cannot be used: kty \"oct\""),
-        (json!({ "keys": [key.jwk(), twin] }), "a second key with kid"),
+        (changed("kty", json!("RSA")), "n is missing or not base64url"),
+        (changed("crv", json!("secp256k1")), "crv \"secp256k1\", expected one of"),
+        (changed("crv", json!("P-384")), "x and y must have 48 bytes"),
+        (changed("x", json!("AAAA")), "x and y must have 32 bytes"),
+        (changed("x", json!("A".repeat(43))), "not a point on the curve"),
+        (changed("x", json!("not base64url!")), "x is missing or not base64url"),
+        (changed("kid", json!("k".repeat(1025))), "kid is longer than 1024 bytes"),
+        (json!({ "keys": [rsa(128, "AQAB")] }), "RSA key of 1024 bits"),
+        (json!({ "keys": [rsa(513, "AQAB")] }), "RSA key of 4104 bits"),
+        (json!({ "keys": [rsa(256, "Aw")] }), "RSA exponent is not 65537"),
+        (json!({ "keys": [rsa(256, "AQABAAAA")] }), "RSA exponent is not 65537"),
+        (beside, "unsupported key: kty \"oct\""),
+        (json!({ "keys": [key.jwk(), twin] }), "duplicate kid"),
     ];
     check(rows.into_iter().map(|(set, piece)| at("inline", set, piece)).collect());
 }
 
 #[test]
-fn a_pem_that_cannot_be_used_is_a_mistake() {
+fn unsupported_pem_keys_are_rejected() {
     let key = SigningKey::generate(KeyKind::P256);
     let pem = key.pem();
     let labelled = |label: &str| pem.replace("PUBLIC KEY", label);
     check(vec![
-        at("pem", json!([]), "no usable key"),
+        at("pem", json!([]), "no supported key"),
         at("pem", json!([""]), "not a PEM block"),
         at("pem", json!(["not PEM"]), "not a PEM block"),
         at("pem", json!([pem[..pem.len() / 2]]), "not a PEM block"),
-        at("pem", json!([labelled("CERTIFICATE")]), "a certificate: give its public key instead"),
-        at("pem", json!([labelled("PRIVATE KEY")]), "a private key, which must never leave"),
-        at("pem", json!([labelled("RSA PRIVATE KEY")]), "a private key, which must never leave"),
-        at("pem", json!([labelled("EC PRIVATE KEY")]), "a private key, which must never leave"),
+        at("pem", json!([labelled("CERTIFICATE")]), "certificate, expected a public key"),
+        at("pem", json!([labelled("PRIVATE KEY")]), "private key, expected a public key"),
+        at("pem", json!([labelled("RSA PRIVATE KEY")]), "private key, expected a public key"),
+        at("pem", json!([labelled("EC PRIVATE KEY")]), "private key, expected a public key"),
         at("pem", json!([labelled("RSA PUBLIC KEY")]), "not an RSAPublicKey"),
-        at("pem", json!([labelled("OPENSSH KEY")]), "not PUBLIC KEY or RSA PUBLIC KEY"),
-        at("pem", json!([pem, "not PEM"]), "a key that cannot be used: not a PEM block"),
-        at("pem", json!([ED25519]), "neither RSA nor P-256, P-384, P-521"),
+        at("pem", json!([labelled("OPENSSH KEY")]), "expected PUBLIC KEY or RSA PUBLIC KEY"),
+        at("pem", json!([pem, "not PEM"]), "unsupported key: not a PEM block"),
+        at("pem", json!([ED25519]), "expected RSA, P-256, P-384 or P-521"),
         at(
             "pem",
             json!(["-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n"]),
             "not a SubjectPublicKeyInfo",
         ),
-        at("pem", json!([COMPRESSED]), "a point that is not in uncompressed form"),
-        at("pem", json!([UNUSED_BITS]), "a public key with unused bits"),
+        at("pem", json!([COMPRESSED]), "EC point is not in uncompressed form"),
+        at("pem", json!([UNUSED_BITS]), "public key with unused bits"),
     ]);
 }
 
-/// A key file of the API server may hold several blocks: none of them may be dropped in silence.
+/// A key file of the API server may contain several blocks. None of them may be ignored silently.
 #[test]
-fn two_pem_blocks_in_one_text_are_two_keys_or_a_mistake() {
+fn two_pem_blocks_in_one_string_are_rejected() {
     let keys = [SigningKey::generate(KeyKind::P256), SigningKey::generate(KeyKind::P256)];
     let both = keys.each_ref().map(SigningKey::pem).concat();
     check(vec![at("pem", json!([both]), "not a PEM block")]);
@@ -206,7 +206,7 @@ fn at(source: &'static str, value: Value, piece: &'static str) -> Row {
     (set("/issuers/0/keys", json!({ source: value })), vec![(path, piece)])
 }
 
-/// An RSA key of so many bytes, which nobody has the other half of.
+/// An RSA public key of this many bytes, without a private key.
 fn rsa(bytes: usize, e: &str) -> Value {
     use base64::Engine;
     let n = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
@@ -219,14 +219,14 @@ MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
 -----END PUBLIC KEY-----
 ";
 
-/// A P-256 point of which only x is given (SEC 1 section 2.3.3), as Kubernetes never writes it.
+/// A compressed P-256 point (SEC 1 section 2.3.3), a form that Kubernetes does not write.
 const COMPRESSED: &str = "-----BEGIN PUBLIC KEY-----
 MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgACAQIDBAUGBwgJCgsMDQ4PEBESExQV
 FhcYGRobHB0eHyA=
 -----END PUBLIC KEY-----
 ";
 
-/// The last byte of this P-256 point counts by half.
+/// The last byte of this P-256 point has unused bits.
 const UNUSED_BITS: &str = "-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgQEAQIDBAUGBwgJCgsMDQ4PEBESExQV
 FhcYGRobHB0eHyABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fEA==

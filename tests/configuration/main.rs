@@ -1,4 +1,4 @@
-//! Configurations, good and broken: what is said of each, where, and that all of it is said at once.
+//! Valid and invalid configurations, with the problems of each.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 /// A configuration, and each of its problems: the path, and a piece of the message.
 type Row = (Value, Vec<(&'static str, &'static str)>);
 
-/// A configuration without fault, in which there is something to change everywhere.
+/// A valid configuration with all top-level fields.
 fn good() -> Value {
     json!({
         "issuers": [{
@@ -49,7 +49,7 @@ fn good() -> Value {
     })
 }
 
-/// The good configuration with another value at this JSON pointer.
+/// The valid configuration with another value at this JSON pointer.
 fn set(pointer: &str, value: Value) -> Value {
     put(good(), pointer, value)
 }
@@ -67,7 +67,7 @@ fn put(mut config: Value, pointer: &str, value: Value) -> Value {
     config
 }
 
-/// The good configuration without the member at this JSON pointer.
+/// The valid configuration without the member at this JSON pointer.
 fn without(pointer: &str) -> Value {
     let mut config = good();
     let (parent, member) = pointer.rsplit_once('/').expect("a pointer");
@@ -89,14 +89,14 @@ fn problems(json: &str) -> Vec<Problem> {
     }
 }
 
-/// Checks that exactly these problems are found, in whatever order.
+/// Checks that exactly these problems are found, in any order.
 fn check(rows: Vec<Row>) {
     for (config, expected) in rows {
         check_text(&config.to_string(), &expected);
     }
 }
 
-/// The same for faults of form, which the JSON Schema must see too.
+/// The same for errors of syntax and type, which the JSON Schema must reject, too.
 fn check_form(rows: Vec<Row>) {
     rows.iter().for_each(|(config, _)| schema::check_invalid(config));
     check(rows);

@@ -1,4 +1,4 @@
-//! The reference in filter-config/README.md: every field, with the type, the bounds and the default that the code has.
+//! The reference in filter-config/README.md lists every field with the type, bounds and default of the code.
 
 use super::schema::fields;
 use sa_authn::config::schema;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The rows of a table whose first cell is a field: type, default, and what it says.
+/// The rows of the reference: field, type, default and description.
 fn rows() -> BTreeMap<String, Vec<String>> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("filter-config/README.md");
     let text = std::fs::read_to_string(file).unwrap();
@@ -21,7 +21,7 @@ fn rows() -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn the_reference_has_every_field_with_its_type_and_default_and_no_other() {
+fn reference_lists_every_field_with_type_and_default() {
     let mut rows = rows();
     let schema = schema();
     let fields = fields();
@@ -36,13 +36,13 @@ fn the_reference_has_every_field_with_its_type_and_default_and_no_other() {
         }
         assert!(why.len() > 20, "{path}: {why:?}");
     }
-    // What an entry of a list of accounts may ask for has no default.
+    // The conditions of an entry have no defaults.
     let entry = &schema["properties"]["rules"]["items"]["properties"]["allow"]["anyOf"][2];
     let conditions = entry["items"]["anyOf"][1]["properties"].as_object().expect("conditions");
     for name in conditions.keys() {
         assert!(rows.remove(name).is_some(), "{name} is not in the reference");
     }
-    // A place of its own in the schema, behind a choice.
+    // This field is inside an `anyOf` of the schema.
     assert!(rows.remove("issuers[].matchPeer.trustDomain").is_some());
     assert_eq!(rows.keys().collect::<Vec<_>>(), Vec::<&String>::new());
 }

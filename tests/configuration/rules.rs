@@ -1,15 +1,21 @@
-//! Mistakes in `rules`: what they cover, and whom they let in.
+//! Errors in `rules`.
 
 use super::{Row, check, good, put, set, without};
 use serde_json::{Value, json};
 
 #[test]
-fn a_rule_that_lets_nobody_in_is_a_mistake() {
+fn rule_that_allows_no_caller_is_rejected() {
     let allow = "rules[1].allow";
     check(vec![
-        (set("/rules", json!([])), vec![("rules", "an empty list lets nobody in")]),
-        (without("/rules/1/allow"), vec![(allow, "must say who may pass (or `deny` who may not)")]),
-        (set("/rules/1/allow", json!([])), vec![(allow, "an empty list means nobody")]),
+        (
+            set("/rules", json!([])),
+            vec![("rules", "must not be empty, because no request would be allowed")],
+        ),
+        (without("/rules/1/allow"), vec![(allow, "required unless `deny` is set")]),
+        (
+            set("/rules/1/allow", json!([])),
+            vec![(allow, "must not be empty; list service accounts")],
+        ),
         (
             set("/rules/1/allow", json!("everyone")),
             vec![(allow, "invalid value: string \"everyone\"")],
@@ -22,30 +28,30 @@ fn a_rule_that_lets_nobody_in_is_a_mistake() {
         (set("/rules/1/allow", json!(true)), vec![(allow, "invalid type: boolean")]),
         (
             set("/rules/1/allow", json!({ "serviceAccount": "a/b" })),
-            vec![(allow, "invalid type: map")],
+            vec![(allow, "invalid type: object")],
         ),
     ]);
 }
 
 #[test]
-fn an_account_must_be_one_that_kubernetes_can_have() {
+fn account_names_must_be_valid_in_kubernetes() {
     let rows = [
-        ("", "not of the form namespace/name"),
-        ("api", "not of the form namespace/name"),
-        ("system:serviceaccount:api:api", "not of the form namespace/name"),
-        ("*", "not of the form namespace/name"),
-        ("/", "the namespace is not a DNS label"),
-        ("/api", "the namespace is not a DNS label"),
-        ("api/", "the name is not a DNS subdomain"),
-        ("api/a/b", "the name is not a DNS subdomain"),
-        ("API/api", "the namespace is not a DNS label"),
-        ("api/API", "the name is not a DNS subdomain"),
-        ("a.b/api", "the namespace is not a DNS label"),
-        ("api/a_b", "the name is not a DNS subdomain"),
-        ("api/ api", "the name is not a DNS subdomain"),
-        ("a*/api", "`*` must stand for a whole part"),
-        ("api/*-reader", "`*` must stand for a whole part"),
-        ("**/api", "`*` must stand for a whole part"),
+        ("", "expected namespace/name"),
+        ("api", "expected namespace/name"),
+        ("system:serviceaccount:api:api", "expected namespace/name"),
+        ("*", "expected namespace/name"),
+        ("/", "the namespace must be a DNS label"),
+        ("/api", "the namespace must be a DNS label"),
+        ("api/", "the name must be a DNS subdomain"),
+        ("api/a/b", "the name must be a DNS subdomain"),
+        ("API/api", "the namespace must be a DNS label"),
+        ("api/API", "the name must be a DNS subdomain"),
+        ("a.b/api", "the namespace must be a DNS label"),
+        ("api/a_b", "the name must be a DNS subdomain"),
+        ("api/ api", "the name must be a DNS subdomain"),
+        ("a*/api", "`*` must replace a whole part"),
+        ("api/*-reader", "`*` must replace a whole part"),
+        ("**/api", "`*` must replace a whole part"),
     ];
     check(rows.into_iter().map(|(account, piece)| entry(json!(account), piece)).collect());
     let rows = rows.into_iter();
@@ -55,12 +61,12 @@ fn an_account_must_be_one_that_kubernetes_can_have() {
 }
 
 #[test]
-fn an_entry_of_an_allow_list_must_say_something_that_can_hold() {
+fn allow_entries_must_have_conditions_that_can_match() {
     check(vec![
-        entry(json!({}), "asks for nothing: write \"authenticated\""),
+        entry(json!({}), "empty condition; use \"authenticated\""),
         (
             set("/rules/1/allow", json!(["a/b", { "issuerName": "other" }])),
-            vec![("rules[1].allow[1].issuerName", "\"other\" is none of local")],
+            vec![("rules[1].allow[1].issuerName", "\"other\": expected one of local")],
         ),
         (
             set("/rules/1/allow", json!([{ "serviceAccount": "a/b", "account": "a" }])),
@@ -70,7 +76,7 @@ fn an_entry_of_an_allow_list_must_say_something_that_can_hold() {
 }
 
 #[test]
-fn a_condition_of_an_entry_must_be_one_that_can_hold() {
+fn conditions_that_cannot_match_are_rejected() {
     let at = |entry: Value, field: &'static str, piece: &'static str| -> Row {
         (set("/rules/1/allow", json!([entry])), vec![(field, piece)])
     };
@@ -78,72 +84,75 @@ fn a_condition_of_an_entry_must_be_one_that_can_hold() {
         at(
             json!({ "audience": "x" }),
             "rules[1].allow[0].audience",
-            "\"x\" is none of secret-store",
+            "\"x\": expected one of secret-store",
         ),
         at(json!({ "node": "" }), "rules[1].allow[0].node", "must not be empty"),
         at(json!({ "uid": "" }), "rules[1].allow[0].uid", "must not be empty"),
         at(
             json!({ "serviceAccount": "a/b", "podBound": false }),
             "rules[1].allow[0].podBound",
-            "only true asks for something",
+            "must be true; to match all tokens",
         ),
         at(
             json!({ "serviceAccount": "a/b", "namespace": "a" }),
             "rules[1].allow[0].namespace",
-            "serviceAccount names the namespace already",
+            "not allowed with serviceAccount",
         ),
-        at(json!({ "namespace": "A" }), "rules[1].allow[0]", "the namespace is not a DNS label"),
+        at(json!({ "namespace": "A" }), "rules[1].allow[0]", "the namespace must be a DNS label"),
     ]);
 }
 
 #[test]
-fn a_rule_that_cannot_do_what_it_says_is_a_mistake() {
-    let ports = "must be ports from 1 to 65535";
+fn rule_without_effect_is_rejected() {
+    let ports = "must be a list of ports from 1 to 65535";
     let set = |member: &str, value: Value| set(&format!("/rules/1/{member}"), value);
     check(vec![
-        (set("deny", json!([])), vec![("rules[1].deny", "an empty list means nobody")]),
-        (set("deny", json!("anyone")), vec![("rules[1].allow", "nobody is left")]),
-        (set("deny", json!(["x"])), vec![("rules[1].deny[0]", "not of the form namespace/name")]),
+        (
+            set("deny", json!([])),
+            vec![("rules[1].deny", "must not be empty; list service accounts")],
+        ),
+        (set("deny", json!("anyone")), vec![("rules[1].allow", "`allow` has no effect")]),
+        (set("deny", json!(["x"])), vec![("rules[1].deny[0]", "expected namespace/name")]),
         (set("mode", json!("audit")), vec![("rules[1].mode", "unknown variant `audit`")]),
         (set("direction", json!("in")), vec![("rules[1].direction", "unknown variant `in`")]),
         (set("ports", json!([])), vec![("rules[1].ports", ports)]),
         (set("ports", json!([80, 0])), vec![("rules[1].ports", ports)]),
-        (set("ports", json!([65536])), vec![("rules[1].ports[0]", "expected u16")]),
-        (set("corsPreflight", json!("yes")), vec![("rules[1].corsPreflight", "a boolean")]),
-        (set("hosts", json!([])), vec![("rules[1].hosts", "an empty list covers no request")]),
-        (set("hosts", json!(["a", "*"])), vec![("rules[1].hosts[1]", "must be a host such as")]),
         (
-            set("hosts", json!(["API.example"])),
-            vec![("rules[1].hosts[0]", "write \"api.example\"")],
+            set("ports", json!([65536])),
+            vec![("rules[1].ports[0]", "expected a whole number up to 65535")],
         ),
-        (set("hosts", json!(["a.example."])), vec![("rules[1].hosts[0]", "write \"a.example\"")]),
-        (set("hosts", json!(["*.A:*"])), vec![("rules[1].hosts[0]", "write \"*.a:*\"")]),
-        (set("hosts", json!(["a:080"])), vec![("rules[1].hosts[0]", "write \"a:80\"")]),
-        (set("hosts", json!(["a.*.b"])), vec![("rules[1].hosts[0]", "must be a host such as")]),
+        (set("corsPreflight", json!("yes")), vec![("rules[1].corsPreflight", "a boolean")]),
+        (
+            set("hosts", json!([])),
+            vec![("rules[1].hosts", "must not be empty, because the rule would match no request")],
+        ),
+        (set("hosts", json!(["a", "*"])), vec![("rules[1].hosts[1]", "expected a host")]),
+        (set("hosts", json!(["API.example"])), vec![("rules[1].hosts[0]", "use \"api.example\"")]),
+        (set("hosts", json!(["a.example."])), vec![("rules[1].hosts[0]", "use \"a.example\"")]),
+        (set("hosts", json!(["*.A:*"])), vec![("rules[1].hosts[0]", "use \"*.a:*\"")]),
+        (set("hosts", json!(["a:080"])), vec![("rules[1].hosts[0]", "use \"a:80\"")]),
+        (set("hosts", json!(["a.*.b"])), vec![("rules[1].hosts[0]", "expected a host")]),
     ]);
 }
 
-/// Else `a.example:443`, which many upstreams take for `a.example`, would meet the next rule.
+/// Otherwise `a.example:443`, which many upstreams treat as `a.example`, would match the next rule.
 #[test]
-fn a_deny_by_host_covers_every_port_or_names_one() {
+fn deny_by_host_must_specify_ports() {
     let rule = |hosts: Value| {
         put(good(), "/rules/1", json!({ "name": "no", "hosts": hosts, "deny": ["a/b"] }))
     };
     let skipped = |written: &'static str| vec![("rules[1].hosts[1]", written)];
     check(vec![
-        (rule(json!(["x:*", "a.example"])), skipped("write \"a.example:*\"")),
+        (rule(json!(["x:*", "a.example"])), skipped("use \"a.example:*\"")),
         (rule(json!(["A", "*.a.example"])), {
-            vec![
-                ("rules[1].hosts[0]", "write \"a\""),
-                ("rules[1].hosts[1]", "write \"*.a.example:*\""),
-            ]
+            vec![("rules[1].hosts[0]", "use \"a\""), ("rules[1].hosts[1]", "use \"*.a.example:*\"")]
         }),
         (rule(json!(["a.example:*", "*.example:8080"])), vec![]),
     ]);
 }
 
 #[test]
-fn a_rule_by_host_is_unreachable_only_behind_one_that_covers_its_ports() {
+fn rule_with_host_is_unreachable_only_after_a_rule_that_covers_its_ports() {
     let rules = |first: &str, second: &str| {
         let rule = |host: &str| json!({ "hosts": [host], "allow": "authenticated" });
         put(good(), "/rules", json!([rule(first), rule(second)]))
@@ -165,15 +174,15 @@ fn a_rule_by_host_is_unreachable_only_behind_one_that_covers_its_ports() {
         ("*.example", "*.example:*", true),
         ("*.a.example:*", "*.example", true),
     ] {
-        let problem = vec![("rules[1]", "can never be reached")];
+        let problem = vec![("rules[1]", "unreachable: rule")];
         let expected = if reachable { vec![] } else { problem };
         check(vec![(rules(first, second), expected)]);
     }
 }
 
 #[test]
-fn a_rule_that_no_request_can_reach_is_a_mistake() {
-    let never = vec![("rules[2]", "can never be reached: \"health\" before it decides")];
+fn unreachable_rule_is_rejected() {
+    let never = vec![("rules[2]", "unreachable: rule \"health\" above matches every request")];
     let third = |rule: Value| put(good(), "/rules/2", rule);
     check(vec![
         (third(json!({ "paths": ["/healthz"], "allow": ["a/b"] })), never.clone()),
@@ -186,75 +195,75 @@ fn a_rule_that_no_request_can_reach_is_a_mistake() {
         (third(json!({ "paths": ["/secrets/*"], "allow": "anyone" })), vec![]),
         (
             third(json!({ "methods": ["GET"], "paths": ["/secrets/a/*"], "allow": "anyone" })),
-            vec![("rules[2]", "can never be reached: \"secrets\"")],
+            vec![("rules[2]", "unreachable: rule \"secrets\" above")],
         ),
     ]);
 }
 
 #[test]
-fn a_method_is_written_in_capitals() {
+fn methods_must_be_upper_case() {
     let mut rows = vec![(
         set("/rules/1/methods", json!([])),
-        vec![("rules[1].methods", "an empty list covers no request")],
+        vec![("rules[1].methods", "must not be empty, because the rule would match no request")],
     )];
     for method in ["get", "Get", "", "GET ", "GET,POST", "*", "G\u{c9}T"] {
         let config = set("/rules/1/methods", json!(["POST", method]));
-        rows.push((config, vec![("rules[1].methods[1]", "must be a method in capitals")]));
+        rows.push((config, vec![("rules[1].methods[1]", "must be an upper-case method")]));
     }
     check(rows);
 }
 
 #[test]
-fn a_path_is_written_in_the_form_that_requests_are_compared_in() {
+fn paths_must_be_in_normal_form() {
     let mut rows = vec![(
         set("/rules/1/paths", json!([])),
-        vec![("rules[1].paths", "an empty list covers no request")],
+        vec![("rules[1].paths", "must not be empty, because the rule would match no request")],
     )];
     for (path, piece) in [
-        ("", "no request's path can match it: it does not begin with /"),
-        ("healthz", "it does not begin with /"),
-        ("*", "it does not begin with /"),
-        ("https://h/a", "it does not begin with /"),
+        ("", "matches no request: path does not begin with /"),
+        ("healthz", "path does not begin with /"),
+        ("*", "path does not begin with /"),
+        ("https://h/a", "path does not begin with /"),
         ("/a b", "not visible ASCII"),
         ("/\u{fc}", "not visible ASCII"),
-        ("/a;b", "a backslash, semicolon or #"),
-        ("/a#b", "a backslash, semicolon or #"),
-        ("/a\\b", "a backslash, semicolon or #"),
-        ("/a%2fb", "an escaped slash"),
-        ("/a%", "cut off"),
-        ("/a%zz", "not hexadecimal"),
-        ("/a//b", "no request's path can match it: an empty segment (two slashes)"),
-        ("//", "an empty segment (two slashes)"),
-        ("/a//", "an empty segment (two slashes)"),
-        ("/a/../b", "write \"/b\""),
-        ("/a/./b", "write \"/a/b\""),
-        ("/a?b=c", "write \"/a\""),
-        ("/%61", "write \"/a\""),
-        ("/%c3%a9", "write \"/%C3%A9\""),
-        ("/a/%2A", "a `*` that stands for itself cannot be written"),
-        ("/%2a", "a `*` that stands for itself cannot be written"),
-        ("/a*", "must stand for a whole segment"),
-        ("/*a/b", "must stand for a whole segment"),
-        ("/a/**", "must stand for a whole segment"),
-        ("/a/b*/c", "must stand for a whole segment"),
-        ("/a.*", "must stand for a whole segment"),
-        ("/a/{id}", "`{` is not supported: a pattern is an exact path"),
-        ("/a/%7Bid%7D", "`{` is not supported: a pattern is an exact path"),
-        ("/a/<id>", "`<` is not supported: a pattern is an exact path"),
-        ("/a/[a-z]", "`[` is not supported: a pattern is an exact path"),
-        ("/a/%5Bb%5d", "`[` is not supported: a pattern is an exact path"),
-        ("/a/b]", "`]` is not supported: a pattern is an exact path"),
-        ("/a/(b|c)", "`|` is not supported: a pattern is an exact path"),
-        ("/^a", "`^` is not supported: a pattern is an exact path"),
-        ("/a/:id", "\":id\" is not a parameter: a pattern is an exact path"),
-        ("/a/%3aid/b", "\":id\" is not a parameter: a pattern is an exact path"),
-        ("/a/.+", "`+` is not supported: a pattern is an exact path"),
-        ("/a/.+", "for the character itself write \"/a/.%2B\""),
-        ("/Users(1)", "for the character itself write \"/Users%281%29\""),
-        ("/Users(1%29", "for the character itself write \"/Users%281%29\""),
-        ("/a$", "for the character itself write \"/a%24\""),
-        ("/a%2bb", "write \"/a%2Bb\""),
-        ("/%61%28b%29", "write \"/a%28b%29\""),
+        ("/a;b", "backslash, semicolon or #"),
+        ("/a#b", "backslash, semicolon or #"),
+        ("/a\\b", "backslash, semicolon or #"),
+        ("/a%2fb", "escaped slash"),
+        ("/a%", "truncated escape"),
+        ("/a%zz", "other characters than hexadecimal digits"),
+        ("/a//b", "matches no request: empty segment (two slashes)"),
+        ("//", "empty segment (two slashes)"),
+        ("/a//", "empty segment (two slashes)"),
+        ("/a/../b", "use \"/b\""),
+        ("/a/./b", "use \"/a/b\""),
+        ("/a?b=c", "use \"/a\""),
+        ("/%61", "use \"/a\""),
+        ("/%c3%a9", "use \"/%C3%A9\""),
+        ("/a/%2A", "a literal `*` is not supported"),
+        ("/%2a", "a literal `*` is not supported"),
+        ("/a*", "must replace a whole segment"),
+        ("/*a/b", "must replace a whole segment"),
+        ("/a/**", "must replace a whole segment"),
+        ("/a/b*/c", "must replace a whole segment"),
+        ("/a.*", "must replace a whole segment"),
+        ("/a/{id}", "`{` is not supported: use an exact path"),
+        ("/a/%7Bid%7D", "`{` is not supported: use an exact path"),
+        ("/a/<id>", "`<` is not supported: use an exact path"),
+        ("/a/[a-z]", "`[` is not supported: use an exact path"),
+        ("/a/%5Bb%5d", "`[` is not supported: use an exact path"),
+        ("/a/b]", "`]` is not supported: use an exact path"),
+        ("/a/(b|c)", "`|` is not supported: use an exact path"),
+        ("/^a", "`^` is not supported: use an exact path"),
+        ("/a/:id", "parameters such as \":id\" are not supported: use an exact path"),
+        ("/a/%3aid/b", "parameters such as \":id\" are not supported: use an exact path"),
+        ("/a/.+", "`+` is not supported: use an exact path"),
+        ("/a/.+", "for the literal character use \"/a/.%2B\""),
+        ("/Users(1)", "for the literal character use \"/Users%281%29\""),
+        ("/Users(1%29", "for the literal character use \"/Users%281%29\""),
+        ("/a$", "for the literal character use \"/a%24\""),
+        ("/a%2bb", "use \"/a%2Bb\""),
+        ("/%61%28b%29", "use \"/a%28b%29\""),
     ] {
         let config = set("/rules/1/paths", json!(["/", path]));
         rows.push((config, vec![("rules[1].paths[1]", piece)]));
@@ -263,8 +272,8 @@ fn a_path_is_written_in_the_form_that_requests_are_compared_in() {
 }
 
 #[test]
-fn each_rule_has_a_name_of_its_own() {
-    let own = "must be a name of its own";
+fn rule_names_must_be_unique() {
+    let own = "rule names must be unique and not empty";
     let nameless = put(without("/rules/1/name"), "/rules/0/name", json!("rules[1]"));
     check(vec![
         (set("/rules/1/name", json!("health")), vec![("rules[1].name", own)]),

@@ -1,4 +1,4 @@
-//! The JSON Schema of the configuration: what ships is what the code says, and both judge alike.
+//! The JSON Schema of the configuration agrees with filter-config/schema.json and with the checks.
 
 use super::{good, put};
 use jsonschema::Validator;
@@ -10,19 +10,19 @@ use std::sync::LazyLock;
 static VALIDATOR: LazyLock<Validator> =
     LazyLock::new(|| jsonschema::validator_for(&schema()).expect("a schema"));
 
-/// Fails unless the schema takes this configuration.
+/// Fails unless the schema accepts this configuration.
 pub fn check_valid(config: &Value) {
     let errors: Vec<_> = VALIDATOR.iter_errors(config).map(|error| error.to_string()).collect();
     assert_eq!(errors, Vec::<String>::new(), "the schema refuses {config}");
 }
 
-/// Fails unless the schema refuses this configuration.
+/// Fails unless the schema rejects this configuration.
 pub fn check_invalid(config: &Value) {
     assert!(!VALIDATOR.is_valid(config), "the schema takes {config}");
 }
 
 #[test]
-fn the_file_that_ships_is_what_the_code_says() {
+fn schema_json_matches_the_code() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("filter-config/schema.json");
     let text = std::fs::read_to_string(file).unwrap();
     let shipped: Value = serde_json::from_str(&text).unwrap();
@@ -41,7 +41,7 @@ fn collect(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         found.push((path.clone(), field.clone()));
-        // A JWKS is RFC 7517's, not ours.
+        // RFC 7517 defines the members of a JWKS.
         if name != "inline" {
             collect(&path, field, found);
             collect(&format!("{path}[]"), &field["items"], found);
@@ -49,7 +49,7 @@ fn collect(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
     }
 }
 
-/// A configuration in which this field may stand, and the pointer of its place.
+/// A configuration that may contain this field, and the pointer of the field.
 fn place_of(path: &str) -> (Value, String) {
     let mut config = good();
     for object in ["answers", "limits"] {
@@ -61,7 +61,7 @@ fn place_of(path: &str) -> (Value, String) {
 }
 
 #[test]
-fn every_default_is_what_the_code_takes_for_a_field_that_is_not_there() {
+fn schema_defaults_match_the_code() {
     let mut defaults = 0;
     for (path, field) in fields() {
         let Some(default) = field.get("default") else { continue };
@@ -75,7 +75,7 @@ fn every_default_is_what_the_code_takes_for_a_field_that_is_not_there() {
     assert_eq!(defaults, 27);
 }
 
-/// All that a configuration says, as text.
+/// The parsed configuration, as text.
 fn meaning(config: &Value) -> String {
     match Config::parse(config.to_string().as_bytes()) {
         Ok(config) => format!("{:?}{:?}", config.issuers, facts(&config)),
@@ -83,7 +83,7 @@ fn meaning(config: &Value) -> String {
     }
 }
 
-/// The settings but for the indexes, which print in any order.
+/// The settings without the indexes, whose order of iteration varies.
 fn facts(config: &Config) -> String {
     let settings = &config.settings;
     let policy = &settings.policy;
@@ -102,14 +102,14 @@ fn facts(config: &Config) -> String {
 }
 
 #[test]
-fn every_bound_is_where_the_code_begins_to_refuse() {
+fn schema_bounds_match_the_code() {
     let mut bounds = 0;
     for (path, field) in fields() {
         for (bound, outward) in
             [("minimum", -1), ("x-shortest", -1), ("maximum", 1), ("x-longest", 1)]
         {
             let Some(limit) = field.get(bound) else { continue };
-            // Below zero there is another type.
+            // A negative number has another type.
             if *limit == json!(0) {
                 continue;
             }

@@ -1,10 +1,10 @@
-//! Every problem of a configuration is told at once, and problems of the text beside those of the sense.
+//! All problems of a configuration are reported together.
 
 use super::{check_text, good, problems};
 use serde_json::json;
 
 #[test]
-fn problems_of_all_parts_are_told_together() {
+fn problems_in_all_parts_are_reported_together() {
     let config = json!({
         "issuers": [
             { "name": "a", "issuer": "", "audiences": [], "keys": { "discovery": {} },
@@ -22,24 +22,24 @@ fn problems_of_all_parts_are_told_together() {
     check_text(
         &config.to_string(),
         &[
-            ("issuers[0].issuer", "must be the tokens' iss"),
-            ("issuers[0].audiences", "must name what"),
+            ("issuers[0].issuer", "must not be empty; set the `iss`"),
+            ("issuers[0].audiences", "list the audience"),
             ("issuers[0].keys.discovery.cluster", "must be the name of an Envoy cluster"),
-            ("issuers[0].keys.discovery.authority", "must be what the server is called"),
+            ("issuers[0].keys.discovery.authority", "must be the server's host name"),
             ("issuers[0].leeway", "a duration such as"),
-            ("issuers[1].name", "is an earlier issuer's name too"),
+            ("issuers[1].name", "is also the name of issuers[0]"),
             ("issuers[1].audience", "unknown field"),
-            ("issuers[1].audiences", "must name what"),
+            ("issuers[1].audiences", "list the audience"),
             ("issuers[1].keys", "exactly one of"),
-            ("tokenFrom[0].header", "must be letters, digits and dashes"),
-            ("tokenFrom[1].header", "must be a header's name"),
-            ("tokenFrom[1].prefix", "must be a scheme and one space"),
-            ("rules[0].methods[0]", "must be a method in capitals"),
+            ("tokenFrom[0].header", "must contain only letters, digits and `-`"),
+            ("tokenFrom[1].header", "must be a header name of 1 to 64 characters"),
+            ("tokenFrom[1].prefix", "must be a scheme followed by one space"),
+            ("rules[0].methods[0]", "must be an upper-case method"),
             ("rules[0].paths[0]", "does not begin with /"),
             ("rules[0].allow", "invalid value"),
-            ("rules[1].allow[0]", "not of the form namespace/name"),
-            ("identityHeaders.host", "another meaning"),
-            ("identityHeaders.x-a", "is none of"),
+            ("rules[1].allow[0]", "expected namespace/name"),
+            ("identityHeaders.host", "reserved by HTTP or Envoy"),
+            ("identityHeaders.x-a", "expected one of"),
             ("forwardToken", "expected a boolean"),
             ("mode", "unknown variant"),
             ("limits.maxTokenBytes", "must be from 256"),
@@ -52,7 +52,7 @@ fn problems_of_all_parts_are_told_together() {
 }
 
 #[test]
-fn nulls_and_wrong_types_and_wrong_values_are_told_together() {
+fn nulls_wrong_types_and_wrong_values_are_reported_together() {
     let mut config = good();
     config["mode"] = json!(null);
     config["forwardToken"] = json!("no");
@@ -60,28 +60,28 @@ fn nulls_and_wrong_types_and_wrong_values_are_told_together() {
     check_text(
         &config.to_string(),
         &[
-            ("mode", "has no value"),
+            ("mode", "must not be null"),
             ("forwardToken", "expected a boolean"),
-            ("issuers[0].audiences", "must name what"),
+            ("issuers[0].audiences", "list the audience"),
         ],
     );
 }
 
 #[test]
-fn a_member_that_stands_twice_does_not_hide_the_other_problems() {
+fn duplicate_member_does_not_hide_other_problems() {
     let text = r#"{"mode":"off","mode":"shadow","issuers":[],"rules":[]}"#;
     check_text(
         text,
         &[
-            ("", "duplicate member"),
-            ("issuers", "must name at least one issuer"),
-            ("rules", "an empty list lets nobody in"),
+            ("", "duplicate member `mode`"),
+            ("issuers", "must not be empty; add the issuer"),
+            ("rules", "must not be empty, because no request would be allowed"),
         ],
     );
 }
 
 #[test]
-fn many_problems_are_all_told() {
+fn a_thousand_problems_are_all_reported() {
     let rule = |at| json!({ "methods": ["get"], "paths": [format!("/{at}")], "allow": "anyone" });
     let rules: Vec<_> = (0..1000).map(rule).collect();
     let mut config = good();
@@ -92,10 +92,10 @@ fn many_problems_are_all_told() {
 }
 
 #[test]
-fn a_problem_reads_as_its_place_and_what_would_be_right() {
+fn problem_is_displayed_as_path_and_message() {
     let mut config = good();
     config["limits"]["maxWaiting"] = json!(0);
     let found = problems(&config.to_string());
-    assert_eq!(found[0].to_string(), "limits.maxWaiting: must be from 1 to 100000");
-    assert_eq!(problems("[]")[0].to_string(), "must be an object");
+    assert_eq!(found[0].to_string(), "limits.maxWaiting: must be from 1 to 100000, found 0");
+    assert_eq!(problems("[]")[0].to_string(), "must be a JSON object");
 }

@@ -67,7 +67,7 @@ fn a_set_of_a_hundred_keys_is_taken_and_one_more_is_not() {
     keys.push(super::key().jwk());
     core.wait_for_next();
     let failure = failure(&mut core, ok(json!({ "keys": keys }).to_string()));
-    assert_eq!(failure, "101 keys, the limit is 100");
+    assert_eq!(failure, "101 keys, expected at most 100");
     assert!(core.by(&key).passes());
 }
 
@@ -119,27 +119,35 @@ fn bad_sets() -> Vec<(&'static str, Reply, &'static str)> {
         ("spaces", ok("  \n"), "not a JWKS"),
         ("null", ok("null"), "not a JWKS"),
         ("a list", ok("[]"), "not a JWKS"),
-        ("no list", ok("{}"), "no list \"keys\""),
-        ("keys is an object", few(json!({})), "no list \"keys\""),
-        ("keys is null", few(json!(null)), "no list \"keys\""),
-        ("no key", few(json!([])), "no usable key"),
-        ("no key of ours", few(octets), "no usable key; kty \"oct\""),
+        ("no list", ok("{}"), "expected an object with a list `keys`"),
+        ("keys is an object", few(json!({})), "expected an object with a list `keys`"),
+        ("keys is null", few(json!(null)), "expected an object with a list `keys`"),
+        ("no key", few(json!([])), "no supported key"),
+        ("no key of ours", few(octets), "no supported key; kty \"oct\", expected RSA or EC"),
         ("HTML", ok("<html><body>hello</body></html>"), "not a JWKS"),
         ("cut off", ok(&keys.as_bytes()[..keys.len() - 1]), "not a JWKS"),
         ("more behind it", ok(format!("{keys}x")), "not a JWKS"),
         ("not UTF-8", ok(b"{\"keys\":[\"\xff\"]}".to_vec()), "not a JWKS"),
         ("deep", ok("[".repeat(200_000)), "not a JWKS"),
-        ("another document", ok(discovery_document(DEFAULT_ISSUER)), "no list \"keys\""),
-        ("200 for an error", cached("{\"error\":\"x\"}", "max-age=3600"), "no list \"keys\""),
+        (
+            "another document",
+            ok(discovery_document(DEFAULT_ISSUER)),
+            "expected an object with a list `keys`",
+        ),
+        (
+            "200 for an error",
+            cached("{\"error\":\"x\"}", "max-age=3600"),
+            "expected an object with a list `keys`",
+        ),
         ("204", status(204), "status 204"),
         ("206", status(206), "status 206"),
         ("301", status(301), "redirects are not followed"),
         ("304", status(304), "redirects are not followed"),
         ("400", status(400), "plain text"),
         ("401", status(401), "credential"),
-        ("403", status(403), "refuses this caller"),
-        ("404", status(404), "no such path"),
-        ("406", status(406), "does not offer"),
+        ("403", status(403), "is not allowed to read the keys"),
+        ("404", status(404), "path does not exist"),
+        ("406", status(406), "offers neither"),
         ("429", status(429), "status 429"),
         ("500", status(500), "status 500"),
         ("503", status(503), "no answer (503"),
@@ -155,10 +163,22 @@ fn bad_documents() -> Vec<(&'static str, String, &'static str)> {
         ("a slash more", discovery_document(&format!("{DEFAULT_ISSUER}/")), "is for issuer"),
         ("no issuer", json!({ "jwks_uri": uri }).to_string(), "missing field `issuer`"),
         ("no URI", json!({ "issuer": DEFAULT_ISSUER }).to_string(), "missing field `jwks_uri`"),
-        ("a path", document(DEFAULT_ISSUER, "/jwks").to_string(), "no http(s) URL"),
-        ("an FTP URL", document(DEFAULT_ISSUER, "ftp://h/jwks").to_string(), "no http(s) URL"),
-        ("a space", document(DEFAULT_ISSUER, "https://h/a b").to_string(), "no http(s) URL"),
-        ("a line", document(DEFAULT_ISSUER, "https://h/a\r\nx: y").to_string(), "no http(s) URL"),
+        ("a path", document(DEFAULT_ISSUER, "/jwks").to_string(), "not an http or https URL"),
+        (
+            "an FTP URL",
+            document(DEFAULT_ISSUER, "ftp://h/jwks").to_string(),
+            "not an http or https URL",
+        ),
+        (
+            "a space",
+            document(DEFAULT_ISSUER, "https://h/a b").to_string(),
+            "not an http or https URL",
+        ),
+        (
+            "a line",
+            document(DEFAULT_ISSUER, "https://h/a\r\nx: y").to_string(),
+            "not an http or https URL",
+        ),
         ("a JWKS", jwks(&[&key()]).to_string(), "missing field `issuer`"),
         ("empty", String::new(), "not a discovery document"),
         ("HTML", "<html>".to_owned(), "not a discovery document"),

@@ -142,7 +142,7 @@ fn reachable(patterns: &[Vec<String>]) -> (Vec<Value>, Vec<usize>) {
     let problems = Config::parse(config.as_bytes()).err().unwrap_or_default();
     let said = |at: &usize| {
         let problem = problems.iter().find(|problem| problem.path == format!("rules[{at}]"));
-        problem.is_some_and(|problem| problem.message.contains("can never be reached"))
+        problem.is_some_and(|problem| problem.message.contains("unreachable"))
     };
     let unreachable: Vec<_> = (0..rules.len()).filter(said).collect();
     let kept = rules.into_iter().enumerate().filter(|(at, _)| !unreachable.contains(at));

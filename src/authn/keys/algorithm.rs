@@ -1,10 +1,10 @@
-//! The six algorithms that a Kubernetes API server can sign with (RFC 7518 sections 3.3 and 3.4).
+//! The signature algorithms of Kubernetes API servers (RFC 7518 sections 3.3 and 3.4).
 //!
-//! There is no `none`, no HMAC, no PSS and no EdDSA here to be confused with.
+//! The enum excludes `none`, HMAC, PSS and EdDSA, so that algorithm confusion (RFC 8725 section 2.1) is not possible.
 
 use super::public_key::{Curve, PublicKey};
 
-/// A signature algorithm. It belongs to a key, never to a token.
+/// A signature algorithm. It is a property of the key, not of the token (RFC 8725 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -21,24 +21,24 @@ pub enum Algorithm {
     Es512,
 }
 
-/// What kind of signature an algorithm makes.
+/// The signature format of an algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// As long as the modulus.
+    /// One number, with the length of the modulus.
     Rsa,
-    /// r and s, each as long as the curve's order.
+    /// r and s, each with the length of the curve's order.
     Ecdsa,
 }
 
 // === impl Algorithm ===
 
 impl Algorithm {
-    /// By its JOSE name, exactly.
+    /// The algorithm with this JOSE name. Case matters.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
-    /// What a key that does not say is for: what Kubernetes signs with it.
+    /// The algorithm of a key without `alg`: the one that Kubernetes uses for such a key.
     pub fn default_for(key: &PublicKey) -> Self {
         match key {
             PublicKey::Rsa { .. } => Self::Rs256,
@@ -68,7 +68,7 @@ impl Algorithm {
         }
     }
 
-    /// The hash, as Envoy calls it.
+    /// The name of the hash in Envoy's `verify_signature`.
     pub const fn hash(self) -> &'static str {
         match self {
             Self::Rs256 | Self::Es256 => "sha256",
@@ -77,7 +77,7 @@ impl Algorithm {
         }
     }
 
-    /// What kind of signature it makes.
+    /// The signature format.
     pub const fn family(self) -> Family {
         match self {
             Self::Rs256 | Self::Rs384 | Self::Rs512 => Family::Rsa,

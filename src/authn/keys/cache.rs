@@ -1,12 +1,11 @@
-//! The keys of one issuer over time: fetched, refreshed, kept while the server is down.
+//! The key cache of one issuer: a state machine driven by time and by responses of the key server.
 //!
-//! A state machine that is driven by the time and by replies. Its rules, and the outage behind each:
-//! - a failed, empty, foreign or oversized answer never replaces keys that work (an API server that is
-//!   being restarted would lock everyone out);
-//! - an unknown kid makes one fetch, for all who wait for it, within a [`Ration`] (keys rotate; and
-//!   anybody can invent a kid);
-//! - a token is refused for an unknown key only by a fetch that ended after it came; or a second before,
-//!   when the ration has no other.
+//! - A failed, empty, foreign or oversized response never replaces cached keys. Otherwise an API server that restarts would
+//!   cause an outage of all services.
+//! - An unknown key ID causes one fetch for all requests that wait for it, within the limits of a [`RefetchLimiter`]. Keys
+//!   rotate, but callers can also invent key IDs.
+//! - A token is rejected for an unknown key only after a fetch that ended after the request arrived, or, if the limiter
+//!   allows no fetch, at most one second before.
 
 mod generation;
 mod outcome;
@@ -16,34 +15,34 @@ pub use outcome::{Cause, Lookup, Settled};
 use super::fetch::{FetchFailure, FetchPlan, FetchStep, Fetched};
 use super::jwk::Jwk;
 use super::key_set::KeySet;
-use super::pace::{Jitter, LONGEST_BACKOFF, Pace, backoff};
-use super::ration::Ration;
+use super::refetch_limiter::RefetchLimiter;
+use super::refresh_schedule::{Jitter, MAX_BACKOFF, RefreshSchedule, backoff};
 use crate::callout::{CallFailure, Callout, CalloutId, Reply};
 use crate::time::UnixTime;
 use generation::Generation;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The keys of one issuer, and when to ask for them again.
+/// The keys of one issuer, and the time of the next fetch.
 #[derive(Debug)]
 pub struct KeyCache {
     plan: FetchPlan,
-    pace: Pace,
+    schedule: RefreshSchedule,
     state: State,
-    ration: Ration,
-    /// Where discovery found the JWKS; forgotten when fetching from there fails.
+    limiter: RefetchLimiter,
+    /// The path of the JWKS from discovery; cleared when a fetch from there fails.
     jwks_path: Option<String>,
     jitter: Jitter,
     generation: Generation,
-    /// How many look-ups of unknown kids the ration has denied a fetch.
-    rationed: u64,
+    /// The number of lookups of unknown key IDs for which the limiter allowed no fetch.
+    rate_limited: u64,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Never had any keys.
+    /// No fetch has succeeded yet.
     Empty { next: UnixTime, failures: u32 },
-    /// A call is under way, begun at `since`; `before` is what still counts meanwhile.
+    /// A call is running since `since`; `before` has the keys that remain valid until it ends.
     Fetching {
         id: CalloutId,
         since: UnixTime,
@@ -51,69 +50,69 @@ enum State {
         before: Option<Held>,
         failures: u32,
     },
-    /// The last fetch worked.
+    /// The last fetch succeeded.
     Fresh { held: Held, next: UnixTime },
-    /// The last fetch failed; the keys of an earlier one go on.
+    /// The last fetch failed; the keys of an earlier fetch remain valid.
     Stale { held: Held, next: UnixTime, failures: u32 },
 }
 
 #[derive(Clone, Debug)]
 struct Held {
     keys: KeySet,
-    /// When the fetch that brought them ended.
+    /// When the fetch of these keys ended.
     fetched: UnixTime,
 }
 
 // === impl KeyCache ===
 
 impl KeyCache {
-    /// An empty cache, due at once. `seed` differs between VMs.
-    pub fn new(plan: FetchPlan, pace: Pace, seed: u64) -> Self {
+    /// An empty cache, which is due at once. `seed` differs between VMs.
+    pub fn new(plan: FetchPlan, schedule: RefreshSchedule, seed: u64) -> Self {
         Self {
             plan,
-            pace,
+            schedule,
             state: State::Empty { next: UnixTime::from_secs(0), failures: 0 },
-            ration: Ration::new(pace.min_refetch),
+            limiter: RefetchLimiter::new(schedule.min_refetch),
             jwks_path: None,
             jitter: Jitter::new(seed),
             generation: Generation::default(),
-            rationed: 0,
+            rate_limited: 0,
         }
     }
 
-    /// Takes over the keys of an earlier configuration that fetches from the same place, so that a change of the
-    /// configuration needs no fetch, and works during an outage of the key server.
+    /// Takes the keys of an earlier configuration with the same key server, so that a configuration change needs no
+    /// fetch and works during an outage of the key server.
     pub fn take_over(&mut self, earlier: &Self, now: UnixTime) {
         let State::Empty { .. } = self.state else { return };
         let Some(held) = earlier.held().filter(|_| self.plan == earlier.plan) else { return };
         self.generation.note(&held.keys);
         self.jwks_path.clone_from(&earlier.jwks_path);
         // The refresh interval may have changed.
-        let next = earlier.next_due().min(now.plus(self.jitter.spread(self.pace.refresh)));
+        let next = earlier.next_due().min(now.plus(self.jitter.spread(self.schedule.refresh)));
         self.state = State::Fresh { held: held.clone(), next };
     }
 
-    /// The keys at hand that may have signed a token; asks for nothing.
+    /// The cached keys that may have signed a token. Never causes a fetch.
     pub fn at_hand(&self, kid: Option<&str>, alg: &str, now: UnixTime) -> Vec<Rc<Jwk>> {
         self.usable(now).map(|held| held.keys.candidates(kid, alg)).unwrap_or_default()
     }
 
-    /// Whether there are keys, and none too old to be used.
+    /// Whether the cache has keys that are not older than `maxStale`.
     pub fn has_keys(&self, now: UnixTime) -> bool {
         self.usable(now).is_some()
     }
 
-    /// Changes whenever a key comes or leaves: what was proven before must then be proven again.
+    /// Changes when a key is added or removed. Tokens that were verified before must then be verified again.
     pub fn generation(&self) -> u64 {
         self.generation.count()
     }
 
-    /// How many look-ups of unknown kids the ration has denied a fetch since the last call.
+    /// The number of lookups of unknown key IDs since the last call for which the limiter allowed no fetch.
     pub fn take_rationed(&mut self) -> u64 {
-        std::mem::take(&mut self.rationed)
+        std::mem::take(&mut self.rate_limited)
     }
 
-    /// The keys that may have signed a token. `arrived` is when its request came.
+    /// The keys that may have signed a token. `arrived` is the arrival time of the request.
     pub fn lookup(
         &mut self,
         kid: Option<&str>,
@@ -121,9 +120,9 @@ impl KeyCache {
         arrived: UnixTime,
         now: UnixTime,
     ) -> Lookup {
-        self.mind_the_clock(now);
+        self.handle_clock_step_back(now);
         if kid.is_none() {
-            // A JWKS that is fetched has a kid for each key, and no fetch brings one for this token.
+            // Every key of a fetched JWKS has a key ID, so no fetch can find a key for this token.
             return Lookup::Unknown;
         }
         let Some(held) = self.usable(now) else { return self.without_keys(now) };
@@ -138,17 +137,17 @@ impl KeyCache {
         self.unknown_kid(fetched, arrived, now)
     }
 
-    /// A token's key is not there, and the keys are older than the token's request.
+    /// Handles a key ID that is not in the cache, if the cached keys are older than the request.
     fn unknown_kid(&mut self, fetched: UnixTime, arrived: UnixTime, now: UnixTime) -> Lookup {
         let fetch_is_near = match self.state {
             State::Fetching { .. } => true,
             State::Fresh { next, .. } | State::Empty { next, .. } => next <= now,
-            State::Stale { next, .. } => next.since(now) <= WORTH_WAITING,
+            State::Stale { next, .. } => next.since(now) <= MAX_WAIT_FOR_FETCH,
         };
         if !fetch_is_near {
-            if let Err(wait) = self.ration.take(now) {
-                self.rationed += 1;
-                return match fetched.plus(RECENT) >= arrived {
+            if let Err(wait) = self.limiter.take(now) {
+                self.rate_limited += 1;
+                return match fetched.plus(RECENT_FETCH) >= arrived {
                     true => Lookup::Unknown,
                     false => Lookup::Unavailable(wait),
                 };
@@ -162,7 +161,7 @@ impl KeyCache {
         match self.state {
             State::Empty { next, failures: 1.. } | State::Stale { next, .. } if next > now => {
                 match next.since(now) {
-                    soon if soon <= WORTH_WAITING => Lookup::Hold(Cause::NoKeys),
+                    soon if soon <= MAX_WAIT_FOR_FETCH => Lookup::Hold(Cause::NoKeys),
                     wait => Lookup::Unavailable(wait),
                 }
             }
@@ -172,25 +171,25 @@ impl KeyCache {
 
     /// Whether a fetch is due.
     pub fn is_due(&mut self, now: UnixTime) -> bool {
-        self.mind_the_clock(now);
+        self.handle_clock_step_back(now);
         now >= self.next_due()
     }
 
     /// When the next fetch is due.
     pub fn next_due(&self) -> UnixTime {
         match &self.state {
-            // Envoy answers every call in the end; should it not, the keys must not depend on it.
-            State::Fetching { since, .. } => since.plus(self.plan.timeout).plus(LOST_CALL),
+            // Envoy ends every call with a response or a failure. If it does not, the cache must still recover.
+            State::Fetching { since, .. } => since.plus(self.plan.timeout).plus(LOST_CALL_GRACE),
             State::Empty { next, .. } | State::Fresh { next, .. } | State::Stale { next, .. } => {
                 *next
             }
         }
     }
 
-    /// The call that is due. The shell sends it and brings the reply to [`Self::settle`].
+    /// The call that is due. The host sends it, and its response goes to [`Self::settle`].
     pub fn fetch(&mut self, id: CalloutId, now: UnixTime) -> Callout {
         let step = match &self.state {
-            // Discovery has just answered: its JWKS follows at once.
+            // Discovery has just succeeded, so fetch the JWKS at once.
             State::Fetching { step: step @ FetchStep::Jwks(_), .. } => step.clone(),
             _ => self.plan.first_step(self.jwks_path.as_ref()),
         };
@@ -200,7 +199,7 @@ impl KeyCache {
         callout
     }
 
-    /// Takes the reply to a call; `None` when the cache does not wait for this one any more.
+    /// Handles the response to a call; `None` if the cache no longer waits for this call.
     pub fn settle(&mut self, id: CalloutId, reply: Reply, now: UnixTime) -> Option<Settled> {
         let step = match &self.state {
             State::Fetching { id: expected, step, .. } if *expected == id => step.clone(),
@@ -222,7 +221,7 @@ impl KeyCache {
 
     fn renew(&mut self, keys: KeySet, max_age: Option<Duration>, now: UnixTime) -> Settled {
         let (count, skipped) = (keys.keys().len(), keys.skipped().len());
-        let next = now.plus(self.jitter.spread(self.pace.fresh_for(max_age)));
+        let next = now.plus(self.jitter.spread(self.schedule.fresh_for(max_age)));
         self.generation.note(&keys);
         self.state = State::Fresh { held: Held { keys, fetched: now }, next };
         Settled::Renewed { keys: count, skipped }
@@ -235,13 +234,15 @@ impl KeyCache {
         failures: u32,
         now: UnixTime,
     ) -> Settled {
-        // The server may have moved its JWKS.
+        // The path of the JWKS may have changed.
         self.jwks_path = None;
         let (wait, failures) = match failure {
-            // Nothing was asked, so nothing is to be spared.
-            FetchFailure::Call(CallFailure::UnknownCluster(_)) => (AT_ONCE, failures),
-            // Without any keys nobody gets in: that is worth a call every now and then.
-            _ if before.is_none() => (backoff(failures).min(self.pace.min_refetch), failures + 1),
+            // No request was sent, so no backoff is needed.
+            FetchFailure::Call(CallFailure::UnknownCluster(_)) => (UNKNOWN_CLUSTER_RETRY, failures),
+            // Without keys the filter rejects every token, so it retries sooner.
+            _ if before.is_none() => {
+                (backoff(failures).min(self.schedule.min_refetch), failures + 1)
+            }
             _ => (backoff(failures), failures + 1),
         };
         let next = now.plus(self.jitter.spread(wait));
@@ -252,22 +253,22 @@ impl KeyCache {
         Settled::Failed(failure)
     }
 
-    /// A clock that was set back must not put everything off by as much.
-    fn mind_the_clock(&mut self, now: UnixTime) {
-        let latest = now.plus(self.pace.refresh.max(LONGEST_BACKOFF));
+    /// Handles a clock that was set back: without this, the next fetch would be late by the same amount.
+    fn handle_clock_step_back(&mut self, now: UnixTime) {
+        let latest = now.plus(self.schedule.refresh.max(MAX_BACKOFF));
         if let Some(next) = self.next_mut().filter(|next| **next > latest) {
             *next = now;
         }
         if let State::Fresh { held, .. } | State::Stale { held, .. } = &mut self.state
             && held.fetched > now
         {
-            // Nothing was fetched just now, so no unknown kid may be refused by it.
+            // The last fetch is not recent, so it must not decide on unknown key IDs.
             held.fetched = UnixTime::from_millis(now.as_millis().saturating_sub(LONG_AGO_MS));
         }
     }
 
     fn usable(&self, now: UnixTime) -> Option<&Held> {
-        self.held().filter(|held| now < held.fetched.plus(self.pace.max_stale))
+        self.held().filter(|held| now < held.fetched.plus(self.schedule.max_stale))
     }
 
     fn held(&self) -> Option<&Held> {
@@ -288,7 +289,7 @@ impl KeyCache {
         }
     }
 
-    /// Has a fetch begin at once.
+    /// Makes the next fetch due now.
     fn make_due(&mut self, now: UnixTime) {
         if let Some(next) = self.next_mut() {
             *next = now;
@@ -305,18 +306,18 @@ impl KeyCache {
     }
 }
 
-/// When the ration is used up, a fetch that ended just before a request came counts for it: most of what
-/// has an unknown kid has a wrong one, and is to be told so.
-const RECENT: Duration = Duration::from_secs(1);
+/// If the limiter allows no fetch, the last one decides if it ended at most this long before the request arrived. Most
+/// unknown key IDs are wrong, so a rejection is better than a 503.
+const RECENT_FETCH: Duration = Duration::from_secs(1);
 
-/// More than [`RECENT`].
+/// More than [`RECENT_FETCH`].
 const LONG_AGO_MS: u64 = 2000;
 
-/// While the cluster is unknown, nothing is sent: asking again costs nothing.
-const AT_ONCE: Duration = Duration::from_millis(100);
+/// The retry interval while Envoy does not know the cluster, because then no request is sent.
+const UNKNOWN_CLUSTER_RETRY: Duration = Duration::from_millis(100);
 
-/// A request is worth holding for a fetch this near.
-const WORTH_WAITING: Duration = Duration::from_secs(2);
+/// The maximum time until the next fetch for which a request is paused.
+const MAX_WAIT_FOR_FETCH: Duration = Duration::from_secs(2);
 
-/// How long after its timeout a call that was never answered is given up.
-const LOST_CALL: Duration = Duration::from_secs(5);
+/// How long after its timeout an unanswered call is considered lost.
+const LOST_CALL_GRACE: Duration = Duration::from_secs(5);

@@ -1,40 +1,40 @@
-//! An OIDC discovery document -> where the issuer's JWKS is (OpenID Connect Discovery 1.0 section 4).
+//! Evaluation of OIDC discovery documents (OpenID Connect Discovery 1.0 section 4).
 
 use serde::Deserialize;
 use std::fmt;
 
-/// Where every issuer's document is. A trailing slash would be another path, which the API server's
-/// RBAC does not open.
+/// The path of the discovery document. The API server's ClusterRole system:service-account-issuer-discovery does not
+/// allow the path with a trailing slash.
 pub const PATH: &str = "/.well-known/openid-configuration";
 
-/// The API server's document has no `authorization_endpoint`, so nothing else is asked for.
+/// The API server's document lacks `authorization_endpoint`, so only these members are required.
 #[derive(Deserialize)]
 struct Document {
     issuer: String,
     jwks_uri: String,
 }
 
-/// Why a discovery document is not used.
+/// Why a discovery document is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscoveryError {
     /// Not JSON, or without `issuer` or `jwks_uri`.
     NotADocument(String),
-    /// It speaks for another issuer (section 4.3: it must be identical). What it says, cut short.
+    /// The `issuer` differs (section 4.3: must be identical). Contains the first bytes of it.
     OtherIssuer(String),
-    /// A `jwks_uri` that is no http(s) URL.
+    /// `jwks_uri` is not an http(s) URL.
     BadUri(String),
 }
 
-/// The path and query of `jwks_uri`, if the document speaks for one of `issuers`.
+/// The path and query of `jwks_uri`, if the document's `issuer` is one of `issuers`.
 ///
-/// The host is left out on purpose: the API server names its own address there, often one that no
-/// certificate covers, and which cluster is asked is for the configuration to say, not for a document.
+/// The host of `jwks_uri` is ignored: it is often an address that the API server's certificate does not cover, and only
+/// the configuration selects the cluster.
 pub fn jwks_path(json: &[u8], issuers: &[String]) -> Result<String, DiscoveryError> {
     let not_a_document = |why: String| DiscoveryError::NotADocument(why);
     let value: serde_json::Value =
         serde_json::from_slice(json).map_err(|error| not_a_document(error.to_string()))?;
     if !value.is_object() {
-        return Err(not_a_document("not an object".to_owned()));
+        return Err(not_a_document("not a JSON object".to_owned()));
     }
     let document =
         Document::deserialize(value).map_err(|error| not_a_document(error.to_string()))?;
@@ -56,7 +56,7 @@ fn path_of(uri: &str) -> Option<String> {
     checked_path(&path)
 }
 
-/// What goes on the wire as `:path` must be what a request line can hold.
+/// Rejects paths that cannot be sent as `:path`.
 pub(super) fn checked_path(path: &str) -> Option<String> {
     let fits = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
     fits.then(|| path.to_owned())
@@ -76,9 +76,10 @@ impl fmt::Display for DiscoveryError {
             Self::NotADocument(why) => write!(f, "not a discovery document: {why}"),
             Self::OtherIssuer(issuer) => write!(
                 f,
-                "the document is for issuer {issuer:?}: set `issuer`, or add it to `aliases`"
+                "discovery document is for issuer {issuer:?}; set `issuer` to this value, or add it \
+                 to `aliases`"
             ),
-            Self::BadUri(uri) => write!(f, "jwks_uri {uri:?} is no http(s) URL"),
+            Self::BadUri(uri) => write!(f, "jwks_uri {uri:?} is not an http or https URL"),
         }
     }
 }
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn json_that_is_no_object_is_no_document() {
         for json in ["[]", "null", r#"["https://a","https://h/keys"]"#] {
-            let expected = DiscoveryError::NotADocument("not an object".to_owned());
+            let expected = DiscoveryError::NotADocument("not a JSON object".to_owned());
             assert_eq!(jwks_path(json.as_bytes(), &["https://a".to_owned()]), Err(expected));
         }
     }

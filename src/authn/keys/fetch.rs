@@ -1,4 +1,4 @@
-//! Which call gets an issuer's keys, and what its answer means.
+//! The HTTP calls that fetch an issuer's keys, and the evaluation of the responses.
 
 use super::discovery::{self, DiscoveryError};
 use super::key_set::{KeySet, KeySetError};
@@ -6,43 +6,43 @@ use crate::callout::{CallFailure, Callout, CalloutId, Reply};
 use std::fmt;
 use std::time::Duration;
 
-/// Where an issuer's keys are fetched.
+/// The server and path of an issuer's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchPlan {
-    /// The Envoy cluster that is asked.
+    /// The Envoy cluster of the server.
     pub cluster: String,
     /// `:authority`.
     pub authority: String,
-    /// The JWKS's path; `None` asks the issuer's discovery document for it.
+    /// The path of the JWKS; `None`: from the issuer's discovery document.
     pub jwks_path: Option<String>,
-    /// `iss` and its aliases, which the discovery document is compared with.
+    /// `iss` and its aliases. The `issuer` of the discovery document must be one of them.
     pub issuers: Vec<String>,
-    /// How long one call may take.
+    /// The timeout of one call.
     pub timeout: Duration,
 }
 
-/// What is asked for at the moment.
+/// The document that a call fetches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchStep {
     /// The discovery document.
     Discovery,
-    /// The JWKS, at this path.
+    /// The JWKS at this path.
     Jwks(String),
 }
 
-/// What an answer brought.
+/// The content of a response.
 #[derive(Debug)]
 pub enum Fetched {
-    /// Where the JWKS is; ask for that next.
+    /// The path of the JWKS, which the next call fetches.
     Path(String),
-    /// The keys, and for how long the server says they are fresh.
+    /// The keys, and the server's `max-age`.
     Keys(KeySet, Option<Duration>),
 }
 
-/// Why an answer brought nothing. Its text says what to change.
+/// Why a fetch failed. The text contains the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchFailure {
-    /// There was no answer.
+    /// The server did not respond.
     Call(CallFailure),
     /// A status other than 200.
     Status(u16),
@@ -55,7 +55,7 @@ pub enum FetchFailure {
 // === impl FetchPlan ===
 
 impl FetchPlan {
-    /// Where a fetch begins; `known` is the path that discovery has given before.
+    /// The first document of a fetch; `known` is the path from an earlier discovery.
     pub fn first_step(&self, known: Option<&String>) -> FetchStep {
         match self.jwks_path.as_ref().or(known) {
             Some(path) => FetchStep::Jwks(path.clone()),
@@ -80,7 +80,7 @@ impl FetchPlan {
         }
     }
 
-    /// Reads the answer to a step.
+    /// Evaluates the response to a step.
     pub fn read(&self, step: &FetchStep, reply: Reply) -> Result<Fetched, FetchFailure> {
         let answer = reply.answer(&self.cluster).map_err(FetchFailure::Call)?;
         if answer.status != 200 {
@@ -120,17 +120,20 @@ impl fmt::Display for FetchFailure {
         let remedy = match status {
             401 => {
                 "the credential that Envoy injects is missing, expired or not for the API server's \
-                 audience: check the cluster's credential_injector and its token file"
+                 audience; check the cluster's credential_injector and its token file"
             }
             403 => {
-                "the API server refuses this caller: inject a ServiceAccount's token into the cluster \
-                 (ClusterRole system:service-account-issuer-discovery must be bound to it)"
+                "this proxy's service account is not allowed to read the keys; inject a \
+                 ServiceAccount's token into the cluster, and bind ClusterRole \
+                 system:service-account-issuer-discovery to it"
             }
-            404 => "there is no such path: check `path`, or use `discovery`",
-            406 => "the server does not offer application/jwk-set+json or JSON",
-            400 => "a TLS port may have been asked in plain text: check transport_socket",
-            300..=399 => "redirects are not followed: name the right cluster and path",
-            _ => "an unexpected status",
+            404 => "the path does not exist; check `path`, or use `discovery`",
+            406 => "the server offers neither application/jwk-set+json nor application/json",
+            400 => {
+                "the request may have been sent in plain text to a TLS port; check transport_socket"
+            }
+            300..=399 => "redirects are not followed; set the cluster and path of the target",
+            _ => "unexpected status, expected 200",
         };
         write!(f, "status {status}: {remedy}")
     }

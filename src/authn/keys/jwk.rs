@@ -1,13 +1,13 @@
-//! One member of a JWKS -> a key with its kid and its algorithm (RFC 7517 section 4, RFC 7518 section 6).
+//! Parsing of one JSON Web Key (RFC 7517 section 4, RFC 7518 section 6).
 
 use super::algorithm::Algorithm;
-use super::public_key::{Curve, PublicKey, Unfit};
+use super::public_key::{Curve, PublicKey, UnsupportedKey};
 use crate::authn::signature::{VerifyingKey, sha256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-/// A key that an issuer signs with.
+/// A public key of an issuer, with its key ID and algorithm.
 #[derive(Debug)]
 pub struct Jwk {
     kid: String,
@@ -16,7 +16,7 @@ pub struct Jwk {
     verifying: VerifyingKey,
 }
 
-/// The members that matter. Others are ignored (RFC 7517 section 4).
+/// The members that are read. Others are ignored (RFC 7517 section 4).
 #[derive(Deserialize)]
 struct Members {
     kty: String,
@@ -35,57 +35,66 @@ struct Members {
 // === impl Jwk ===
 
 impl Jwk {
-    /// Reads one key. What it does not take is skipped by the set: Kubernetes will sign with kinds of
-    /// keys that nobody here knows yet.
-    pub fn parse(json: &serde_json::Value) -> Result<Self, Unfit> {
+    /// Parses one key. The key set skips unsupported keys, because a future Kubernetes may publish other kinds of keys
+    /// next to the supported ones.
+    pub fn parse(json: &serde_json::Value) -> Result<Self, UnsupportedKey> {
         if json.get("d").is_some() {
-            return Err(Unfit(
-                "a private key, which must never leave its owner: replace it".to_owned(),
+            return Err(UnsupportedKey(
+                "private key; the key is compromised, replace it and publish the public key"
+                    .to_owned(),
             ));
         }
         if !json.is_object() {
-            return Err(Unfit("not an object".to_owned()));
+            return Err(UnsupportedKey("not a JSON object".to_owned()));
         }
-        let members = Members::deserialize(json).map_err(|error| Unfit(error.to_string()))?;
+        let members =
+            Members::deserialize(json).map_err(|error| UnsupportedKey(error.to_string()))?;
         members.check_usage()?;
         let key = members.public_key()?;
         let algorithm = match &members.alg {
             None => Algorithm::default_for(&key),
-            Some(name) => Algorithm::named(name)
-                .filter(|algorithm| algorithm.fits(&key))
-                .ok_or_else(|| Unfit(format!("alg {name:?} with a {} key", members.kty)))?,
+            Some(name) => {
+                Algorithm::named(name).filter(|algorithm| algorithm.fits(&key)).ok_or_else(
+                    || UnsupportedKey(format!("alg {name:?} does not fit kty {:?}", members.kty)),
+                )?
+            }
         };
         if members.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
-            return Err(Unfit(format!("a kid of more than {MAX_KID_BYTES} bytes")));
+            return Err(UnsupportedKey(format!("kid is longer than {MAX_KID_BYTES} bytes")));
         }
         Self::new(members.kid, algorithm, &key)
     }
 
-    /// A key whose `kid`, if it has none, is derived as Kubernetes derives it.
-    pub fn new(kid: Option<String>, algorithm: Algorithm, key: &PublicKey) -> Result<Self, Unfit> {
+    /// A key. A missing `kid` is derived as Kubernetes does (keyIDFromPublicKey in
+    /// kubernetes/pkg/serviceaccount/jwt.go).
+    pub fn new(
+        kid: Option<String>,
+        algorithm: Algorithm,
+        key: &PublicKey,
+    ) -> Result<Self, UnsupportedKey> {
         let verifying = VerifyingKey::new(algorithm, key)
-            .map_err(|_| Unfit("not a point on its curve".to_owned()))?;
+            .map_err(|_| UnsupportedKey("x and y are not a point on the curve".to_owned()))?;
         let fingerprint = sha256(verifying.spki_der());
         let kid = kid.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(fingerprint));
         Ok(Self { kid, algorithm, fingerprint, verifying })
     }
 
-    /// Its name among the issuer's keys.
+    /// The key ID.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The one algorithm that it signs with.
+    /// The only algorithm that the key may be used with.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// SHA-256 of its SubjectPublicKeyInfo: which key it is, whatever it is called.
+    /// SHA-256 of the SubjectPublicKeyInfo: identifies the key independently of its key ID.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
 
-    /// What verifies with it.
+    /// The key in the form that signatures are verified with.
     pub fn verifying(&self) -> &VerifyingKey {
         &self.verifying
     }
@@ -94,36 +103,41 @@ impl Jwk {
 // === impl Members ===
 
 impl Members {
-    /// A key for encryption must not vouch for anybody (RFC 7517 sections 4.2 and 4.3).
-    fn check_usage(&self) -> Result<(), Unfit> {
+    /// Rejects keys that are not for signatures (RFC 7517 sections 4.2 and 4.3).
+    fn check_usage(&self) -> Result<(), UnsupportedKey> {
         if self.usage.as_deref().is_some_and(|usage| usage != "sig") {
-            return Err(Unfit("its use is not sig".to_owned()));
+            return Err(UnsupportedKey(format!(
+                "use {:?}, expected \"sig\"",
+                self.usage.as_deref().unwrap_or_default()
+            )));
         }
         match &self.key_ops {
             Some(ops) if !ops.iter().any(|op| op == "verify") => {
-                Err(Unfit("its key_ops do not include verify".to_owned()))
+                Err(UnsupportedKey("key_ops does not contain \"verify\"".to_owned()))
             }
             _ => Ok(()),
         }
     }
 
-    fn public_key(&self) -> Result<PublicKey, Unfit> {
+    fn public_key(&self) -> Result<PublicKey, UnsupportedKey> {
         match self.kty.as_str() {
             "RSA" => PublicKey::rsa(&number("n", &self.n)?, &number("e", &self.e)?),
             "EC" => {
                 let crv = self.crv.as_deref().unwrap_or_default();
-                let curve = Curve::named(crv).ok_or_else(|| Unfit(format!("curve {crv:?}")))?;
+                let curve = Curve::named(crv).ok_or_else(|| {
+                    UnsupportedKey(format!("crv {crv:?}, expected one of P-256, P-384, P-521"))
+                })?;
                 PublicKey::ec(curve, &number("x", &self.x)?, &number("y", &self.y)?)
             }
-            kty => Err(Unfit(format!("kty {kty:?}"))),
+            kty => Err(UnsupportedKey(format!("kty {kty:?}, expected RSA or EC"))),
         }
     }
 }
 
-fn number(name: &str, text: &Option<String>) -> Result<Vec<u8>, Unfit> {
+fn number(name: &str, text: &Option<String>) -> Result<Vec<u8>, UnsupportedKey> {
     text.as_ref()
         .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
-        .ok_or_else(|| Unfit(format!("{name} is not base64url")))
+        .ok_or_else(|| UnsupportedKey(format!("{name} is missing or not base64url")))
 }
 
 /// kubernetes:pkg/serviceaccount: an external signer's kid has at most 1024 characters.

@@ -1,8 +1,8 @@
-//! A JWKS document -> the keys of it that we take, found by kid (RFC 7517 section 5).
+//! Key sets: parsing of a JWKS (RFC 7517 section 5), and lookup by key ID.
 
 use super::algorithm::Algorithm;
 use super::jwk::Jwk;
-use super::public_key::Unfit;
+use super::public_key::UnsupportedKey;
 use crate::table::Table;
 use serde_json::Value;
 use std::fmt;
@@ -13,58 +13,58 @@ use std::rc::Rc;
 pub struct KeySet {
     keys: Vec<Rc<Jwk>>,
     by_kid: Table<Rc<Jwk>>,
-    skipped: Vec<Unfit>,
+    skipped: Vec<UnsupportedKey>,
     takes_tokens_without_kid: bool,
 }
 
-/// Why a document is no key set. It never replaces one.
+/// Why a document is not a usable key set. Such a document never replaces a cached key set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySetError {
     /// Not JSON, or not an object with a list `keys`.
     NotAKeySet(String),
     /// More than a hundred keys.
     TooManyKeys(usize),
-    /// No key at all, or none that we take; why not, for each.
-    NoUsableKey(Vec<Unfit>),
+    /// No key is supported. Contains the reason for each key.
+    NoUsableKey(Vec<UnsupportedKey>),
 }
 
 // === impl KeySet ===
 
 impl KeySet {
-    /// Reads a JWKS. Keys of kinds that we do not take are skipped and counted; a set without any
-    /// usable key is an error.
+    /// Parses a JWKS. Unsupported keys are skipped and counted; a set without a supported key is an error.
     pub fn parse(json: &[u8]) -> Result<Self, KeySetError> {
         let document: Value = serde_json::from_slice(json)
             .map_err(|error| KeySetError::NotAKeySet(error.to_string()))?;
         Self::from_value(&document)
     }
 
-    /// The same for JSON that has been parsed (`keys.inline`).
+    /// Reads a JWKS from parsed JSON (`keys.inline`).
     pub fn from_value(document: &Value) -> Result<Self, KeySetError> {
-        let members = document
-            .get("keys")
-            .and_then(Value::as_array)
-            .ok_or_else(|| KeySetError::NotAKeySet("no list \"keys\"".to_owned()))?;
+        let members = document.get("keys").and_then(Value::as_array).ok_or_else(|| {
+            KeySetError::NotAKeySet("expected an object with a list `keys`".to_owned())
+        })?;
         if members.len() > MAX_KEYS {
             return Err(KeySetError::TooManyKeys(members.len()));
         }
         Self::of(members.iter().map(Jwk::parse))
     }
 
-    /// Keys without a kid of the issuer's choosing (`keys.pem`). Each has the kid that Kubernetes derives from it, and a
-    /// token without a kid may be signed by any of them.
+    /// A set of keys without key IDs (`keys.pem`). Each gets the key ID that Kubernetes derives from it, and a token
+    /// without a `kid` may be signed by any of them.
     pub fn from_keys(
-        keys: impl IntoIterator<Item = Result<Jwk, Unfit>>,
+        keys: impl IntoIterator<Item = Result<Jwk, UnsupportedKey>>,
     ) -> Result<Self, KeySetError> {
         Ok(Self { takes_tokens_without_kid: true, ..Self::of(keys)? })
     }
 
-    fn of(keys: impl IntoIterator<Item = Result<Jwk, Unfit>>) -> Result<Self, KeySetError> {
+    fn of(
+        keys: impl IntoIterator<Item = Result<Jwk, UnsupportedKey>>,
+    ) -> Result<Self, KeySetError> {
         let mut set = Self::default();
         for key in keys {
             match key {
                 Ok(key) => set.add(key),
-                Err(unfit) => set.skipped.push(unfit),
+                Err(unsupported) => set.skipped.push(unsupported),
             }
         }
         if set.keys.is_empty() { Err(KeySetError::NoUsableKey(set.skipped)) } else { Ok(set) }
@@ -78,15 +78,16 @@ impl KeySet {
                 self.keys.push(key);
             }
             Some(same) if same.fingerprint() == key.fingerprint() => {}
-            // The first counts: which key a kid means must not depend on who asks.
-            Some(_) => self.skipped.push(Unfit(format!("a second key with kid {:?}", key.kid()))),
+            // The first key wins, so that a key ID has one meaning.
+            Some(_) => self.skipped.push(UnsupportedKey(format!("duplicate kid {:?}", key.kid()))),
         }
     }
 
-    /// The keys that may have signed a token with this `kid` and `alg`: the one with that kid. For a token without a kid,
-    /// and keys that were given as PEM: at most four with that algorithm, and of P-521 the only one. A P-521 signature costs
-    /// more than a millisecond, and a forged token costs its sender nothing; which of several is tried must not depend on
-    /// their order, so that none is.
+    /// The keys that may have signed a token with this `kid` and `alg`: the key with that key ID.
+    ///
+    /// For a token without a `kid`, and PEM keys: at most four keys with that algorithm. A P-521 key is tried only if
+    /// it is the only one, because a verification takes more than a millisecond and an attacker can send forged tokens
+    /// for free.
     pub fn candidates(&self, kid: Option<&str>, alg: &str) -> Vec<Rc<Jwk>> {
         if let Some(kid) = kid {
             return self.by_kid.get(kid.as_bytes()).map(Rc::clone).into_iter().collect();
@@ -102,18 +103,18 @@ impl KeySet {
         }
     }
 
-    /// Whether a token without a kid is tried against the keys.
+    /// Whether tokens without a `kid` are verified with the keys.
     pub fn takes_tokens_without_kid(&self) -> bool {
         self.takes_tokens_without_kid
     }
 
-    /// The keys, in the document's order.
+    /// The keys, in the order of the document.
     pub fn keys(&self) -> &[Rc<Jwk>] {
         &self.keys
     }
 
-    /// Why keys of the document were left out.
-    pub fn skipped(&self) -> &[Unfit] {
+    /// The reasons why keys were skipped.
+    pub fn skipped(&self) -> &[UnsupportedKey] {
         &self.skipped
     }
 }
@@ -124,19 +125,19 @@ impl fmt::Display for KeySetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAKeySet(why) => write!(f, "not a JWKS: {why}"),
-            Self::TooManyKeys(count) => write!(f, "{count} keys, the limit is {MAX_KEYS}"),
+            Self::TooManyKeys(count) => write!(f, "{count} keys, expected at most {MAX_KEYS}"),
             Self::NoUsableKey(skipped) => {
-                f.write_str("no usable key")?;
-                skipped.iter().take(3).try_for_each(|Unfit(why)| write!(f, "; {why}"))
+                f.write_str("no supported key")?;
+                skipped.iter().take(3).try_for_each(|UnsupportedKey(why)| write!(f, "; {why}"))
             }
         }
     }
 }
 
-/// Five clusters' worth of rotations; a set of more is no API server's.
+/// Far more than an API server publishes, including keys of earlier rotations.
 const MAX_KEYS: usize = 100;
 
-/// Each try costs a verification, and a token without a kid costs an attacker nothing.
+/// Bounds the number of verifications that one forged token causes.
 const MAX_TRIES: usize = 4;
 
 #[cfg(test)]
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_with_a_kid_is_tried_against_the_key_with_that_kid_alone() {
+    fn token_with_kid_is_verified_only_with_that_key() {
         let (set, keys) = set(&[KeyKind::P256, KeyKind::P256, KeyKind::P521, KeyKind::P521]);
         for key in &keys {
             let found = set.candidates(Some(key.kid()), key.alg());
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_a_kid_is_tried_against_four_keys_and_of_p521_the_only_one() {
+    fn token_without_kid_is_verified_with_at_most_four_keys_and_only_a_single_p521_key() {
         for (kinds, alg, tried) in [
             (&[KeyKind::P256; 5][..], "ES256", 4),
             (&[KeyKind::P384; 2], "ES384", 2),

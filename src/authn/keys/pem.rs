@@ -1,29 +1,35 @@
-//! PEM text -> public keys (RFC 7468): what `--service-account-key-file` holds.
+//! Parsing of PEM public keys (RFC 7468), the format of the API server's `--service-account-key-file`.
 
 use super::algorithm::Algorithm;
 use super::jwk::Jwk;
-use super::public_key::{PublicKey, Unfit};
+use super::public_key::{PublicKey, UnsupportedKey};
 use der::Document;
 
-/// Reads one PEM block: `PUBLIC KEY` (SubjectPublicKeyInfo) or `RSA PUBLIC KEY` (PKCS#1). The kid is
-/// the one that Kubernetes derives.
-pub fn from_pem(text: &str) -> Result<Jwk, Unfit> {
+/// Parses one PEM block: `PUBLIC KEY` (SubjectPublicKeyInfo) or `RSA PUBLIC KEY` (PKCS#1). The key ID is derived as
+/// Kubernetes does.
+pub fn from_pem(text: &str) -> Result<Jwk, UnsupportedKey> {
     let (label, document) = Document::from_pem(text.trim())
-        .map_err(|error| Unfit(format!("not a PEM block: {error}")))?;
+        .map_err(|error| UnsupportedKey(format!("not a PEM block: {error}")))?;
     let key = match label {
         "PUBLIC KEY" => PublicKey::from_spki(document.as_bytes())?,
         "RSA PUBLIC KEY" => PublicKey::from_pkcs1(document.as_bytes())?,
         "CERTIFICATE" => {
-            return Err(Unfit("a certificate: give its public key instead".to_owned()));
-        }
-        label if label.contains("PRIVATE KEY") => {
-            return Err(Unfit(
-                "a private key, which must never leave the API server: give the public key, \
-                 and replace this one"
+            return Err(UnsupportedKey(
+                "certificate, expected a public key; extract it with `openssl x509 -pubkey -noout`"
                     .to_owned(),
             ));
         }
-        label => return Err(Unfit(format!("{label}, not PUBLIC KEY or RSA PUBLIC KEY"))),
+        label if label.contains("PRIVATE KEY") => {
+            return Err(UnsupportedKey(
+                "private key, expected a public key; the private key is now compromised, replace it"
+                    .to_owned(),
+            ));
+        }
+        label => {
+            return Err(UnsupportedKey(format!(
+                "PEM label {label:?}, expected PUBLIC KEY or RSA PUBLIC KEY"
+            )));
+        }
     };
     Jwk::new(None, Algorithm::default_for(&key), &key)
 }

@@ -1,10 +1,10 @@
-//! Numbers or DER -> a public key of a kind, size and exponent that we take, and back to DER.
+//! Public keys of the supported types and sizes, and their DER encoding.
 
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, UintRef};
 use der::{Decode, Encode, Sequence};
 use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
 
-/// A public key that may be used. Numbers are big-endian.
+/// A supported public key. Numbers are big-endian.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PublicKey {
     /// RSA, 2048 to 4096 bits, e = 65537.
@@ -16,11 +16,11 @@ pub enum PublicKey {
     },
     /// A point on one of the NIST curves.
     Ec {
-        /// Which curve.
+        /// The curve.
         curve: Curve,
-        /// As many bytes as the curve's field.
+        /// The x coordinate, with the length of the curve's field.
         x: Vec<u8>,
-        /// As many bytes as the curve's field.
+        /// The y coordinate, with the length of the curve's field.
         y: Vec<u8>,
     },
 }
@@ -36,9 +36,9 @@ pub enum Curve {
     P521,
 }
 
-/// Why a key is not taken.
+/// Why a key is not supported.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfit(pub String);
+pub struct UnsupportedKey(pub String);
 
 /// RFC 8017 section A.1.1.
 #[derive(Sequence)]
@@ -50,66 +50,67 @@ struct RsaPublicKey<'a> {
 // === impl PublicKey ===
 
 impl PublicKey {
-    /// From the numbers of a JWK.
-    pub fn rsa(n: &[u8], e: &[u8]) -> Result<Self, Unfit> {
+    /// From the modulus and exponent of a JWK.
+    pub fn rsa(n: &[u8], e: &[u8]) -> Result<Self, UnsupportedKey> {
         let (n, e) = (trim(n), trim(e));
         let bits = n.len() * 8 - n.first().map_or(0, |top| top.leading_zeros() as usize);
         if !RSA_BITS.contains(&bits) {
-            return Err(Unfit(format!("an RSA key of {bits} bits, not 2048 to 4096")));
+            return Err(UnsupportedKey(format!("RSA key of {bits} bits, expected 2048 to 4096")));
         }
         if e != [1, 0, 1] {
-            return Err(Unfit("an RSA key whose exponent is not 65537".to_owned()));
+            return Err(UnsupportedKey("RSA exponent is not 65537".to_owned()));
         }
         if n.last().is_none_or(|low| low % 2 == 0) {
-            return Err(Unfit("an RSA key with an even modulus".to_owned()));
+            return Err(UnsupportedKey("RSA modulus is even".to_owned()));
         }
         Ok(Self::Rsa { n: n.to_vec(), e: e.to_vec() })
     }
 
-    /// From the coordinates of a JWK. Whether they are on the curve, the crypto library says.
-    pub fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, Unfit> {
+    /// From the coordinates of a JWK. The crypto library checks later whether they are on the curve.
+    pub fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, UnsupportedKey> {
         let bytes = curve.field_bytes();
         if x.len() != bytes || y.len() != bytes {
-            return Err(Unfit(format!("a coordinate that has not exactly {bytes} bytes")));
+            return Err(UnsupportedKey(format!("x and y must have {bytes} bytes")));
         }
         Ok(Self::Ec { curve, x: x.to_vec(), y: y.to_vec() })
     }
 
     /// From the DER of a SubjectPublicKeyInfo (`BEGIN PUBLIC KEY`).
-    pub fn from_spki(der: &[u8]) -> Result<Self, Unfit> {
+    pub fn from_spki(der: &[u8]) -> Result<Self, UnsupportedKey> {
         let spki = SubjectPublicKeyInfoRef::from_der(der)
-            .map_err(|error| Unfit(format!("not a SubjectPublicKeyInfo: {error}")))?;
+            .map_err(|error| UnsupportedKey(format!("not a SubjectPublicKeyInfo: {error}")))?;
         let bits = spki
             .subject_public_key
             .as_bytes()
-            .ok_or_else(|| Unfit("a public key with unused bits".to_owned()))?;
+            .ok_or_else(|| UnsupportedKey("public key with unused bits".to_owned()))?;
         if spki.algorithm.oid == RSA_ENCRYPTION {
             return Self::from_pkcs1(bits);
         }
         let curve = spki.algorithm.parameters_oid().ok().and_then(Curve::of);
         match (spki.algorithm.oid == EC_PUBLIC_KEY, curve) {
             (true, Some(curve)) => Self::from_point(curve, bits),
-            _ => {
-                Err(Unfit(format!("neither RSA nor P-256, P-384, P-521 ({})", spki.algorithm.oid)))
-            }
+            _ => Err(UnsupportedKey(format!(
+                "key type {}, expected RSA, P-256, P-384 or P-521",
+                spki.algorithm.oid
+            ))),
         }
     }
 
     /// From the DER of an RSAPublicKey (`BEGIN RSA PUBLIC KEY`).
-    pub fn from_pkcs1(der: &[u8]) -> Result<Self, Unfit> {
+    pub fn from_pkcs1(der: &[u8]) -> Result<Self, UnsupportedKey> {
         let key = RsaPublicKey::from_der(der)
-            .map_err(|error| Unfit(format!("not an RSAPublicKey: {error}")))?;
+            .map_err(|error| UnsupportedKey(format!("not an RSAPublicKey: {error}")))?;
         Self::rsa(key.modulus.as_bytes(), key.exponent.as_bytes())
     }
 
-    /// SEC 1 section 2.3.3, uncompressed, the only form that Kubernetes writes and reads.
-    fn from_point(curve: Curve, bits: &[u8]) -> Result<Self, Unfit> {
+    /// From an uncompressed point (SEC 1 section 2.3.3), the only form that Kubernetes writes and reads.
+    fn from_point(curve: Curve, bits: &[u8]) -> Result<Self, UnsupportedKey> {
         match bits.split_first() {
             Some((&UNCOMPRESSED, point)) => {
                 let (x, y) = point.split_at(point.len() / 2);
                 Self::ec(curve, x, y)
             }
-            _ => Err(Unfit("a point that is not in uncompressed form".to_owned())),
+            _ => Err(UnsupportedKey("EC point is not in uncompressed form".to_owned())),
         }
     }
 
@@ -123,7 +124,7 @@ impl PublicKey {
         }
     }
 
-    /// How long its signatures are, in the form that JOSE gives them.
+    /// The length of a JOSE signature by this key.
     pub fn signature_bytes(&self) -> usize {
         match self {
             Self::Rsa { n, .. } => n.len(),
@@ -131,7 +132,7 @@ impl PublicKey {
         }
     }
 
-    /// The DER of its SubjectPublicKeyInfo; Kubernetes derives a `kid` from it.
+    /// The DER of the SubjectPublicKeyInfo, from which Kubernetes derives the `kid`.
     pub fn spki_der(&self) -> Result<Vec<u8>, der::Error> {
         let curve;
         let (oid, parameters) = match self {
@@ -158,7 +159,7 @@ fn trim(number: &[u8]) -> &[u8] {
 // === impl Curve ===
 
 impl Curve {
-    /// By its name in a JWK.
+    /// The curve with this name in a JWK.
     pub fn named(crv: &str) -> Option<Self> {
         match crv {
             "P-256" => Some(Self::P256),
@@ -168,7 +169,7 @@ impl Curve {
         }
     }
 
-    /// How many bytes a coordinate has; also half a signature.
+    /// The length of a coordinate, and of half a signature.
     pub const fn field_bytes(self) -> usize {
         match self {
             Self::P256 => 32,
@@ -191,8 +192,8 @@ impl Curve {
     }
 }
 
-/// Below 2048 bits a key is too weak (RFC 7518 section 3.3); beyond 4096 a verification is long enough
-/// to be used against us, and Kubernetes has none.
+/// RFC 7518 section 3.3 requires 2048 bits. The upper limit bounds the cost of a verification; Kubernetes does not
+/// create larger keys.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");

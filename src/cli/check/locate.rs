@@ -64,9 +64,9 @@ pub fn remedy(problem: &Problem, schema: &Value) -> Option<String> {
     let remedy = match expected {
         "a string" => "write it in quotes",
         "a boolean" => "write true or false, without quotes",
-        "a sequence" => "write a list: [ ... ]",
-        "a map" | "an object" => "write an object: { ... }",
-        "usize" | "u16" => "write a whole number, without quotes",
+        "a list" => "write a list: [ ... ]",
+        "an object" => "write an object: { ... }",
+        "a whole number" | "a whole number up to 65535" => "write a number without quotes",
         _ => return None,
     };
     Some(remedy.to_owned())

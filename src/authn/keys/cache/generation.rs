@@ -1,28 +1,28 @@
-//! When an issuer's keys became other ones.
+//! Detection of changes in an issuer's key set.
 
 use crate::authn::keys::algorithm::Algorithm;
 use crate::authn::keys::key_set::KeySet;
 
-/// Counts how often a set became another one. What was proven under an earlier count is proven anew, so
-/// that a key that leaves takes its tokens along.
+/// Counts the changes of a key set. Tokens that were verified under an earlier count are verified again, so that a
+/// removed key no longer verifies cached tokens.
 #[derive(Debug, Default)]
 pub(super) struct Generation {
     count: u64,
     keys: Vec<Description>,
 }
 
-/// Kid, SHA-256 of the key, and what it signs with.
+/// Key ID, SHA-256 of the key, and algorithm.
 type Description = (String, [u8; 32], Algorithm);
 
 // === impl Generation ===
 
 impl Generation {
-    /// How often.
+    /// The number of changes.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
 
-    /// These are the keys now.
+    /// Compares the new key set with the last one.
     pub(super) fn note(&mut self, set: &KeySet) {
         let describe = |key: &std::rc::Rc<crate::authn::keys::Jwk>| {
             (key.kid().to_owned(), key.fingerprint(), key.algorithm())

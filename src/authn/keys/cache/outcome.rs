@@ -1,44 +1,44 @@
-//! What a key cache answers: about a token's key, and about a reply.
+//! The results of key cache operations.
 
 use crate::authn::keys::fetch::FetchFailure;
 use crate::authn::keys::jwk::Jwk;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What the cache says of a token's key.
+/// The result of a key lookup.
 #[derive(Debug)]
 pub enum Lookup {
-    /// One of these may have signed it; never empty.
+    /// The keys that may have signed the token; never empty.
     Found(Vec<Rc<Jwk>>),
-    /// A fetch is under way or due, and its result decides.
+    /// A fetch is running or due; the request is paused until it ends.
     Hold(Cause),
-    /// The issuer does not publish such a key.
+    /// The issuer does not publish this key.
     Unknown,
-    /// Nobody can say now; after this long it is worth asking again.
+    /// The keys cannot be fetched now. The caller may retry after this time.
     Unavailable(Duration),
 }
 
-/// What a request waits for.
+/// Why a request is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// There are no keys yet.
+    /// The cache has no keys.
     NoKeys,
-    /// There are keys, but not with this kid.
+    /// The cache has keys, but not with this key ID.
     UnknownKid,
 }
 
-/// What a reply did.
+/// The effect of a response on the cache.
 #[derive(Clone, Debug)]
 pub enum Settled {
-    /// Nothing for anyone who waits: another call follows.
+    /// The fetch continues with another call.
     Continues,
-    /// There are fresh keys: so many, and so many skipped.
+    /// The fetch succeeded.
     Renewed {
-        /// Keys that can be used.
+        /// The number of supported keys.
         keys: usize,
-        /// Keys of kinds that we do not take.
+        /// The number of skipped keys.
         skipped: usize,
     },
-    /// The fetch failed; whatever keys there were are still there.
+    /// The fetch failed. Cached keys remain valid.
     Failed(FetchFailure),
 }
