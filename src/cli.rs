@@ -1,4 +1,4 @@
-//! Arguments in, text and an exit code out; one file for each subcommand.
+//! Command-line arguments, output and exit codes. Each subcommand has its own module.
 
 mod check;
 mod completions;
@@ -16,7 +16,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-/// Checks configurations of the sa-authn filter, and explains what it does with a request and a token.
+/// Checks configurations of the sa-authn filter, and explains how the filter handles requests and tokens.
 #[derive(Debug, Parser)]
 #[command(name = "sa-authn", version, after_help = EXIT_CODES, max_term_width = 100)]
 struct Arguments {
@@ -26,48 +26,47 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Find everything that is wrong with configurations, with its place and a remedy
+    /// Find problems in configurations, with their locations and remedies
     Check(check::Options),
-    /// Say what the filter does with a request and a token: every step with what was compared
+    /// Show each step of the decision on a request, with the values that were compared
     Explain(explain::Options),
-    /// Decode a token, with human dates and its kind; NOTHING is verified
+    /// Decode a token, with readable dates and its kind. Verifies NOTHING
     Inspect(inspect::Options),
-    /// Print what each reason of a refusal means, and what to do about it
+    /// Explain the reasons of denials, and their remedies
     Reasons(reasons::Options),
     /// Print the JSON Schema of the plugin's configuration, for editors
     Schema,
-    /// Print the completions for a shell
+    /// Print the completion script for a shell
     Completions(completions::Options),
 }
 
-/// What a command has to say.
+/// The output of a command.
 #[derive(Debug)]
 pub struct Report {
-    /// For stdout, with its line ends.
+    /// The text for stdout, with line ends.
     pub text: String,
-    /// 0 or 1.
+    /// Exit code 0 or 1.
     pub answer: Answer,
-    /// What of the task could not be done, for stderr; if anything, the exit code is 2.
+    /// The errors for stderr. If there are any, the exit code is 2.
     pub failures: Vec<String>,
 }
 
-/// Yes or no.
+/// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Good, allowed.
     Yes,
-    /// Problems, refused.
+    /// Problems, denied.
     No,
 }
 
-/// Why a command could not do what it was asked: the exit code is 2.
+/// An error that ends a command with exit code 2.
 #[derive(Debug)]
 pub struct Failure(pub String);
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 good or allowed, 1 problems or refused, 2 it could not be told.";
+const EXIT_CODES: &str = "Exit codes: 0 good or allowed, 1 problems or denied, 2 indeterminate.";
 
-/// Does what the arguments say.
+/// Runs the command in the arguments.
 pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -83,11 +82,11 @@ pub fn run() -> ExitCode {
     };
     match outcome {
         Ok(report) => report.print(),
-        Err(Failure(why)) => complain(&why),
+        Err(Failure(why)) => print_error(&why),
     }
 }
 
-/// Also what `--help` and `--version` print. clap quotes arguments, of which one may be a token.
+/// Prints usage errors, help and the version. clap quotes arguments, and one of them may be a token.
 fn usage_error(usage: &clap::Error) -> ExitCode {
     let text = usage.render().to_string();
     let shown = terminal::shown(&text);
@@ -99,7 +98,7 @@ fn usage_error(usage: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn complain(why: &str) -> ExitCode {
+fn print_error(why: &str) -> ExitCode {
     // Errors are ignored; there is nowhere to report them.
     let _ = writeln!(io::stderr(), "error: {}", terminal::shown(why));
     ExitCode::from(2)
@@ -108,7 +107,7 @@ fn complain(why: &str) -> ExitCode {
 // === impl Report ===
 
 impl Report {
-    /// Something that was asked for, and no more.
+    /// A successful output.
     pub fn plain(text: String) -> Self {
         Self { text, answer: Answer::Yes, failures: Vec::new() }
     }
@@ -117,14 +116,14 @@ impl Report {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(terminal::shown(&self.text).as_bytes()).and_then(|()| stdout.flush())
         {
-            // `sa-authn schema | head` is no failure.
+            // A broken pipe, as in `sa-authn schema | head`, is not an error.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                return complain(&format!("stdout: {error}"));
+                return print_error(&format!("stdout: {error}"));
             }
             _ => {}
         }
         if !self.failures.is_empty() {
-            return complain(&self.failures.join("\nerror: "));
+            return print_error(&self.failures.join("\nerror: "));
         }
         match self.answer {
             Answer::Yes => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
-//! `sa-authn`, the command line: the core of the filter, at a desk.
+//! `sa-authn`, the command-line front end to the filter core.
 //!
-//! Exit codes: 0 for yes (good, allowed), 1 for no (problems, refused), 2 when that could not be told (usage,
-//! files that cannot be read, an answer that only the API server has). Signatures and tokens are never printed.
+//! Exit codes: 0 good or allowed, 1 problems or denied, 2 indeterminate (wrong usage, an unreadable file, or an answer
+//! that only the API server has). Signatures and tokens are never printed.
 
 mod cli;
 

@@ -1,5 +1,4 @@
-//! `sa-authn check`: everything that is wrong with configurations, wherever they stand, each with its place and a
-//! remedy.
+//! `sa-authn check`: finds problems in configurations, also inside Envoy and Kubernetes manifests.
 
 mod find;
 mod locate;
@@ -17,25 +16,25 @@ use std::rc::Rc;
 use text::{Place, Text};
 use yaml::Node;
 
-/// What to check.
+/// The arguments of `check`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = WHAT_IS_OURS)]
+#[command(after_help = IDENTIFICATION)]
 pub struct Options {
-    /// Plugin JSON, or YAML or JSON with an Envoy bootstrap, WasmPlugin, TrafficExtension, EnvoyFilter,
-    /// EnvoyExtensionPolicy or ConfigMap in it; `-` is stdin
+    /// Plugin configuration (JSON or YAML), or a file that contains one: an Envoy bootstrap, WasmPlugin,
+    /// TrafficExtension, EnvoyFilter, EnvoyExtensionPolicy or ConfigMap; `-` is stdin
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// How to print what was found
+    /// Output format
     #[arg(long, default_value = "text")]
     format: Format,
 }
 
-const WHAT_IS_OURS: &str = "\
-Of several Wasm filters those are checked of which a name (the filter's, the plugin's, root_id, vm_id, the module's \
-file or address) says sa-authn or sa_authn, and those whose configuration has `issuers`. The others are listed.";
+const IDENTIFICATION: &str = "A Wasm filter is checked if its name, plugin name, root_id, vm_id, or \
+                              module file or address contains sa-authn or sa_authn, or if its \
+                              configuration has `issuers`. Other Wasm filters are listed as skipped.";
 
-/// Checks every file; those that cannot be read do not hide the others.
+/// Checks every file. An unreadable file does not stop the check of the other files.
 pub fn run(options: &Options) -> Result<Report, Failure> {
     let mut checked = Vec::new();
     let mut failures = Vec::new();
@@ -51,7 +50,7 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     Ok(Report { text: options.format.print(&checked), answer, failures })
 }
 
-/// The configuration in a file, as JSON, wherever it stands there; it must be the only one.
+/// The configuration in a file, as JSON. The file must contain exactly one.
 pub fn only_configuration(file: &Path) -> Result<String, Failure> {
     let name = input::name(file);
     let text = Rc::new(Text::of_file(input::read_text(file)?));
@@ -66,7 +65,7 @@ pub fn only_configuration(file: &Path) -> Result<String, Failure> {
                 let mut repeated = Vec::new();
                 locate::repeated("", tree, &mut repeated);
                 if let Some((path, _)) = repeated.first() {
-                    return Err(Failure(format!("{place}: {path} stands twice in one object")));
+                    return Err(Failure(format!("{place}: duplicate field {path}")));
                 }
                 ours.push((place, tree.to_json().to_string()));
             }
@@ -81,9 +80,7 @@ pub fn only_configuration(file: &Path) -> Result<String, Failure> {
             let places: Vec<_> = several.iter().map(|(place, _)| format!("\n  {place}")).collect();
             let count = several.len();
             let places = places.concat();
-            Err(Failure(format!(
-                "{name} has {count} configurations: give one of them alone{places}"
-            )))
+            Err(Failure(format!("{name} contains {count} configurations, expected one:{places}")))
         }
     }
 }
@@ -110,7 +107,7 @@ fn search(name: &str, text: &Rc<Text>) -> Result<Vec<Found>, Failure> {
     let is_json = content.trim_start().starts_with('{');
     let documents = match yaml::parse(text) {
         Ok(documents) => documents,
-        // The plugin's reader says better what is wrong with JSON.
+        // The filter's JSON parser has better error messages.
         Err(_) if is_json => return Ok(whole()),
         Err(unreadable) => {
             let Place { line, column } = text.place(unreadable.at);
@@ -124,14 +121,14 @@ fn search(name: &str, text: &Rc<Text>) -> Result<Vec<Found>, Failure> {
 
 fn nothing_found(name: &str, others: &[Found]) -> String {
     let mut why = format!(
-        "{name}: no configuration of sa-authn in it. Looked for the plugin's own JSON or YAML (an object with \
-         `issuers`), an Envoy HTTP filter of type {WASM_FILTER} (also in an EnvoyFilter or a ConfigMap), \
-         a WasmPlugin, a TrafficExtension and an EnvoyExtensionPolicy whose name, plugin name, root_id, vm_id or \
-         module says sa-authn"
+        "{name}: found no sa-authn configuration. Searched for plugin JSON or YAML (an object with \
+         `issuers`), and for an Envoy HTTP filter of type {WASM_FILTER} (also in an EnvoyFilter or \
+         a ConfigMap), a WasmPlugin, a TrafficExtension or an EnvoyExtensionPolicy whose name, \
+         plugin name, root_id, vm_id or module contains sa-authn"
     );
     for other in others {
         let Place { line, column } = other.text.place(other.at);
-        why += &format!("\n  {name}:{line}:{column}: {} says nothing of it", other.what);
+        why += &format!("\n  {name}:{line}:{column}: {} does not look like sa-authn", other.what);
     }
     why
 }
@@ -151,7 +148,7 @@ fn check(file: &str, found: Found, schema: &Value) -> Checked {
     Checked { file: file.to_owned(), what, place, is_ours, faults }
 }
 
-/// JSON text is read as the filter reads it; YAML's reader only tells where everything stands.
+/// Checks JSON text with the filter's parser. The YAML parser only provides the locations.
 fn check_json(text: &Text, schema: &Value) -> Vec<Fault> {
     let trees = yaml::parse(text).unwrap_or_default();
     check_text(text, trees.first(), text.content(), schema)
@@ -168,13 +165,13 @@ fn check_text(text: &Text, tree: Option<&Node>, json: &str, schema: &Value) -> V
     }
     let mut problems = Config::parse(json.as_bytes()).err().unwrap_or_default();
     if !repeated.is_empty() {
-        // The reader knows that one does, and not which.
+        // The JSON parser reports only the first duplicate; `repeated` has all of them, with their locations.
         problems.retain(|problem| !problem.message.starts_with("duplicate member"));
     }
     let twice = repeated.into_iter().map(|(path, at)| Fault {
         place: text.place(at),
         path,
-        message: "stands twice in one object: leave one of them out".to_owned(),
+        message: "duplicate field; remove one of them".to_owned(),
         remedy: None,
     });
     let others = problems.into_iter().map(|problem| fault(text, tree, problem, schema));
@@ -195,7 +192,7 @@ fn fault(text: &Text, tree: Option<&Node>, problem: Problem, schema: &Value) -> 
     Fault { place: text.place(at), path: problem.path, message: problem.message, remedy }
 }
 
-/// serde_json's errors end with their place.
+/// Splits the location off an error message of serde_json.
 fn with_position(message: &str) -> Option<(&str, usize, usize)> {
     let (message, place) = message.rsplit_once(" at line ")?;
     let (line, column) = place.split_once(" column ")?;

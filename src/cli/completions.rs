@@ -1,13 +1,13 @@
-//! `sa-authn completions`: what a shell needs to complete our arguments.
+//! `sa-authn completions`: shell completion scripts.
 
 use super::{Arguments, Report};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-/// For which shell.
+/// The arguments of `completions`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// The shell
+    /// Shell
     shell: Shell,
 }
 

@@ -1,11 +1,11 @@
-//! Times as people write and read them.
+//! Parsing and formatting of dates and durations.
 
 use super::Failure;
 use jiff::Timestamp;
 use sa_authn::time::UnixTime;
 use std::time::Duration;
 
-/// Unix seconds, or a date as RFC 3339 has it; without one the present.
+/// Parses Unix seconds or an RFC 3339 date; `None` is the current time.
 pub fn at(text: Option<&str>) -> Result<UnixTime, Failure> {
     let Some(text) = text else { return Ok(of(Timestamp::now())) };
     if let Ok(seconds) = text.parse::<u64>() {
@@ -13,7 +13,7 @@ pub fn at(text: Option<&str>) -> Result<UnixTime, Failure> {
     }
     let wrong = |_| {
         Failure(format!(
-            "--at {text}: neither Unix seconds nor a date such as 2026-01-31T12:00:00Z"
+            "--at {text}: expected Unix seconds or an RFC 3339 date, for example 2026-01-31T12:00:00Z"
         ))
     };
     text.parse::<Timestamp>().map(of).map_err(wrong)
@@ -28,11 +28,11 @@ pub fn date(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).ok();
     match seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
         Some(timestamp) => timestamp.to_string(),
-        None => format!("{} s after 1970, which is after the year 9999", time.as_secs()),
+        None => format!("{} s since 1970 (after the year 9999)", time.as_secs()),
     }
 }
 
-/// The same, and how far away it is: `(in 58m 12s)`, `(1h 2m ago)`.
+/// The date, with the difference to `now`: `(in 58m 12s)`, `(1h 2m ago)`.
 pub fn date_from(time: UnixTime, now: UnixTime) -> String {
     let away = match time >= now {
         true => format!("in {}", duration(time.since(now))),

@@ -1,11 +1,11 @@
-//! A file's name, or `-` for stdin -> its text.
+//! Reading of files and stdin (`-`).
 
 use super::{Failure, terminal};
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Reads a file whole; `-` is stdin.
+/// Reads a file, or stdin for `-`.
 pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let outcome = if is_stdin(file) {
         let mut bytes = Vec::new();
@@ -16,18 +16,19 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     outcome.map_err(|error| unreadable(file, &error))
 }
 
-/// The same for what must be UTF-8.
+/// Reads a file that must be UTF-8.
 pub fn read_text(file: &Path) -> Result<String, Failure> {
     let not_text = |_| Failure(format!("{}: not UTF-8", name(file)));
     String::from_utf8(read(file)?).map_err(not_text)
 }
 
-/// How messages call a file.
+/// The name of a file in messages.
 pub fn name(file: &Path) -> String {
     if is_stdin(file) { "<stdin>".to_owned() } else { file.display().to_string() }
 }
 
-/// Some give the token itself, as in `inspect "$(cat token)"`: it must not be printed.
+/// The error for a file that cannot be read. Does not print a token that was passed in place of a file, as in
+/// `inspect "$(cat token)"`.
 fn unreadable(file: &Path, error: &io::Error) -> Failure {
     if is_stdin(file) {
         return Failure(format!("{}: {error}", name(file)));
@@ -42,4 +43,5 @@ fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-const TOKEN: &str = "FILE looks like a token, and must be a file: write the token to a file, or give it on stdin as `-`";
+const TOKEN: &str = "FILE looks like a token, expected a file name; write the token to a file, or \
+                     pass it on stdin with `-`";

@@ -1,4 +1,4 @@
-//! `sa-authn inspect`: what a token says, with nothing of it verified; broken ones as far as they can be read.
+//! `sa-authn inspect`: decodes a token without verification, and a malformed token as far as possible.
 
 mod kind;
 
@@ -12,24 +12,24 @@ use sa_authn::time::UnixTime;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// What to look at.
+/// The arguments of `inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// A file with the token, such as /var/run/secrets/kubernetes.io/serviceaccount/token; `-` is stdin
+    /// File with the token, such as /var/run/secrets/kubernetes.io/serviceaccount/token; `-` is stdin
     #[arg(default_value = "-", value_name = "FILE")]
     token: PathBuf,
 
-    /// Judge the times at this time (RFC 3339 or Unix seconds) and not now
+    /// Time for relative dates (RFC 3339 or Unix seconds); default: now
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
 }
 
-/// Prints it. Every token can be looked at, so the answer is always yes; what is wrong stands in the text.
+/// Decodes the token. The exit code is 0 even for a malformed token; the text describes its errors.
 pub fn run(options: &Options) -> Result<Report, Failure> {
     let token = super::token::read(&options.token)?;
     let now = dates::at(options.at.as_deref())?;
     if token.is_empty() {
-        return Err(Failure(format!("{}: no token in it", input::name(&options.token))));
+        return Err(Failure(format!("{}: contains no token", input::name(&options.token))));
     }
     Ok(Report::plain(describe(&token, now)))
 }
@@ -37,7 +37,7 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
 fn describe(token: &[u8], now: UnixTime) -> String {
     let parts: Vec<_> = token.split(|byte| *byte == b'.').collect();
     let mut text = format!("{BANNER}\n{} bytes in {} parts", token.len(), parts.len());
-    text += if parts.len() == 3 { "\n" } else { "; a JWT has 3\n" };
+    text += if parts.len() == 3 { "\n" } else { ", expected 3\n" };
     let header = parts.first().map(|part| decoded(part));
     let claims = parts.get(1).map(|part| decoded(part));
     text += &section("JOSE header (part 1)", header.as_ref());
@@ -52,7 +52,7 @@ fn describe(token: &[u8], now: UnixTime) -> String {
     text + &form(token)
 }
 
-/// What the filter's own parser says, which is stricter than most.
+/// The result of the filter's own parser, which is stricter than most.
 fn form(token: &[u8]) -> String {
     let sources = [TokenSource { header: "".into(), prefix: None }];
     let parsed = match BearerToken::find(&sources, &[(0, token)], |_| true) {
@@ -61,39 +61,41 @@ fn form(token: &[u8]) -> String {
         Err(denial) => Err(denial),
     };
     match parsed {
-        Ok(_) => "\nForm\n  well-formed for the filter, which is stricter than most\n".to_owned(),
+        Ok(_) => "\nForm\n  accepted by the parser of the filter\n".to_owned(),
         Err(denial) => format!(
-            "\nForm\n  the filter refuses it as {}: {}\n",
+            "\nForm\n  rejected by the filter: {}: {}\n",
             denial.reason().code(),
             denial.detail()
         ),
     }
 }
 
-/// The bytes of a part, or why it has none.
+/// The bytes of a part, or why it cannot be decoded.
 fn decoded(part: &[u8]) -> Result<Vec<u8>, String> {
     URL_SAFE_NO_PAD.decode(part).map_err(|error| match error {
         DecodeError::InvalidByte(at, byte) => {
-            format!("character {} is {:?}, which is not of base64url", at + 1, char::from(byte))
+            format!("character {} is {:?}, which is not base64url", at + 1, char::from(byte))
         }
-        DecodeError::InvalidLastSymbol { .. } => "stray bits in its last character".to_owned(),
+        DecodeError::InvalidLastSymbol { .. } => {
+            "the last character has non-zero trailing bits".to_owned()
+        }
         DecodeError::InvalidLength(_) => {
-            format!("{} characters, which base64url cannot have", part.len())
+            format!("{} characters is not a valid length of base64url", part.len())
         }
-        DecodeError::InvalidPadding => "padding (=), which a JWT does not have".to_owned(),
+        DecodeError::InvalidPadding => "padding (=) is not allowed in a JWT".to_owned(),
     })
 }
 
 fn section(title: &str, part: Option<&Result<Vec<u8>, String>>) -> String {
     let body = match part {
-        None => "is not there".to_owned(),
+        None => "missing".to_owned(),
         Some(Err(why)) => format!("cannot be decoded: {why}"),
         Some(Ok(json)) => match serde_json::from_slice::<Value>(json) {
             Ok(mut value) => {
                 value.sort_all_objects();
                 format!("{value:#}")
             }
-            Err(error) => format!("is no JSON: {error}"),
+            Err(error) => format!("not JSON: {error}"),
         },
     };
     format!("\n{title}\n  {}\n", body.replace('\n', "\n  "))
@@ -102,20 +104,20 @@ fn section(title: &str, part: Option<&Result<Vec<u8>, String>>) -> String {
 fn times(times: &Times, now: UnixTime) -> String {
     let mut text = format!("\nTimes, at {}\n", dates::date(now));
     let said = [
-        ("issued (iat)", times.issued_at),
+        ("issued at (iat)", times.issued_at),
         ("valid from (nbf)", times.not_before),
-        ("to be replaced (warnafter)", times.warn_after),
-        ("expires (exp)", times.expires),
+        ("replace by (warnafter)", times.warn_after),
+        ("expires at (exp)", times.expires),
     ];
     for (name, time) in said {
-        let time = time.map_or("not said".to_owned(), |time| dates::date_from(time, now));
+        let time = time.map_or("not present".to_owned(), |time| dates::date_from(time, now));
         text += &format!("  {name:<27} {time}\n");
     }
     if let (Some(from), Some(until)) = (times.issued_at, times.expires) {
         let (life, left) = (until.since(from), until.since(now));
         text += &format!(
-            "  {:<27} {}, of which {} are left\n",
-            "life",
+            "  {:<27} {}, {} left\n",
+            "lifetime",
             dates::duration(life),
             dates::duration(left)
         );
@@ -124,5 +126,5 @@ fn times(times: &Times, now: UnixTime) -> String {
 }
 
 const BANNER: &str = "\
-NOTHING OF THIS IS VERIFIED. Anybody can write a token that says this: `sa-authn explain` verifies one.
+NOT VERIFIED. Anyone can create a token with these contents. To verify a token, use `sa-authn explain`.
 ";

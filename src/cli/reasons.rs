@@ -1,16 +1,16 @@
-//! `sa-authn reasons`: what each refusal means, and what to do about it.
+//! `sa-authn reasons`: the meaning and remedy of each denial reason.
 
 use super::{Failure, Report};
 use sa_authn::verdict::Reason;
 
-/// Which reasons.
+/// The arguments of `reasons`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Only this one, such as `expired` (also as `sa_authn.expired`); without it all of them
+    /// Reason, such as `expired` or `sa_authn.expired`; default: all reasons
     reason: Option<String>,
 }
 
-/// Prints them.
+/// Prints the reasons.
 pub fn print(options: &Options) -> Result<Report, Failure> {
     let chosen = match &options.reason {
         None => Reason::ALL.to_vec(),
@@ -28,7 +28,7 @@ fn named(code: &str) -> Result<Reason, Failure> {
         let near = Reason::ALL.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         let near = near.map_or("", Reason::code);
         Failure(format!(
-            "{code:?} is no reason; did you mean {near:?}? `sa-authn reasons` prints all"
+            "unknown reason {code:?}; did you mean {near:?}? `sa-authn reasons` lists all reasons"
         ))
     })
 }
@@ -42,142 +42,147 @@ fn block(reason: Reason) -> String {
     )
 }
 
-/// As the table of docs/troubleshooting.md has it.
+/// The meaning. A test compares it with the table in docs/troubleshooting.md.
 fn meaning(reason: Reason) -> &'static str {
     match reason {
         Reason::MissingToken => "no token in any of the configured headers",
-        Reason::MalformedToken => "not a JWT, or claims of the wrong shape",
+        Reason::MalformedToken => "not a JWT, or claims of the wrong type",
         Reason::TokenTooLarge => "longer than `limits.maxTokenBytes`",
-        Reason::UnsupportedAlgorithm => "not the algorithm of the key: `none`, HS256, ...",
-        Reason::UnknownIssuer => "`iss` is none of the configured ones",
-        Reason::LegacyToken => "a token from a Secret, which never expires: use a projected one",
+        Reason::UnsupportedAlgorithm => {
+            "`alg` is not the algorithm of the key, for example `none` or HS256"
+        }
+        Reason::UnknownIssuer => "`iss` is not one of the configured issuers",
+        Reason::LegacyToken => "token from a Secret, which never expires",
         Reason::UnknownKey => "the issuer does not publish a key with this `kid`",
-        Reason::BadSignature => "not signed by the key",
+        Reason::BadSignature => "the signature does not verify with the key",
         Reason::MissingClaim => "no `iss`, `sub`, `aud` or `exp`",
         Reason::Expired => "`exp` and the leeway have passed",
-        Reason::NotYetValid => "`nbf` or `iat` lies in the future",
-        Reason::LifetimeTooLong => "made for longer than `maxLifetime`",
-        Reason::WrongAudience => "minted for another service",
+        Reason::NotYetValid => "`nbf` or `iat` is in the future",
+        Reason::LifetimeTooLong => "the lifetime is longer than `maxLifetime`",
+        Reason::WrongAudience => "`aud` contains none of the issuer's `audiences`",
         Reason::NotAServiceAccount => {
-            "genuine, but no service account's, or one that contradicts itself"
+            "verified, but not a service account token, or with contradictory claims"
         }
-        Reason::NotBound => "not bound to a pod, where `requireBound` demands it",
-        Reason::WrongPeer => "the connection is another workload's, or nobody's (a waypoint's)",
+        Reason::NotBound => "not bound to a pod, although `requireBound` is set",
+        Reason::WrongPeer => {
+            "the mTLS peer is another workload, or has no SPIFFE ID (for example behind a waypoint)"
+        }
         Reason::Revoked => {
-            "the API server does not accept it (any more): its pod, service account or secret is gone, \
-             or it never was genuine"
+            "the API server rejects the token: its pod, service account or secret was deleted, or \
+             the token is not genuine"
         }
         Reason::ReviewMismatch => {
-            "the API server says yes, but to another account, uid, pod or audience, or to nobody"
+            "the API server approves the token, but for another account, uid, pod or audience, or for none"
         }
-        Reason::ConflictingTokens => "several tokens that differ",
+        Reason::ConflictingTokens => "several different tokens",
         Reason::AmbiguousPath => {
-            "no path; or a path that the upstream could read otherwise (`//`, `%2f`, `;`, ...), or such a host \
-             (several, a dot at the end, a malformed port), where no rule decides before the first that looks at it"
+            "no path, or a path that upstreams interpret differently (`//`, `%2f`, `;`, ...), or an \
+             ambiguous host (several, a trailing dot, a malformed port); and a rule that depends on \
+             it is evaluated"
         }
         Reason::UnknownMethod => {
-            "a method that neither RFC 9110, RFC 5789 nor a rule names (`delete`, `FROB`), where no rule decides \
-             before the first that looks at methods"
+            "a method that neither RFC 9110, RFC 5789 nor a rule names (`delete`, `FROB`); and a \
+             rule that depends on methods is evaluated"
         }
-        Reason::Forbidden => "genuine, but no rule lets this account do this",
+        Reason::Forbidden => "verified, but no rule allows this request for this account",
         Reason::KeysUnavailable => {
-            "the issuer's keys cannot be had; `Retry-After` says when to come back"
+            "the issuer's keys are unavailable; `Retry-After` has the time until the next fetch"
         }
         Reason::ReviewUnavailable => {
-            "the API server cannot be asked; the log says why, `Retry-After` when to come back"
+            "the API server cannot review the token; the log has the cause, and `Retry-After` the \
+             time until the next attempt"
         }
-        Reason::Overloaded => "too many requests wait already, or too many reviews are under way",
-        Reason::Internal => "the filter could not do its work; the log says why",
+        Reason::Overloaded => "too many paused requests, or too many concurrent reviews",
+        Reason::Internal => "internal error of the filter; the log has the cause",
     }
 }
 
-/// What to do about it, at the caller's or at the filter's.
+/// The remedy, at the caller or at the filter.
 pub fn remedy(reason: Reason) -> &'static str {
     match reason {
         Reason::MissingToken => {
-            "have the caller send its projected token in a header of `tokenFrom`; or open the path by a \
-             rule with `allow: \"anyone\"`"
+            "make the caller send its projected token in a header of `tokenFrom`, or allow the path \
+             without a token by a rule with `allow: \"anyone\"`"
         }
         Reason::MalformedToken => {
-            "look at the token with `sa-authn inspect`; often a header holds a file's name, quotes or a line end"
+            "inspect the token with `sa-authn inspect`; common causes are a file name, quotes or a \
+             line end in the header"
         }
-        Reason::TokenTooLarge => "raise `limits.maxTokenBytes`, if such tokens are right",
+        Reason::TokenTooLarge => "raise `limits.maxTokenBytes` if tokens of this size are expected",
         Reason::UnsupportedAlgorithm => {
-            "send the token that Kubernetes gave; ES512 needs an Envoy with `verify_signature` (1.30 or newer)"
+            "send the unchanged Kubernetes token; for ES512, use an Envoy with `verify_signature` \
+             (1.30 or newer)"
         }
         Reason::UnknownIssuer => {
-            "compare `iss` (`sa-authn inspect`) with `issuers[].issuer` and `aliases`, byte for byte; \
-             `kubectl get --raw /.well-known/openid-configuration` says the cluster's"
+            "compare `iss` (`sa-authn inspect`) with `issuers[].issuer` and `aliases`, byte for \
+             byte; `kubectl get --raw /.well-known/openid-configuration` prints the `iss` of the \
+             cluster"
         }
         Reason::LegacyToken => {
             "mount a projected token (`serviceAccountToken` with an `audience`) instead of the Secret"
         }
         Reason::UnknownKey => {
-            "is the token of another cluster that has the same `iss`? Compare its `kid` with \
-             `kubectl get --raw /openid/v1/jwks`"
+            "compare its `kid` with `kubectl get --raw /openid/v1/jwks`; if they differ, the token \
+             is from another cluster with the same `iss`"
         }
         Reason::BadSignature => {
-            "the token was changed on its way, or made by somebody else; with `pem` keys also: another \
-             cluster's key"
+            "check whether a proxy or application changes the token; with `pem` keys, check that \
+             they are the keys of the token's cluster"
         }
         Reason::MissingClaim => {
-            "have the token made by TokenRequest or a projected volume, with an audience"
+            "use a token from TokenRequest or a projected volume, with an audience"
         }
         Reason::Expired => {
-            "have the application read its token file again for each request: the kubelet replaces it; \
-             compare the clocks"
+            "make the application reload its token file, which the kubelet replaces; check the clocks"
         }
         Reason::NotYetValid => {
-            "compare the clocks of the API server and of the proxy; raise `leeway` if need be"
+            "check the clocks of the API server and of the proxy; raise `leeway` if necessary"
         }
         Reason::LifetimeTooLong => {
-            "have it minted with a shorter `expirationSeconds`, or raise `maxLifetime`"
+            "request the token with a shorter `expirationSeconds`, or raise `maxLifetime`"
         }
         Reason::WrongAudience => {
             "mount a token with `audience` set to one of `issuers[].audiences`, or add the audience there"
         }
         Reason::NotAServiceAccount => {
-            "send a service account's token; a user's JWT of the same issuer is none"
+            "send a service account token, not a user's JWT of the same issuer"
         }
-        Reason::NotBound => {
-            "mount a projected token in the pod, in place of `kubectl create token`"
-        }
+        Reason::NotBound => "use a projected token of the pod instead of `kubectl create token`",
         Reason::WrongPeer => {
-            "have the caller connect with its own mTLS certificate; where there is none, as behind a \
-             waypoint, leave `matchPeer` out"
+            "make the caller connect with its own mTLS certificate; if callers have none, as behind \
+             a waypoint, remove `matchPeer`"
         }
-        Reason::Revoked => {
-            "restart the caller, if it should still exist: its new pod has a new token"
-        }
+        Reason::Revoked => "if the caller should exist, restart it: its new pod gets a new token",
         Reason::ReviewMismatch => {
-            "have the API server take the audience (`--api-audiences`); otherwise somebody mixes tokens up"
+            "configure --api-audiences; otherwise the token belongs to another cluster"
         }
         Reason::ConflictingTokens => {
-            "send one token, in one header; take the proxy's or the application's off"
+            "send one token in one header: remove the token of the proxy or of the application"
         }
         Reason::AmbiguousPath => {
-            "write the path without `//`, `%2f`, `%5c`, `;` and backslashes, and the host without a dot at its end; or \
-             have Envoy normalize paths (`normalize_path` and `merge_slashes`; in Istio `pathNormalization`)"
+            "send the path without `//`, `%2f`, `%5c`, `;` and backslashes, and the host without a \
+             trailing dot; or make Envoy normalize paths (`normalize_path` and `merge_slashes`; in \
+             Istio `pathNormalization`)"
         }
         Reason::UnknownMethod => {
-            "write the method in capitals; if the service has such a method, name it in `methods` of a rule"
+            "send the method in capitals; if the service supports this method, add it to `methods` of a rule"
         }
         Reason::Forbidden => {
-            "add the account to `allow` of the rule that decided (the log names it), or a rule that covers \
-             the request; `sa-authn explain` says why each rule does not"
+            "add the account to `allow` of the rule that decided (the log names the rule), or add a \
+             rule that covers the request; `sa-authn explain` shows why each rule does not cover it"
         }
         Reason::KeysUnavailable => {
-            "look at Envoy's log for why the fetch failed: the cluster's name, its `trusted_ca`, its \
-             credential, or the RBAC of discovery"
+            "find the cause of the failed fetch in Envoy's log: the name of the cluster, its \
+             `trusted_ca`, its credential, or the RBAC of discovery"
         }
         Reason::ReviewUnavailable => {
-            "look at Envoy's log for why the review failed; 403 means that the ClusterRoleBinding to \
-             system:auth-delegator is missing"
+            "find the cause of the failed review in Envoy's log; 403 means that the \
+             ClusterRoleBinding to system:auth-delegator is missing"
         }
         Reason::Overloaded => {
-            "find out why the API server is slow, or who floods; then raise `limits.maxWaiting` or \
-             `limits.maxReviews`"
+            "find out why the API server is slow, or which callers send many requests; then raise \
+             `limits.maxWaiting` or `limits.maxReviews`"
         }
-        Reason::Internal => "look at Envoy's log; report it, if it is not the clock",
+        Reason::Internal => "read Envoy's log; if the cause is not the clock, report a bug",
     }
 }

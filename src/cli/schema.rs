@@ -1,12 +1,12 @@
-//! `sa-authn schema`: the JSON Schema of the configuration, as filter-config/schema.json has it.
+//! `sa-authn schema`: prints the JSON Schema of the configuration (filter-config/schema.json).
 
 use super::{Failure, Report};
 use sa_authn::config;
 
-/// Prints it.
+/// Prints the schema.
 pub fn print() -> Result<Report, Failure> {
     let mut schema = config::schema();
-    // Whatever else is built beside us may have serde_json keep the order in which members were added.
+    // Cargo unifies features: another crate of the build may enable `preserve_order` of serde_json.
     schema.sort_all_objects();
     let text = serde_json::to_string_pretty(&schema);
     let text = text.map_err(|error| Failure(error.to_string()))?;

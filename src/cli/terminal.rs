@@ -1,15 +1,15 @@
-//! Text for stdout and stderr: in printable ASCII, and without tokens.
+//! Sanitizing of output: printable ASCII, without tokens.
 
 use sa_authn::printable::{printable, printable_lines};
 use std::borrow::Cow;
 use std::path::{Component, Path};
 
-/// A text of several lines, as it may be printed.
+/// Sanitizes a text of several lines.
 pub fn shown(text: &str) -> String {
     printable_lines(&without_tokens(text)).into_owned()
 }
 
-/// The name of a file that could not be read, which may be a secret in a wrong place: no part of its path in full length.
+/// The name of an unreadable file, with each part of the path cut, because the argument may be a secret.
 pub fn shortened(file: &Path) -> String {
     let parts = file.components().map(|part| match part {
         Component::RootDir => String::new(),
@@ -23,7 +23,7 @@ pub fn shortened(file: &Path) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Whether a text holds a JWT, or enough of one to be read.
+/// Whether a text contains a JWT, or a readable part of one.
 pub fn has_token(text: &str) -> bool {
     matches!(without_tokens(text), Cow::Owned(_))
 }
@@ -47,20 +47,20 @@ fn is_of_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=')
 }
 
-/// A header or claims with a dot beside it. `=` stands before the token in a query, and behind a part that is padded.
+/// Whether a word contains an encoded header or claims, and a dot. `=` separates parts, as in a query or after padding.
 fn is_token(word: &str) -> bool {
     let is_json =
         |piece: &str| piece.len() >= SHORTEST && JSON.iter().any(|start| piece.starts_with(start));
     word.contains('.') && word.split(['.', '=']).any(is_json)
 }
 
-/// How much of one part of a path is shown.
+/// The maximum number of characters of each part of a path.
 const MAX_SHOWN: usize = 40;
 
-/// No header and no claims are shorter: `{"alg":"ES256"}` has 20 characters.
+/// Headers and claims are longer: `{"alg":"ES256"}` has 20 characters.
 const SHORTEST: usize = 16;
 
-/// How base64url of a JSON object begins: `{"`, `{ `, `{` and a line end.
+/// The beginning of a JSON object in base64url: `{"`, `{ `, `{` and a line end.
 const JSON: [&str; 4] = ["eyJ", "eyI", "eyA", "ewo"];
 
 const TOKEN: &str = "<token>";
@@ -72,7 +72,7 @@ mod tests {
     const JWT: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJhIn0.AQID";
 
     #[test]
-    fn tokens_are_hidden_wherever_they_stand() {
+    fn tokens_are_hidden_in_any_context() {
         for (text, expected) in [
             (JWT.to_owned(), "<token>".to_owned()),
             (format!("'{JWT}'"), "'<token>'".to_owned()),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_stays() {
+    fn other_texts_are_unchanged() {
         for text in [
             "",
             "kubernetes.default.svc",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_part_of_a_path_is_cut_and_a_short_path_is_whole() {
+    fn long_parts_of_a_path_are_cut() {
         for path in ["a.json", "/a/b.json", "../b", "a/b/c.yaml"] {
             assert_eq!(shortened(Path::new(path)), path);
         }

@@ -1,11 +1,11 @@
-//! `sa-authn check`: each broken file of tests/testdata/broken is said to be what its README says of it.
+//! `sa-authn check` prints the output in tests/testdata/broken/README.md for each broken file.
 
 use super::{root, run, run_in};
 use std::fs;
 
 const BROKEN: &str = "tests/testdata/broken";
 
-/// What the README says of each file: its name, and the whole output.
+/// The documented output of each file.
 fn said() -> Vec<(String, String)> {
     let readme = fs::read_to_string(root().join(BROKEN).join("README.md")).unwrap();
     let sections = readme.split("\n## ").skip(1);
@@ -19,7 +19,7 @@ fn said() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_broken_file_is_said_to_be_what_is_wrong_with_it_and_where() {
+fn check_of_each_broken_file_prints_the_documented_output() {
     let said = said();
     assert!(said.len() >= 25, "only {} files", said.len());
     for (name, expected) in said {
@@ -30,7 +30,7 @@ fn every_broken_file_is_said_to_be_what_is_wrong_with_it_and_where() {
 }
 
 #[test]
-fn every_file_of_the_folder_is_in_the_readme() {
+fn readme_lists_every_broken_file() {
     let mut there: Vec<_> = fs::read_dir(root().join(BROKEN))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -43,7 +43,7 @@ fn every_file_of_the_folder_is_in_the_readme() {
 }
 
 #[test]
-fn what_ships_is_good() {
+fn shipped_configurations_are_valid() {
     let ran = run_in("", &["check", "envoy-test/envoy.yaml", "filter-config/minimal.json"]);
     let expected = "envoy-test/envoy.yaml:54:21: HTTP filter \"sa-authn\": good\n\
                     filter-config/minimal.json:1:1: plugin configuration: good\n";
@@ -51,7 +51,7 @@ fn what_ships_is_good() {
 }
 
 #[test]
-fn one_file_that_cannot_be_read_hides_nothing_of_the_others() {
+fn unreadable_file_does_not_stop_the_check_of_other_files() {
     let ran = run_in(BROKEN, &["check", "no-keys.json", "is-not-there.json", "no-audience.json"]);
     assert_eq!(ran.code, 2);
     assert_eq!(ran.stdout.lines().count(), 4, "{}", ran.stdout);
@@ -59,7 +59,7 @@ fn one_file_that_cannot_be_read_hides_nothing_of_the_others() {
 }
 
 #[test]
-fn json_comes_out_for_programs_and_stdin_goes_in() {
+fn check_reads_stdin_and_prints_json() {
     let text = "{\n  \"isuers\": []\n}\n";
     let ran = run("", &["check", "--format", "json", "-"], text);
     assert_eq!(ran.code, 1);
@@ -71,9 +71,9 @@ fn json_comes_out_for_programs_and_stdin_goes_in() {
     assert_eq!(first["help"], "did you mean `issuers`?");
 }
 
-/// Every way of YAML to write a string, and places in each of them.
+/// Every style of YAML strings, with a location in each.
 #[test]
-fn a_place_is_right_in_every_kind_of_yaml_string() {
+fn locations_are_correct_in_every_style_of_yaml_string() {
     let before = "filters:\n- name: sa-authn\n  typed_config:\n    \"@type\": type.googleapis.com/\
                   envoy.extensions.filters.http.wasm.v3.Wasm\n    config:\n      configuration:\n        \
                   \"@type\": type.googleapis.com/google.protobuf.StringValue\n        value: ";

@@ -1,4 +1,4 @@
-//! docs/cli.md: every command that has an output there says just that.
+//! The outputs of commands in docs/cli.md are current.
 
 use super::{Ran, root, run};
 use std::fs;
@@ -16,7 +16,7 @@ fn commands() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_output_of_the_page_is_what_the_command_prints() {
+fn documented_outputs_match_the_commands() {
     let commands = commands();
     assert_eq!(commands.len(), 8);
     for (line, expected) in commands {
@@ -25,7 +25,7 @@ fn every_output_of_the_page_is_what_the_command_prints() {
     }
 }
 
-/// `sa-authn ...`, perhaps behind `jq -r .NAME FILE |`, which is done here.
+/// Runs `sa-authn ...`, or `jq -r .NAME FILE | sa-authn ...` without jq.
 fn perform(line: &str) -> Ran {
     let (stdin, command) = match line.split_once(" | ") {
         Some((jq, command)) => (taken(jq), command),
@@ -33,7 +33,7 @@ fn perform(line: &str) -> Ran {
     };
     let mut words = Vec::new();
     for (at, part) in command.split('\'').enumerate() {
-        // What stands between quotes is one argument.
+        // Text in quotes is one argument.
         match at % 2 {
             0 => words.extend(part.split_whitespace()),
             _ => words.push(part),

@@ -1,4 +1,4 @@
-//! `sa-authn explain`: the scenario table ends as it does in the core and in Envoy, and every step is told.
+//! `sa-authn explain` has the expected verdict for each scenario, and prints every step.
 
 use super::{Ran, root, run_in};
 use envoy_test::scenarios::{Expect, Scenario, World};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
 
-/// A file of this test's own.
+/// Creates a temporary file.
 pub(crate) fn file(name: &str, content: &str) -> String {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, content).unwrap();
@@ -16,7 +16,7 @@ pub(crate) fn file(name: &str, content: &str) -> String {
 }
 
 #[test]
-fn every_scenario_ends_in_explain_as_it_must() {
+fn explain_has_the_expected_verdict_for_every_scenario() {
     let world = World::around(SigningKey::generate(KeyKind::Rsa2048));
     let keys = file("scenario-keys.json", &jwks(&world.published().each_ref()).to_string());
     let (mut failures, mut ran) = (Vec::new(), 0);
@@ -35,7 +35,7 @@ fn every_scenario_ends_in_explain_as_it_must() {
     assert!(ran > 200, "only {ran} scenarios fit into arguments");
 }
 
-/// `None` where Envoy answers by itself, or bytes do not fit into an argument.
+/// `None` if Envoy answers the request itself, or an argument cannot contain the bytes.
 fn arguments(scenario: &Scenario, config: &str, keys: &str) -> Option<Vec<String>> {
     if matches!(scenario.expect, Expect::EnvoyRefuses(_)) {
         return None;
@@ -72,21 +72,22 @@ fn check(scenario: &Scenario, ran: &Ran) -> Result<(), String> {
                 }
             }
             ran.code == 0
-                && (verdict.starts_with("ALLOWED") || verdict.starts_with("PASSES IN SHADOW MODE"))
+                && (verdict.starts_with("ALLOWED") || verdict.starts_with("ALLOWED IN SHADOW MODE"))
         }
         Expect::Refused(reason) => {
-            let refused = format!("REFUSED: {reason}");
+            let refused = format!("DENIED: {reason}");
             ran.code == 1
                 && (verdict == refused || verdict.starts_with(&format!("{refused} by rule ")))
         }
         Expect::EnvoyRefuses(_) => true,
     };
-    // What decides must not be said to be passed over.
-    let decided = !ran.stdout.contains("was not asked") || ran.stdout.contains("covers it");
+    // The output must contain the rule that decided.
+    let decided =
+        !ran.stdout.contains("not evaluated") || ran.stdout.contains("covers the request");
     if expected && decided { Ok(()) } else { Err(ran.stdout.clone()) }
 }
 
-/// A cluster and what it signs.
+/// A cluster with its signing key.
 pub(crate) struct Cluster {
     key: SigningKey,
     jwks: String,
@@ -123,7 +124,7 @@ pub(crate) fn api() -> Token {
 }
 
 #[test]
-fn every_step_is_told_with_what_was_compared() {
+fn explain_prints_each_step_with_the_compared_values() {
     let cluster = Cluster::new("told-keys");
     let kid = cluster.key.kid();
     let token = cluster.token("told-token", api());
@@ -148,21 +149,21 @@ fn every_step_is_told_with_what_was_compared() {
          ok  token     {length} bytes, from x-client-id\n\
          ok  form      a JWT of at most 16384 bytes; alg \"ES256\", kid \"{kid}\"\n\
          ok  issuer    iss \"{DEFAULT_ISSUER}\" is issuer \"local\"\n\
-         ok  key       \"local\" has key \"{kid}\" for ES256\n\
-         ok  signature genuine: made by key \"{kid}\" of \"local\"\n\
+         ok  key       issuer \"local\" has key \"{kid}\" for ES256\n\
+         ok  signature verified with key \"{kid}\" of issuer \"local\"\n\
          ok  times     exp 2026-11-22T07:50:00Z (in 50m)\n\
          \x20             nbf 2026-11-22T06:50:00Z (10m ago)\n\
          \x20             iat 2026-11-22T06:50:00Z (10m ago)\n\
          \x20             leeway 1m\n\
-         ok  audience  aud [\"secret-store\"], wanted is one of [\"secret-store\"]\n\
-         ok  account   sub \"system:serviceaccount:api:api\", kubernetes.io says api/api, pod api-1, node node-1\n\
-         --  peer      not asked for (matchPeer)\n\
-         --  review    not asked for (tokenReview)\n\
-         \x20   path      \"/secrets/1\", as rules compare it\n\
-         ok  rule      \"secrets\" covers it; allow lists api/api\n\
+         ok  audience  aud [\"secret-store\"], expected one of [\"secret-store\"]\n\
+         ok  account   sub \"system:serviceaccount:api:api\", kubernetes.io names api/api, pod api-1, node node-1\n\
+         --  peer      not configured (matchPeer)\n\
+         --  review    not configured (tokenReview)\n\
+         \x20   path      \"/secrets/1\" in normal form\n\
+         ok  rule      \"secrets\" covers the request; allow lists api/api\n\
          \x20   VERDICT   ALLOWED by rule \"secrets\"\n\
          \x20   caller    system:serviceaccount:api:api, of issuer \"local\"\n\
-         \x20   upstream  without x-client-id\n\
+         \x20   upstream  x-client-id removed\n\
          \x20   upstream  x-sa-name: api\n\
          \x20   upstream  x-sa-namespace: api\n"
     );
@@ -170,7 +171,7 @@ fn every_step_is_told_with_what_was_compared() {
 }
 
 #[test]
-fn a_refusal_says_why_what_is_answered_and_what_to_do() {
+fn denial_prints_reason_answer_and_remedy() {
     let cluster = Cluster::new("refused-keys");
     let token = cluster.token("refused-token", api().audience("orders"));
     let config = "filter-config/secret-store.json";
@@ -178,10 +179,10 @@ fn a_refusal_says_why_what_is_answered_and_what_to_do() {
     let ran = explain(config, &["--token", &token, "--jwks", &cluster.jwks, "--at", &at]);
     for line in [
         "NO  times     exp 2026-11-22T07:50:00Z (1h 10m ago)",
-        "NO  audience  aud [\"orders\"], wanted is one of [\"secret-store\"]",
+        "NO  audience  aud [\"orders\"], expected one of [\"secret-store\"]",
         "              wrong_audience: aud [\"orders\"], want [\"secret-store\"]",
-        "NO  rule      \"secrets\" covers it; allow is for callers who are proven, and nobody is",
-        "    VERDICT   REFUSED: expired by rule \"secrets\"",
+        "NO  rule      \"secrets\" covers the request; allow requires an authenticated caller, and this request has none",
+        "    VERDICT   DENIED: expired by rule \"secrets\"",
         "    answer    HTTP 401 or gRPC 16: {\"reason\":\"expired\",\"message\":\"the token has expired\"}",
     ] {
         assert!(ran.stdout.lines().any(|found| found == line), "{line:?} in\n{}", ran.stdout);
@@ -193,14 +194,14 @@ fn a_refusal_says_why_what_is_answered_and_what_to_do() {
 }
 
 #[test]
-fn what_only_a_running_filter_has_is_asked_for() {
+fn missing_keys_and_reviews_are_requested() {
     let cluster = Cluster::new("lacking-keys");
     let token = cluster.token("lacking-token", api());
     let discovered = "filter-config/secret-store.json";
     let ran = explain(discovered, &["--token", &token]);
     assert_eq!(ran.code, 2);
     assert!(
-        ran.stderr.starts_with("error: the verdict hangs on keys that the filter fetches"),
+        ran.stderr.starts_with("error: the result depends on keys that the filter fetches"),
         "{}",
         ran.stderr
     );
@@ -209,11 +210,11 @@ fn what_only_a_running_filter_has_is_asked_for() {
     let reviewed = "filter-config/token-review.json";
     let ran = explain(reviewed, &["--token", &token, "--at", &NOW.to_string()]);
     assert_eq!(ran.code, 2);
-    assert!(ran.stderr.starts_with("error: the verdict hangs on a TokenReview"), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("error: the result depends on a TokenReview"), "{}", ran.stderr);
 }
 
 #[test]
-fn a_recorded_review_is_taken_as_the_api_servers_answer() {
+fn review_file_is_used_as_the_api_servers_response() {
     let cluster = Cluster::new("review-keys");
     let pod = json!({ "name": "api-1", "uid": "0a" });
     let claims = api().audience("server").claim("/kubernetes.io/pod", pod);
@@ -235,7 +236,7 @@ fn a_recorded_review_is_taken_as_the_api_servers_answer() {
         } })
     };
     for (name, authenticated, code, verdict) in
-        [("yes", true, 0, "ALLOWED"), ("no", false, 1, "REFUSED: revoked")]
+        [("yes", true, 0, "ALLOWED"), ("no", false, 1, "DENIED: revoked")]
     {
         let answer = file(&format!("review-{name}.json"), &review(authenticated).to_string());
         let at = NOW.to_string();
@@ -248,13 +249,13 @@ fn a_recorded_review_is_taken_as_the_api_servers_answer() {
 }
 
 #[test]
-fn a_broken_configuration_or_argument_is_2_and_says_why() {
+fn invalid_configuration_or_argument_exits_with_2_and_the_cause() {
     let missing = root().join("tests/testdata/broken/no-audience.json");
     let ran = explain(missing.to_str().unwrap(), &[]);
     assert_eq!(ran.code, 2);
     assert!(
         ran.stderr.contains(
-            "has problems (`sa-authn check` says where):\n  issuers[0].audiences: must not be empty"
+            "has problems (`sa-authn check` prints their locations):\n  issuers[0].audiences: must not be empty"
         ),
         "{}",
         ran.stderr
@@ -263,13 +264,16 @@ fn a_broken_configuration_or_argument_is_2_and_says_why() {
     for (arguments, said) in [
         (
             ["--request", "GET"],
-            "error: --request \"GET\": must be method and path, such as 'GET /'\n",
+            "error: --request \"GET\": expected method and path, for example 'GET /'\n",
         ),
-        (["--header", "x"], "error: --header: must be 'name: value'\n"),
-        (["--jwks", good], "error: filter-config/minimal.json: not a JWKS: expected an object with a list `keys`\n"),
+        (["--header", "x"], "error: --header: expected 'name: value'\n"),
+        (
+            ["--jwks", good],
+            "error: filter-config/minimal.json: not a JWKS: expected an object with a list `keys`\n",
+        ),
         (
             ["--at", "noon"],
-            "error: --at noon: neither Unix seconds nor a date such as 2026-01-31T12:00:00Z\n",
+            "error: --at noon: expected Unix seconds or an RFC 3339 date, for example 2026-01-31T12:00:00Z\n",
         ),
     ] {
         let ran = explain(good, &arguments);
@@ -278,7 +282,7 @@ fn a_broken_configuration_or_argument_is_2_and_says_why() {
 }
 
 #[test]
-fn the_configuration_is_found_where_check_finds_it() {
+fn explain_finds_the_configuration_as_check_does() {
     let inside = "envoy-test/envoy.yaml";
     let ran = explain(inside, &["--request", "GET /healthz"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
@@ -289,9 +293,9 @@ fn the_configuration_is_found_where_check_finds_it() {
     let rules = "rules: [{ deny: anyone }]\nissuers: []\nrules: [{ allow: anyone }]\n";
     let twice = file("twice.yaml", rules);
     for (file, said) in [
-        (&nothing, "nothing-of-ours.yaml: no configuration of sa-authn in it."),
-        (&two, "two.yaml has 2 configurations: give one of them alone\n"),
-        (&twice, "twice.yaml:1:1: plugin configuration: rules stands twice in one object\n"),
+        (&nothing, "nothing-of-ours.yaml: found no sa-authn configuration."),
+        (&two, "two.yaml contains 2 configurations, expected one:\n"),
+        (&twice, "twice.yaml:1:1: plugin configuration: duplicate field rules\n"),
     ] {
         let ran = explain(file, &[]);
         assert_eq!(ran.code, 2, "{file}");

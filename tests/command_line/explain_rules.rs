@@ -1,11 +1,11 @@
-//! `sa-authn explain`: what it says about rules.
+//! The authorization steps of `sa-authn explain`.
 
 use super::explain::{Cluster, NOW, api, explain, file};
 use envoy_test::token::DEFAULT_ISSUER;
 use serde_json::{Value, json};
 
 #[test]
-fn a_host_that_differs_by_its_port_alone_is_told_with_the_pattern_that_would_match() {
+fn host_with_another_port_is_explained_with_the_matching_pattern() {
     let config = json!({
         "issuers": [{
             "issuer": DEFAULT_ISSUER, "audiences": ["x"],
@@ -22,19 +22,19 @@ fn a_host_that_differs_by_its_port_alone_is_told_with_the_pattern_that_would_mat
         (
             "API.example:9999",
             [
-                r#"    host      "api.example:9999", as rules compare it"#,
-                r#"--  rule      "exact" does not cover it: host "api.example:9999" differs from "api.example" by its port (this port: "api.example:9999", any port: "api.example:*")"#,
-                r#"--  rule      "below" does not cover it: host "api.example:9999" differs from "*.example:8080" by its port (this port: "*.example:9999", any port: "*.example:*")"#,
-                r#"--  rule      "other" does not cover it: another host"#,
+                r#"    host      "api.example:9999" in normal form"#,
+                r#"--  rule      "exact" does not cover the request: host "api.example:9999" differs from "api.example" by its port (this port: "api.example:9999", any port: "api.example:*")"#,
+                r#"--  rule      "below" does not cover the request: host "api.example:9999" differs from "*.example:8080" by its port (this port: "*.example:9999", any port: "*.example:*")"#,
+                r#"--  rule      "other" does not cover the request: host differs"#,
             ],
         ),
         (
             "x.example",
             [
-                r#"    host      "x.example", as rules compare it"#,
-                r#"--  rule      "exact" does not cover it: another host"#,
-                r#"--  rule      "below" does not cover it: host "x.example" differs from "*.example:8080" by its port (this port: "*.example", any port: "*.example:*")"#,
-                r#"--  rule      "other" does not cover it: another host"#,
+                r#"    host      "x.example" in normal form"#,
+                r#"--  rule      "exact" does not cover the request: host differs"#,
+                r#"--  rule      "below" does not cover the request: host "x.example" differs from "*.example:8080" by its port (this port: "*.example", any port: "*.example:*")"#,
+                r#"--  rule      "other" does not cover the request: host differs"#,
             ],
         ),
     ] {
@@ -47,7 +47,7 @@ fn a_host_that_differs_by_its_port_alone_is_told_with_the_pattern_that_would_mat
 }
 
 #[test]
-fn shadow_rules_say_what_they_would_deny_and_decide_only_alone() {
+fn shadow_rules_show_what_they_would_deny() {
     let cluster = Cluster::new("shadow-keys");
     let token = cluster.token("shadow-token", api());
     let enforced = json!({ "name": "enforced", "paths": ["/admin/*"], "allow": ["api/api"] });
@@ -66,19 +66,19 @@ fn shadow_rules_say_what_they_would_deny_and_decide_only_alone() {
             &both,
             "/admin/x",
             [
-                "--  rule      \"trial\" covers it in shadow mode; allow does not list api/api, or more must hold: would deny",
-                "ok  rule      \"enforced\" covers it; allow lists api/api",
+                "--  rule      \"trial\" covers the request in shadow mode; allow does not list api/api, or a condition does not match: would deny",
+                "ok  rule      \"enforced\" covers the request; allow lists api/api",
                 "    VERDICT   ALLOWED by rule \"enforced\"",
-                "    shadow    rule \"trial\" would deny it",
+                "    shadow    rule \"trial\" would deny the request",
             ],
         ),
         (
             &alone,
             "/admin%2fx",
             [
-                "NO  rule      \"trial\" may cover it in shadow mode; ambiguous_path: would deny",
-                "--  rule      \"last\" covers it in shadow mode; allow says authenticated, as api/api is",
-                "    VERDICT   PASSES IN SHADOW MODE; it would be refused by rule \"trial\"",
+                "NO  rule      \"trial\" may cover the request in shadow mode; ambiguous_path: would deny",
+                "--  rule      \"last\" covers the request in shadow mode; allow matches api/api (authenticated)",
+                "    VERDICT   ALLOWED IN SHADOW MODE; would be denied by rule \"trial\"",
                 "    upstream  x-sa-name: api",
             ],
         ),

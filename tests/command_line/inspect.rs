@@ -1,4 +1,4 @@
-//! `sa-authn inspect`: tokens that a real kube-apiserver made, and what only looks like one.
+//! `sa-authn inspect` with tokens of a real kube-apiserver, and with malformed tokens.
 
 use super::{Ran, run};
 use envoy_test::token::assemble;
@@ -18,28 +18,25 @@ fn recorded() -> serde_json::Map<String, Value> {
 }
 
 #[test]
-fn every_recorded_token_is_of_the_kind_that_it_was_made_as() {
-    let nothing = "service account demo/app: bound to nothing: a TokenRequest, such as `kubectl create token`";
-    let pod = "service account demo/app: bound to pod app-1 (uid e083b032-0f2f-45dd-b86d-dc80cc36065e) on node node1:";
+fn inspect_recognizes_the_kind_of_each_recorded_token() {
+    let nothing = "service account demo/app: not bound to an object, such as a token of `kubectl create token`";
+    let pod = "service account demo/app: bound to pod app-1 (uid e083b032-0f2f-45dd-b86d-dc80cc36065e) on node node1; with TokenReview";
     for (name, kinds) in [
         ("default", [nothing, ""]),
         ("ten_years", [nothing, ""]),
-        ("pod_node1", [pod, "A projected token, or one that was requested for the pod."]),
+        ("pod_node1", [pod, "A projected token, or a token that was requested for the pod."]),
         (
             "pod_node1_api_aud_3607s_extended",
-            [pod, "The default token of the pod, extended to a year"],
+            [pod, "The default token of the pod. The API server extended its lifetime to a year"],
         ),
         ("pod_node1_api_aud_3600s", [pod, "A projected token"]),
         ("pod_no_node", ["bound to pod app-nonode (uid ", "A projected token"]),
         ("secret_bound", ["bound to secret opaque (uid ", ""]),
         ("node_bound", ["bound to node node1 (uid ", ""]),
-        ("other", ["service account demo/other: bound to nothing", ""]),
+        ("other", ["service account demo/other: not bound to an object", ""]),
         (
             "legacy_secret",
-            [
-                "a token from a Secret (before Kubernetes 1.24)",
-                "The filter refuses it as legacy_token",
-            ],
+            ["token from a Secret (before Kubernetes 1.24)", "The filter rejects it: legacy_token"],
         ),
     ] {
         let ran = inspect(recorded()[name].as_str().unwrap());
@@ -50,11 +47,11 @@ fn every_recorded_token_is_of_the_kind_that_it_was_made_as() {
 }
 
 #[test]
-fn nothing_is_verified_is_said_first_and_no_signature_is_ever_printed() {
+fn output_begins_with_a_warning_and_contains_no_signature() {
     for (name, token) in recorded() {
         let token = token.as_str().unwrap();
         let ran = inspect(&format!("{token}\n"));
-        assert!(ran.stdout.starts_with("NOTHING OF THIS IS VERIFIED."), "{name}: {}", ran.stdout);
+        assert!(ran.stdout.starts_with("NOT VERIFIED."), "{name}: {}", ran.stdout);
         for part in token.split('.') {
             assert!(!ran.stdout.contains(part), "{name}: a part of the token is printed");
         }
@@ -62,35 +59,32 @@ fn nothing_is_verified_is_said_first_and_no_signature_is_ever_printed() {
 }
 
 #[test]
-fn times_are_dates_with_what_is_left_of_them() {
+fn times_are_printed_as_dates_with_the_time_left() {
     let ran = inspect(recorded()["pod_node1_api_aud_3607s_extended"].as_str().unwrap());
     for line in [
         "Times, at 2026-11-21T23:02:08Z",
-        "  issued (iat)                2026-11-21T23:01:08Z (1m ago)",
-        "  to be replaced (warnafter)  2026-11-22T00:01:15Z (in 59m 7s)",
-        "  expires (exp)               2027-11-21T23:01:08Z (in 364d 23h)",
-        "  life                        365d, of which 364d 23h are left",
+        "  issued at (iat)             2026-11-21T23:01:08Z (1m ago)",
+        "  replace by (warnafter)      2026-11-22T00:01:15Z (in 59m 7s)",
+        "  expires at (exp)            2027-11-21T23:01:08Z (in 364d 23h)",
+        "  lifetime                    365d, 364d 23h left",
     ] {
         assert!(ran.stdout.lines().any(|found| found == line), "{line:?} in\n{}", ran.stdout);
     }
 }
 
 #[test]
-fn a_broken_token_is_read_as_far_as_it_goes_and_its_fault_has_a_place() {
+fn malformed_token_is_decoded_as_far_as_possible() {
     let token =
         |claims: Value| assemble(r#"{"alg":"RS256"}"#, &claims.to_string(), |_| vec![1, 2, 3]);
     let good = token(json!({ "iss": "a" }));
     let (signed, _) = good.rsplit_once('.').unwrap();
     for (token, said) in [
-        ("abc".to_owned(), "3 bytes in 1 parts; a JWT has 3"),
-        (signed.to_owned(), "the filter refuses it as malformed_token: not three non-empty parts"),
-        (
-            format!("{signed}.AQJ"),
-            "the filter refuses it as malformed_token: signature: stray bits",
-        ),
+        ("abc".to_owned(), "3 bytes in 1 parts, expected 3"),
+        (signed.to_owned(), "rejected by the filter: malformed_token: not three non-empty parts"),
+        (format!("{signed}.AQJ"), "rejected by the filter: malformed_token: signature: stray bits"),
         (
             good.replacen('e', "e!", 1),
-            "cannot be decoded: character 2 is '!', which is not of base64url",
+            "cannot be decoded: character 2 is '!', which is not base64url",
         ),
         (
             token(json!({ "exp": "tomorrow" })),
@@ -98,12 +92,12 @@ fn a_broken_token_is_read_as_far_as_it_goes_and_its_fault_has_a_place() {
         ),
         (token(json!({ "sub": "\u{1b}[2J" })), "\\u001b[2J"),
         (token(json!({ "sub": "\u{9b}2J" })), "\\u{9b}2J"),
-        (token(json!({ "sub": "alice" })), "not a service account's: a user's JWT"),
+        (token(json!({ "sub": "alice" })), "not a service account token, for example a user's JWT"),
     ] {
         let ran = inspect(&token);
         assert!(ran.stdout.contains(said), "{said} in\n{}", ran.stdout);
         assert_eq!(ran.code, 0);
     }
     let ran = inspect("\n");
-    assert_eq!((ran.code, ran.stderr.as_str()), (2, "error: <stdin>: no token in it\n"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, "error: <stdin>: contains no token\n"));
 }

@@ -1,4 +1,4 @@
-//! The command line, as people run it: arguments and files in; exit code, stdout and stderr out.
+//! The command line: exit code, stdout and stderr for arguments and files.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a run of the command came to.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -22,18 +22,18 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
 }
 
-/// Runs it in a folder of the repository.
+/// Runs the command in a folder of the repository.
 pub(crate) fn run_in(folder: &str, arguments: &[&str]) -> Ran {
     run(folder, arguments, "")
 }
 
-/// Runs it in a folder of the repository, with this on its stdin.
+/// Runs the command in a folder of the repository, with this stdin.
 pub(crate) fn run(folder: &str, arguments: &[&str], stdin: &str) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sa-authn"));
     command.args(arguments).current_dir(root().join(folder));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the command starts");
-    // One that does not read its stdin may have ended already.
+    // A command that does not read stdin may have exited already.
     let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -44,7 +44,7 @@ pub(crate) fn run(folder: &str, arguments: &[&str], stdin: &str) -> Ran {
     }
 }
 
-/// The repository.
+/// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
 }

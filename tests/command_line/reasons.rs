@@ -1,4 +1,4 @@
-//! `sa-authn reasons`, and what else is printed without a file: the schema, completions, help.
+//! `sa-authn reasons`, `schema`, `completions` and `--help`.
 
 use super::{root, run_in};
 use sa_authn::verdict::Reason;
@@ -13,7 +13,7 @@ fn table() -> Vec<String> {
     rows.map(|row| {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
         let [code, http, grpc, meaning] = cells[..] else { panic!("{row}") };
-        // It leads to the section of that name.
+        // The code links to its section.
         let code = code.trim_start_matches("[`").split('`').next().expect("a code");
         assert!(row.contains(&format!("](#{code})")), "{row}");
         format!("{code} (HTTP {http}, gRPC {grpc})\n  means:  {meaning}")
@@ -22,7 +22,7 @@ fn table() -> Vec<String> {
 }
 
 #[test]
-fn every_reason_is_said_as_the_guide_has_it_and_has_a_remedy() {
+fn reasons_match_the_troubleshooting_guide_and_have_remedies() {
     let ran = run_in("", &["reasons"]);
     let said: Vec<_> = ran.stdout.split("\n\n").map(|block| block.trim_end()).collect();
     let table = table();
@@ -35,23 +35,23 @@ fn every_reason_is_said_as_the_guide_has_it_and_has_a_remedy() {
 }
 
 #[test]
-fn one_reason_is_found_by_its_code_as_the_access_log_has_it() {
+fn reason_is_found_by_its_access_log_code() {
     let ran = run_in("", &["reasons", "sa_authn.wrong_audience"]);
     assert!(ran.stdout.starts_with("wrong_audience (HTTP 401, gRPC 16)\n"), "{}", ran.stdout);
     let ran = run_in("", &["reasons", "wrong_audienze"]);
-    let said = "error: \"wrong_audienze\" is no reason; did you mean \"wrong_audience\"? `sa-authn reasons` prints all\n";
+    let said = "error: unknown reason \"wrong_audienze\"; did you mean \"wrong_audience\"? `sa-authn reasons` lists all reasons\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (2, said));
 }
 
 #[test]
-fn the_schema_is_the_file_that_ships() {
+fn schema_command_prints_schema_json() {
     let ran = run_in("", &["schema"]);
     let file = fs::read_to_string(root().join("filter-config/schema.json")).unwrap();
     assert!(ran.stdout == file, "sa-authn schema > filter-config/schema.json");
 }
 
 #[test]
-fn every_shell_gets_its_completions() {
+fn completions_are_printed_for_every_shell() {
     for (shell, piece) in [
         ("bash", "complete -F _sa__authn"),
         ("zsh", "#compdef sa-authn"),
@@ -65,7 +65,7 @@ fn every_shell_gets_its_completions() {
 }
 
 #[test]
-fn wrong_usage_is_2() {
+fn wrong_usage_exits_with_2() {
     for arguments in [&[][..], &["chek"], &["check"], &["inspect", "--at", "noon"]] {
         let ran = run_in("", arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}: {}", ran.stderr);
@@ -74,7 +74,7 @@ fn wrong_usage_is_2() {
 
 /// `sa-authn schema | head -1`
 #[test]
-fn who_stops_reading_is_no_failure() {
+fn broken_pipe_is_not_an_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sa-authn"))
         .arg("schema")
         .stdout(Stdio::piped())

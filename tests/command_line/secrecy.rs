@@ -1,4 +1,4 @@
-//! What the command prints of tokens that are given in a wrong place, and of text that would deceive on a terminal.
+//! Output for tokens in wrong arguments, and for text with control characters.
 
 use super::{Ran, root, run, run_in};
 use envoy_test::token::{DEFAULT_ISSUER, assemble};
@@ -16,7 +16,7 @@ fn printed(ran: &Ran) -> String {
     format!("{}{}", ran.stdout, ran.stderr)
 }
 
-/// Twelve characters of a token in a row are none by chance.
+/// Checks that no 12 consecutive characters of the token are printed.
 fn check_hidden(token: &str, ran: &Ran, what: &str) {
     let printed = printed(ran);
     let pieces = token.as_bytes().windows(12).map(|piece| std::str::from_utf8(piece).unwrap());
@@ -26,7 +26,7 @@ fn check_hidden(token: &str, ran: &Ran, what: &str) {
 }
 
 #[test]
-fn a_token_in_place_of_any_argument_is_not_printed() {
+fn token_in_place_of_an_argument_is_not_printed() {
     let token = token();
     let config = "filter-config/minimal.json";
     let (named, header) = (format!("local={token}"), format!("authorization: Bearer {token}"));
@@ -64,22 +64,22 @@ fn a_token_in_place_of_any_argument_is_not_printed() {
 }
 
 #[test]
-fn a_token_where_a_file_is_expected_is_said_to_be_one() {
+fn token_in_place_of_a_file_name_is_reported() {
     let token = token();
     let ran = run_in("", &["inspect", &token]);
-    let said = "error: FILE looks like a token, and must be a file: write the token to a file, or give it on stdin as `-`\n";
+    let said = "error: FILE looks like a token, expected a file name; write the token to a file, or pass it on stdin with `-`\n";
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (2, "", said));
     let ran = run_in("", &["explain", "--config", "filter-config/minimal.json", "--token", &token]);
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (2, "", said));
     let stdin = run("", &["inspect", "-"], &token);
     assert_eq!((stdin.code, stdin.stderr.as_str()), (0, ""));
-    // Folded, as a terminal or a mail has it.
+    // With a line break, as copied from a terminal or mail.
     let folded = format!("{}\n{}", &token[..64], &token[64..]);
     check_hidden(&token, &run_in("", &["inspect", &folded]), "a folded token");
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named_but_no_part_of_its_path_in_full_length() {
+fn missing_file_is_named_with_long_parts_of_its_path_cut() {
     let missing = "error: not/there.txt: No such file or directory (os error 2)\n";
     assert_eq!(run_in("", &["inspect", "not/there.txt"]).stderr, missing);
     let secret = "s".repeat(300);
@@ -89,7 +89,7 @@ fn a_file_that_is_not_there_is_named_but_no_part_of_its_path_in_full_length() {
 }
 
 #[test]
-fn a_file_whose_content_is_a_token_is_not_quoted_where_another_is_expected() {
+fn token_file_in_place_of_another_file_is_not_printed() {
     let token = token();
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("a-token");
     fs::write(&path, &token).unwrap();
@@ -119,7 +119,7 @@ fn check_ascii(ran: &Ran, what: &str) {
 }
 
 #[test]
-fn whatever_a_token_or_a_file_holds_is_printed_as_printable_ascii() {
+fn output_is_printable_ascii_for_any_token_or_file() {
     let claims = json!({ "iss": HOSTILE, "sub": HOSTILE, "aud": [HOSTILE], HOSTILE: 1 });
     let header = json!({ "alg": "RS256", "kid": HOSTILE }).to_string();
     let token = assemble(&header, &claims.to_string(), |_| vec![1]);
@@ -136,13 +136,13 @@ fn whatever_a_token_or_a_file_holds_is_printed_as_printable_ascii() {
     check_ascii(&ran, "a path");
     assert!(ran.stdout.contains(&format!("request   GET /{ESCAPED}, host")), "{}", ran.stdout);
     check_ascii(&run_in("", &["check", HOSTILE]), "a file's name");
-    // A line end in a name is not the end of a line.
+    // A line end in a name must not begin a new line.
     let names = json!({ "namespace": "a\nForm", "serviceaccount": { "name": "b\nForm" }, "pod": { "name": "c\nForm" } });
     let claims = json!({ "iss": DEFAULT_ISSUER, "sub": "system:serviceaccount:a:b", "kubernetes.io": names });
     let token = assemble(r#"{"alg":"RS256"}"#, &claims.to_string(), |_| vec![1]);
     for arguments in [vec!["inspect"], vec!["explain", "--config", config, "--token", "-"]] {
         let ran = run("", &arguments, &token);
-        assert!(ran.stdout.contains(r"says a\u{a}Form/b\u{a}Form"), "{}", ran.stdout);
+        assert!(ran.stdout.contains(r"names a\u{a}Form/b\u{a}Form"), "{}", ran.stdout);
     }
     check_ascii(&run_in("", &[HOSTILE]), "a command");
     check_ascii(&run_in("", &["inspect", "--at", HOSTILE]), "a time");
@@ -151,7 +151,7 @@ fn whatever_a_token_or_a_file_holds_is_printed_as_printable_ascii() {
 }
 
 #[test]
-fn a_program_that_reads_checks_json_gets_the_original_back() {
+fn json_output_of_check_preserves_the_original_text() {
     let file = json!({ "issuers": [], HOSTILE: 1 }).to_string();
     let ran = run("", &["check", "--format", "json", "-"], &file);
     check_ascii(&ran, "check");
@@ -161,7 +161,7 @@ fn a_program_that_reads_checks_json_gets_the_original_back() {
 }
 
 #[test]
-fn what_is_our_own_text_stays_as_it_is() {
+fn output_without_user_input_has_no_escapes() {
     for arguments in [vec!["schema"], vec!["reasons"], vec!["--help"], vec!["explain", "--help"]] {
         let ran = run_in("", &arguments);
         check_ascii(&ran, &arguments.join(" "));

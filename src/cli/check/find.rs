@@ -1,9 +1,9 @@
-//! A document -> the configurations of our plugin in it: Envoy's own (a bootstrap, a listener, an EnvoyFilter), a
-//! WasmPlugin, a TrafficExtension, an EnvoyExtensionPolicy, a ConfigMap that holds one of these, or the plugin's alone.
+//! Search for sa-authn configurations in a document: an Envoy bootstrap or listener, an EnvoyFilter, a WasmPlugin, a
+//! TrafficExtension, an EnvoyExtensionPolicy, a ConfigMap that contains one of these, or a plugin configuration.
 //!
-//! Which of several Wasm filters is ours only its author knows for sure. One is taken for ours when one of its
-//! names says `sa-authn` or `sa_authn` (the filter's, the plugin's, root_id, vm_id, the module's file or
-//! address), or when its configuration has `issuers`. What was left out is reported too.
+//! A Wasm filter is identified as sa-authn if one of its names contains `sa-authn` or `sa_authn` (the name of the
+//! filter or plugin, root_id, vm_id, the file or address of the module), or if its configuration has `issuers`. Other
+//! Wasm filters are reported as skipped.
 
 use super::text::Text;
 use super::yaml::{self, Kind, Node};
@@ -11,33 +11,33 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::rc::Rc;
 
-/// Something of a document that has to do with us, or could.
+/// A Wasm filter or plugin configuration in a document.
 #[derive(Debug)]
 pub struct Found {
-    /// What it is called there, such as `HTTP filter "sa-authn"`.
+    /// The kind and name, such as `HTTP filter "sa-authn"`.
     pub what: String,
-    /// The text that it stands in.
+    /// The text that contains the configuration.
     pub text: Rc<Text>,
-    /// Where it begins.
+    /// The index of the first character.
     pub at: usize,
-    /// Its configuration.
+    /// The configuration.
     pub body: Body,
 }
 
-/// A configuration as it stands there.
+/// The form of a configuration in its document.
 #[derive(Debug)]
 pub enum Body {
-    /// As JSON text: the whole of [`Found::text`].
+    /// JSON text: the whole of [`Found::text`].
     Json,
-    /// As a part of the document.
+    /// A part of the document.
     Tree(Node),
-    /// There is none, or none that Envoy would hand to the plugin; why.
+    /// Missing, or not in a form that Envoy passes to the plugin. Contains the error message.
     Missing(&'static str),
-    /// Another plugin's.
+    /// The configuration of another plugin.
     Foreign,
 }
 
-/// A Wasm plugin as it stands in a document.
+/// A Wasm plugin in a document.
 struct Plugin<'n> {
     what: String,
     names: Vec<&'n str>,
@@ -106,7 +106,7 @@ fn envoy(text: &Rc<Text>, name: Option<&str>, node: &Node, filter: &Node) -> Fou
     let what = format!("HTTP filter {called:?}");
     let plugin = Plugin { what, names: names.into_iter().flatten().collect(), at: node.at };
     let Some(value) = config.and_then(|config| config.get("configuration")) else {
-        return plugin.without(text, "has no `config.configuration`");
+        return plugin.without(text, "missing `config.configuration`");
     };
     match (value.get("@type").and_then(Node::text), value.get("value")) {
         (Some(kind), Some(inner)) if kind.ends_with("google.protobuf.StringValue") => {
@@ -118,10 +118,10 @@ fn envoy(text: &Rc<Text>, name: Option<&str>, node: &Node, filter: &Node) -> Fou
         (Some(kind), Some(inner)) if kind.ends_with("google.protobuf.BytesValue") => {
             plugin.with_base64(text, inner)
         }
-        (Some(_), _) => plugin.without(text, NOT_HANDED_OVER),
+        (Some(_), _) => plugin.without(text, UNSUPPORTED_FORM),
         (None, _) => plugin.without(
             text,
-            "`configuration` needs an \"@type\": google.protobuf.StringValue or Struct",
+            "`configuration` must have an \"@type\": google.protobuf.StringValue or google.protobuf.Struct",
         ),
     }
 }
@@ -131,11 +131,11 @@ fn istio(text: &Rc<Text>, kind: &str, object: &Node, spec: &Node) -> Found {
     let plugin = kubernetes(kind, object, names.into_iter().flatten());
     match spec.get("pluginConfig") {
         Some(config) => plugin.with_tree(text, config),
-        None => plugin.without(text, "has no `pluginConfig`"),
+        None => plugin.without(text, "missing `pluginConfig`"),
     }
 }
 
-/// Envoy Gateway's.
+/// A Wasm extension of an EnvoyExtensionPolicy (Envoy Gateway).
 fn gateway(text: &Rc<Text>, object: &Node, wasm: &Node) -> Found {
     let code = wasm.get("code");
     let url = |kind: &str| code.and_then(|code| code.get(kind)).and_then(|kind| kind.get("url"));
@@ -143,7 +143,7 @@ fn gateway(text: &Rc<Text>, object: &Node, wasm: &Node) -> Found {
     let plugin = kubernetes("EnvoyExtensionPolicy", object, names.into_iter().flatten());
     match wasm.get("config") {
         Some(config) => plugin.with_tree(text, config),
-        None => plugin.without(text, "has no `config`"),
+        None => plugin.without(text, "missing `config`"),
     }
 }
 
@@ -157,19 +157,19 @@ fn kubernetes<'n>(
     Plugin { what, names: names.chain(name).filter_map(Node::text).collect(), at: object.at }
 }
 
-/// Files in a ConfigMap are searched as files are.
+/// Searches the files in a ConfigMap.
 fn config_map(text: &Rc<Text>, object: &Node, found: &mut Vec<Found>) {
     for (_, value) in object.get("data").map(Node::members).unwrap_or_default() {
         let Kind::Scalar(content, style) = &value.kind else { continue };
         let file = Rc::new(text.scalar(value.at, *style, content));
-        // What is no YAML is another program's.
+        // A file that is not YAML belongs to another program.
         for document in yaml::parse(&file).unwrap_or_default() {
             search(&file, &document, None, found);
         }
     }
 }
 
-/// Whether a document is a plugin configuration and nothing else.
+/// Whether a document is a plugin configuration.
 fn resembles_configuration(document: &Node) -> bool {
     let Kind::Mapping(members) = &document.kind else { return false };
     let has = |name: &str| document.get(name).is_some();
@@ -184,7 +184,7 @@ fn resembles_configuration(document: &Node) -> bool {
 // === impl Plugin ===
 
 impl Plugin<'_> {
-    fn is_named_ours(&self) -> bool {
+    fn is_named_sa_authn(&self) -> bool {
         self.names.iter().any(|name| name.contains("sa-authn") || name.contains("sa_authn"))
     }
 
@@ -194,19 +194,23 @@ impl Plugin<'_> {
 
     fn without(self, text: &Rc<Text>, why: &'static str) -> Found {
         let at = self.at;
-        let body = if self.is_named_ours() { Body::Missing(why) } else { Body::Foreign };
+        let body = if self.is_named_sa_authn() { Body::Missing(why) } else { Body::Foreign };
         self.found(Rc::clone(text), at, body)
     }
 
     fn with_tree(self, text: &Rc<Text>, config: &Node) -> Found {
-        let ours = self.is_named_ours() || config.get("issuers").is_some();
+        let ours = self.is_named_sa_authn() || config.get("issuers").is_some();
         let body = if ours { Body::Tree(config.clone()) } else { Body::Foreign };
         self.found(Rc::clone(text), config.at, body)
     }
 
     fn with_scalar(self, text: &Rc<Text>, value: &Node) -> Found {
         let Kind::Scalar(content, style) = &value.kind else {
-            return self.without(text, "`value` of a google.protobuf.StringValue must be JSON as a string, such as `value: |`");
+            return self.without(
+                text,
+                "`value` of a google.protobuf.StringValue must be a string with JSON, for example \
+                 `value: |`",
+            );
         };
         let json = Rc::new(text.scalar(value.at, *style, content));
         self.with_json(json)
@@ -216,7 +220,7 @@ impl Plugin<'_> {
         let decoded = value.text().and_then(|text| STANDARD.decode(text).ok());
         match decoded.and_then(|bytes| String::from_utf8(bytes).ok()) {
             Some(content) => {
-                // Nothing in it has a place of its own.
+                // The decoded text has no locations in the file.
                 let json = Rc::new(text.opaque(value.at, content));
                 self.with_json(json)
             }
@@ -228,7 +232,8 @@ impl Plugin<'_> {
 
     fn with_json(self, json: Rc<Text>) -> Found {
         let trees = yaml::parse(&json).unwrap_or_default();
-        let ours = self.is_named_ours() || trees.iter().any(|tree| tree.get("issuers").is_some());
+        let ours =
+            self.is_named_sa_authn() || trees.iter().any(|tree| tree.get("issuers").is_some());
         let body = if ours { Body::Json } else { Body::Foreign };
         self.found(json, 0, body)
     }
@@ -236,10 +241,10 @@ impl Plugin<'_> {
 
 const WASM_FILTER: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 
-const NOT_HANDED_OVER: &str =
+const UNSUPPORTED_FORM: &str =
     "`configuration` must be a google.protobuf.StringValue or Struct with a `value`";
 
-/// What a plugin configuration has at its top.
+/// The top-level fields of a plugin configuration.
 const FIELDS: [&str; 10] = [
     "issuers",
     "tokenFrom",

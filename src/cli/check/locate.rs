@@ -1,11 +1,11 @@
-//! A problem's path -> its place in the tree, and what would mend it.
+//! The location and remedy of a problem.
 
 use super::yaml::{Kind, Node};
 use sa_authn::config::Problem;
 use serde_json::Value;
 
-/// The number of the character that a problem is about: an unknown field's name, a value, or of what is not
-/// there the nearest that is.
+/// The index of the character where a problem is: at the name of an unknown field, at a value, or at the nearest
+/// existing parent of a missing field.
 pub fn locate(tree: &Node, problem: &Problem) -> usize {
     let (mut node, mut rest) = (tree, problem.path.as_str());
     while !rest.is_empty() {
@@ -18,14 +18,14 @@ pub fn locate(tree: &Node, problem: &Problem) -> usize {
     node.at
 }
 
-/// The member or item that a path begins with: its name's place, itself, and the rest of the path.
+/// The first member or item of a path: the index of its name, its value, and the rest of the path.
 fn step<'n, 'p>(node: &'n Node, path: &'p str) -> Option<(usize, &'n Node, &'p str)> {
     if let Some(rest) = path.strip_prefix('[') {
         let (number, rest) = rest.split_once(']')?;
         let item = node.items().get(number.parse::<usize>().ok()?)?;
         return Some((item.at, item, rest.strip_prefix('.').unwrap_or(rest)));
     }
-    // A header's name may have dots in it: the longest name that fits.
+    // The name of a header may contain dots, so the longest matching name wins.
     let fits = |name: &str| {
         let rest = path.strip_prefix(name)?;
         (rest.is_empty() || rest.starts_with(['.', '[']))
@@ -37,7 +37,7 @@ fn step<'n, 'p>(node: &'n Node, path: &'p str) -> Option<(usize, &'n Node, &'p s
     Some((key.at, value, rest))
 }
 
-/// Names that stand twice in one object, each with its path and its second place.
+/// Duplicate names in an object, each with its path and the index of the duplicate.
 pub fn repeated(path: &str, node: &Node, found: &mut Vec<(String, usize)>) {
     for (at, item) in node.items().iter().enumerate() {
         repeated(&format!("{path}[{at}]"), item, found);
@@ -52,7 +52,7 @@ pub fn repeated(path: &str, node: &Node, found: &mut Vec<(String, usize)>) {
     }
 }
 
-/// What would mend it, where the message does not say so itself.
+/// The remedy, if the message does not contain it.
 pub fn remedy(problem: &Problem, schema: &Value) -> Option<String> {
     let message = problem.message.as_str();
     if message.starts_with("unknown field") || message.starts_with("unknown variant") {
@@ -62,7 +62,7 @@ pub fn remedy(problem: &Problem, schema: &Value) -> Option<String> {
     }
     let (_, expected) = message.split_once(", expected ")?;
     let remedy = match expected {
-        "a string" => "write it in quotes",
+        "a string" => "write the value in quotes",
         "a boolean" => "write true or false, without quotes",
         "a list" => "write a list: [ ... ]",
         "an object" => "write an object: { ... }",
@@ -80,12 +80,12 @@ fn nearest<'n>(wrong: &str, right: impl Iterator<Item = &'n str>) -> Option<Stri
     Some(format!("did you mean `{name}`?"))
 }
 
-/// Where a field of this name may stand.
+/// The path of a field with this name.
 fn elsewhere(name: &str, schema: &Value) -> Option<String> {
     let mut places = Vec::new();
     collect("", schema, name, &mut places);
     let place = places.first()?;
-    Some(format!("there is a field `{place}`"))
+    Some(format!("this field belongs in `{place}`"))
 }
 
 fn collect(path: &str, schema: &Value, name: &str, places: &mut Vec<String>) {

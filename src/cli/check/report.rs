@@ -1,50 +1,50 @@
-//! What was checked -> lines for people and editors, or JSON for programs.
+//! Output of `sa-authn check`: text for people and editors, JSON for programs.
 
 use super::text::Place;
 use sa_authn::printable::printable_json;
 use serde_json::json;
 
-/// How to print.
+/// The output format.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum Format {
-    /// A line for each configuration and each problem: FILE:LINE:COLUMN: ...
+    /// One line for each configuration and each problem: FILE:LINE:COLUMN: ...
     Text,
-    /// A JSON list of the problems
+    /// JSON list of the problems
     Json,
 }
 
-/// One configuration, or a plugin that was left alone.
+/// A checked configuration, or a skipped plugin.
 #[derive(Debug)]
 pub struct Checked {
-    /// The file's name.
+    /// The name of the file.
     pub file: String,
-    /// What it is called there.
+    /// The kind and name, such as `HTTP filter "sa-authn"`.
     pub what: String,
-    /// Where it begins.
+    /// The location of the configuration.
     pub place: Place,
-    /// Whether it was taken for ours.
+    /// Whether the plugin was identified as sa-authn.
     pub is_ours: bool,
-    /// What is wrong with it.
+    /// The problems.
     pub faults: Vec<Fault>,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug)]
 pub struct Fault {
-    /// Where.
+    /// The location.
     pub place: Place,
     /// The path within the configuration; empty for the whole.
     pub path: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is expected.
     pub message: String,
-    /// More of what would be right.
+    /// An additional remedy.
     pub remedy: Option<String>,
 }
 
 // === impl Format ===
 
 impl Format {
-    /// All that was checked, as text.
+    /// Formats the results.
     pub fn print(self, checked: &[Checked]) -> String {
         match self {
             Self::Text => checked.iter().map(Checked::lines).collect(),
@@ -61,7 +61,7 @@ impl Format {
 impl Checked {
     fn lines(&self) -> String {
         let said = match (self.is_ours, self.faults.len()) {
-            (false, _) => "left alone: nothing says that it is sa-authn".to_owned(),
+            (false, _) => "skipped: not identified as sa-authn".to_owned(),
             (true, 0) => "good".to_owned(),
             (true, 1) => "1 problem".to_owned(),
             (true, count) => format!("{count} problems"),

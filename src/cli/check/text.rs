@@ -1,8 +1,8 @@
-//! Text, with the place in its file of each character: also of text that stands in another text as a YAML scalar.
+//! Text with the location of each character in its file, also for text inside a YAML scalar.
 
 use saphyr_parser::ScalarStyle;
 
-/// A place in a file; both count from 1, columns in characters.
+/// A location in a file. Lines and columns start at 1; columns are in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The line.
@@ -11,15 +11,15 @@ pub struct Place {
     pub column: usize,
 }
 
-/// See above.
+/// A text with the location of each character.
 #[derive(Debug)]
 pub struct Text {
     content: String,
-    /// Of each character, and of the end.
+    /// The locations of the characters, and of the end.
     places: Vec<Place>,
 }
 
-/// Walks over the characters of a scalar's source, as what they stand for.
+/// Iterates over the source of a YAML scalar, and decodes it.
 struct Source<'t> {
     characters:
         std::iter::Peekable<std::iter::Zip<std::vec::IntoIter<char>, std::slice::Iter<'t, Place>>>,
@@ -44,18 +44,18 @@ impl Text {
         Self { content, places }
     }
 
-    /// What it says.
+    /// The text.
     pub fn content(&self) -> &str {
         &self.content
     }
 
-    /// The place of a character, by its number.
+    /// The location of the character with this index.
     pub fn place(&self, at: usize) -> Place {
         let last = self.places.last().copied().unwrap_or(Place { line: 1, column: 1 });
         self.places.get(at).copied().unwrap_or(last)
     }
 
-    /// The place of a character by line and column within the text, columns in bytes, as serde_json has them.
+    /// The location of a character by its line and column in the text. The column is in bytes, as in serde_json.
     pub fn place_of(&self, line: usize, column: usize) -> Place {
         let mut before = 0;
         for (number, text) in self.content.split_inclusive('\n').enumerate() {
@@ -68,13 +68,13 @@ impl Text {
         self.place(before)
     }
 
-    /// Text that was decoded from what stands at `at`.
+    /// A text that was decoded from the value at `at`.
     pub fn opaque(&self, at: usize, content: String) -> Self {
         let places = vec![self.place(at); content.chars().count() + 1];
         Self { content, places }
     }
 
-    /// The value of a scalar that begins at `at`, with the places that its characters come from.
+    /// The value of the scalar at `at`, with the locations of its characters in the source.
     pub fn scalar(&self, at: usize, style: ScalarStyle, value: &str) -> Self {
         let mut source = Source::new(self, at, style);
         let mut places: Vec<_> = value.chars().map(|wanted| source.find(wanted)).collect();
@@ -91,15 +91,14 @@ impl<'t> Source<'t> {
         let rest: Vec<char> = text.content.chars().skip(at).collect();
         let places = text.places.get(at..).unwrap_or_default().iter();
         let mut source = Self { characters: rest.into_iter().zip(places).peekable(), style };
-        // The parser has block scalars begin with their first line, behind what says how to read them.
+        // The parser reports the first line of a block scalar as its beginning, after the indicator (`|`).
         if matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted) {
             source.characters.next();
         }
         source
     }
 
-    /// The place of the next character that is `wanted`. White space is folded and indented in many ways,
-    /// so what is not wanted of it is passed over.
+    /// The location of the next character that is `wanted`. Skips other white space, because YAML folds and indents it.
     fn find(&mut self, wanted: char) -> Place {
         let mut last = Place { line: 1, column: 1 };
         while let Some((character, place)) = self.characters.peek().copied() {
@@ -116,7 +115,7 @@ impl<'t> Source<'t> {
         last
     }
 
-    /// The next character as what it stands for; `None` for what stands for nothing.
+    /// The next character, decoded; `None` if it decodes to nothing.
     fn next(&mut self) -> (Option<char>, Option<Place>) {
         let Some((character, place)) = self.characters.next() else { return (None, None) };
         let stands_for = match (self.style, character) {
@@ -127,7 +126,7 @@ impl<'t> Source<'t> {
         (stands_for, Some(*place))
     }
 
-    /// What stands behind a backslash (YAML 1.2 section 5.7).
+    /// The character after a backslash, decoded (YAML 1.2 section 5.7).
     fn escape(&mut self) -> Option<char> {
         let (character, _) = self.characters.next()?;
         let digits = match character {

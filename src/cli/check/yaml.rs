@@ -1,45 +1,45 @@
-//! YAML (and JSON, which is YAML) -> trees that know the place of everything.
+//! Parsing of YAML and JSON into trees with locations.
 
 use super::text::Text;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, SpannedEventReceiver};
 use serde_json::{Map, Number, Value};
 use std::collections::HashMap;
 
-/// A value with the number of its first character.
+/// A value with the index of its first character.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where it begins.
+    /// The index of the first character.
     pub at: usize,
-    /// What it is.
+    /// The value.
     pub kind: Kind,
 }
 
-/// What a value is.
+/// The type of a value.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// Text, or what plain text stands for.
+    /// A scalar, with its style.
     Scalar(String, ScalarStyle),
     /// A list.
     Sequence(Vec<Node>),
-    /// An object; a name may stand twice.
+    /// An object, which may have duplicate names.
     Mapping(Vec<(Key, Node)>),
 }
 
 /// The name of a member.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// Where it begins.
+    /// The index of the first character.
     pub at: usize,
     /// The name.
     pub name: String,
 }
 
-/// Why a text is no YAML.
+/// A YAML syntax error.
 #[derive(Debug)]
 pub struct Unreadable {
-    /// Where.
+    /// The index of the character.
     pub at: usize,
-    /// Why.
+    /// The error message.
     pub why: String,
 }
 
@@ -55,7 +55,7 @@ pub fn parse(text: &Text) -> Result<Vec<Node>, Unreadable> {
     }
 }
 
-/// Builds trees of events. An alias stands for a copy, and copies of copies are bounded.
+/// Builds trees from parser events. An alias is replaced with a copy, and the total size is bounded.
 #[derive(Default)]
 struct Builder {
     documents: Vec<Node>,
@@ -75,12 +75,12 @@ struct Open {
 // === impl Node ===
 
 impl Node {
-    /// The member of this name; the last where it stands twice.
+    /// The member with this name; the last one of duplicates.
     pub fn get(&self, name: &str) -> Option<&Self> {
         self.members().iter().rfind(|(key, _)| key.name == name).map(|(_, value)| value)
     }
 
-    /// The member of a protobuf message, by either of its names.
+    /// The member of a protobuf message, in snake_case or camelCase.
     pub fn field(&self, snake_case: &str) -> Option<&Self> {
         self.get(snake_case).or_else(|| self.get(&camel_case(snake_case)))
     }
@@ -100,7 +100,7 @@ impl Node {
         if let Kind::Scalar(text, _) = &self.kind { Some(text) } else { None }
     }
 
-    /// The same as JSON; of a name that stands twice the last counts.
+    /// Converts the value to JSON. Of duplicate names, the last one wins.
     pub fn to_json(&self) -> Value {
         match &self.kind {
             Kind::Scalar(text, ScalarStyle::Plain) => plain(text),
@@ -124,7 +124,7 @@ fn camel_case(name: &str) -> String {
     })
 }
 
-/// YAML 1.2's core schema, as far as JSON can say it.
+/// Resolves a plain scalar by the core schema of YAML 1.2.
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
@@ -155,7 +155,7 @@ impl<'input> SpannedEventReceiver<'input> for Builder {
             }
             Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
                 Some(node) => self.add(0, node),
-                None => self.fail(at, "an alias of nothing"),
+                None => self.fail(at, "alias without an anchor"),
             },
             _ => {}
         }
@@ -195,11 +195,11 @@ impl Builder {
 fn size(node: &Node) -> usize {
     match &node.kind {
         Kind::Scalar(..) => 1,
-        // What is in it was counted when it was added, but for an alias.
+        // The items were counted when they were added, except those of an alias.
         Kind::Sequence(items) => 1 + items.iter().map(size).sum::<usize>(),
         Kind::Mapping(members) => 1 + members.iter().map(|(_, value)| size(value)).sum::<usize>(),
     }
 }
 
-/// A bootstrap of thousands of clusters has some hundred thousand.
+/// A bootstrap with thousands of clusters has several hundred thousand.
 const MOST_NODES: usize = 5_000_000;

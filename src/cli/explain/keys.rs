@@ -1,4 +1,4 @@
-//! Files of keys -> the issuers that would fetch theirs.
+//! Keys from files, for issuers that fetch their keys at run time.
 
 use super::{Failure, input};
 use sa_authn::authn::issuer::KeySource;
@@ -13,7 +13,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug)]
 pub struct KeyFile(String);
 
-/// Gives each issuer the keys that are meant for it: by its name, or any that fetches.
+/// Adds the keys to the issuer with the name, or to each issuer that fetches its keys.
 pub fn provide(config: &mut Config, files: &[KeyFile]) -> Result<(), Failure> {
     for file in files {
         let names: Vec<_> =
@@ -47,7 +47,7 @@ fn read(file: &Path) -> Result<KeySet, Failure> {
 // === impl KeyFile ===
 
 impl KeyFile {
-    /// An issuer's name may have `=` in it, as a file's may: names of the configuration come first.
+    /// Splits `NAME=FILE`. Both may contain `=`, so the names of the configuration take precedence.
     fn split<'n>(&self, names: &'n [Rc<str>]) -> (Option<&'n str>, PathBuf) {
         let named = names.iter().find_map(|name| {
             let path = self.0.strip_prefix(&**name)?.strip_prefix('=')?;

@@ -1,17 +1,17 @@
-//! The steps, one below the other.
+//! The page of steps that `explain` prints.
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// It holds.
+    /// The step succeeded.
     Good,
-    /// It does not.
+    /// The step failed.
     Bad,
-    /// It was not asked for, or not reached.
+    /// The step is not configured, or was not reached.
     Idle,
 }
 
-/// See above.
+/// The page.
 #[derive(Debug, Default)]
 pub struct Page {
     text: String,
@@ -20,26 +20,26 @@ pub struct Page {
 // === impl Page ===
 
 impl Page {
-    /// A step with what was compared.
-    pub fn say(&mut self, mark: Mark, step: &str, said: impl AsRef<str>) {
+    /// Adds a step with the values that were compared.
+    pub fn step(&mut self, mark: Mark, step: &str, text: impl AsRef<str>) {
         let mark = match mark {
             Mark::Good => "ok",
             Mark::Bad => "NO",
             Mark::Idle => "--",
         };
-        self.line(mark, step, said.as_ref());
+        self.line(mark, step, text.as_ref());
     }
 
-    /// Something that is no step.
-    pub fn note(&mut self, name: &str, said: impl AsRef<str>) {
-        self.line("", name, said.as_ref());
+    /// Adds a line that is not a step.
+    pub fn note(&mut self, name: &str, text: impl AsRef<str>) {
+        self.line("", name, text.as_ref());
     }
 
-    /// A step that the core has decided on.
-    pub fn judge(&mut self, step: &str, held: Result<String, String>) {
+    /// Adds a step with the result of a check.
+    pub fn check(&mut self, step: &str, held: Result<String, String>) {
         match held {
-            Ok(said) => self.say(Mark::Good, step, said),
-            Err(said) => self.say(Mark::Bad, step, said),
+            Ok(said) => self.step(Mark::Good, step, said),
+            Err(said) => self.step(Mark::Bad, step, said),
         }
     }
 
@@ -49,7 +49,7 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// All of it.
+    /// The text of the page.
     pub fn text(self) -> String {
         self.text
     }

@@ -1,4 +1,4 @@
-//! A request as the arguments have it -> the header map that Envoy would hand to the filter.
+//! The request that the arguments describe, as the header map that Envoy passes to the filter.
 
 use super::Failure;
 use clap::ValueEnum;
@@ -7,30 +7,30 @@ use sa_authn::authz::rule::Direction;
 use sa_authn::connection::Connection;
 use sa_authn::headers::to_map;
 
-/// The request.
+/// The arguments that describe the request.
 #[derive(Debug, clap::Args)]
-pub struct Sent {
+pub struct RequestOptions {
     /// Method and path, such as 'GET /secrets/1'
     #[arg(long, value_name = "LINE", default_value = "GET /")]
     request: String,
 
-    /// The host that is asked
+    /// Host of the request
     #[arg(long, default_value = "localhost")]
     host: String,
 
-    /// A further header, as 'name: value'
+    /// Additional header, as 'name: value'
     #[arg(long, value_name = "HEADER")]
     header: Vec<String>,
 
-    /// The URI in the mTLS peer's certificate, such as spiffe://cluster.local/ns/api/sa/api
+    /// URI in the certificate of the mTLS peer, such as spiffe://cluster.local/ns/api/sa/api
     #[arg(long, value_name = "URI")]
     peer: Option<String>,
 
-    /// Where the request came in
+    /// Direction of the listener
     #[arg(long)]
     direction: Option<Arrival>,
 
-    /// The listener's port
+    /// Port of the listener
     #[arg(long)]
     port: Option<u16>,
 }
@@ -42,15 +42,15 @@ enum Arrival {
     Outbound,
 }
 
-// === impl Sent ===
+// === impl RequestOptions ===
 
-impl Sent {
-    /// How the request is called.
+impl RequestOptions {
+    /// The request line and host.
     pub fn line(&self) -> String {
         format!("{}, host {}", self.request, self.host)
     }
 
-    /// What its connection says.
+    /// The attributes of the connection.
     pub fn connection(&self) -> Connection {
         let direction = self.direction.map(|direction| match direction {
             Arrival::Inbound => Direction::Inbound,
@@ -64,11 +64,11 @@ impl Sent {
         }
     }
 
-    /// Its headers, with the token in the first of `sources`.
+    /// The headers of the request, with the token in the first of `sources`.
     pub fn map(&self, sources: &[TokenSource], token: Option<&[u8]>) -> Result<Vec<u8>, Failure> {
         let (method, path) = self.request.split_once(' ').ok_or_else(|| {
             Failure(format!(
-                "--request {:?}: must be method and path, such as 'GET /'",
+                "--request {:?}: expected method and path, for example 'GET /'",
                 self.request
             ))
         })?;
@@ -77,11 +77,11 @@ impl Sent {
                 .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
                 .to_vec();
         for header in &self.header {
-            // The colon before a value, and not that of a pseudo-header's name.
+            // The colon before the value, not the first character of a pseudo-header.
             let colon = header.char_indices().skip(1).find(|(_, c)| *c == ':').map(|(at, _)| at);
             let (name, value) = colon
                 .and_then(|at| Some((header.get(..at)?, header.get(at + 1..)?)))
-                .ok_or_else(|| Failure("--header: must be 'name: value'".to_owned()))?;
+                .ok_or_else(|| Failure("--header: expected 'name: value'".to_owned()))?;
             let value = value.strip_prefix(' ').unwrap_or(value);
             add(&mut headers, name.to_ascii_lowercase(), value.as_bytes());
         }
@@ -93,7 +93,7 @@ impl Sent {
     }
 }
 
-/// Envoy joins several `authorization` lines with a comma.
+/// Adds a header. Envoy joins several `authorization` headers with a comma.
 fn add(headers: &mut Vec<(String, Vec<u8>)>, name: String, value: &[u8]) {
     let same = headers.iter_mut().find(|(known, _)| name == "authorization" && *known == name);
     match same {

@@ -1,4 +1,4 @@
-//! MAY THEY PASS? Each rule, and why it covers the request, or does not; whom it lets in.
+//! The authorization steps: for each rule, whether and why it covers the request, and whom it allows.
 
 use super::Case;
 use super::page::{Mark, Page};
@@ -14,15 +14,15 @@ use sa_authn::headers::Headers;
 use sa_authn::identity::Caller;
 use sa_authn::verdict::Mode;
 
-/// Tells of every rule.
-pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
+/// Adds the steps of all rules.
+pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
     let settings = &case.config.settings;
     let Ok(headers) = Headers::read(&case.map, &settings.index) else { return };
     let Some(rules) = settings.policy.rules() else {
-        return page.say(
+        return page.step(
             Mark::Idle,
             "rules",
-            "none: every service account of the issuers may pass",
+            "not configured: every service account of the issuers is allowed",
         );
     };
     let method = headers.method.unwrap_or_default();
@@ -36,7 +36,7 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
         Ok(Route::Rules(asked)) => asked,
         Ok(Route::NoRules) => return,
         Err(denial) => {
-            return page.say(
+            return page.step(
                 Mark::Bad,
                 "rules",
                 format!("{}: {}", denial.reason().code(), denial.detail()),
@@ -49,10 +49,10 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
     let path =
         headers.path.filter(|_| looks_at.paths).and_then(|path| NormalPath::parse(path).ok());
     if let Some(path) = &path {
-        page.note("path", format!("{:?}, as rules compare it", path.text()));
+        page.note("path", format!("{:?} in normal form", path.text()));
     }
     if let Some(host) = &host {
-        page.note("host", format!("{:?}, as rules compare it", host.to_string()));
+        page.note("host", format!("{:?} in normal form", host.to_string()));
     }
     let finished = case.judged.finished.as_ref();
     let account =
@@ -64,7 +64,7 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
                 Some(denial) => (Mark::Bad, format!("; {}", denial.reason().code())),
                 None => decides(rule, account),
             };
-            // Who calls may yet be proven, by what this command lacks.
+            // The caller may still be authenticated with the keys or the review that this command lacks.
             let open = case.judged.lacks.is_some() && account.is_none() && mark == Mark::Bad;
             let mark = if open { Mark::Idle } else { mark };
             let decided = finished.is_some_and(|finished| finished.rule.as_ref() == Some(name));
@@ -72,25 +72,33 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
                 Mode::Enforce => (mark, said),
                 Mode::Shadow => shadow(mark, &said, decided),
             };
-            let covers = if asked.unclear(rule).is_some() { "may cover it" } else { "covers it" };
-            page.say(mark, "rule", format!("{name:?} {covers}{said}"));
+            let covers = if asked.unclear(rule).is_some() {
+                "may cover the request"
+            } else {
+                "covers the request"
+            };
+            page.step(mark, "rule", format!("{name:?} {covers}{said}"));
             continue;
         }
         let mismatches = rule.mismatches(host.as_ref(), path.as_ref(), &request);
         let said: Vec<_> =
             mismatches.into_iter().map(|what| mismatch(what, rule, host.as_ref())).collect();
         let said = match said.is_empty() {
-            true => "was not asked: an earlier one decided".to_owned(),
-            false => format!("does not cover it: {}", said.join(", ")),
+            true => "not evaluated: an earlier rule decided".to_owned(),
+            false => format!("does not cover the request: {}", said.join(", ")),
         };
-        page.say(Mark::Idle, "rule", format!("{name:?} {said}"));
+        page.step(Mark::Idle, "rule", format!("{name:?} {said}"));
     }
     if !asked.iter().any(|rule| rule.allow.is_some()) {
-        page.say(Mark::Idle, "rule", "no rule that covers it has `allow`: every caller is denied");
+        page.step(
+            Mark::Idle,
+            "rule",
+            "no rule that covers the request has `allow`, so every caller is denied",
+        );
     }
 }
 
-/// The same for a shadow rule, which decides only where no enforced rule does.
+/// The step of a shadow rule, which decides only if no enforced rule does.
 fn shadow(mark: Mark, said: &str, decided: bool) -> (Mark, String) {
     let would = if mark == Mark::Bad { ": would deny" } else { "" };
     let mark = if decided { mark } else { Mark::Idle };
@@ -99,11 +107,11 @@ fn shadow(mark: Mark, said: &str, decided: bool) -> (Mark, String) {
 
 fn mismatch(what: Mismatch, rule: &Rule, host: Option<&NormalHost>) -> String {
     match what {
-        Mismatch::Host => "another host".to_owned(),
+        Mismatch::Host => "host differs".to_owned(),
         Mismatch::HostPort => {
             let pattern = host.and_then(|host| Some((host, rule.host_but_for_port(host)?)));
             let Some((host, pattern)) = pattern else {
-                return "another port of the host".to_owned();
+                return "port of the host differs".to_owned();
             };
             format!(
                 "host {:?} differs from {:?} by its port (this port: {:?}, any port: {:?})",
@@ -113,22 +121,22 @@ fn mismatch(what: Mismatch, rule: &Rule, host: Option<&NormalHost>) -> String {
                 pattern.with_any_port().to_string(),
             )
         }
-        Mismatch::Path => "another path".to_owned(),
+        Mismatch::Path => "path differs".to_owned(),
         Mismatch::Method => format!(
-            "another method than {}",
+            "method is not one of {}",
             rule.methods.iter().flatten().cloned().collect::<Vec<_>>().join(", ")
         ),
-        Mismatch::Direction => "another direction".to_owned(),
-        Mismatch::Port => format!("another port than {:?}", rule.arrival.ports),
-        Mismatch::CorsPreflight => "no CORS preflight".to_owned(),
+        Mismatch::Direction => "direction differs".to_owned(),
+        Mismatch::Port => format!("port is not one of {:?}", rule.arrival.ports),
+        Mismatch::CorsPreflight => "not a CORS preflight".to_owned(),
     }
 }
 
-/// What a rule that is asked says of the caller.
+/// The decision of a rule on the caller.
 fn decides(rule: &Rule, account: Option<&ServiceAccount>) -> (Mark, String) {
     let mut said = String::new();
     if let Some(who) = &rule.deny {
-        let meant = is_meant(who, account, Missing::Holds);
+        let meant = matches_caller(who, account, Missing::Holds);
         said += &format!("; deny {}", describe(who, account, Missing::Holds));
         if meant != Some(false) {
             return (Mark::Bad, said);
@@ -136,16 +144,16 @@ fn decides(rule: &Rule, account: Option<&ServiceAccount>) -> (Mark, String) {
     }
     match &rule.allow {
         Some(who) => {
-            let meant = is_meant(who, account, Missing::Fails) == Some(true);
+            let meant = matches_caller(who, account, Missing::Fails) == Some(true);
             let mark = if meant { Mark::Good } else { Mark::Bad };
             (mark, format!("{said}; allow {}", describe(who, account, Missing::Fails)))
         }
-        None => (Mark::Idle, format!("{said}; on to the next")),
+        None => (Mark::Idle, format!("{said}; continues with the next rule")),
     }
 }
 
-/// `None`: that depends on who calls, and nobody was proven.
-fn is_meant(who: &Who, account: Option<&ServiceAccount>, missing: Missing) -> Option<bool> {
+/// Whether `who` matches the caller; `None` if it depends on the caller, and no caller is authenticated.
+fn matches_caller(who: &Who, account: Option<&ServiceAccount>, missing: Missing) -> Option<bool> {
     match who {
         Who::Anyone => Some(true),
         Who::Authenticated => account.map(|_| true),
@@ -156,15 +164,15 @@ fn is_meant(who: &Who, account: Option<&ServiceAccount>, missing: Missing) -> Op
 fn describe(who: &Who, account: Option<&ServiceAccount>, missing: Missing) -> String {
     let caller = account.map(|account| format!("{}/{}", account.namespace(), account.name()));
     match (who, caller) {
-        (Who::Anyone, _) => "says anyone".to_owned(),
-        (_, None) => "is for callers who are proven, and nobody is".to_owned(),
-        (Who::Authenticated, Some(caller)) => format!("says authenticated, as {caller} is"),
+        (Who::Anyone, _) => "matches anyone".to_owned(),
+        (_, None) => "requires an authenticated caller, and this request has none".to_owned(),
+        (Who::Authenticated, Some(caller)) => format!("matches {caller} (authenticated)"),
         (Who::Listed(accounts), Some(caller)) => {
             let lists = account.is_some_and(|account| accounts.contains(account, missing));
             if lists {
                 format!("lists {caller}")
             } else {
-                format!("does not list {caller}, or more must hold")
+                format!("does not list {caller}, or a condition does not match")
             }
         }
     }

@@ -1,4 +1,4 @@
-//! WHO IS CALLING? What is found of a token, and each thing that it is compared with.
+//! The authentication steps: the token, and each value that it is compared with.
 
 use super::page::{Mark, Page};
 use super::{Case, dates};
@@ -16,24 +16,24 @@ use sa_authn::printable::printable;
 use sa_authn::verdict::Denial;
 use std::rc::Rc;
 
-/// An issuer of the configuration that a token may be of.
+/// A configured issuer that may have issued the token.
 type Candidate<'c> = (&'c IssuerIdentity, &'c KeySource);
 
-/// Tells all that concerns the token.
-pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
+/// Adds the steps of the token.
+pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
     let settings = &case.config.settings;
     let Ok(headers) = Headers::read(&case.map, &settings.index) else {
-        return page.say(
+        return page.step(
             Mark::Bad,
             "headers",
-            "cannot be read: one that must be there once is there twice",
+            "cannot be read: a header that must not be repeated is repeated",
         );
     };
     let sources = &settings.token_sources;
     let counts = |token| !settings.ignore_foreign || is_ours(token, case);
     match BearerToken::find(sources, &headers.tokens, counts) {
-        Err(denial) => page.say(Mark::Bad, "token", why(&denial)),
-        Ok(None) => page.say(Mark::Bad, "token", format!("none in {}", names(sources))),
+        Err(denial) => page.step(Mark::Bad, "token", why(&denial)),
+        Ok(None) => page.step(Mark::Bad, "token", format!("not found in {}", names(sources))),
         Ok(Some(token)) => {
             let at = |(source, value): &&(usize, &[u8])| {
                 sources
@@ -42,7 +42,7 @@ pub fn tell(case: &Case, connection: &Connection, page: &mut Page) {
             };
             let found = headers.tokens.iter().find(at).and_then(|(source, _)| sources.get(*source));
             let found = found.map_or("", |source| &*source.header);
-            page.say(Mark::Good, "token", format!("{} bytes, from {found}", token.bytes().len()));
+            page.step(Mark::Good, "token", format!("{} bytes, from {found}", token.bytes().len()));
             form(token, case, connection, page);
         }
     }
@@ -65,10 +65,10 @@ fn form(token: BearerToken<'_>, case: &Case, connection: &Connection, page: &mut
     let limit = case.config.settings.limits.max_token_bytes;
     let jwt = match Jwt::parse(token, limit) {
         Ok(jwt) => jwt,
-        Err(denial) => return page.say(Mark::Bad, "form", why(&denial)),
+        Err(denial) => return page.step(Mark::Bad, "form", why(&denial)),
     };
     let (alg, kid) = (&jwt.header.alg, jwt.header.kid.as_deref().unwrap_or("(none)"));
-    page.say(
+    page.step(
         Mark::Good,
         "form",
         format!("a JWT of at most {limit} bytes; alg {alg:?}, kid {kid:?}"),
@@ -98,22 +98,26 @@ fn candidates<'c>(case: &'c Case, claims: &Claims) -> Vec<Candidate<'c>> {
 fn issuer(claims: &Claims, candidates: &[Candidate<'_>], case: &Case, page: &mut Page) {
     let iss = claims.issuer().unwrap_or("(none)");
     if claims.is_legacy() || iss == "kubernetes/serviceaccount" {
-        return page.say(
+        return page.step(
             Mark::Bad,
             "issuer",
-            format!("iss {iss:?}: a token from a Secret (legacy)"),
+            format!("iss {iss:?}: token from a Secret (legacy)"),
         );
     }
     if candidates.is_empty() {
         let all = case.config.issuers.iter().flat_map(|(issuer, _)| &issuer.issuers);
         let all: Vec<_> = all.map(|iss| format!("{iss:?}")).collect();
-        return page.say(Mark::Bad, "issuer", format!("iss {iss:?} is none of {}", all.join(", ")));
+        return page.step(
+            Mark::Bad,
+            "issuer",
+            format!("iss {iss:?}: expected one of {}", all.join(", ")),
+        );
     }
     let names: Vec<_> = candidates.iter().map(|(issuer, _)| format!("{:?}", issuer.name)).collect();
-    page.say(Mark::Good, "issuer", format!("iss {iss:?} is issuer {}", names.join(" or ")));
+    page.step(Mark::Good, "issuer", format!("iss {iss:?} is issuer {}", names.join(" or ")));
 }
 
-/// Key and signature; gives the issuer whose key signed.
+/// Adds the steps of the key and the signature. Returns the issuer whose key verifies the signature.
 fn keys<'c>(jwt: &Jwt<'_>, candidates: &[Candidate<'c>], page: &mut Page) -> Option<Candidate<'c>> {
     let (kid, alg) = (jwt.header.kid.as_deref(), jwt.header.alg.as_str());
     let mut fitting: Vec<(Candidate<'c>, Rc<Jwk>)> = Vec::new();
@@ -121,27 +125,29 @@ fn keys<'c>(jwt: &Jwt<'_>, candidates: &[Candidate<'c>], page: &mut Page) -> Opt
         let name = &candidate.0.name;
         match candidate.1 {
             KeySource::Absent => {
-                page.say(
+                page.step(
                     Mark::Idle,
                     "key",
-                    format!("{name:?} has none: the API server's review is the proof"),
+                    format!("issuer {name:?} has no keys: TokenReview replaces the verification"),
                 );
             }
-            KeySource::Fetched(..) => page.say(
+            KeySource::Fetched(..) => page.step(
                 Mark::Idle,
                 "key",
-                format!(
-                    "{name:?} fetches its keys, and this command does not: give them with --jwks"
-                ),
+                format!("issuer {name:?} fetches its keys at run time; pass them with --jwks"),
             ),
             KeySource::Static(set) => {
                 let found = set.candidates(kid, alg);
                 let said: Vec<_> = found.iter().map(|key| described(key)).collect();
                 let held = match found.is_empty() {
-                    false => Ok(format!("{name:?} has {}", said.join(", "))),
-                    true => Err(format!("kid {kid:?} is none of {name:?}: {}", held_by(set))),
+                    false => Ok(format!("issuer {name:?} has {}", said.join(", "))),
+                    true => Err(format!(
+                        "kid {:?}: expected one of {} (issuer {name:?})",
+                        kid.unwrap_or("(none)"),
+                        held_by(set)
+                    )),
                 };
-                page.judge("key", held);
+                page.check("key", held);
                 fitting.extend(found.into_iter().map(|key| (*candidate, key)));
             }
         }
@@ -172,16 +178,16 @@ fn signature<'c>(
         let held = if alg == wanted {
             match Verifier::default().verify(key.verifying(), jwt) {
                 Signature::Genuine => {
-                    Ok(format!("genuine: made by key {kid:?} of {:?}", candidate.0.name))
+                    Ok(format!("verified with key {kid:?} of issuer {:?}", candidate.0.name))
                 }
-                Signature::Forged => Err(format!("not made by key {kid:?} over these bytes")),
-                Signature::Unsupported => Err(format!("{alg} can be verified by Envoy alone")),
+                Signature::Forged => Err(format!("does not verify with key {kid:?}")),
+                Signature::Unsupported => Err(format!("only Envoy can verify {alg}")),
             }
         } else {
-            Err(format!("the token says {alg:?}, its key is for {wanted}"))
+            Err(format!("alg {alg:?} does not match the key, which is for {wanted}"))
         };
         let genuine = held.is_ok();
-        page.judge("signature", held);
+        page.check("signature", held);
         if genuine {
             signer = Some(*candidate);
             break;
@@ -201,33 +207,33 @@ fn claims(claims: &Claims, issuer: &IssuerIdentity, case: &Case, page: &mut Page
         time(times.issued_at)
     );
     if issuer.lifetime.honor_warn_after {
-        said += &format!("\nwarnafter {} counts as exp", time(times.warn_after));
+        said += &format!("\nwarnafter {} (used as exp)", time(times.warn_after));
     }
     if let Some(longest) = issuer.lifetime.longest {
         said += &format!("\nmaxLifetime {}", dates::duration(longest));
     }
     said += &format!("\nleeway {}", dates::duration(issuer.leeway.0));
     let held = check_times(times, issuer, case.now);
-    page.judge("times", with(said, held));
+    page.check("times", with(said, held));
     let wanted = &issuer.audiences;
     let said = format!(
-        "aud {:?}, wanted is one of {wanted:?}",
+        "aud {:?}, expected one of {wanted:?}",
         claims.audience().into_iter().flatten().collect::<Vec<_>>()
     );
-    page.judge("audience", with(said, matching_audience(claims, wanted).map(|_| ())));
+    page.check("audience", with(said, matching_audience(claims, wanted).map(|_| ())));
     let subject = claims.subject().unwrap_or("(none)");
-    let bound = if issuer.require_pod { ", which must be bound to a pod" } else { "" };
+    let bound = if issuer.require_pod { ", must be bound to a pod" } else { "" };
     let said = format!("sub {subject:?}, {}{bound}", kubernetes(claims));
-    page.judge("account", with(said, Named::check(claims, issuer).map(|_| ())));
+    page.check("account", with(said, Named::check(claims, issuer).map(|_| ())));
 }
 
 fn kubernetes(claims: &Claims) -> String {
     if !claims.in_kubernetes() {
-        return "no kubernetes.io".to_owned();
+        return "no claim kubernetes.io".to_owned();
     }
     let account = claims.service_account();
     let mut said = format!(
-        "kubernetes.io says {}/{}",
+        "kubernetes.io names {}/{}",
         printable(claims.namespace().unwrap_or("(none)")),
         printable(account.map_or("(none)", |account| account.name))
     );
@@ -243,26 +249,27 @@ fn kubernetes(claims: &Claims) -> String {
 
 fn peer(claims: &Claims, issuer: &IssuerIdentity, connection: &Connection, page: &mut Page) {
     let Some(pattern) = &issuer.match_peer else {
-        return page.say(Mark::Idle, "peer", "not asked for (matchPeer)");
+        return page.step(Mark::Idle, "peer", "not configured (matchPeer)");
     };
     let peer = connection.peer_uri.as_deref();
     let domain = pattern.trust_domain.as_deref().unwrap_or("any trust domain");
     let said =
         format!("peer {:?}, {domain}, token of {:?}", peer.unwrap_or("(none)"), claims.subject());
-    // Whether it fits, the core says of a proven account alone: it stands in the verdict.
-    page.say(Mark::Idle, "peer", said);
+    // The filter compares the peer only with an authenticated account, so the result is part of the verdict.
+    page.step(Mark::Idle, "peer", said);
 }
 
 fn review(issuer: &IssuerIdentity, case: &Case, page: &mut Page) {
     if issuer.review.is_none() {
-        return page.say(Mark::Idle, "review", "not asked for (tokenReview)");
+        return page.step(Mark::Idle, "review", "not configured (tokenReview)");
     }
     match case.judged.reviewed {
-        true => page.say(Mark::Good, "review", "the API server's answer was taken from --review; see the verdict"),
-        false => page.say(
+        true => page.step(Mark::Good, "review", "the response is from --review; see the verdict"),
+        false => page.step(
             Mark::Idle,
             "review",
-            "this command asks no API server: give its answer with --review, if all before it holds",
+            "this command does not call the API server; if all steps above succeed, pass the \
+             response with --review",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! The verdict: for the request, for who asked, and for the upstream.
+//! The verdict, and its effects on the response or on the request to the upstream.
 
 use super::judge::Lack;
 use super::page::Page;
@@ -10,15 +10,15 @@ use sa_authn::exchange::Finished;
 use sa_authn::verdict::{self, Denial, HeaderEdits, Verdict};
 use serde_json::Value;
 
-/// Tells it, with what the exit code is to be and what was missing.
-pub fn tell(case: &Case, page: &mut Page) -> (Answer, Vec<String>) {
+/// Adds the verdict. Returns the exit code and the errors.
+pub fn add(case: &Case, page: &mut Page) -> (Answer, Vec<String>) {
     let settings = &case.config.settings;
     if let Some(lack) = case.judged.lacks {
-        page.note("VERDICT", "cannot be told");
+        page.note("VERDICT", "indeterminate");
         return (Answer::No, vec![missing(lack).to_owned()]);
     }
     let Some(finished) = &case.judged.finished else {
-        return (Answer::No, vec!["the request would wait".to_owned()]);
+        return (Answer::No, vec!["the request would be paused".to_owned()]);
     };
     let by = finished.rule.as_ref().map(|rule| format!(" by rule {rule:?}")).unwrap_or_default();
     let answer = match &finished.verdict {
@@ -29,14 +29,14 @@ pub fn tell(case: &Case, page: &mut Page) -> (Answer, Vec<String>) {
             Answer::Yes
         }
         Verdict::Shadow(shadowed, edits) => {
-            page.note("VERDICT", format!("PASSES IN SHADOW MODE; it would be refused{by}"));
-            refusal(shadowed.denial(), finished, settings, page);
+            page.note("VERDICT", format!("ALLOWED IN SHADOW MODE; would be denied{by}"));
+            denial(shadowed.denial(), finished, settings, page);
             upstream(edits, settings, page);
             Answer::Yes
         }
         Verdict::Deny(denial) => {
-            page.note("VERDICT", format!("REFUSED: {}{by}", denial.reason().code()));
-            refusal(denial, finished, settings, page);
+            page.note("VERDICT", format!("DENIED: {}{by}", denial.reason().code()));
+            self::denial(denial, finished, settings, page);
             Answer::No
         }
     };
@@ -46,7 +46,7 @@ pub fn tell(case: &Case, page: &mut Page) -> (Answer, Vec<String>) {
     (answer, Vec::new())
 }
 
-/// As Envoy's log has it, whatever else is built beside us.
+/// Sorts the members, because another crate of the build may enable `preserve_order` of serde_json.
 fn sorted(line: String) -> String {
     let parsed = serde_json::from_str::<Value>(&line);
     parsed.map_or(line, |mut value| {
@@ -58,18 +58,18 @@ fn sorted(line: String) -> String {
 fn missing(lack: Lack) -> &'static str {
     match lack {
         Lack::Keys => {
-            "the verdict hangs on keys that the filter fetches: give them with --jwks FILE (`kubectl get --raw \
-             /openid/v1/jwks` prints a cluster's)"
+            "the result depends on keys that the filter fetches at run time; pass them with --jwks \
+             FILE (`kubectl get --raw /openid/v1/jwks` prints the keys of a cluster)"
         }
         Lack::Review => {
-            "the verdict hangs on a TokenReview: give the API server's answer with --review FILE (`kubectl create \
-             -o json -f -` of a TokenReview prints one)"
+            "the result depends on a TokenReview; pass the API server's response with --review FILE \
+             (`kubectl create -o json -f -` for a TokenReview prints it)"
         }
-        Lack::HostCrypto => "the token is signed by ES512, which only Envoy's own crypto verifies",
+        Lack::HostCrypto => "the token is signed with ES512, which only Envoy can verify",
     }
 }
 
-fn refusal(denial: &Denial, finished: &Finished, settings: &Settings, page: &mut Page) {
+fn denial(denial: &Denial, finished: &Finished, settings: &Settings, page: &mut Page) {
     let reason = denial.reason();
     page.note("reason", format!("{}: {}", reason.code(), denial.detail()));
     let answer = verdict::Answer::to(denial, finished.grpc, &settings.answers);
@@ -85,30 +85,30 @@ fn caller(finished: &Finished, page: &mut Page) {
         Ok(caller) => page
             .note("caller", format!("{}, of issuer {:?}", caller.subject(), caller.issuer_name())),
         Err(denial) => {
-            page.note("caller", format!("nobody: {}: {}", denial.reason().code(), denial.detail()));
+            page.note("caller", format!("none: {}: {}", denial.reason().code(), denial.detail()));
         }
     }
     if let Some(why) = &finished.unreviewed {
         page.note("unreviewed", why.detail());
     }
     for rule in &finished.shadowed {
-        page.note("shadow", format!("rule {rule:?} would deny it"));
+        page.note("shadow", format!("rule {rule:?} would deny the request"));
     }
 }
 
-/// What is changed of the headers. What else stood beside a token is its sender's secret.
+/// Adds the changes of the headers, without other values in the header of the token, which may be secrets.
 fn upstream(edits: &HeaderEdits, settings: &Settings, page: &mut Page) {
     for name in edits.removed() {
-        page.note("upstream", format!("without {}", String::from_utf8_lossy(name)));
+        page.note("upstream", format!("{} removed", String::from_utf8_lossy(name)));
     }
     for (name, value) in edits.set() {
         let told = settings.identity_headers.iter().any(|header| &*header.name == name);
         match told {
             true => page.note("upstream", format!("{name}: {}", String::from_utf8_lossy(value))),
-            false => page.note("upstream", format!("{name} without the token")),
+            false => page.note("upstream", format!("{name}: token removed")),
         }
     }
     if settings.forward_token {
-        page.note("upstream", "the token goes along (forwardToken)");
+        page.note("upstream", "token forwarded (forwardToken)");
     }
 }

@@ -1,29 +1,29 @@
-//! Claims -> what kind of Kubernetes token they make it.
+//! Classification of Kubernetes tokens.
 
 use sa_authn::authn::claims::{Claims, ObjectRef};
 use sa_authn::authn::service_account::split_username;
 use sa_authn::printable::printable;
 use std::time::Duration;
 
-/// One or more lines.
+/// The kind of a token, in one or more lines.
 pub fn of(claims: &Claims) -> String {
     if claims.is_legacy() || claims.issuer() == Some(LEGACY_ISSUER) {
-        return "a token from a Secret (before Kubernetes 1.24): it has no audience and never expires.\n\
-                The filter refuses it as legacy_token: use a projected token."
+        return "token from a Secret (before Kubernetes 1.24), without audience and expiry.\n\
+                The filter rejects it: legacy_token. Use a projected token."
             .to_owned();
     }
     let account = claims.subject().and_then(split_username).filter(|_| claims.in_kubernetes());
     let Some((namespace, name)) = account else {
-        return "not a service account's: a user's JWT, or another program's.\n\
-                The filter refuses it as not_a_service_account, if its issuer is one of the configuration."
+        return "not a service account token, for example a user's JWT.\n\
+                The filter rejects it: not_a_service_account, or unknown_issuer if the issuer is not configured."
             .to_owned();
     };
     let named = claims.service_account().map(|account| account.name);
     if (claims.namespace(), named) != (Some(namespace), Some(name)) {
         return format!(
-            "one that contradicts itself: sub says {namespace}/{name}, kubernetes.io says {}/{}",
-            printable(claims.namespace().unwrap_or("nothing")),
-            printable(named.unwrap_or("nothing"))
+            "contradictory: sub names {namespace}/{name}, but kubernetes.io names {}/{}",
+            printable(claims.namespace().unwrap_or("(none)")),
+            printable(named.unwrap_or("(none)"))
         );
     }
     format!("service account {namespace}/{name}: {}", bound(claims))
@@ -36,25 +36,34 @@ fn bound(claims: &Claims) -> String {
                 .as_ref()
                 .map_or(String::new(), |node| format!(" on node {}", printable(node.name)));
             let bound = format!(
-                "bound to pod {}{node}: it ends with that pod, where the API server is asked",
+                "bound to pod {}{node}; with TokenReview it becomes invalid when the pod is deleted",
                 object(&pod)
             );
             match is_extended(claims) {
                 true => format!("{bound}.\n{DEFAULT}"),
                 false => {
-                    format!("{bound}.\nA projected token, or one that was requested for the pod.")
+                    format!(
+                        "{bound}.\nA projected token, or a token that was requested for the pod."
+                    )
                 }
             }
         }
         (None, Some(secret), _) => {
-            format!("bound to secret {}: it ends when the secret is deleted", object(&secret))
+            format!(
+                "bound to secret {}; with TokenReview it becomes invalid when the secret is \
+                     deleted",
+                object(&secret)
+            )
         }
         (None, None, Some(node)) => {
-            format!("bound to node {}: it ends when the node is deleted", object(&node))
+            format!(
+                "bound to node {}; with TokenReview it becomes invalid when the node is deleted",
+                object(&node)
+            )
         }
         (None, None, None) => {
-            "bound to nothing: a TokenRequest, such as `kubectl create token`; good until \
-                               it expires, unless the service account is deleted"
+            "not bound to an object, such as a token of `kubectl create token`; valid until it \
+             expires; with TokenReview it becomes invalid when the service account is deleted"
                 .to_owned()
         }
     }
@@ -67,7 +76,7 @@ fn object(object: &ObjectRef<'_>) -> String {
     }
 }
 
-/// The API server's `--service-account-extend-token-expiration`: a year, of which the kubelet uses an hour.
+/// Whether the API server extended the lifetime to a year (`--service-account-extend-token-expiration`).
 fn is_extended(claims: &Claims) -> bool {
     let times = claims.times();
     let (Some(issued), Some(expires)) = (times.issued_at, times.expires) else { return false };
@@ -76,8 +85,9 @@ fn is_extended(claims: &Claims) -> bool {
 
 const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
 
-const DEFAULT: &str = "\
-The default token of the pod, extended to a year for clients that never read their file again; the kubelet
-replaces it by `warnafter`. `honorWarnAfter` takes the year back.";
+const DEFAULT: &str = "The default token of the pod. The API server extended its lifetime to a \
+                       year, for clients that do not reload the
+file; the kubelet replaces it by \
+                       `warnafter`. `honorWarnAfter` reverts the extension.";
 
 const LONG: Duration = Duration::from_secs(7 * 24 * 60 * 60);
