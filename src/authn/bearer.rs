@@ -151,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_compared_without_regard_to_case() {
+    fn scheme_is_case_insensitive() {
         assert_eq!(find(&[(0, "bEaReR abc")]), Ok(Some(b"abc".as_slice())));
     }
 
     #[test]
-    fn a_second_space_belongs_to_the_token() {
+    fn second_space_is_part_of_the_token() {
         assert_eq!(find(&[(0, "Bearer  abc")]), Ok(Some(b" abc".as_slice())));
     }
 
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_never_printed() {
+    fn debug_output_does_not_contain_the_token() {
         assert_eq!(format!("{:?}", BearerToken(b"secret")), "BearerToken(6 bytes)");
     }
 }

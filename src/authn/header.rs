@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_that_kubernetes_writes_is_read() {
+    fn header_of_a_kubernetes_token_is_accepted() {
         let header = JoseHeader::parse(r#"{"alg":"RS256","kid":"k1"}"#).unwrap();
         assert_eq!(header, JoseHeader { alg: "RS256".into(), kid: Some("k1".into()) });
         JoseHeader::parse(r#"{"typ":"JWT","alg":"RS256","x-new":{"a":[1]}}"#).unwrap();

@@ -47,17 +47,17 @@ enum State {
         id: CalloutId,
         since: UnixTime,
         step: FetchStep,
-        before: Option<Held>,
+        before: Option<CachedKeys>,
         failures: u32,
     },
     /// The last fetch succeeded.
-    Fresh { held: Held, next: UnixTime },
+    Fresh { cached: CachedKeys, next: UnixTime },
     /// The last fetch failed; the keys of an earlier fetch remain valid.
-    Stale { held: Held, next: UnixTime, failures: u32 },
+    Stale { cached: CachedKeys, next: UnixTime, failures: u32 },
 }
 
 #[derive(Clone, Debug)]
-struct Held {
+struct CachedKeys {
     keys: KeySet,
     /// When the fetch of these keys ended.
     fetched: UnixTime,
@@ -84,17 +84,17 @@ impl KeyCache {
     /// fetch and works during an outage of the key server.
     pub fn take_over(&mut self, earlier: &Self, now: UnixTime) {
         let State::Empty { .. } = self.state else { return };
-        let Some(held) = earlier.held().filter(|_| self.plan == earlier.plan) else { return };
-        self.generation.note(&held.keys);
+        let Some(cached) = earlier.cached().filter(|_| self.plan == earlier.plan) else { return };
+        self.generation.note(&cached.keys);
         self.jwks_path.clone_from(&earlier.jwks_path);
         // The refresh interval may have changed.
         let next = earlier.next_due().min(now.plus(self.jitter.spread(self.schedule.refresh)));
-        self.state = State::Fresh { held: held.clone(), next };
+        self.state = State::Fresh { cached: cached.clone(), next };
     }
 
     /// The cached keys that may have signed a token. Never causes a fetch.
     pub fn at_hand(&self, kid: Option<&str>, alg: &str, now: UnixTime) -> Vec<Rc<Jwk>> {
-        self.usable(now).map(|held| held.keys.candidates(kid, alg)).unwrap_or_default()
+        self.usable(now).map(|cached| cached.keys.candidates(kid, alg)).unwrap_or_default()
     }
 
     /// Whether the cache has keys that are not older than `maxStale`.
@@ -125,12 +125,12 @@ impl KeyCache {
             // Every key of a fetched JWKS has a key ID, so no fetch can find a key for this token.
             return Lookup::Unknown;
         }
-        let Some(held) = self.usable(now) else { return self.without_keys(now) };
-        let candidates = held.keys.candidates(kid, alg);
+        let Some(cached) = self.usable(now) else { return self.without_keys(now) };
+        let candidates = cached.keys.candidates(kid, alg);
         if !candidates.is_empty() {
             return Lookup::Found(candidates);
         }
-        let fetched = held.fetched;
+        let fetched = cached.fetched;
         if fetched >= arrived {
             return Lookup::Unknown;
         }
@@ -193,7 +193,7 @@ impl KeyCache {
             State::Fetching { step: step @ FetchStep::Jwks(_), .. } => step.clone(),
             _ => self.plan.first_step(self.jwks_path.as_ref()),
         };
-        let (before, failures) = self.take_held();
+        let (before, failures) = self.take_cached();
         let callout = self.plan.callout(id, &step);
         self.state = State::Fetching { id, since: now, step, before, failures };
         callout
@@ -206,7 +206,7 @@ impl KeyCache {
             _ => return None,
         };
         let fetched = self.plan.read(&step, reply);
-        let (before, failures) = self.take_held();
+        let (before, failures) = self.take_cached();
         Some(match fetched {
             Ok(Fetched::Path(path)) => {
                 self.jwks_path = Some(path.clone());
@@ -223,14 +223,14 @@ impl KeyCache {
         let (count, skipped) = (keys.keys().len(), keys.skipped().len());
         let next = now.plus(self.jitter.spread(self.schedule.fresh_for(max_age)));
         self.generation.note(&keys);
-        self.state = State::Fresh { held: Held { keys, fetched: now }, next };
+        self.state = State::Fresh { cached: CachedKeys { keys, fetched: now }, next };
         Settled::Renewed { keys: count, skipped }
     }
 
     fn fail(
         &mut self,
         failure: FetchFailure,
-        before: Option<Held>,
+        before: Option<CachedKeys>,
         failures: u32,
         now: UnixTime,
     ) -> Settled {
@@ -247,7 +247,7 @@ impl KeyCache {
         };
         let next = now.plus(self.jitter.spread(wait));
         self.state = match before {
-            Some(held) => State::Stale { held, next, failures },
+            Some(cached) => State::Stale { cached, next, failures },
             None => State::Empty { next, failures },
         };
         Settled::Failed(failure)
@@ -259,33 +259,33 @@ impl KeyCache {
         if let Some(next) = self.next_mut().filter(|next| **next > latest) {
             *next = now;
         }
-        if let State::Fresh { held, .. } | State::Stale { held, .. } = &mut self.state
-            && held.fetched > now
+        if let State::Fresh { cached, .. } | State::Stale { cached, .. } = &mut self.state
+            && cached.fetched > now
         {
             // The last fetch is not recent, so it must not decide on unknown key IDs.
-            held.fetched = UnixTime::from_millis(now.as_millis().saturating_sub(LONG_AGO_MS));
+            cached.fetched = UnixTime::from_millis(now.as_millis().saturating_sub(LONG_AGO_MS));
         }
     }
 
-    fn usable(&self, now: UnixTime) -> Option<&Held> {
-        self.held().filter(|held| now < held.fetched.plus(self.schedule.max_stale))
+    fn usable(&self, now: UnixTime) -> Option<&CachedKeys> {
+        self.cached().filter(|cached| now < cached.fetched.plus(self.schedule.max_stale))
     }
 
-    fn held(&self) -> Option<&Held> {
+    fn cached(&self) -> Option<&CachedKeys> {
         match &self.state {
             State::Empty { .. } => None,
             State::Fetching { before, .. } => before.as_ref(),
-            State::Fresh { held, .. } | State::Stale { held, .. } => Some(held),
+            State::Fresh { cached, .. } | State::Stale { cached, .. } => Some(cached),
         }
     }
 
-    fn take_held(&mut self) -> (Option<Held>, u32) {
+    fn take_cached(&mut self) -> (Option<CachedKeys>, u32) {
         let empty = State::Empty { next: UnixTime::from_secs(0), failures: 0 };
         match std::mem::replace(&mut self.state, empty) {
             State::Empty { failures, .. } => (None, failures),
             State::Fetching { before, failures, .. } => (before, failures),
-            State::Fresh { held, .. } => (Some(held), 0),
-            State::Stale { held, failures, .. } => (Some(held), failures),
+            State::Fresh { cached, .. } => (Some(cached), 0),
+            State::Stale { cached, failures, .. } => (Some(cached), failures),
         }
     }
 

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uri_that_cannot_be_a_path_is_refused() {
+    fn uri_without_a_valid_path_is_rejected() {
         for uri in
             ["'https://h/keys'", "/keys", "ftp://h/keys", "https://h/a b", "https://h/\u{fc}"]
         {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_of_another_issuer_is_refused() {
+    fn document_of_another_issuer_is_rejected() {
         assert_eq!(
             path("https://a/", "https://h/keys"),
             Err(DiscoveryError::OtherIssuer("https://a/".to_owned()))
