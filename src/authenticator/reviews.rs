@@ -13,14 +13,15 @@ use crate::authn::verify::Validity;
 use crate::callout::CalloutId;
 use crate::time::UnixTime;
 use crate::verdict::{Denial, Reason};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// See above.
 #[derive(Debug)]
 pub(super) struct Reviews {
-    under_way: BTreeMap<CalloutId, Question>,
+    /// In the order in which they were asked. They are searched by token, too.
+    under_way: Vec<(CalloutId, Question)>,
     unsent: VecDeque<CalloutId>,
     limit: usize,
     /// Apart from the tokens that were accepted: a flood of bad ones pushes none of those out.
@@ -67,7 +68,7 @@ impl Reviews {
     /// At most `limit` calls at once; of refusals a quarter of `entries` is remembered.
     pub(super) fn new(limit: usize, entries: usize) -> Self {
         Self {
-            under_way: BTreeMap::new(),
+            under_way: Vec::new(),
             unsent: VecDeque::new(),
             limit,
             refusals: TokenCache::new(entries.div_ceil(4)),
@@ -85,7 +86,7 @@ impl Reviews {
     /// Whether there is room for one more call.
     pub(super) fn admit(&mut self, standing: Standing, now: UnixTime) -> Result<(), Denial> {
         // Envoy answers every call in the end; should it not, its place must not be lost for good.
-        self.under_way.retain(|_, question| !question.is_lost(now));
+        self.under_way.retain(|(_, question)| !question.is_lost(now));
         let limit = match standing {
             Standing::Accepted => self.limit,
             Standing::Stranger => self.limit.saturating_sub(self.limit / 4),
@@ -99,7 +100,7 @@ impl Reviews {
 
     /// Has a question asked; see [`Self::admit`].
     pub(super) fn ask(&mut self, id: CalloutId, question: Question) {
-        self.under_way.insert(id, question);
+        self.under_way.push((id, question));
         self.unsent.push_back(id);
     }
 
@@ -107,8 +108,8 @@ impl Reviews {
     pub(super) fn next_unsent(&mut self) -> Option<(CalloutId, &Question)> {
         loop {
             let id = self.unsent.pop_front()?;
-            if self.under_way.contains_key(&id) {
-                return self.under_way.get(&id).map(|question| (id, question));
+            if let Some(at) = self.position(id) {
+                return self.under_way.get(at).map(|(id, question)| (*id, question));
             }
         }
     }
@@ -120,7 +121,11 @@ impl Reviews {
 
     /// The question that a reply answers; `None` when nobody asks it any more.
     pub(super) fn answered(&mut self, id: CalloutId) -> Option<Question> {
-        self.under_way.remove(&id)
+        self.position(id).map(|at| self.under_way.remove(at).1)
+    }
+
+    fn position(&self, id: CalloutId) -> Option<usize> {
+        self.under_way.iter().position(|(asked, _)| *asked == id)
     }
 
     /// The API server's no to a token, while it is fresh.
