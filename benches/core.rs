@@ -11,6 +11,7 @@ use sa_authn::authn::bearer::BearerToken;
 use sa_authn::authn::jwt::Jwt;
 use sa_authn::authn::keys::KeySet;
 use sa_authn::authn::signature::{Signature, Verifier};
+use sa_authn::authz::Outcome;
 use sa_authn::authz::rule::Circumstances;
 use sa_authn::config::{Config, Settings};
 use sa_authn::connection::Connection;
@@ -19,7 +20,7 @@ use sa_authn::exchange::Finished;
 use sa_authn::headers::{Headers, to_map};
 use sa_authn::identity::Caller;
 use sa_authn::time::UnixTime;
-use sa_authn::verdict::Verdict;
+use sa_authn::verdict::{Denial, Mode, Verdict};
 use serde_json::{Value, json};
 use std::rc::Rc;
 
@@ -83,8 +84,9 @@ fn decide(bencher: Bencher<'_, '_>, rules: usize) {
     let path = request.path.as_bytes();
     bencher.bench_local(|| {
         let route = settings.policy.route(Some(b"secret-store"), Some(path), &circumstances);
-        let judgement = settings.policy.decide(&route.expect("a plain path"), Ok(&caller));
-        assert_eq!(black_box(judgement).outcome.map(drop), Ok(()));
+        let route = route.as_ref().map_err(Denial::clone);
+        let decision = settings.policy.decide(route, Ok(&caller), Mode::Enforce);
+        assert!(matches!(black_box(decision).outcome, Outcome::Permitted(_)));
     });
 }
 

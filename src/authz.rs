@@ -1,4 +1,4 @@
-//! MAY THEY PASS? From a proven caller (or none) and a request to a [`Permit`].
+//! Authorization: decides by rules whether a request passes, and makes its [`Permit`].
 //!
 //! In flow order: [`host`], [`path`] and `method` bring the request into one form, an index finds the [`rule`]s
 //! that cover it, [`policy`] asks them in order, and [`accounts`] says who is meant.
@@ -14,4 +14,4 @@ pub mod policy;
 pub mod rule;
 mod unclear;
 
-pub use policy::{Judgement, Permit, Policy};
+pub use policy::{Decision, HeaderEdits, Outcome, Permit, Policy, ShadowPermit};

@@ -13,7 +13,7 @@ mod take_off;
 
 use crate::authenticator::{Authentication, Authenticator, Presented, Unproven};
 use crate::authn::bearer::BearerToken;
-use crate::authz::Judgement;
+use crate::authz::Outcome;
 use crate::authz::policy::Route;
 use crate::authz::rule::Circumstances;
 use crate::config::Settings;
@@ -21,7 +21,7 @@ use crate::headers::{Headers, UnreadableHeaders};
 use crate::identity::Caller;
 use crate::paused::{Hold, PausedRequests, Request, Resumption};
 use crate::time::UnixTime;
-use crate::verdict::{Denial, HeaderEdits, Mode, Reason, Verdict};
+use crate::verdict::{Denial, Mode, Reason, Verdict};
 use std::rc::Rc;
 use take_off::take_off;
 
@@ -115,9 +115,8 @@ impl Evaluation<'_> {
             Err(Unproven::Denied(denial)) => (Err(denial), None),
             Ok(caller) => (Ok(caller), unreviewed),
         };
-        let edits = edits(headers, caller.as_ref().ok());
         let found = token.as_ref().ok().copied().flatten().filter(|_| ours);
-        let mut finished = conclude(headers, settings, token.err(), route, caller, edits);
+        let mut finished = conclude(headers, settings, token.err(), route, caller);
         if let (Verdict::Allow(_, edits), false) = (&mut finished.verdict, shadow)
             && !settings.forward_token
         {
@@ -180,26 +179,30 @@ fn conclude(
     conflict: Option<Denial>,
     route: Result<Route<'_>, Denial>,
     caller: Result<Rc<Caller>, Denial>,
-    edits: HeaderEdits,
 ) -> Finished {
-    // Tokens that conflict and a path that is ambiguous are refused whoever calls.
-    let judgement = match conflict.map_or(Ok(route), Err) {
-        Ok(Ok(route)) => settings.policy.decide(&route, caller.as_deref().map(Caller::account)),
-        Ok(Err(denial)) | Err(denial) => Judgement::refused(denial),
+    // Tokens that conflict and a path that is ambiguous are denied for every caller.
+    let route = conflict.map_or(route, Err);
+    let route = route.as_ref().map_err(Denial::clone);
+    let decision = settings.policy.decide(route, caller.as_ref(), settings.mode);
+    let verdict = match decision.outcome {
+        Outcome::Permitted(permit) => {
+            let edits = permit.edits(&headers.identity);
+            Verdict::Allow(permit, edits)
+        }
+        Outcome::ShadowDenied(permit) => {
+            let edits = permit.edits(&headers.identity);
+            Verdict::Shadow(permit, edits)
+        }
+        Outcome::Denied(denial) => Verdict::Deny(denial),
     };
-    let mode = match judgement.mode {
-        Mode::Shadow => Mode::Shadow,
-        Mode::Enforce => settings.mode,
-    };
-    let verdict = mode.enforce(judgement.outcome, edits);
     // Of what passes in silence nobody needs to know it.
     let request_id = headers.request_id.filter(|_| !matches!(verdict, Verdict::Allow(..)));
     Finished {
         verdict,
         caller,
         unreviewed: None,
-        rule: judgement.rule,
-        shadowed: judgement.shadowed,
+        rule: decision.rule,
+        shadowed: decision.shadowed,
         grpc: headers.grpc,
         request_id: request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
     }
@@ -218,11 +221,4 @@ impl Finished {
             request_id: None,
         }
     }
-}
-
-/// What passing does to a request's headers: what only we may say is removed whoever says it, then
-/// said by us where a caller was proven.
-fn edits(headers: &Headers<'_>, caller: Option<&Rc<Caller>>) -> HeaderEdits {
-    let others = headers.identity.iter().map(|name| name.to_vec()).collect();
-    HeaderEdits { others, caller: caller.cloned(), ..HeaderEdits::default() }
 }

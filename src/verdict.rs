@@ -1,14 +1,12 @@
 //! What becomes of a request: the reasons for a refusal, what each answers, and the verdict itself.
 
 mod answer;
-mod edits;
 mod reason;
 
+pub use crate::authz::{HeaderEdits, Permit, ShadowPermit};
 pub use answer::{Answer, Answers};
-pub use edits::HeaderEdits;
 pub use reason::Reason;
 
-use crate::authz::Permit;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -52,12 +50,8 @@ pub enum Verdict {
     /// The request is answered here and never reaches the upstream.
     Deny(Denial),
     /// Shadow mode: the request would have been refused, and goes on.
-    Shadow(Shadowed, HeaderEdits),
+    Shadow(ShadowPermit, HeaderEdits),
 }
-
-/// A refusal that is not enforced. Only `Mode::enforce` makes one, where the configuration says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shadowed(Denial);
 
 /// What is done about a judgement (`mode` in the configuration).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,27 +109,5 @@ impl Reason {
     pub fn because(self, detail: impl Into<Cow<'static, str>>) -> Denial {
         let detail = detail.into();
         Denial(Box::new(Why { reason: self, detail, retry_after: None, claimed: None }))
-    }
-}
-
-// === impl Mode ===
-
-impl Mode {
-    /// Turns what was judged into what is done.
-    pub(crate) fn enforce(self, judgement: Result<Permit, Denial>, edits: HeaderEdits) -> Verdict {
-        match (self, judgement) {
-            (_, Ok(permit)) => Verdict::Allow(permit, edits),
-            (Self::Enforce, Err(denial)) => Verdict::Deny(denial),
-            (Self::Shadow, Err(denial)) => Verdict::Shadow(Shadowed(denial), edits),
-        }
-    }
-}
-
-// === impl Shadowed ===
-
-impl Shadowed {
-    /// Why the request would have been refused.
-    pub fn denial(&self) -> &Denial {
-        &self.0
     }
 }

@@ -22,8 +22,8 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(Some(token)) = BearerToken::find(&sources, &[(0, bytes)], |_| true) else { return };
     if let Ok(jwt) = Jwt::parse(token, MAX_BYTES) {
         // One text, one reading.
-        assert_eq!(jwt.text.as_bytes(), token.bytes());
-        assert_eq!(jwt.text, format!("{}.{}", jwt.signing_input, encode(&jwt.signature)));
+        assert_eq!(jwt.text().as_bytes(), token.bytes());
+        assert_eq!(jwt.text(), format!("{}.{}", jwt.signing_input(), encode(jwt.signature())));
     }
     CORE.with_borrow_mut(|driver| {
         let core = driver.core_mut().authenticator().expect("a configuration");

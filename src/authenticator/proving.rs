@@ -76,8 +76,8 @@ impl Authenticator {
             Ok(jwt) => jwt,
             Err(denial) => return Authentication::refused(denial, false),
         };
-        let (kid, claims) = (jwt.header.kid.clone(), Rc::clone(&jwt.claims));
-        let (confirmed, ours) = match self.issuers_of(&jwt.claims) {
+        let (kid, claims) = (jwt.header().kid.clone(), Rc::clone(jwt.claims()));
+        let (confirmed, ours) = match self.issuers_of(jwt.claims()) {
             Err((denial, ours)) => (Err(denial.into()), ours),
             Ok(issuers) => (self.prove(jwt, &issuers, presented, now), true),
         };
@@ -90,7 +90,7 @@ impl Authenticator {
             return true;
         }
         Jwt::parse(token, self.settings.limits.max_token_bytes)
-            .is_ok_and(|jwt| self.are_ours(&jwt.claims))
+            .is_ok_and(|jwt| self.are_ours(jwt.claims()))
     }
 
     /// The same of claims, wherever they stand.
@@ -238,9 +238,9 @@ impl Authenticator {
     ) -> Result<Remembered, Unproven> {
         let identity = self.issuers.get(issuer).map(|issuer| Rc::clone(issuer.identity()));
         let identity = identity.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
-        check_claims(&jwt.claims, &identity, now)?;
-        service_account::Named::check(&jwt.claims, &identity)?;
-        let account = self.review_instead((issuer, &identity), &jwt.claims, presented, now)?;
+        check_claims(jwt.claims(), &identity, now)?;
+        service_account::Named::check(jwt.claims(), &identity)?;
+        let account = self.review_instead((issuer, &identity), jwt.claims(), presented, now)?;
         Ok(Remembered { issuer, account, approval: None })
     }
 
@@ -251,7 +251,7 @@ impl Authenticator {
         arrived: UnixTime,
         now: UnixTime,
     ) -> Result<VerifiedToken, Unproven> {
-        let (kid, alg) = (jwt.header.kid.as_deref(), jwt.header.alg.as_str());
+        let (kid, alg) = (jwt.header().kid.as_deref(), jwt.header().alg.as_str());
         // Who has the key is not asked to fetch it, nor are others that share its iss.
         let mut found = Found::new();
         for issuer in issuers.iter().filter_map(|at| self.issuers.get(*at)) {
@@ -269,7 +269,7 @@ impl Authenticator {
 }
 
 fn unsupported(jwt: &Jwt<'_>) -> Option<Denial> {
-    let alg = jwt.header.alg.as_str();
+    let alg = jwt.header().alg.as_str();
     let unknown = Algorithm::named(alg).is_none();
     unknown.then(|| Reason::UnsupportedAlgorithm.because(format!("alg {alg:?}")))
 }

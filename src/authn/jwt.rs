@@ -12,18 +12,28 @@ use base64::{DecodeError, Engine};
 use std::fmt;
 use std::rc::Rc;
 
-/// A token that is well-formed. Nothing in it is to be believed yet.
+/// A token that is well-formed. Nothing in it is verified yet. Its parts cannot be exchanged, so the claims are those that
+/// the signature signs.
+///
+/// ```compile_fail
+/// use sa_authn::authn::{claims::Claims, jwt::Jwt};
+/// fn exchange(jwt: &mut Jwt<'_>, other: std::rc::Rc<Claims>) {
+///     jwt.claims = other;
+/// }
+/// ```
+///
+/// ```
+/// use sa_authn::authn::{claims::Claims, jwt::Jwt};
+/// fn read<'j>(jwt: &'j Jwt<'_>) -> &'j Claims {
+///     jwt.claims()
+/// }
+/// ```
 pub struct Jwt<'t> {
-    /// The JOSE header.
-    pub header: JoseHeader,
-    /// The claims.
-    pub claims: Rc<Claims>,
-    /// The whole token, which is ASCII.
-    pub text: &'t str,
-    /// What the signature signs: the first two parts and the dot between them.
-    pub signing_input: &'t str,
-    /// The decoded third part.
-    pub signature: Vec<u8>,
+    header: JoseHeader,
+    claims: Rc<Claims>,
+    text: &'t str,
+    signing_input: &'t str,
+    signature: Vec<u8>,
 }
 
 // === impl Jwt ===
@@ -49,6 +59,31 @@ impl<'t> Jwt<'t> {
             signing_input,
             signature: decode("signature", signature)?,
         })
+    }
+
+    /// The JOSE header.
+    pub fn header(&self) -> &JoseHeader {
+        &self.header
+    }
+
+    /// The claims.
+    pub fn claims(&self) -> &Rc<Claims> {
+        &self.claims
+    }
+
+    /// The whole token, which is ASCII.
+    pub fn text(&self) -> &'t str {
+        self.text
+    }
+
+    /// What the signature signs: the first two parts and the dot between them.
+    pub fn signing_input(&self) -> &'t str {
+        self.signing_input
+    }
+
+    /// The decoded third part.
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
     }
 
     /// The second part as it was sent, base64url.

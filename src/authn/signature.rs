@@ -74,7 +74,7 @@ impl Verifier {
     /// Whether `jwt` was signed by the owner of `key`.
     pub fn verify(self, key: &VerifyingKey, jwt: &Jwt<'_>) -> Signature {
         // Both libraries check this again; a length that cannot be right needs neither.
-        if jwt.signature.len() != key.signature_bytes {
+        if jwt.signature().len() != key.signature_bytes {
             return Signature::Forged;
         }
         match self.host.and_then(|host| host::verify(host, key, jwt)) {
@@ -135,11 +135,11 @@ impl LocalKey {
     fn verify(&self, jwt: &Jwt<'_>) -> Signature {
         let options = Some(signature_only());
         let verified = match self {
-            Self::Rs256(key) => key.verify_token::<NoCustomClaims>(jwt.text, options),
-            Self::Rs384(key) => key.verify_token::<NoCustomClaims>(jwt.text, options),
-            Self::Rs512(key) => key.verify_token::<NoCustomClaims>(jwt.text, options),
-            Self::Es256(key) => key.verify_token::<NoCustomClaims>(jwt.text, options),
-            Self::Es384(key) => key.verify_token::<NoCustomClaims>(jwt.text, options),
+            Self::Rs256(key) => key.verify_token::<NoCustomClaims>(jwt.text(), options),
+            Self::Rs384(key) => key.verify_token::<NoCustomClaims>(jwt.text(), options),
+            Self::Rs512(key) => key.verify_token::<NoCustomClaims>(jwt.text(), options),
+            Self::Es256(key) => key.verify_token::<NoCustomClaims>(jwt.text(), options),
+            Self::Es384(key) => key.verify_token::<NoCustomClaims>(jwt.text(), options),
         };
         if verified.is_ok() { Signature::Genuine } else { Signature::Forged }
     }

@@ -31,9 +31,9 @@ pub fn verify(
     now: UnixTime,
 ) -> Result<VerifiedToken, Denial> {
     let (issuer, key) = signer(&jwt, found, verifier)?;
-    let audience = check_claims(&jwt.claims, issuer, now)?;
+    let audience = check_claims(jwt.claims(), issuer, now)?;
     let (issuer, key) = (Rc::clone(issuer), Rc::clone(key));
-    Ok(VerifiedToken { issuer, claims: jwt.claims, audience, key })
+    Ok(VerifiedToken { issuer, claims: Rc::clone(jwt.claims()), audience, key })
 }
 
 /// Checks the times, then the audience, and gives the one of ours that the token is meant for.
@@ -73,8 +73,8 @@ fn signer<'f>(
 /// key for a secret.
 fn check_signature(jwt: &Jwt<'_>, key: &Jwk, verifier: Verifier) -> Result<(), Denial> {
     let algorithm = key.algorithm().name();
-    if jwt.header.alg != algorithm {
-        let detail = format!("the token says {:?}, its key is for {algorithm}", jwt.header.alg);
+    if jwt.header().alg != algorithm {
+        let detail = format!("the token says {:?}, its key is for {algorithm}", jwt.header().alg);
         return Err(Reason::UnsupportedAlgorithm.because(detail));
     }
     match verifier.verify(key.verifying(), jwt) {

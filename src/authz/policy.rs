@@ -1,8 +1,10 @@
-//! A request and its caller -> a permit, or a refusal. The enforced rules that cover a request are asked in order,
-//! until one decides. Shadow rules only record what they would deny, unless no enforced rule decides.
+//! Decides whether a request passes. The enforced rules that cover a request are asked in order, until one decides.
+//! Shadow rules only record what they would deny, unless no enforced rule decides.
 
+mod permit;
 mod route;
 
+pub use permit::{HeaderEdits, Permit, ShadowPermit};
 pub use route::{Asked, Route};
 
 use super::accounts::Who;
@@ -13,12 +15,22 @@ use super::path::NormalPath;
 use super::rule::{Circumstances, PathPattern, Rule};
 use super::unclear::Unclear;
 use crate::authn::ServiceAccount;
+use crate::identity::Caller;
 use crate::verdict::{Denial, Mode, Reason};
 use route::forbidden;
 use std::rc::Rc;
 
 /// The rules, in an index.
-#[derive(Debug, Default)]
+///
+/// ```compile_fail
+/// // A policy is made from rules, or from the decision to have none.
+/// let policy = sa_authn::authz::Policy::default();
+/// ```
+///
+/// ```
+/// let policy = sa_authn::authz::Policy::new(None);
+/// ```
+#[derive(Debug)]
 pub struct Policy {
     /// `None`: no rules are configured, and every proven caller passes.
     rules: Option<Vec<Rule>>,
@@ -42,40 +54,54 @@ pub struct LooksAt {
     pub ports: bool,
 }
 
-/// What the policy says of a request, and by which rule.
+/// What the policy decides about a request, and by which rule.
 #[derive(Debug)]
-pub struct Judgement {
-    /// Whether it may pass.
-    pub outcome: Result<Permit, Denial>,
+pub struct Decision {
+    /// Whether it passes.
+    pub outcome: Outcome,
     /// The rule that decided.
     pub rule: Option<Rc<str>>,
-    /// `Shadow` where only shadow rules decide: what they deny passes.
-    pub mode: Mode,
     /// Shadow rules before the deciding enforced rule that would have denied the request.
     pub shadowed: Vec<Rc<str>>,
 }
 
-/// Leave to pass. Only [`Policy::decide`] makes one.
+/// Whether a request passes.
 #[derive(Debug)]
-pub struct Permit(());
+pub enum Outcome {
+    /// It passes.
+    Permitted(Permit),
+    /// It is denied.
+    Denied(Denial),
+    /// It would have been denied, and passes because of shadow mode.
+    ShadowDenied(ShadowPermit),
+}
+
+/// What the rules decide, before shadow mode.
+struct Judgement {
+    outcome: Result<(), Denial>,
+    rule: Option<Rc<str>>,
+    /// `Shadow` where only shadow rules decide: what they deny passes.
+    mode: Mode,
+    shadowed: Vec<Rc<str>>,
+}
 
 // === impl Policy ===
 
 impl Policy {
     /// Indexes `rules`; `None` lets every proven caller pass.
     pub fn new(rules: Option<Vec<Rule>>) -> Self {
-        let mut policy = Self::default();
+        let (mut index, mut methods) = (RuleIndex::default(), KnownMethods::default());
+        let mut looks_at = LooksAt::default();
         for (at, rule) in rules.iter().flatten().enumerate() {
-            policy.looks_at.hosts |= rule.hosts.is_some();
-            policy.looks_at.paths |= rule.paths.is_some();
-            policy.looks_at.methods |= rule.looks_at_method();
-            let methods = rule.methods.iter().flatten();
-            methods.for_each(|method| policy.methods.insert(method, rule.mode));
-            policy.looks_at.direction |= rule.arrival.direction.is_some();
-            policy.looks_at.ports |= !rule.arrival.ports.is_empty();
-            each_pattern(rule, |host, path| policy.index.insert(host, path, at));
+            looks_at.hosts |= rule.hosts.is_some();
+            looks_at.paths |= rule.paths.is_some();
+            looks_at.methods |= rule.looks_at_method();
+            rule.methods.iter().flatten().for_each(|method| methods.insert(method, rule.mode));
+            looks_at.direction |= rule.arrival.direction.is_some();
+            looks_at.ports |= !rule.arrival.ports.is_empty();
+            each_pattern(rule, |host, path| index.insert(host, path, at));
         }
-        Self { rules, ..policy }
+        Self { rules, index, methods, looks_at }
     }
 
     /// The rules, in order; `None` where the configuration has none.
@@ -119,7 +145,7 @@ impl Policy {
     ) -> Result<Route<'_>, Denial> {
         let path = path.filter(|_| !request.method.is_empty());
         let path = path.ok_or_else(|| Reason::AmbiguousPath.because("no :method or no :path"))?;
-        let Some(rules) = &self.rules else { return Ok(Route::NoRules) };
+        let Some(rules) = &self.rules else { return Ok(Route::without_rules()) };
         let host = match self.looks_at.hosts {
             true => NormalHost::parse(host.unwrap_or(b"")).map(Some),
             false => Ok(None),
@@ -146,7 +172,7 @@ impl Policy {
                 let (host, path) = (host.err(), path.err());
                 let unclear = Unclear { host, path, method, shadow_knows_method };
                 let numbers = unclear.route(rules, &clear, request)?;
-                return Ok(Route::Rules(Asked { rules, numbers, unclear: Some(unclear) }));
+                return Ok(Route::of(Asked { rules, numbers, unclear: Some(unclear) }));
             }
         };
         let mut numbers = self.index.find(host.as_ref(), &path);
@@ -158,43 +184,29 @@ impl Policy {
             }
             _ => false,
         });
-        Ok(Route::Rules(Asked { rules, numbers, unclear: None }))
+        Ok(Route::of(Asked { rules, numbers, unclear: None }))
     }
 
-    /// Decides on a request by its route. `caller` is who was proven, or why nobody was.
-    pub fn decide(&self, route: &Route<'_>, caller: Result<&ServiceAccount, &Denial>) -> Judgement {
-        let Route::Rules(asked) = route else {
-            let outcome = caller.map(|_| Permit(())).map_err(Denial::clone);
-            return Judgement { outcome, rule: None, mode: Mode::Enforce, shadowed: Vec::new() };
+    /// Decides about a request. `route` is what [`Self::route`] found, or why the request is denied whatever the rules say;
+    /// `caller` the authenticated caller, or why there is none; `mode` the filter's.
+    pub fn decide(
+        &self,
+        route: Result<&Route<'_>, Denial>,
+        caller: Result<&Rc<Caller>, &Denial>,
+        mode: Mode,
+    ) -> Decision {
+        let judgement = match route {
+            Ok(route) => Judgement::by(route, caller.map(|caller| caller.account())),
+            Err(denial) => Judgement::refused(denial),
         };
-        let (mut shadow, mut shadowed) = (None, Vec::new());
-        for rule in asked.iter() {
-            let Some(outcome) = asked.outcome(rule, caller) else { continue };
-            let name = Rc::clone(&rule.name);
-            if rule.mode == Mode::Enforce {
-                let (outcome, rule) = (outcome.map(Permit), Some(name));
-                return Judgement { outcome, rule, mode: Mode::Enforce, shadowed };
-            }
-            if outcome.is_err() {
-                shadowed.push(Rc::clone(&name));
-            }
-            shadow.get_or_insert((name, outcome));
-        }
-        match shadow.filter(|_| asked.iter().any(Rule::is_shadow_allow)) {
-            // That rule would have ended the list: the rules behind it were not asked.
-            Some((name, outcome)) => Judgement {
-                outcome: outcome.map(Permit),
-                rule: Some(name),
-                mode: Mode::Shadow,
-                shadowed: Vec::new(),
-            },
-            None => {
-                let refusal = caller.map_or_else(Denial::clone, |caller| {
-                    forbidden(caller, "no rule covers the request".to_owned())
-                });
-                Judgement { shadowed, ..Judgement::refused(refusal) }
-            }
-        }
+        let Judgement { outcome, rule, mode: of_rules, shadowed } = judgement;
+        let caller = caller.ok().cloned();
+        let outcome = match (outcome, of_rules, mode) {
+            (Ok(()), _, _) => Outcome::Permitted(Permit::new(caller, rule.clone())),
+            (Err(denial), Mode::Enforce, Mode::Enforce) => Outcome::Denied(denial),
+            (Err(denial), _, _) => Outcome::ShadowDenied(ShadowPermit::new(caller, denial)),
+        };
+        Decision { outcome, rule, shadowed }
     }
 }
 
@@ -209,6 +221,47 @@ fn each_pattern(rule: &Rule, mut see: impl FnMut(Option<&super::host::HostPatter
     }
 }
 
+// === impl Judgement ===
+
+impl Judgement {
+    /// The judgement of the rules that are asked.
+    fn by(route: &Route<'_>, caller: Result<&ServiceAccount, &Denial>) -> Self {
+        let Some(asked) = route.asked() else {
+            let outcome = caller.map(drop).map_err(Denial::clone);
+            return Self { outcome, rule: None, mode: Mode::Enforce, shadowed: Vec::new() };
+        };
+        let (mut shadow, mut shadowed) = (None, Vec::new());
+        for rule in asked.iter() {
+            let Some(outcome) = asked.outcome(rule, caller) else { continue };
+            let name = Rc::clone(&rule.name);
+            if rule.mode == Mode::Enforce {
+                return Self { outcome, rule: Some(name), mode: Mode::Enforce, shadowed };
+            }
+            if outcome.is_err() {
+                shadowed.push(Rc::clone(&name));
+            }
+            shadow.get_or_insert((name, outcome));
+        }
+        match shadow.filter(|_| asked.iter().any(Rule::is_shadow_allow)) {
+            // That rule would have ended the list: the rules behind it were not asked.
+            Some((name, outcome)) => {
+                Self { outcome, rule: Some(name), mode: Mode::Shadow, shadowed: Vec::new() }
+            }
+            None => {
+                let refusal = caller.map_or_else(Denial::clone, |caller| {
+                    forbidden(caller, "no rule covers the request".to_owned())
+                });
+                Self { shadowed, ..Self::refused(refusal) }
+            }
+        }
+    }
+
+    /// A refusal that no rule made.
+    fn refused(denial: Denial) -> Self {
+        Self { outcome: Err(denial), rule: None, mode: Mode::Enforce, shadowed: Vec::new() }
+    }
+}
+
 /// Whether `earlier` decides on whatever both cover, so that `rule` is not asked. No shadow rule does.
 fn decides_for(earlier: &Rule, rule: &Rule) -> bool {
     let methods = match (&earlier.methods, &rule.methods) {
@@ -218,13 +271,4 @@ fn decides_for(earlier: &Rule, rule: &Rule) -> bool {
     };
     let decides = earlier.allow.is_some() || matches!(earlier.deny, Some(Who::Anyone));
     methods && earlier.is_unconditional() && decides && earlier.mode == Mode::Enforce
-}
-
-// === impl Judgement ===
-
-impl Judgement {
-    /// A refusal that no rule made.
-    pub fn refused(denial: Denial) -> Self {
-        Self { outcome: Err(denial), rule: None, mode: Mode::Enforce, shadowed: Vec::new() }
-    }
 }

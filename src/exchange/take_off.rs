@@ -6,7 +6,6 @@ use crate::authn::embedded::{claims, claims_parts};
 use crate::config::Settings;
 use crate::headers::Headers;
 use crate::verdict::HeaderEdits;
-use std::rc::Rc;
 
 /// Looks for tokens of ours in the values of one header.
 struct Search<'s> {
@@ -29,15 +28,15 @@ pub(super) fn take_off(
         && let Some(source) = settings.token_sources.get(*at)
         && source.has_only(token, value)
     {
-        edits.token = Some(Rc::clone(&source.header));
+        edits.remove_token(&source.header);
         return;
     }
     for (at, source) in settings.token_sources.iter().enumerate() {
         let values = headers.tokens.iter().filter(|(from, _)| *from == at).map(|(_, value)| *value);
         match (Search { found, source, with, looked_at: 0 }).remains(values) {
             Remains::All => {}
-            Remains::Some(kept) => edits.remains.push((Rc::clone(&source.header), kept)),
-            Remains::Nothing => edits.others.push(source.header.as_bytes().to_vec()),
+            Remains::Some(kept) => edits.replace(&source.header, kept),
+            Remains::Nothing => edits.remove(&source.header),
         }
     }
 }

@@ -20,13 +20,13 @@ struct EcdsaSigValue<'a> {
 pub(super) fn verify(host: HostVerify, key: &VerifyingKey, jwt: &Jwt<'_>) -> Option<bool> {
     let converted;
     let signature = match key.algorithm.family() {
-        Family::Rsa => jwt.signature.as_slice(),
+        Family::Rsa => jwt.signature(),
         Family::Ecdsa => {
-            converted = ecdsa_der(&jwt.signature)?;
+            converted = ecdsa_der(jwt.signature())?;
             &converted
         }
     };
-    let text = jwt.signing_input.as_bytes();
+    let text = jwt.signing_input().as_bytes();
     is_genuine(&host(&arguments(key.algorithm, &key.spki_der, signature, text))?)
 }
 

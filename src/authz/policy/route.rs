@@ -8,13 +8,19 @@ use crate::authz::unclear::Unclear;
 use crate::verdict::{Denial, Mode, Reason};
 
 /// Which rules are asked about a request: those that cover it, up to the first enforced rule with `allow`.
+///
+/// ```compile_fail
+/// // A route without rules lets every authenticated caller pass, so only a policy without rules gives one.
+/// let route = sa_authn::authz::policy::Route(None);
+/// ```
+///
+/// ```
+/// fn has_rules(route: &sa_authn::authz::policy::Route<'_>) -> bool {
+///     route.asked().is_some()
+/// }
+/// ```
 #[derive(Clone, Debug)]
-pub enum Route<'p> {
-    /// None is configured.
-    NoRules,
-    /// These, in order. Without one that decides, the request is denied.
-    Rules(Asked<'p>),
-}
+pub struct Route<'p>(Option<Asked<'p>>);
 
 /// Rules by their numbers.
 #[derive(Clone, Debug)]
@@ -56,10 +62,25 @@ impl<'p> Asked<'p> {
 
 // === impl Route ===
 
-impl Route<'_> {
+impl<'p> Route<'p> {
+    /// No rule is configured.
+    pub(super) fn without_rules() -> Self {
+        Self(None)
+    }
+
+    /// These rules are asked, in order. Without one that decides, the request is denied.
+    pub(super) fn of(asked: Asked<'p>) -> Self {
+        Self(Some(asked))
+    }
+
+    /// The rules that are asked; `None` if no rule is configured.
+    pub fn asked(&self) -> Option<&Asked<'p>> {
+        self.0.as_ref()
+    }
+
     /// Whether the verdict needs to know the caller. Shadow rules decide nothing that is worth waiting for.
     pub fn needs_caller(&self) -> bool {
-        let Self::Rules(asked) = self else { return true };
+        let Some(asked) = &self.0 else { return true };
         match asked.iter().find(|rule| rule.mode == Mode::Enforce) {
             Some(rule) => !rule.is_open(),
             None => !self.is_shadowed(),
@@ -68,7 +89,7 @@ impl Route<'_> {
 
     /// Whether a request that passes does so by a shadow rule, because no enforced rule allows it.
     pub fn is_shadowed(&self) -> bool {
-        let Self::Rules(asked) = self else { return false };
+        let Some(asked) = &self.0 else { return false };
         !asked.iter().any(Rule::is_last) && asked.iter().any(Rule::is_shadow_allow)
     }
 }

@@ -32,9 +32,10 @@ pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
         direction: connection.direction,
         port: connection.port,
     };
-    let asked = match settings.policy.route(headers.authority, headers.path, &request) {
-        Ok(Route::Rules(asked)) => asked,
-        Ok(Route::NoRules) => return,
+    let route = settings.policy.route(headers.authority, headers.path, &request);
+    let asked = match route.as_ref().map(Route::asked) {
+        Ok(Some(asked)) => asked,
+        Ok(None) => return,
         Err(denial) => {
             return page.step(
                 Mark::Bad,

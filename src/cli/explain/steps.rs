@@ -50,7 +50,7 @@ pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
 
 fn is_ours(token: BearerToken<'_>, case: &Case) -> bool {
     let jwt = Jwt::parse(token, case.config.settings.limits.max_token_bytes);
-    jwt.is_ok_and(|jwt| jwt.claims.is_legacy() || !candidates(case, &jwt.claims).is_empty())
+    jwt.is_ok_and(|jwt| jwt.claims().is_legacy() || !candidates(case, jwt.claims()).is_empty())
 }
 
 fn names(sources: &[TokenSource]) -> String {
@@ -67,21 +67,21 @@ fn form(token: BearerToken<'_>, case: &Case, connection: &Connection, page: &mut
         Ok(jwt) => jwt,
         Err(denial) => return page.step(Mark::Bad, "form", why(&denial)),
     };
-    let (alg, kid) = (&jwt.header.alg, jwt.header.kid.as_deref().unwrap_or("(none)"));
+    let (alg, kid) = (&jwt.header().alg, jwt.header().kid.as_deref().unwrap_or("(none)"));
     page.step(
         Mark::Good,
         "form",
         format!("a JWT of at most {limit} bytes; alg {alg:?}, kid {kid:?}"),
     );
-    let candidates = candidates(case, &jwt.claims);
-    issuer(&jwt.claims, &candidates, case, page);
+    let candidates = candidates(case, jwt.claims());
+    issuer(jwt.claims(), &candidates, case, page);
     if candidates.is_empty() {
         return;
     }
     let signer = keys(&jwt, &candidates, page);
     let Some((identity, _)) = signer.or_else(|| candidates.first().copied()) else { return };
-    claims(&jwt.claims, identity, case, page);
-    peer(&jwt.claims, identity, connection, page);
+    claims(jwt.claims(), identity, case, page);
+    peer(jwt.claims(), identity, connection, page);
     review(identity, case, page);
 }
 
@@ -119,7 +119,7 @@ fn issuer(claims: &Claims, candidates: &[Candidate<'_>], case: &Case, page: &mut
 
 /// Adds the steps of the key and the signature. Returns the issuer whose key verifies the signature.
 fn keys<'c>(jwt: &Jwt<'_>, candidates: &[Candidate<'c>], page: &mut Page) -> Option<Candidate<'c>> {
-    let (kid, alg) = (jwt.header.kid.as_deref(), jwt.header.alg.as_str());
+    let (kid, alg) = (jwt.header().kid.as_deref(), jwt.header().alg.as_str());
     let mut fitting: Vec<(Candidate<'c>, Rc<Jwk>)> = Vec::new();
     for candidate in candidates {
         let name = &candidate.0.name;
@@ -171,7 +171,7 @@ fn signature<'c>(
     fitting: &[(Candidate<'c>, Rc<Jwk>)],
     page: &mut Page,
 ) -> Option<Candidate<'c>> {
-    let alg = jwt.header.alg.as_str();
+    let alg = jwt.header().alg.as_str();
     let mut signer = None;
     for (candidate, key) in fitting {
         let (kid, wanted) = (key.kid(), key.algorithm().name());
