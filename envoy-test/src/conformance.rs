@@ -6,7 +6,6 @@
 //! table, `conformance/exceptions.json` has the reason, or the run fails.
 
 mod curve;
-mod der;
 mod documents;
 mod ecdsa;
 mod exceptions;

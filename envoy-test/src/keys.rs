@@ -3,13 +3,13 @@
 mod foreign;
 mod jwk;
 mod pair;
-pub(crate) mod private;
+pub(crate) mod rsa;
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::digest;
 
 pub use jwk::jwks;
 pub(crate) use jwk::jwks_text;

@@ -20,6 +20,7 @@ pub mod apps;
 pub mod bench;
 pub mod client;
 pub mod conformance;
+mod der;
 pub mod envoy;
 mod headers;
 pub mod keys;

@@ -4,7 +4,8 @@ mod assemble;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::{digest, rand};
+use ring::digest;
+use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value, json};
 
 use crate::keys::SigningKey;
@@ -205,7 +206,7 @@ pub(crate) fn derived_uid(kind: &str, namespace: &str, name: &str) -> String {
 
 pub(crate) fn random_uuid() -> String {
     let mut bytes = [0; 16];
-    rand::fill(&mut bytes).expect("the system has random numbers");
+    SystemRandom::new().fill(&mut bytes).expect("the system has random numbers");
     uuid(&bytes)
 }
 

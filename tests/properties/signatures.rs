@@ -41,7 +41,7 @@ fn spliced(token: &str, other: &str, dice: &mut Dice) -> String {
     parts.join(".")
 }
 
-/// By aws-lc, and nothing of the filter's: whether one of these keys has signed it.
+/// By ring, and nothing of the filter's: whether one of these keys has signed it.
 fn is_genuine(token: &str, keys: &[SigningKey]) -> bool {
     let Some((input, signature)) = token.rsplit_once('.') else { return false };
     let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };

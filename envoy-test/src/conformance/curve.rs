@@ -1,8 +1,8 @@
 //! The NIST curves: their numbers, and public keys that make any r and s a signature of any text.
 
-use aws_lc_rs::digest::{self, Algorithm, SHA256, SHA384, SHA512};
 use num_bigint::BigUint;
 use p256::ecdsa::RecoveryId;
+use ring::digest::{self, Algorithm, SHA256, SHA384, SHA512};
 use serde_json::{Value, json};
 
 use super::encode;

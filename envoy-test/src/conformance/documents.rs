@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::rsa::right_block;
 use super::{BAD_SIGNATURE, PASSES, Table, UNKNOWN_KEY, decode, token};
-use crate::keys::private::raise;
+use crate::keys::rsa::raise;
 
 pub(super) fn tables() -> Vec<Table> {
     let examples: Value = serde_json::from_str(include_str!("rfc7517.json")).expect("the examples");

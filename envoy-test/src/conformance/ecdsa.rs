@@ -6,8 +6,8 @@ use num_bigint::BigUint;
 use serde_json::json;
 
 use super::curve::{CURVES, Curve};
-use super::der::{integer, long, sequence};
 use super::{BAD_SIGNATURE, PASSES, Table, join, signing_input, token, with};
+use crate::der::{integer, long, sequence};
 use crate::keys::SigningKey;
 
 pub(super) fn table() -> Table {

@@ -6,8 +6,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::der::{BIT_STRING, NULL, OID, integer, sequence, tlv};
 use super::{BAD_SIGNATURE, Table, decode, join};
+use crate::der::{BIT_STRING, NULL, OID, integer, sequence, tlv};
 use crate::keys::pem;
 
 /// The examples' compact forms and public keys.

@@ -1,18 +1,23 @@
-//! A key kind, an algorithm and a message come in; JOSE signatures and DER public keys go out.
+//! Key pairs of each kind: signs and verifies JOSE signatures, and writes the public key as DER.
+//!
+//! ring has no P-521, so that RustCrypto signs with it.
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use aws_lc_rs::signature::{
+use p521::ecdsa::signature::{Signer, Verifier};
+use p521::ecdsa::{Signature as P521Signature, SigningKey as P521Key};
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::signature::{
     self, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair as _, RsaEncoding, UnparsedPublicKey,
     VerificationAlgorithm,
 };
 
 use super::KeyKind;
+use super::rsa::RsaKey;
+use crate::der::{BIT_STRING, NULL, OID, sequence, tlv};
 
 pub(super) enum KeyPair {
-    Rsa(Box<RsaKeyPair>),
-    Ec(Box<EcdsaKeyPair>, &'static str),
+    Rsa(Box<RsaKey>),
+    Ec { pair: Box<EcdsaKeyPair>, alg: &'static str, curve: &'static [u8] },
+    P521 { key: Box<P521Key>, public: Vec<u8> },
 }
 
 // === impl KeyPair ===
@@ -20,98 +25,129 @@ pub(super) enum KeyPair {
 impl KeyPair {
     pub(super) fn generate(kind: KeyKind) -> Self {
         match kind {
-            KeyKind::Rsa2048 => Self::rsa(KeySize::Rsa2048),
-            KeyKind::Rsa3072 => Self::rsa(KeySize::Rsa3072),
-            KeyKind::Rsa4096 => Self::rsa(KeySize::Rsa4096),
-            KeyKind::P256 => Self::ec(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, "ES256"),
-            KeyKind::P384 => Self::ec(&signature::ECDSA_P384_SHA384_FIXED_SIGNING, "ES384"),
-            KeyKind::P521 => Self::ec(&signature::ECDSA_P521_SHA512_FIXED_SIGNING, "ES512"),
+            KeyKind::Rsa2048 => Self::rsa(2048),
+            KeyKind::Rsa3072 => Self::rsa(3072),
+            KeyKind::Rsa4096 => Self::rsa(4096),
+            KeyKind::P256 => Self::ec(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, "ES256", P256),
+            KeyKind::P384 => Self::ec(&signature::ECDSA_P384_SHA384_FIXED_SIGNING, "ES384", P384),
+            KeyKind::P521 => Self::p521(),
         }
     }
 
-    fn rsa(size: KeySize) -> Self {
-        Self::Rsa(Box::new(RsaKeyPair::generate(size).expect("RSA key generation")))
+    fn rsa(bits: usize) -> Self {
+        Self::Rsa(Box::new(RsaKey::generate(bits)))
     }
 
-    fn ec(algorithm: &'static EcdsaSigningAlgorithm, alg: &'static str) -> Self {
-        Self::Ec(Box::new(EcdsaKeyPair::generate(algorithm).expect("EC key generation")), alg)
+    fn ec(
+        algorithm: &'static EcdsaSigningAlgorithm,
+        alg: &'static str,
+        curve: &'static [u8],
+    ) -> Self {
+        let random = SystemRandom::new();
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("EC key generation");
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random);
+        Self::Ec { pair: Box::new(pair.expect("ring reads its own key")), alg, curve }
+    }
+
+    fn p521() -> Self {
+        let random = SystemRandom::new();
+        loop {
+            let mut secret = [0; 66];
+            random.fill(&mut secret).expect("the system has random numbers");
+            // 521 bits; one in 2^260 of such numbers is not below the order.
+            secret[0] &= 1;
+            if let Ok(key) = P521Key::from_slice(&secret) {
+                let public = key.verifying_key().to_sec1_point(false).as_bytes().to_vec();
+                return Self::P521 { key: Box::new(key), public };
+            }
+        }
     }
 
     pub(super) fn takes(&self, alg: &str) -> bool {
         match self {
             Self::Rsa(_) => rsa_encoding(alg).is_some(),
-            Self::Ec(_, own) => *own == alg,
+            Self::Ec { alg: own, .. } => *own == alg,
+            Self::P521 { .. } => alg == "ES512",
         }
     }
 
     pub(super) fn sign(&self, alg: &str, message: &[u8]) -> Option<Vec<u8>> {
+        if !self.takes(alg) {
+            return None;
+        }
         let random = SystemRandom::new();
         match self {
-            Self::Rsa(pair) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(rsa_encoding(alg)?, &random, message, &mut signature).ok()?;
+            Self::Rsa(key) => {
+                let mut signature = vec![0; key.n.len()];
+                key.pair.sign(rsa_encoding(alg)?, &random, message, &mut signature).ok()?;
                 Some(signature)
             }
-            Self::Ec(pair, own) if *own == alg => {
-                Some(pair.sign(&random, message).ok()?.as_ref().to_vec())
+            Self::Ec { pair, .. } => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
+            Self::P521 { key, .. } => {
+                let signature: P521Signature = key.try_sign(message).ok()?;
+                Some(signature.to_bytes().to_vec())
             }
-            Self::Ec(..) => None,
         }
     }
 
     pub(super) fn verify(&self, alg: &str, message: &[u8], signature: &[u8]) -> bool {
         self.takes(alg)
-            && verification(alg).is_some_and(|algorithm| {
-                UnparsedPublicKey::new(algorithm, self.public_bytes())
-                    .verify(message, signature)
-                    .is_ok()
-            })
+            && match self {
+                Self::P521 { key, .. } => P521Signature::from_slice(signature)
+                    .is_ok_and(|signature| key.verifying_key().verify(message, &signature).is_ok()),
+                Self::Rsa(_) | Self::Ec { .. } => verification(alg).is_some_and(|algorithm| {
+                    UnparsedPublicKey::new(algorithm, self.public_bytes())
+                        .verify(message, signature)
+                        .is_ok()
+                }),
+            }
     }
 
+    /// SubjectPublicKeyInfo (RFC 5280 section 4.1).
     pub(super) fn spki_der(&self) -> Vec<u8> {
-        let der: PublicKeyX509Der<'_> = match self {
-            Self::Rsa(pair) => pair.public_key().as_der().expect("an RSA key has a DER form"),
-            Self::Ec(pair, _) => pair.public_key().as_der().expect("an EC key has a DER form"),
+        let algorithm = match self {
+            Self::Rsa(_) => sequence(&[&tlv(OID, RSA_ENCRYPTION), NULL]),
+            Self::Ec { curve, .. } => sequence(&[&tlv(OID, EC_PUBLIC_KEY), &tlv(OID, curve)]),
+            Self::P521 { .. } => sequence(&[&tlv(OID, EC_PUBLIC_KEY), &tlv(OID, P521)]),
         };
-        der.as_ref().to_vec()
+        let key = [&[0], self.public_bytes()].concat();
+        sequence(&[&algorithm, &tlv(BIT_STRING, &key)])
     }
 
     pub(super) fn pkcs1_der(&self) -> Option<Vec<u8>> {
         match self {
             Self::Rsa(_) => Some(self.public_bytes().to_vec()),
-            Self::Ec(..) => None,
+            Self::Ec { .. } | Self::P521 { .. } => None,
         }
     }
 
     /// RSA: modulus and exponent, big endian without leading zeros.
     pub(super) fn modulus_and_exponent(&self) -> Option<(Vec<u8>, Vec<u8>)> {
-        let Self::Rsa(pair) = self else { return None };
-        let public = pair.public_key();
-        let bytes = |part: &[u8]| part.to_vec();
-        Some((
-            bytes(public.modulus().big_endian_without_leading_zero()),
-            bytes(public.exponent().big_endian_without_leading_zero()),
-        ))
+        let Self::Rsa(key) = self else { return None };
+        Some((key.n.clone(), key.e.clone()))
     }
 
     /// RSA: block to the power of the private exponent, as long as the modulus.
     pub(super) fn rsa_private(&self, block: &[u8]) -> Option<Vec<u8>> {
-        let Self::Rsa(pair) = self else { return None };
-        let der: Pkcs8V1Der<'_> = pair.as_der().expect("an RSA key has a PKCS#8 form");
-        super::private::power(der.as_ref(), block)
+        let Self::Rsa(key) = self else { return None };
+        key.raise(block)
     }
 
     /// EC: the two coordinates, each of the curve's full length.
     pub(super) fn coordinates(&self) -> Option<(&[u8], &[u8])> {
-        let Self::Ec(pair, _) = self else { return None };
-        let (_uncompressed, point) = pair.public_key().as_ref().split_first()?;
+        if let Self::Rsa(_) = self {
+            return None;
+        }
+        let (_uncompressed, point) = self.public_bytes().split_first()?;
         Some(point.split_at(point.len() / 2))
     }
 
+    /// RSA: PKCS#1 RSAPublicKey. EC: the uncompressed point.
     fn public_bytes(&self) -> &[u8] {
         match self {
-            Self::Rsa(pair) => pair.public_key().as_ref(),
-            Self::Ec(pair, _) => pair.public_key().as_ref(),
+            Self::Rsa(key) => key.pair.public_key().as_ref(),
+            Self::Ec { pair, .. } => pair.public_key().as_ref(),
+            Self::P521 { public, .. } => public,
         }
     }
 }
@@ -140,7 +176,14 @@ fn verification(alg: &str) -> Option<&'static dyn VerificationAlgorithm> {
         "PS512" => &signature::RSA_PSS_2048_8192_SHA512,
         "ES256" => &signature::ECDSA_P256_SHA256_FIXED,
         "ES384" => &signature::ECDSA_P384_SHA384_FIXED,
-        "ES512" => &signature::ECDSA_P521_SHA512_FIXED,
         _ => return None,
     })
 }
+
+/// RFC 8017 appendix C.
+const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+/// RFC 5480 section 2.1.1.
+const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+const P384: &[u8] = &[0x2b, 0x81, 4, 0, 0x22];
+const P521: &[u8] = &[0x2b, 0x81, 4, 0, 0x23];

@@ -1,9 +1,7 @@
 //! DigestInfo (RFC 8017 section 9.2): the one right encoding, and wrong ones that say nearly the same.
 
 use super::hash::{HASHES, Hash, OTHERS};
-use crate::conformance::der::{
-    BIT_STRING, NULL, OCTET_STRING, OID, SEQUENCE, indefinite, long, sequence, tlv,
-};
+use crate::der::{BIT_STRING, NULL, OCTET_STRING, OID, SEQUENCE, indefinite, long, sequence, tlv};
 
 type Infos = Vec<(String, Vec<u8>)>;
 

@@ -3,8 +3,8 @@
 use num_bigint::BigUint;
 
 use super::Suite;
-use crate::conformance::der::{OCTET_STRING, tlv};
 use crate::conformance::{BAD_SIGNATURE, PASSES, Table, encode, join, signing_input};
+use crate::der::{OCTET_STRING, tlv};
 
 pub(super) fn add(suite: &Suite<'_>, table: &mut Table) {
     let (input, genuine) = signed(suite);
