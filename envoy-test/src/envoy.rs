@@ -4,7 +4,6 @@
 //! example that users read), `process` runs it, and `observe` is what can be seen of it from outside.
 //! `caller` is the same for the Envoy of a service that calls another (from `caller/envoy.yaml`).
 
-pub mod binary;
 mod bootstrap;
 pub mod caller;
 mod credential;
@@ -14,26 +13,20 @@ mod observe;
 mod process;
 mod setup;
 
-pub use binary::envoy_binary;
 pub use caller::CallerSetup;
 pub use process::Envoy;
+pub use programs::envoy as binary;
+pub use programs::envoy::envoy_binary;
 pub use setup::{EnvoySetup, default_module};
 
-/// The Envoys to test with: `ENVOY_VERSIONS` (with spaces between), or every supported one.
+/// The Envoys to test with: `ENVOY_VERSIONS` (with spaces between), or the oldest and the newest supported one.
 pub fn versions() -> Vec<String> {
     let chosen = std::env::var("ENVOY_VERSIONS").unwrap_or_default();
     let chosen: Vec<_> = chosen.split_whitespace().map(str::to_owned).collect();
-    if chosen.is_empty() { binary::VERSIONS.map(str::to_owned).to_vec() } else { chosen }
+    if chosen.is_empty() { binary::OLDEST_AND_NEWEST.map(str::to_owned).to_vec() } else { chosen }
 }
 
-/// The oldest and the newest of [`versions`]; one, where there is only one.
+/// The same as [`versions`]: `cargo xtask test` names two versions for all but a few tests, and `--full` names all.
 pub fn oldest_and_newest() -> Vec<String> {
-    let mut versions = versions();
-    let number = |part: &str| part.parse::<u32>().unwrap_or_default();
-    versions.sort_by_key(|version| version.split('.').map(number).collect::<Vec<_>>());
-    versions.dedup();
-    match versions.as_slice() {
-        [oldest, .., newest] => vec![oldest.clone(), newest.clone()],
-        _ => versions,
-    }
+    versions()
 }

@@ -1,7 +1,10 @@
 //! A kind of key comes in; a key pair that signs, and that is published as Kubernetes does, goes out.
 
+#[cfg(feature = "full")]
 mod foreign;
 mod jwk;
+#[cfg(feature = "full")]
+mod p521;
 mod pair;
 pub(crate) mod rsa;
 
@@ -29,6 +32,7 @@ pub enum KeyKind {
     /// ECDSA on P-384.
     P384,
     /// ECDSA on P-521.
+    #[cfg(feature = "full")]
     P521,
 }
 
@@ -77,6 +81,7 @@ impl SigningKey {
             KeyKind::Rsa2048 | KeyKind::Rsa3072 | KeyKind::Rsa4096 => "RS256",
             KeyKind::P256 => "ES256",
             KeyKind::P384 => "ES384",
+            #[cfg(feature = "full")]
             KeyKind::P521 => "ES512",
         }
     }
@@ -119,6 +124,7 @@ impl SigningKey {
 
     /// The arguments of Envoy's `verify_signature` with which it finds this key's signature of `message`
     /// genuine; `None` for curves other than P-256.
+    #[cfg(feature = "full")]
     pub fn verify_arguments(&self, message: &[u8]) -> Option<Vec<u8>> {
         foreign::verify_arguments(self, message)
     }
@@ -129,12 +135,14 @@ impl SigningKey {
     }
 
     /// An RSA key's modulus, big-endian; None for EC.
+    #[cfg(feature = "full")]
     pub(crate) fn rsa_modulus(&self) -> Option<Vec<u8>> {
         self.0.pair.modulus_and_exponent().map(|(n, _)| n)
     }
 
     /// The bare RSA private key operation, on a block of any content; None for EC and for blocks that are
     /// not below the modulus.
+    #[cfg(feature = "full")]
     pub(crate) fn rsa_private(&self, block: &[u8]) -> Option<Vec<u8>> {
         self.0.pair.rsa_private(block)
     }

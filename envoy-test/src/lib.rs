@@ -19,16 +19,23 @@ pub mod api_server;
 pub mod apps;
 pub mod bench;
 pub mod client;
+#[cfg(feature = "full")]
 pub mod conformance;
+#[cfg_attr(
+    not(feature = "full"),
+    expect(dead_code, reason = "the conformance tables use the rest")
+)]
 mod der;
 pub mod envoy;
 mod headers;
+pub mod interrupt;
 pub mod keys;
 pub mod load;
 mod lock;
 pub mod mtls;
 pub mod poll;
 pub mod projected;
+#[cfg(feature = "full")]
 pub mod scenarios;
 mod serve;
 pub mod token;

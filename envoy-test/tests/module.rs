@@ -72,7 +72,7 @@ fn names(list: &[&str]) -> Names {
 const MOST_BYTES: usize = 800_000;
 
 const HOW_EXPORTS_GO: &str = "what the filter does nothing in costs a call a request, \
-    and what it needs must be there: USED in xtask/src/wasm/trim.rs has them all";
+    and what it needs must be there: USED in xtask/trim/src/main.rs has them all";
 
 const EXPORTS: &[&str] = &[
     "_initialize",

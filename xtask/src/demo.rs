@@ -1,105 +1,113 @@
-//! `cargo xtask demo`: real requests go through a real Envoy, and a table of what became of each comes out.
-//!
-//! `cases` lists the requests and what must become of them, `tokens` mints what they carry, `stage` is
-//! everything that runs, `judge` compares, `table` and `summary` print, and `keep` is `--keep`.
-
-mod case;
-mod cases;
-mod judge;
-mod keep;
-mod stage;
-mod style;
-mod summary;
-mod table;
-mod tokens;
+//! `cargo xtask demo`: builds what the demo needs, the parts at the same time, and runs it.
 
 use std::process::ExitCode;
+use std::thread;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use envoy_test::envoy::binary::{DEFAULT_VERSION, envoy_binary};
-use tokio::runtime::Runtime;
+use anyhow::{Context, Result, anyhow};
+use clap::{Arg, ArgAction, ArgMatches};
+use programs::envoy::{DEFAULT_VERSION, envoy_binary};
+use xtask::process::{self, Output};
+use xtask::toolchain::{self, Source, TARGET, Toolchain};
+use xtask::{repository, wasm};
 
-use crate::interrupt::Interrupt;
-use crate::toolchain::{Source, Toolchain};
-use crate::wasm;
-
-use stage::Stage;
-use style::Style;
-use summary::Summary;
-use table::Row;
+use crate::envoy::{OWN_ENVOY, version_argument};
 
 /// What can be chosen for the demo.
-#[derive(clap::Args)]
-#[command(after_help = "\
+pub fn command() -> clap::Command {
+    clap::Command::new("demo")
+        .about("Show the filter at work: requests with good and bad tokens, and what a real Envoy answers")
+        .after_help(format!(
+            "\
 What is missing is fetched or built first: the wasm32-wasip1 toolchain, the module, Envoy.
-ENVOY_PATH names an Envoy of your own, to run in place of a fetched one.
-Exits with 0 only when every request was answered as it must be.")]
-pub struct Options {
-    /// Leave everything running at the end, until Ctrl-C, and print curl lines to play with
-    #[arg(long)]
-    keep: bool,
-
-    /// The Envoy to run
-    #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
-    envoy_version: String,
-
-    /// Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order
-    #[arg(long, value_name = "SOURCE", env = "SA_AUTHN_WASM_TOOLCHAIN")]
-    toolchain: Option<Source>,
+{OWN_ENVOY}
+Exits with 0 only if every answer is the expected one."
+        ))
+        .arg(
+            Arg::new("keep").long("keep").action(ArgAction::SetTrue).help(
+                "Leave everything running at the end, until Ctrl-C, and print curl lines to try",
+            ),
+        )
+        .arg(
+            Arg::new("verbose")
+                .short('v')
+                .long("verbose")
+                .action(ArgAction::SetTrue)
+                .help("Show cargo's output"),
+        )
+        .arg(version_argument().default_value(DEFAULT_VERSION))
+        .arg(Source::argument())
 }
 
-/// Starts an API server, an upstream and an Envoy with the module, and sends requests through them.
-pub fn run(options: &Options) -> Result<ExitCode> {
-    // Both can take minutes the first time; as long as nobody listens for it, a Ctrl-C ends them.
-    envoy_binary(&options.envoy_version)?;
-    let module = wasm::build(&Toolchain::find(options.toolchain)?)?;
-    Runtime::new()?.block_on(async {
-        let mut interrupt = Interrupt::listen()?;
-        let (stage, success) = tokio::select! {
-            shown = async {
-                let stage = Stage::start(&options.envoy_version, module).await?;
-                let success = show(&stage).await.with_context(|| stage.envoy().log_tail())?;
-                anyhow::Ok((stage, success))
-            } => shown?,
-            () = interrupt.comes() => bail!("interrupted"),
-        };
-        if options.keep {
-            keep::explain(&stage);
-            interrupt.comes().await;
-            eprintln!("\nStopping.");
-        }
-        Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+/// Builds, fetches and runs; the exit code is the demo's.
+pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+    let version: &String = matches.get_one("envoy-version").context("the version has a default")?;
+    let output = if matches.get_flag("verbose") { Output::Shown } else { Output::Quiet };
+    eprintln!(
+        "Building the module and the demo, fetching Envoy {version}, and sending 27 requests through it.\n\
+         The first time, compiling takes about {FIRST_TIME} on two cores, and downloads come on top; later, seconds."
+    );
+    let toolchain = timed("toolchain", || {
+        let toolchain = Toolchain::find(Source::chosen(matches))?;
+        Ok((toolchain, format!("{toolchain} builds for {TARGET}")))
+    })?;
+    timed("crates", || fetch_crates(output).map(|()| ((), "downloaded".to_owned())))?;
+    build(version, toolchain, output)?;
+    let mut demo = repository::cargo("run");
+    demo.args(["--quiet", "--locked", "--package", "demo", "--"]);
+    demo.arg(repository::root().join(wasm::MODULE)).arg(version);
+    process::exit_code(demo.args(matches.get_flag("keep").then_some("--keep")))
+}
+
+/// A crate of the demo and one of the module are compiled at the same time: linking the module keeps only one core busy.
+fn build(version: &str, toolchain: Toolchain, output: Output) -> Result<()> {
+    thread::scope(|scope| {
+        let parts = [
+            scope.spawn(move || {
+                timed("envoy", || {
+                    envoy_binary(version).map(|path| ((), path.display().to_string()))
+                })
+            }),
+            scope.spawn(move || timed("demo", || build_demo(output))),
+            scope.spawn(move || timed("module", || build_module(toolchain, output))),
+        ];
+        let outcomes = parts.map(|part| part.join().unwrap_or_else(|_| Err(anyhow!("a panic"))));
+        outcomes.into_iter().collect()
     })
 }
 
-/// Sends every request and prints what became of it; whether each became what it must.
-async fn show(stage: &Stage) -> Result<bool> {
-    let mut rows = play(stage, cases::cases(stage.api_server())).await?;
-    stage.rotate_key().await;
-    rows.extend(play(stage, cases::after_rotation(stage.api_server())).await?);
-
-    let style = Style::of_stdout();
-    let summary = Summary::of(stage, &rows).await?;
-    print!("{INTRODUCTION}\n{}\n{summary}", table::render(&rows, &style));
-    if !summary.is_success() {
-        // Together with what is wrong, even where only stdout is kept.
-        println!("\n{}", stage.envoy().log_tail().trim_end());
-    }
-    Ok(summary.is_success())
+fn fetch_crates(output: Output) -> Result<()> {
+    let host = toolchain::host()?;
+    output.run(
+        repository::cargo("fetch")
+            .args(["--locked", "--target", &host, "--target", TARGET])
+            .args(output.cargo_arguments()),
+    )
 }
 
-/// One at a time: then what the upstream got meanwhile is this request, or none.
-async fn play(stage: &Stage, cases: Vec<case::Case>) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for case in cases {
-        let seen = stage.send(&case.request).await?;
-        rows.push(Row { faults: judge::faults(case.expected, &seen), case, seen });
-    }
-    Ok(rows)
+fn build_demo(output: Output) -> Result<((), String)> {
+    output.run(
+        repository::cargo("build")
+            .args(["--locked", "--package", "demo"])
+            .args(output.cargo_arguments()),
+    )?;
+    // While the module is linked, a core is free.
+    output.run(&mut wasm::trim("build"))?;
+    Ok(((), "a kube-apiserver, an upstream and a client for the test are built".to_owned()))
 }
 
-/// What one must know to read the table.
-const INTRODUCTION: &str = "
-Anyone may call /healthz; the service accounts api/api and batch/* may GET /secrets/*; nobody may do more.
-The upstream is told the caller in x-sa-namespace and x-sa-name, shown here as namespace/name.
-";
+fn build_module(toolchain: Toolchain, output: Output) -> Result<((), String)> {
+    let module = wasm::build_with(&toolchain, output)?;
+    let kilobytes = std::fs::metadata(module)?.len() / 1000;
+    Ok(((), format!("{}, {kilobytes} KB", wasm::MODULE)))
+}
+
+/// Performs a stage, and prints its result and how long it took.
+fn timed<T>(stage: &str, perform: impl FnOnce() -> Result<(T, String)>) -> Result<T> {
+    let start = Instant::now();
+    let (value, result) = perform()?;
+    eprintln!("{stage:>10} {:>6.1} s  {result}", start.elapsed().as_secs_f64());
+    Ok(value)
+}
+
+const FIRST_TIME: &str = "two minutes";

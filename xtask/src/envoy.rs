@@ -1,28 +1,43 @@
-//! `cargo xtask envoy -- ARGS`: becomes an Envoy, fetched if it is missing.
+//! `cargo xtask envoy -- ARGS`: runs an Envoy, fetched if it is missing.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use envoy_test::envoy::binary::{DEFAULT_VERSION, envoy_binary};
+use clap::{Arg, ArgMatches, value_parser};
+use programs::envoy::{DEFAULT_VERSION, envoy_binary};
 
 /// Which Envoy to run, and how.
-#[derive(clap::Args)]
-#[command(after_help = "ENVOY_PATH names an Envoy of your own, to run in place of a fetched one.")]
-pub struct Options {
-    /// The Envoy to run
-    #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
-    envoy_version: String,
+pub fn command() -> clap::Command {
+    clap::Command::new("envoy")
+        .about("Run an Envoy with the arguments after `--`, for example `-- --mode validate -c envoy.yaml`")
+        .after_help(OWN_ENVOY)
+        .arg(version_argument().default_value(DEFAULT_VERSION))
+        .arg(
+            Arg::new("arguments")
+                .value_name("ARGS")
+                .num_args(0..)
+                .last(true)
+                .value_parser(value_parser!(OsString))
+                .help("Envoy's arguments"),
+        )
+}
 
-    /// What Envoy is told
-    #[arg(last = true, value_name = "ARGS")]
-    arguments: Vec<OsString>,
+/// The option `--envoy-version`.
+pub fn version_argument() -> Arg {
+    Arg::new("envoy-version").long("envoy-version").value_name("VERSION").help("The Envoy to run")
 }
 
 /// Replaces this process, so that signals reach Envoy and its exit code is ours.
-pub fn run(options: &Options) -> Result<()> {
-    let binary = envoy_binary(&options.envoy_version)?;
-    let failure = Command::new(&binary).args(&options.arguments).exec();
+pub fn run(matches: &ArgMatches) -> Result<()> {
+    let version: &String = matches.get_one("envoy-version").context("the version has a default")?;
+    let binary = envoy_binary(version)?;
+    let arguments = matches.get_many::<OsString>("arguments").into_iter().flatten();
+    let failure = Command::new(&binary).args(arguments).exec();
     Err(failure).with_context(|| format!("{} could not be started", binary.display()))
 }
+
+/// For the help of every command that runs an Envoy.
+pub const OWN_ENVOY: &str =
+    "ENVOY_PATH names an Envoy of your own, to run in place of a fetched one.";

@@ -8,33 +8,42 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-
-use crate::{process, repository, toolchain};
+use clap::{Arg, ArgMatches, value_parser};
+use xtask::{process, repository, toolchain};
 
 mod findings;
 
 use findings::Findings;
 
 /// What to run, and for how long.
-#[derive(clap::Args)]
-pub struct Options {
-    /// The targets; all of them if none is named
-    #[arg(value_name = "TARGET")]
-    targets: Vec<String>,
-
-    /// How long each target runs
-    #[arg(long, default_value_t = 60, value_name = "N")]
-    seconds: u32,
+pub fn command() -> clap::Command {
+    clap::Command::new("fuzz")
+        .about("Run the fuzz targets, and print executions and coverage")
+        .arg(
+            Arg::new("targets")
+                .value_name("TARGET")
+                .num_args(0..)
+                .help("The targets; all of them if none is named"),
+        )
+        .arg(
+            Arg::new("seconds")
+                .long("seconds")
+                .value_name("N")
+                .value_parser(value_parser!(u32))
+                .default_value("60")
+                .help("How long each target runs"),
+        )
 }
 
-/// Builds and runs the targets that are asked for.
-pub fn run(options: &Options) -> Result<()> {
+/// Builds and runs the chosen targets.
+pub fn run(matches: &ArgMatches) -> Result<()> {
     let known = targets()?;
-    for target in &options.targets {
-        ensure!(known.contains(target), "{target:?} is none of {}", known.join(", "));
+    let chosen: Vec<String> = matches.get_many("targets").into_iter().flatten().cloned().collect();
+    for target in &chosen {
+        ensure!(known.contains(target), "{target:?}: expected one of {}", known.join(", "));
     }
-    let chosen = if options.targets.is_empty() { &known } else { &options.targets };
-    run_each(chosen, options.seconds)
+    let seconds = *matches.get_one("seconds").context("--seconds has a default")?;
+    run_each(if chosen.is_empty() { &known } else { &chosen }, seconds)
 }
 
 /// Builds and runs all targets.

@@ -1,8 +1,8 @@
-//! Running other programs: a `Command` comes in, its success or an error that names the command goes out.
+//! Runs other programs; an error names the command.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::io::{self, BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -31,26 +31,33 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a command, copies its stdout to ours line by line as it comes, and shows each line to `see`.
-pub fn run_seeing_lines(command: &mut Command, mut see: impl FnMut(&str)) -> Result<()> {
-    announce(command);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("`{}` could not be started", shown(command)))?;
-    if let Some(stdout) = child.stdout.take() {
-        // Split by bytes: a test may print what is not UTF-8.
-        for line in BufReader::new(stdout).split(b'\n') {
-            let line = line?;
-            let mut ours = io::stdout().lock();
-            ours.write_all(&line)?;
-            ours.write_all(b"\n")?;
-            see(&String::from_utf8_lossy(&line));
+/// What of cargo's own output is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// All of it, and the command.
+    Shown,
+    /// Nothing, unless it fails. Commands that run at the same time would mix their lines.
+    Quiet,
+}
+
+// === impl Output ===
+
+impl Output {
+    /// Runs cargo.
+    pub fn run(self, cargo: &mut Command) -> Result<()> {
+        match self {
+            Self::Shown => run(cargo),
+            Self::Quiet => output(cargo).map(|_| ()),
         }
     }
-    let status = child.wait()?;
-    ensure!(status.success(), "`{}` failed with {status}; its output is above", shown(command));
-    Ok(())
+
+    /// What cargo must be told so that it prints no more than this.
+    pub fn cargo_arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Shown => &[],
+            Self::Quiet => &["--quiet"],
+        }
+    }
 }
 
 /// Runs a command that says much on stderr, shows each line to `see`, and prints the last of them if it fails.
@@ -77,6 +84,13 @@ pub fn run_seeing_errors(command: &mut Command, mut see: impl FnMut(&str)) -> Re
     }
     ensure!(status.success(), "`{}` failed with {status}; its output is above", shown(command));
     Ok(())
+}
+
+/// Runs a command that shows its output itself, and gives its exit code.
+pub fn exit_code(command: &mut Command) -> Result<ExitCode> {
+    let status =
+        command.status().with_context(|| format!("`{}` could not be started", shown(command)))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A command as one would type it.

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::toolchain::root::run_as_root;
-use crate::{process, repository};
+use xtask::toolchain::root::run_as_root;
+use xtask::{process, repository};
 
 /// Where the programs are, if they are not in the PATH already; an error says why they are nowhere.
 pub fn folder() -> Result<Option<PathBuf>> {

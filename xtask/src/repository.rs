@@ -1,6 +1,7 @@
-//! Where things are: the repository's root, and cargo's folder for what is built.
+//! Where things are: the repository's root, the folder for what is built, and cargo.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The repository's root, from wherever a command was started.
 pub fn root() -> &'static Path {
@@ -12,4 +13,11 @@ pub fn root() -> &'static Path {
 pub fn target() -> PathBuf {
     let chosen = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
     root().join(chosen.unwrap_or_else(|| "target".into()))
+}
+
+/// The native cargo, in the repository.
+pub fn cargo(subcommand: &str) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg(subcommand).current_dir(root());
+    cargo
 }

@@ -6,21 +6,21 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::toolchain::{Source, Toolchain};
-use crate::{process, repository, wasm};
+use xtask::process::{self, Output};
+use xtask::toolchain::{Source, Toolchain};
+use xtask::{repository, wasm};
 
 /// How to build the modules.
-#[derive(clap::Args)]
-pub struct Options {
-    /// Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order
-    #[arg(long, value_name = "SOURCE", env = "SA_AUTHN_WASM_TOOLCHAIN")]
-    toolchain: Option<Source>,
+pub fn command() -> clap::Command {
+    clap::Command::new("reproduce")
+        .about("Build the module twice, in different places, and compare the bytes")
+        .arg(Source::argument())
 }
 
 /// Builds the committed and the changed files twice from nothing: in folders of different names, and the second
 /// time with other downloads.
-pub fn run(options: &Options) -> Result<()> {
-    let toolchain = Toolchain::find(options.toolchain)?;
+pub fn run(matches: &clap::ArgMatches) -> Result<()> {
+    let toolchain = Toolchain::find(Source::chosen(matches))?;
     let folder = repository::target().join("reproduce");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -42,13 +42,15 @@ pub fn run(options: &Options) -> Result<()> {
 fn build(toolchain: &Toolchain, folder: &Path, cargo_home: &Path) -> Result<PathBuf> {
     let sources = folder.join("sources");
     copy_repository(&sources).with_context(|| format!("no copy in {}", sources.display()))?;
-    let built = wasm::compile(toolchain, &sources, &folder.join("built"), cargo_home)?;
+    let built =
+        wasm::compile(toolchain, &sources, &folder.join("built"), cargo_home, Output::Shown)?;
     let module = folder.join("sa_authn.wasm");
     fs::copy(&built, &module)?;
     Ok(module)
 }
 
-fn copy_repository(to: &Path) -> Result<()> {
+/// Copies the committed and the changed files.
+pub fn copy_repository(to: &Path) -> Result<()> {
     let mut git = Command::new("git");
     git.args(["ls-files", "--cached", "--others", "--exclude-standard"]);
     let files = process::output(git.current_dir(repository::root()))?;

@@ -1,17 +1,16 @@
-//! What the project is built from: cargo-deny judges licences, bans, sources and advisories, and each package of
-//! the module has a reason in docs/supply-chain.md.
+//! Checks what the project is built from: cargo-deny judges licences, bans, sources and advisories, and each package
+//! of the module has a reason in docs/supply-chain.md.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
-
-use crate::tools::Tool;
-use crate::{process, repository};
+use programs::tool::Tool;
+use xtask::{process, repository};
 
 /// Checks what deny.toml says, for the workspace and for fuzz/.
 pub fn check() -> Result<()> {
-    let program = CARGO_DENY.install()?;
+    let program = Tool::CARGO_DENY.program()?;
     for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
         judge(&program, manifest, &["licenses", "bans", "sources"])?;
     }
@@ -32,8 +31,6 @@ fn judge(program: &Path, manifest: &str, what: &[&str]) -> Result<()> {
     deny.args(["--allow", "license-exception-not-encountered"]).args(what);
     process::run(deny.current_dir(repository::root()))
 }
-
-const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2", asked_by: &["--version"] };
 
 #[cfg(test)]
 mod tests;

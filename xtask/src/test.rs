@@ -1,55 +1,71 @@
-//! `cargo xtask test`: every check and test runs in order, and a summary comes out.
+//! `cargo xtask test`: runs every check and test in order, and prints a summary.
 
+mod junit;
 mod session;
 mod step;
 mod summary;
-mod tally;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
-use clap::ValueEnum;
+use clap::{Arg, ArgAction, ArgMatches, ValueEnum, value_parser};
+use xtask::toolchain::Source;
 
-use crate::toolchain::Source;
-use session::Session;
+use crate::envoy::{OWN_ENVOY, version_argument};
+use session::{Extent, Session};
 use step::Step;
 use summary::Summary;
 
 /// What to check, and with what.
-#[derive(clap::Args)]
-#[command(
-    after_help = "ENVOY_PATH names an Envoy of your own, to run in place of the fetched ones."
-)]
-pub struct Options {
-    /// Run this step alone; may be given more than once
-    #[arg(long, value_name = "STEP")]
-    only: Vec<Step>,
-
-    /// List the steps, run nothing
-    #[arg(long)]
-    list: bool,
-
-    /// Test in this Envoy, not in all that are supported; may be given more than once
-    #[arg(long, value_name = "VERSION")]
-    envoy_version: Vec<String>,
-
-    /// Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order
-    #[arg(long, value_name = "SOURCE", env = "SA_AUTHN_WASM_TOOLCHAIN")]
-    toolchain: Option<Source>,
+pub fn command() -> clap::Command {
+    clap::Command::new("test")
+        .about("Run every check and test, the end-to-end tests in real Envoys included")
+        .after_help(OWN_ENVOY)
+        .arg(
+            Arg::new("only")
+                .long("only")
+                .value_name("STEP")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(Step))
+                .help("Run this step alone; may be given more than once"),
+        )
+        .arg(
+            Arg::new("list")
+                .long("list")
+                .action(ArgAction::SetTrue)
+                .help("List the steps, run nothing"),
+        )
+        .arg(Arg::new("full").long("full").action(ArgAction::SetTrue).help(
+            "Run everything in every supported Envoy, fuzz for long, and add the steps coverage and soak: for a night",
+        ))
+        .arg(
+            version_argument()
+                .action(ArgAction::Append)
+                .conflicts_with("full")
+                .help("Test in this Envoy alone; may be given more than once"),
+        )
+        .arg(Source::argument())
 }
 
 /// Runs the steps up to the first that fails; the last line says how many tests passed and failed.
-pub fn run(options: &Options) -> Result<ExitCode> {
-    if options.list {
+pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
+    if matches.get_flag("list") {
         for step in Step::value_variants() {
-            println!("{:<13} {}", step.name(), step.purpose());
+            let when = if step.is_long() { " (with --full)" } else { "" };
+            println!("{:<13} {}{when}", step.name(), step.purpose());
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let mut session = Session::new(&options.envoy_version, options.toolchain);
+    let full = matches.get_flag("full");
+    let versions: Vec<String> =
+        matches.get_many("envoy-version").into_iter().flatten().cloned().collect();
+    let only: Vec<Step> = matches.get_many("only").into_iter().flatten().copied().collect();
+    let extent = if full { Extent::Full } else { Extent::EachChange };
+    let mut session = Session::new(extent, versions, Source::chosen(matches));
     let mut summary = Summary::default();
-    let chosen = |step: &&Step| options.only.is_empty() || options.only.contains(step);
+    let chosen =
+        |step: &&Step| if only.is_empty() { full || !step.is_long() } else { only.contains(step) };
     for step in Step::value_variants().iter().filter(chosen) {
         println!("\n== {}: {}", step.name(), step.purpose());
         let start = Instant::now();
@@ -59,7 +75,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             println!("To run it alone: cargo xtask test --only {}", step.name());
         }
         let failed = outcome.is_err();
-        summary.add(step.name(), outcome.is_ok(), session.take_tally(), start.elapsed());
+        summary.add(step.name().to_owned(), !failed, session.take_tally(), start.elapsed());
         if failed {
             break;
         }

@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use clap::builder::PossibleValue;
+use clap::{Arg, ArgMatches, ValueEnum, value_parser};
 
 use crate::repository;
 
@@ -25,7 +27,7 @@ pub enum Toolchain {
 }
 
 /// Where a wasm32-wasip1 toolchain can come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// What this machine has already; nothing is downloaded
     Installed,
@@ -33,6 +35,44 @@ pub enum Source {
     Rustup,
     /// Debian's packages rustc-web and friends; needs root or sudo once
     Debian,
+}
+
+// === impl Source ===
+
+impl Source {
+    /// The option `--toolchain`.
+    pub fn argument() -> Arg {
+        Arg::new("toolchain")
+            .long("toolchain")
+            .value_name("SOURCE")
+            .env("SA_AUTHN_WASM_TOOLCHAIN")
+            .value_parser(value_parser!(Self))
+            .help("Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order")
+    }
+
+    /// What was chosen with [`Source::argument`].
+    pub fn chosen(matches: &ArgMatches) -> Option<Self> {
+        matches.get_one("toolchain").copied()
+    }
+}
+
+impl ValueEnum for Source {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Installed, Self::Rustup, Self::Debian]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Installed => {
+                ("installed", "What this machine has already; nothing is downloaded")
+            }
+            Self::Rustup => ("rustup", "`rustup target add wasm32-wasip1`"),
+            Self::Debian => {
+                ("debian", "Debian's packages rustc-web and friends; needs root or sudo once")
+            }
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 // === impl Toolchain ===

@@ -2,29 +2,30 @@
 //!
 //! What ships is what is tested: all other commands take the module from here.
 
-mod trim;
-
 use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::process::Output;
+use crate::repository;
 use crate::toolchain::{Source, TARGET, Toolchain};
-use crate::{process, repository};
 
 /// How to build the module.
-#[derive(clap::Args)]
-pub struct Options {
-    /// Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order
-    #[arg(long, value_name = "SOURCE", env = "SA_AUTHN_WASM_TOOLCHAIN")]
-    toolchain: Option<Source>,
+pub fn command() -> clap::Command {
+    clap::Command::new("wasm")
+        .about(
+            "Build the release module, and get the wasm32-wasip1 toolchain first if it is missing",
+        )
+        .arg(Source::argument())
 }
 
 /// Builds the module and prints its path as the last line of stdout, for scripts to read.
-pub fn run(options: &Options) -> Result<()> {
-    let toolchain = Toolchain::find(options.toolchain)?;
+pub fn run(matches: &clap::ArgMatches) -> Result<()> {
+    let toolchain = Toolchain::find(Source::chosen(matches))?;
     build(&toolchain)?;
     println!("{MODULE}");
     Ok(())
@@ -32,13 +33,29 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// Builds the module and gives its absolute path.
 pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
-    let built = compile(toolchain, repository::root(), &repository::target(), &cargo_home())?;
-    let module = repository::root().join(MODULE);
-    let bytes = trim::trimmed(&built)?;
-    put(&bytes, &module).with_context(|| format!("{MODULE} was not written"))?;
-    let kilobytes = bytes.len() / 1000;
+    let module = build_with(toolchain, Output::Shown)?;
+    let kilobytes = fs::metadata(&module)?.len() / 1000;
     eprintln!("{MODULE}: {kilobytes} KB, built by {toolchain}");
     Ok(module)
+}
+
+/// The same with cargo's output as chosen.
+pub fn build_with(toolchain: &Toolchain, output: Output) -> Result<PathBuf> {
+    let (root, target) = (repository::root(), repository::target());
+    let built = compile(toolchain, root, &target, &cargo_home(), output)?;
+    let module = root.join(MODULE);
+    let trimmed = built.with_file_name("sa_authn.trimmed.wasm");
+    output.run(trim("run").arg("--").args([&built, &trimmed]))?;
+    let bytes = fs::read(&trimmed).with_context(|| trimmed.display().to_string())?;
+    put(&bytes, &module).with_context(|| format!("{MODULE} was not written"))?;
+    Ok(module)
+}
+
+/// Builds or runs the program that removes unused callbacks.
+pub fn trim(subcommand: &str) -> Command {
+    let mut cargo = repository::cargo(subcommand);
+    cargo.args(["--quiet", "--locked", "--package", "trim"]);
+    cargo
 }
 
 /// Compiles the sources of a folder; the same sources and the same toolchain give the same bytes,
@@ -48,6 +65,7 @@ pub fn compile(
     sources: &Path,
     target: &Path,
     cargo_home: &Path,
+    output: Output,
 ) -> Result<PathBuf> {
     let cargo = |subcommand: &str| {
         let mut cargo = toolchain.cargo_command(subcommand);
@@ -55,13 +73,14 @@ pub fn compile(
         cargo
     };
     // The folders that are to be named otherwise must be there first.
-    process::run(cargo("fetch").args(["--locked", "--target", TARGET]))?;
+    output.run(cargo("fetch").args(["--locked", "--target", TARGET]))?;
     // The package is a cdylib and an rlib; asking for the cdylib alone is what turns on LTO.
-    process::run(
+    output.run(
         cargo("rustc")
             .args(["--release", "--lib", "--crate-type", "cdylib", "--locked"])
             .args(["--target", TARGET, "-p", "sa-authn", "--target-dir"])
             .arg(target)
+            .args(output.cargo_arguments())
             .env("CARGO_ENCODED_RUSTFLAGS", path_names(sources, cargo_home)?)
             .args(["--", INLINE_LESS, SHORT_NUMBERS]),
     )?;
@@ -98,7 +117,7 @@ fn put(bytes: &[u8], module: &Path) -> std::io::Result<()> {
 }
 
 /// Relative to the repository; the same wherever `CARGO_TARGET_DIR` points, because envoy.yaml and texts name it.
-const MODULE: &str = "target/sa_authn.wasm";
+pub const MODULE: &str = "target/sa_authn.wasm";
 
 /// LLVM inlines what is marked `#[inline]`, as most of the collections is, six times as eagerly as the
 /// rest, even when it builds for size. This is less than the rest; the module is 50 KB smaller and no slower.

@@ -66,7 +66,7 @@ pub(super) fn write(setup: EnvoySetup, version: Version) -> Result<Files> {
 }
 
 pub(super) fn template(yaml: &str) -> Result<Value> {
-    serde_saphyr::from_str(yaml).context("reading a template")
+    serde_norway::from_str(yaml).context("reading a template")
 }
 
 // === private ===

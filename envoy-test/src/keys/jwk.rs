@@ -61,6 +61,7 @@ fn curve(kind: KeyKind) -> Option<&'static str> {
         KeyKind::Rsa2048 | KeyKind::Rsa3072 | KeyKind::Rsa4096 => None,
         KeyKind::P256 => Some("P-256"),
         KeyKind::P384 => Some("P-384"),
+        #[cfg(feature = "full")]
         KeyKind::P521 => Some("P-521"),
     }
 }

@@ -1,23 +1,26 @@
 //! Key pairs of each kind: signs and verifies JOSE signatures, and writes the public key as DER.
-//!
-//! ring has no P-521, so that RustCrypto signs with it.
 
-use p521::ecdsa::signature::{Signer, Verifier};
-use p521::ecdsa::{Signature as P521Signature, SigningKey as P521Key};
-use ring::rand::{SecureRandom, SystemRandom};
+use ring::rand::SystemRandom;
 use ring::signature::{
     self, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair as _, RsaEncoding, UnparsedPublicKey,
     VerificationAlgorithm,
 };
 
 use super::KeyKind;
+#[cfg(feature = "full")]
+use super::p521::P521Key;
 use super::rsa::RsaKey;
 use crate::der::{BIT_STRING, NULL, OID, sequence, tlv};
 
 pub(super) enum KeyPair {
     Rsa(Box<RsaKey>),
-    Ec { pair: Box<EcdsaKeyPair>, alg: &'static str, curve: &'static [u8] },
-    P521 { key: Box<P521Key>, public: Vec<u8> },
+    Ec {
+        pair: Box<EcdsaKeyPair>,
+        alg: &'static str,
+        curve: &'static [u8],
+    },
+    #[cfg(feature = "full")]
+    P521(Box<P521Key>),
 }
 
 // === impl KeyPair ===
@@ -30,7 +33,8 @@ impl KeyPair {
             KeyKind::Rsa4096 => Self::rsa(4096),
             KeyKind::P256 => Self::ec(&signature::ECDSA_P256_SHA256_FIXED_SIGNING, "ES256", P256),
             KeyKind::P384 => Self::ec(&signature::ECDSA_P384_SHA384_FIXED_SIGNING, "ES384", P384),
-            KeyKind::P521 => Self::p521(),
+            #[cfg(feature = "full")]
+            KeyKind::P521 => Self::P521(Box::new(P521Key::generate())),
         }
     }
 
@@ -49,25 +53,12 @@ impl KeyPair {
         Self::Ec { pair: Box::new(pair.expect("ring reads its own key")), alg, curve }
     }
 
-    fn p521() -> Self {
-        let random = SystemRandom::new();
-        loop {
-            let mut secret = [0; 66];
-            random.fill(&mut secret).expect("the system has random numbers");
-            // 521 bits; one in 2^260 of such numbers is not below the order.
-            secret[0] &= 1;
-            if let Ok(key) = P521Key::from_slice(&secret) {
-                let public = key.verifying_key().to_sec1_point(false).as_bytes().to_vec();
-                return Self::P521 { key: Box::new(key), public };
-            }
-        }
-    }
-
     pub(super) fn takes(&self, alg: &str) -> bool {
         match self {
             Self::Rsa(_) => rsa_encoding(alg).is_some(),
             Self::Ec { alg: own, .. } => *own == alg,
-            Self::P521 { .. } => alg == "ES512",
+            #[cfg(feature = "full")]
+            Self::P521(_) => alg == "ES512",
         }
     }
 
@@ -83,18 +74,16 @@ impl KeyPair {
                 Some(signature)
             }
             Self::Ec { pair, .. } => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
-            Self::P521 { key, .. } => {
-                let signature: P521Signature = key.try_sign(message).ok()?;
-                Some(signature.to_bytes().to_vec())
-            }
+            #[cfg(feature = "full")]
+            Self::P521(key) => key.sign(message),
         }
     }
 
     pub(super) fn verify(&self, alg: &str, message: &[u8], signature: &[u8]) -> bool {
         self.takes(alg)
             && match self {
-                Self::P521 { key, .. } => P521Signature::from_slice(signature)
-                    .is_ok_and(|signature| key.verifying_key().verify(message, &signature).is_ok()),
+                #[cfg(feature = "full")]
+                Self::P521(key) => key.verify(message, signature),
                 Self::Rsa(_) | Self::Ec { .. } => verification(alg).is_some_and(|algorithm| {
                     UnparsedPublicKey::new(algorithm, self.public_bytes())
                         .verify(message, signature)
@@ -108,17 +97,16 @@ impl KeyPair {
         let algorithm = match self {
             Self::Rsa(_) => sequence(&[&tlv(OID, RSA_ENCRYPTION), NULL]),
             Self::Ec { curve, .. } => sequence(&[&tlv(OID, EC_PUBLIC_KEY), &tlv(OID, curve)]),
-            Self::P521 { .. } => sequence(&[&tlv(OID, EC_PUBLIC_KEY), &tlv(OID, P521)]),
+            #[cfg(feature = "full")]
+            Self::P521(_) => sequence(&[&tlv(OID, EC_PUBLIC_KEY), &tlv(OID, P521)]),
         };
         let key = [&[0], self.public_bytes()].concat();
         sequence(&[&algorithm, &tlv(BIT_STRING, &key)])
     }
 
     pub(super) fn pkcs1_der(&self) -> Option<Vec<u8>> {
-        match self {
-            Self::Rsa(_) => Some(self.public_bytes().to_vec()),
-            Self::Ec { .. } | Self::P521 { .. } => None,
-        }
+        let Self::Rsa(_) = self else { return None };
+        Some(self.public_bytes().to_vec())
     }
 
     /// RSA: modulus and exponent, big endian without leading zeros.
@@ -128,6 +116,7 @@ impl KeyPair {
     }
 
     /// RSA: block to the power of the private exponent, as long as the modulus.
+    #[cfg(feature = "full")]
     pub(super) fn rsa_private(&self, block: &[u8]) -> Option<Vec<u8>> {
         let Self::Rsa(key) = self else { return None };
         key.raise(block)
@@ -147,7 +136,8 @@ impl KeyPair {
         match self {
             Self::Rsa(key) => key.pair.public_key().as_ref(),
             Self::Ec { pair, .. } => pair.public_key().as_ref(),
-            Self::P521 { public, .. } => public,
+            #[cfg(feature = "full")]
+            Self::P521(key) => key.public(),
         }
     }
 }
@@ -186,4 +176,5 @@ const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
 const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
 const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 const P384: &[u8] = &[0x2b, 0x81, 4, 0, 0x22];
+#[cfg(feature = "full")]
 const P521: &[u8] = &[0x2b, 0x81, 4, 0, 0x23];

@@ -16,6 +16,7 @@ pub(super) struct RsaKey {
     pub(super) pair: RsaKeyPair,
     pub(super) n: Vec<u8>,
     pub(super) e: Vec<u8>,
+    #[cfg(feature = "full")]
     d: Vec<u8>,
 }
 
@@ -47,18 +48,26 @@ impl RsaKey {
             qInv: bytes(&q_inv),
         };
         let pair = RsaKeyPair::from_components(&components).expect("the numbers belong together");
-        let KeyPairComponents { public_key: PublicKeyComponents { n, e }, d, .. } = components;
-        Self { pair, n, e, d }
+        let PublicKeyComponents { n, e } = components.public_key;
+        Self {
+            pair,
+            n,
+            e,
+            #[cfg(feature = "full")]
+            d: components.d,
+        }
     }
 
     /// The block to the power of the private exponent, as long as the modulus; `None` where the block is not below
     /// the modulus. Libraries sign only what they padded themselves; tests need to sign what is padded wrongly.
+    #[cfg(feature = "full")]
     pub(super) fn raise(&self, block: &[u8]) -> Option<Vec<u8>> {
         raise(&self.n, &self.d, block)
     }
 }
 
 /// The same with the numbers of any key.
+#[cfg(feature = "full")]
 pub(crate) fn raise(n: &[u8], d: &[u8], block: &[u8]) -> Option<Vec<u8>> {
     let [modulus, exponent, block] = [n, d, block].map(BigUint::from_bytes_be);
     if block >= modulus {

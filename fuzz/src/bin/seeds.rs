@@ -103,4 +103,4 @@ fn configurations() -> Vec<Vec<u8>> {
 
 const MIXED: &str = include_str!("../../../tests/testdata/jwks_mixed_5_keys.json");
 const REVIEWS: &str = include_str!("../../../tests/testdata/tokenreview.json");
-const DEMO: &str = include_str!("../../../xtask/src/demo/plugin-config.json");
+const DEMO: &str = include_str!("../../../xtask/demo/src/plugin-config.json");

@@ -1,9 +1,9 @@
-//! What `cargo xtask test` says at the end: one line a step, what it left out, then one line for all the tests.
+//! The end of `cargo xtask test`: a line for each step, what it left out, then one line for all tests.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::tally::Tally;
+use super::junit::Tally;
 
 /// The steps that ran.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl Summary {
         (mut tally, not_run): (Tally, Vec<String>),
         took: Duration,
     ) {
-        // Whoever reads the last line only must not read "0 failed" when, say, the tests did not compile.
+        // The last line must not say "0 failed" when, for example, the tests did not compile.
         if !succeeded && tally.failed == 0 {
             tally.failed = 1;
         }

@@ -3,13 +3,23 @@
 //! The SDK exports every callback of the ABI, and Envoy calls each that it finds: into the VM and back for nothing. If an
 //! export is missing, Envoy goes on as it does after the SDK's default answer (proxy-wasm-cpp-host, `src/context.cc`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use walrus::{Module, ModuleConfig, passes};
 
+/// `trim MODULE TRIMMED`
+fn main() -> Result<()> {
+    let mut files = env::args_os().skip(1).map(PathBuf::from);
+    let (Some(module), Some(trimmed)) = (files.next(), files.next()) else {
+        bail!("usage: trim MODULE TRIMMED");
+    };
+    fs::write(&trimmed, trim(&module)?).with_context(|| trimmed.display().to_string())
+}
+
 /// The bytes of the trimmed module; the same for the same file.
-pub fn trimmed(built: &Path) -> Result<Vec<u8>> {
+fn trim(built: &Path) -> Result<Vec<u8>> {
     let mut module = ModuleConfig::new()
         .generate_producers_section(false)
         .parse_file(built)

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 
 /// What the command says and makes of the release module.
 fn image(folder: &Path) -> Result<String> {
-    let command = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["image", "--module"])
+    let command = Command::new(env!("CARGO_BIN_EXE_image"))
+        .arg("--module")
         .arg(default_module())
         .arg("--output")
         .arg(folder)

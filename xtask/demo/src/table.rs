@@ -70,8 +70,8 @@ mod tests {
     use envoy_test::{ApiServer, ApiServerOptions};
 
     use super::*;
-    use crate::demo::case::Expected;
-    use crate::demo::{cases, judge};
+    use crate::case::Expected;
+    use crate::{cases, judge};
 
     #[tokio::test]
     async fn the_table_fits_a_terminal_of_120_columns() {

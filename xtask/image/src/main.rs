@@ -9,17 +9,20 @@ mod layout;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::toolchain::{Source, Toolchain};
-use crate::{repository, wasm};
+use clap::Parser;
+use xtask::toolchain::{Source, Toolchain};
+use xtask::{repository, wasm};
 
 use layout::Image;
 
 /// What to make an image of, and where to.
-#[derive(clap::Args)]
-pub struct Options {
+#[derive(Parser)]
+#[command(name = "cargo xtask image", bin_name = "cargo xtask image")]
+struct Options {
     /// A module that is built already; without it, it is built first
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
@@ -33,8 +36,18 @@ pub struct Options {
     toolchain: Option<Source>,
 }
 
-/// Writes the image, and prints what it is called and how it gets into a registry.
-pub fn run(options: &Options) -> Result<()> {
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes the image, and prints its name and the commands that push it to a registry.
+fn run(options: &Options) -> Result<()> {
     let path = match &options.module {
         Some(path) => path.clone(),
         None => wasm::build(&Toolchain::find(options.toolchain)?)?,

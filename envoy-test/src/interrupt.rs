@@ -1,4 +1,4 @@
-//! Signals that ask for an end come in; a future that waits for one of them goes out.
+//! Waits for the signals that ask a program to end.
 
 use std::io;
 

@@ -82,6 +82,6 @@ impl Stage {
 pub const PLUGIN_CONFIG: &str = include_str!("plugin-config.json");
 
 /// Where it is, for the user.
-pub const PLUGIN_CONFIG_FILE: &str = "xtask/src/demo/plugin-config.json";
+pub const PLUGIN_CONFIG_FILE: &str = "xtask/demo/src/plugin-config.json";
 
 const FETCH_COUNTS_FOR: Duration = Duration::from_millis(1100);

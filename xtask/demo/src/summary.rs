@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::fs;
+use std::path::Path;
 
 use anyhow::Result;
 use envoy_test::Endpoint;
-
-use crate::repository;
 
 use super::stage::Stage;
 use super::table::Row;
@@ -37,7 +36,7 @@ impl Summary {
             rows: rows.len(),
             right: rows.iter().filter(|row| row.is_right()).count(),
             envoy: stage.envoy_version().await?,
-            module: module.strip_prefix(repository::root()).unwrap_or(module).display().to_string(),
+            module: short(module).display().to_string(),
             kilobytes: fs::metadata(module)?.len() / 1000,
             key_fetches: stage.api_server().count(Endpoint::Jwks),
             reviews: stage.api_server().count(Endpoint::TokenReview),
@@ -54,10 +53,7 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rows, right, envoy, module, kilobytes, key_fetches, reviews, strangers } = self;
-        writeln!(
-            f,
-            "{right} of {rows} as they must be, in Envoy {envoy} with {module} ({kilobytes} KB)."
-        )?;
+        writeln!(f, "{right} of {rows} passed, in Envoy {envoy} with {module} ({kilobytes} KB).")?;
         let fetches = if *key_fetches == 1 { "key fetch" } else { "key fetches" };
         match strangers {
             0 => writeln!(
@@ -72,6 +68,12 @@ impl fmt::Display for Summary {
             ),
         }
     }
+}
+
+/// Relative to the repository, if it is in there.
+fn short(module: &Path) -> &Path {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    root.and_then(|root| module.strip_prefix(root).ok()).unwrap_or(module)
 }
 
 /// Whose token Envoy puts on what the filter sends.

@@ -1,0 +1,123 @@
+//! `cargo xtask demo`: real requests go through a real Envoy, and a table of what became of each comes out.
+//!
+//! `cases` lists the requests and what must become of them, `tokens` mints what they carry, `stage` is
+//! everything that runs, `judge` compares, `table` and `summary` print, and `keep` is `--keep`.
+
+mod case;
+mod cases;
+mod judge;
+mod keep;
+mod stage;
+mod style;
+mod summary;
+mod table;
+mod tokens;
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use envoy_test::interrupt::Interrupt;
+use tokio::runtime::Runtime;
+
+use stage::Stage;
+use style::Style;
+use summary::Summary;
+use table::Row;
+
+/// `demo MODULE ENVOY_VERSION [--keep]`: `cargo xtask demo` reads the options, builds the module and fetches Envoy.
+struct Options {
+    module: PathBuf,
+    envoy_version: String,
+    keep: bool,
+}
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Starts an API server, an upstream and an Envoy with the module, and sends requests through them.
+fn run() -> Result<ExitCode> {
+    let options = Options::of(env::args().skip(1))?;
+    Runtime::new()?.block_on(async {
+        let mut interrupt = Interrupt::listen()?;
+        let (stage, success) = tokio::select! {
+            shown = async {
+                let stage = Stage::start(&options.envoy_version, options.module).await?;
+                let success = show(&stage).await.with_context(|| stage.envoy().log_tail())?;
+                anyhow::Ok((stage, success))
+            } => shown?,
+            () = interrupt.comes() => bail!("interrupted"),
+        };
+        if options.keep {
+            keep::explain(&stage);
+            interrupt.comes().await;
+            eprintln!("\nStopping.");
+        } else if success {
+            print!("{NEXT}");
+        }
+        Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+// === impl Options ===
+
+impl Options {
+    fn of(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let usage = "usage: demo MODULE ENVOY_VERSION [--keep]; cargo xtask demo calls it";
+        let options = Self {
+            module: arguments.next().context(usage)?.into(),
+            envoy_version: arguments.next().context(usage)?,
+            keep: match arguments.next().as_deref() {
+                Some("--keep") => true,
+                None => false,
+                Some(_) => bail!(usage),
+            },
+        };
+        Ok(options)
+    }
+}
+
+/// Sends every request and prints what became of it; whether each became what it must.
+async fn show(stage: &Stage) -> Result<bool> {
+    let mut rows = play(stage, cases::cases(stage.api_server())).await?;
+    stage.rotate_key().await;
+    rows.extend(play(stage, cases::after_rotation(stage.api_server())).await?);
+
+    let style = Style::of_stdout();
+    let summary = Summary::of(stage, &rows).await?;
+    print!("{INTRODUCTION}\n{}\n{summary}", table::render(&rows, &style));
+    if !summary.is_success() {
+        // Together with what is wrong, even where only stdout is kept.
+        println!("\n{}", stage.envoy().log_tail().trim_end());
+    }
+    Ok(summary.is_success())
+}
+
+/// One at a time: then what the upstream got meanwhile is this request, or none.
+async fn play(stage: &Stage, cases: Vec<case::Case>) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for case in cases {
+        let seen = stage.send(&case.request).await?;
+        rows.push(Row { faults: judge::faults(case.expected, &seen), case, seen });
+    }
+    Ok(rows)
+}
+
+/// What one must know to read the table.
+const INTRODUCTION: &str = "
+Anyone may call /healthz; the service accounts api/api and batch/* may GET /secrets/*; nobody may do more.
+The upstream is told the caller in x-sa-namespace and x-sa-name, shown here as namespace/name.
+";
+
+/// What the reader can do now.
+const NEXT: &str = "
+What to try next:
+  cargo xtask demo --keep                 the same, left running, with curl lines to change
+  cargo run -- check FILE                 find mistakes in a configuration (docs/cli.md)
+  docs/envoy.md, istio/README.md          put the filter into your own Envoy or mesh
+";

@@ -1,0 +1,6 @@
+//! What the project's commands share: the wasm32-wasip1 toolchain, the module, and running other programs.
+
+pub mod process;
+pub mod repository;
+pub mod toolchain;
+pub mod wasm;

@@ -1,0 +1,45 @@
+//! Checks the workflows of GitHub with actionlint.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use xtask::{process, repository};
+
+/// Runs actionlint; where there is neither actionlint nor Go to build it, gives the reason.
+pub fn check() -> Result<Option<String>> {
+    let Some(actionlint) = actionlint()? else {
+        return Ok(Some("not run: workflows: there is neither actionlint nor Go".to_owned()));
+    };
+    // shellcheck and pyflakes may be installed or not: the result must not depend on it.
+    let mut check = Command::new(actionlint);
+    check.args(["-shellcheck=", "-pyflakes="]).current_dir(repository::root());
+    process::run(&mut check)?;
+    Ok(None)
+}
+
+fn actionlint() -> Result<Option<PathBuf>> {
+    let answers = |program: &str, argument: &str| {
+        process::output(Command::new(program).arg(argument)).is_ok()
+    };
+    if answers("actionlint", "-version") {
+        return Ok(Some("actionlint".into()));
+    }
+    let folder = repository::target().join("tools").join(format!("actionlint-{VERSION}"));
+    let program = folder.join("actionlint");
+    if program.is_file() {
+        return Ok(Some(program));
+    }
+    if !answers("go", "version") {
+        return Ok(None);
+    }
+    fs::create_dir_all(&folder)?;
+    let mut install = Command::new("go");
+    install.arg("install").arg(format!("{MODULE}@{VERSION}")).env("GOBIN", &folder);
+    process::run(&mut install).context("actionlint was not built")?;
+    Ok(Some(program))
+}
+
+const MODULE: &str = "github.com/rhysd/actionlint/cmd/actionlint";
+const VERSION: &str = "v1.7.12";
