@@ -148,6 +148,7 @@ async fn a_flood_of_junk_pushes_no_review_out() -> Result<()> {
 /// What an attacker learns by a clock: whether the very token that he holds was sent before. To learn that of another
 /// he would need it to the last byte, so a token that differs anywhere must take as long wherever it differs.
 #[tokio::test]
+#[ignore = "measures time: needs a machine without other load"]
 async fn time_tells_nothing_of_a_token_that_one_does_not_hold() -> Result<()> {
     let version = versions().pop().context("a version")?;
     let key = SigningKey::generate(KeyKind::P256);

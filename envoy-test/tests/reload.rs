@@ -140,7 +140,8 @@ async fn a_fetch_that_ended_with_its_configuration_does_not_delay_the_next() -> 
         mend(&api_server);
         let start = Instant::now();
         gate.check_alive(&api_server.mint(api())).await?;
-        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+        // Half of the timeout, after which the old fetch would have ended anyway.
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         assert_eq!(api_server.count(Endpoint::Jwks), 2, "Envoy {version}");
     }
     Ok(())
