@@ -26,7 +26,19 @@ pub fn versions() -> Vec<String> {
     if chosen.is_empty() { binary::OLDEST_AND_NEWEST.map(str::to_owned).to_vec() } else { chosen }
 }
 
-/// The same as [`versions`]: `cargo xtask test` names two versions for all but a few tests, and `--full` names all.
+/// The oldest and the newest of [`versions`]; one, where there is only one.
 pub fn oldest_and_newest() -> Vec<String> {
-    versions()
+    let mut versions = versions();
+    let number = |part: &str| part.parse::<u32>().unwrap_or_default();
+    versions.sort_by_key(|version| version.split('.').map(number).collect::<Vec<_>>());
+    versions.dedup();
+    match versions.as_slice() {
+        [oldest, .., newest] => vec![oldest.clone(), newest.clone()],
+        _ => versions,
+    }
+}
+
+/// The Envoy of a setup that names no version: the newest of [`versions`].
+fn default_version() -> String {
+    oldest_and_newest().pop().unwrap_or_else(|| binary::DEFAULT_VERSION.to_owned())
 }

@@ -124,7 +124,6 @@ async fn an_empty_token_file_is_told_and_mended_without_a_restart() -> Result<()
 
 #[tokio::test]
 async fn a_missing_token_file_is_told_and_newer_envoys_find_it_when_it_comes() -> Result<()> {
-    let newest = oldest_and_newest().pop();
     for version in oldest_and_newest() {
         let which = || format!("Envoy {version}");
         let api_server = api_server(false).await?;
@@ -135,7 +134,7 @@ async fn a_missing_token_file_is_told_and_newer_envoys_find_it_when_it_comes() -
         let file = gate.envoy.credential("kube-apiserver").file("token");
         assert!(log.contains(&format!("Invalid path: {}", file.display())), "{version}: {log}");
         // Envoy 1.36 watches only what it has read once, and needs a restart.
-        if newest.as_ref() == Some(&version) {
+        if !version.starts_with("1.36.") {
             // The kubelet swaps the folder first and then links what is new in it, so Envoy may look
             // between the two: it finds the file with the next swap at the latest.
             put(&gate, &api_server, &api_server.mint(own(&api_server, "sa-authn")))?;

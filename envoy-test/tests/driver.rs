@@ -1,15 +1,15 @@
 //! Envoys without the filter come in: what the driver itself promises, in the oldest and newest Envoy.
 
 use anyhow::Result;
-use envoy_test::envoy::binary::VERSIONS;
+use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, KeyKind, Request, Token, Upstream,
     poll,
 };
 use serde_json::{Value, json};
 
-fn versions() -> [&'static str; 2] {
-    [VERSIONS[0], VERSIONS[VERSIONS.len() - 1]]
+fn newest() -> String {
+    oldest_and_newest().pop().expect("a version")
 }
 
 fn setup(version: &str, upstream: &Upstream) -> EnvoySetup {
@@ -37,9 +37,9 @@ fn route_to(cluster: &'static str) -> impl FnOnce(&mut Value) {
 
 #[tokio::test]
 async fn requests_reach_the_upstream_as_they_were_sent() -> Result<()> {
-    for version in versions() {
+    for version in oldest_and_newest() {
         let upstream = Upstream::start().await?;
-        let envoy = setup(version, &upstream).start().await?;
+        let envoy = setup(&version, &upstream).start().await?;
         let request = Request::post("/a?b=c")
             .header("host", "secret-store.test")
             .header("x-twice", "one")
@@ -70,7 +70,7 @@ async fn requests_reach_the_upstream_as_they_were_sent() -> Result<()> {
 #[tokio::test]
 async fn grpc_calls_carry_trailers_both_ways() -> Result<()> {
     let upstream = Upstream::start().await?;
-    let envoy = setup(versions()[1], &upstream).start().await?;
+    let envoy = setup(&newest(), &upstream).start().await?;
     let call = Request::post("/service/Method").grpc().body("message").trailer("x-end", "yes");
     let response = call.send(envoy.port()).await?;
     assert_eq!((response.status, response.grpc_status()), (200, Some(0)));
@@ -81,9 +81,9 @@ async fn grpc_calls_carry_trailers_both_ways() -> Result<()> {
 
 #[tokio::test]
 async fn envoy_is_known_to_the_api_server_and_its_credential_rotates() -> Result<()> {
-    for version in versions() {
+    for version in oldest_and_newest() {
         let (upstream, api_server) = (Upstream::start().await?, api_server().await?);
-        let envoy = setup(version, &upstream)
+        let envoy = setup(&version, &upstream)
             .api_server(&api_server)
             .patch(route_to("kube-apiserver"))
             .start()
@@ -117,7 +117,7 @@ fn caller(api_server: &ApiServer) -> String {
 async fn several_api_servers_live_side_by_side() -> Result<()> {
     let upstream = Upstream::start().await?;
     let (east, west) = (api_server().await?, api_server().await?);
-    let envoy = setup(versions()[1], &upstream)
+    let envoy = setup(&newest(), &upstream)
         .api_server_named("east", &east)
         .api_server_named("west", &west)
         .patch(route_to("east"))
@@ -136,7 +136,7 @@ async fn several_api_servers_live_side_by_side() -> Result<()> {
 #[tokio::test]
 async fn an_api_server_that_is_down_is_a_503_and_comes_back() -> Result<()> {
     let (upstream, api_server) = (Upstream::start().await?, api_server().await?);
-    let envoy = setup(versions()[1], &upstream)
+    let envoy = setup(&newest(), &upstream)
         .api_server(&api_server)
         .patch(route_to("kube-apiserver"))
         .start()
@@ -152,7 +152,7 @@ async fn an_api_server_that_is_down_is_a_503_and_comes_back() -> Result<()> {
 #[tokio::test]
 async fn statistics_can_be_read() -> Result<()> {
     let upstream = Upstream::start().await?;
-    let envoy = setup(versions()[1], &upstream).concurrency(2).start().await?;
+    let envoy = setup(&newest(), &upstream).concurrency(2).start().await?;
     Request::get("/").send(envoy.port()).await?;
     let name = "http.inbound.downstream_rq_total";
     assert_eq!(envoy.wait_stat(name, |value| value > 0).await?, 1);
@@ -163,18 +163,18 @@ async fn statistics_can_be_read() -> Result<()> {
 
 #[tokio::test]
 async fn a_configuration_that_envoy_refuses_ends_it_with_a_log() -> Result<()> {
-    for version in versions() {
+    for version in oldest_and_newest() {
         let broken =
             |tree: &mut Value| tree["static_resources"]["listeners"] = json!([{ "nonsense": 1 }]);
         let log = EnvoySetup::new()
-            .version(version)
+            .version(&version)
             .without_filter()
             .patch(broken)
             .expect_refused()
             .await?;
         assert!(log.contains("nonsense"), "{log}");
         let error = EnvoySetup::new()
-            .version(version)
+            .version(&version)
             .without_filter()
             .patch(broken)
             .start()
@@ -188,7 +188,7 @@ async fn a_configuration_that_envoy_refuses_ends_it_with_a_log() -> Result<()> {
 #[tokio::test]
 async fn dropping_it_ends_the_process() -> Result<()> {
     let upstream = Upstream::start().await?;
-    let envoy: Envoy = setup(versions()[1], &upstream).start().await?;
+    let envoy: Envoy = setup(&newest(), &upstream).start().await?;
     let port = envoy.port();
     drop(envoy);
     poll::until("the listener to close", async || {

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
-use clap::{Arg, ArgAction, ArgMatches, ValueEnum, value_parser};
+use clap::{Arg, ArgAction, ArgMatches};
 use xtask::toolchain::Source;
 
 use crate::envoy::{OWN_ENVOY, version_argument};
 use session::{Extent, Session};
-use step::Step;
+use step::{STEPS, Step};
 use summary::Summary;
 
 /// What to check, and with what.
@@ -27,7 +27,7 @@ pub fn command() -> clap::Command {
                 .long("only")
                 .value_name("STEP")
                 .action(ArgAction::Append)
-                .value_parser(value_parser!(Step))
+                .value_parser(STEPS.map(|step| step.name))
                 .help("Run this step alone; may be given more than once"),
         )
         .arg(
@@ -37,7 +37,7 @@ pub fn command() -> clap::Command {
                 .help("List the steps, run nothing"),
         )
         .arg(Arg::new("full").long("full").action(ArgAction::SetTrue).help(
-            "Run everything in every supported Envoy, fuzz for long, and add the steps coverage and soak: for a night",
+            "Run everything in every supported Envoy, fuzz for long, and add the steps timings, coverage and soak; takes hours",
         ))
         .arg(
             version_argument()
@@ -51,31 +51,33 @@ pub fn command() -> clap::Command {
 /// Runs the steps up to the first that fails; the last line says how many tests passed and failed.
 pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
     if matches.get_flag("list") {
-        for step in Step::value_variants() {
-            let when = if step.is_long() { " (with --full)" } else { "" };
-            println!("{:<13} {}{when}", step.name(), step.purpose());
+        for step in STEPS {
+            let when = if step.is_long { " (with --full)" } else { "" };
+            println!("{:<13} {}{when}", step.name, step.purpose);
         }
         return Ok(ExitCode::SUCCESS);
     }
     let full = matches.get_flag("full");
     let versions: Vec<String> =
         matches.get_many("envoy-version").into_iter().flatten().cloned().collect();
-    let only: Vec<Step> = matches.get_many("only").into_iter().flatten().copied().collect();
+    let only: Vec<&String> = matches.get_many("only").into_iter().flatten().collect();
     let extent = if full { Extent::Full } else { Extent::EachChange };
     let mut session = Session::new(extent, versions, Source::chosen(matches));
     let mut summary = Summary::default();
-    let chosen =
-        |step: &&Step| if only.is_empty() { full || !step.is_long() } else { only.contains(step) };
-    for step in Step::value_variants().iter().filter(chosen) {
-        println!("\n== {}: {}", step.name(), step.purpose());
+    let chosen = |step: &Step| match only.as_slice() {
+        [] => full || !step.is_long,
+        only => only.iter().any(|name| *name == step.name),
+    };
+    for step in STEPS.into_iter().filter(chosen) {
+        println!("\n== {}: {}", step.name, step.purpose);
         let start = Instant::now();
-        let outcome = session.perform(*step);
+        let outcome = (step.perform)(&mut session);
         if let Err(error) = &outcome {
-            println!("\nThe step `{}` failed: {error:#}", step.name());
-            println!("To run it alone: cargo xtask test --only {}", step.name());
+            println!("\nThe step `{}` failed: {error:#}", step.name);
+            println!("To run it alone: cargo xtask test --only {}", step.name);
         }
         let failed = outcome.is_err();
-        summary.add(step.name().to_owned(), !failed, session.take_tally(), start.elapsed());
+        summary.add(step.name.to_owned(), !failed, session.take_tally(), start.elapsed());
         if failed {
             break;
         }

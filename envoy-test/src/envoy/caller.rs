@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::mtls::WorkloadCa;
 use crate::projected::ProjectedVolume;
 
-use super::binary::{DEFAULT_VERSION, envoy_binary};
+use super::binary::envoy_binary;
 use super::bootstrap::{ACCESS_LOG, Files, Patch, endpoint, loopback, template};
 use super::credential::{Credential, inject, trust};
 use super::process::{self, Envoy, Version};
@@ -39,7 +39,7 @@ impl CallerSetup {
     /// One worker, no tokens, and nobody listening anywhere; servers must be of this CA.
     pub fn new(ca: &WorkloadCa) -> Self {
         Self {
-            version: DEFAULT_VERSION.to_owned(),
+            version: super::default_version(),
             ca_pem: ca.pem().to_owned(),
             concurrency: 1,
             ports: HashMap::new(),

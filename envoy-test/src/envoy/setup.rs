@@ -11,7 +11,7 @@ use crate::api_server::ApiServer;
 use crate::token::Token;
 use crate::upstream::Upstream;
 
-use super::binary::{DEFAULT_VERSION, envoy_binary};
+use super::binary::envoy_binary;
 use super::bootstrap::{self, Patch};
 use super::process::{self, Envoy};
 
@@ -48,7 +48,7 @@ impl EnvoySetup {
     /// One worker, the release module, no API server yet, and an upstream that nobody answers at.
     pub fn new() -> Self {
         Self {
-            version: DEFAULT_VERSION.to_owned(),
+            version: super::default_version(),
             module: Some(default_module()),
             plugin_config: None,
             api_servers: Vec::new(),

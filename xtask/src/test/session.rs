@@ -8,14 +8,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
-use programs::envoy::{OLDEST_AND_NEWEST, VERSIONS, envoy_binary};
+use programs::envoy::{DEFAULT_VERSION, OLDEST_AND_NEWEST, VERSIONS, envoy_binary};
 use programs::tool::Tool;
 use xtask::toolchain::{Source, TARGET, Toolchain};
 use xtask::{process, repository, wasm};
 
 use super::junit::{self, Tally};
-use super::step::Step;
-use crate::{coverage, fuzz, prometheus, separate, supply_chain, workflows};
+use crate::{fuzz, prometheus, workflows};
 
 /// How much is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,42 +53,13 @@ impl Session {
         }
     }
 
-    /// Performs a step; where it runs tests, it counts them.
-    pub fn perform(&mut self, step: Step) -> Result<()> {
-        match step {
-            Step::Format => format(),
-            Step::Workflows => {
-                self.not_run.extend(workflows::check()?);
-                Ok(())
-            }
-            Step::Clippy => {
-                process::run(&mut cargo("clippy --workspace --all-targets -- -D warnings"))
-            }
-            Step::Module => self.module().map(|_| ()),
-            Step::ClippyWasm => self.clippy_wasm(),
-            Step::NativeTests => self.test(&mut nextest(NATIVE)?),
-            Step::ToolTests => self.test(&mut nextest(TOOLS)?),
-            Step::Docs => docs(),
-            Step::SupplyChain => supply_chain::check(),
-            Step::Fuzz => fuzz::run_all(match self.extent {
-                Extent::EachChange => FUZZ_SECONDS,
-                Extent::Full => FULL_FUZZ_SECONDS,
-            }),
-            Step::Envoys => self.envoys(),
-            Step::Scenarios => self.in_envoys(SCENARIOS, self.versions_or(&VERSIONS)),
-            Step::EndToEnd => self.in_envoys(END_TO_END, self.versions_for_most()),
-            Step::Coverage => coverage::measure(false),
-            Step::Soak => separate::soak(SOAK_MINUTES),
-        }
-    }
-
     /// What was counted since the last call, and what was left out.
     pub fn take_tally(&mut self) -> (Tally, Vec<String>) {
         (mem::take(&mut self.tally), mem::take(&mut self.not_run))
     }
 
     /// Built once a session, also if only the end-to-end tests are asked for: an old module would prove nothing.
-    fn module(&mut self) -> Result<PathBuf> {
+    pub fn module(&mut self) -> Result<PathBuf> {
         if let Some(module) = &self.module {
             return Ok(module.clone());
         }
@@ -107,7 +77,8 @@ impl Session {
         Ok(toolchain)
     }
 
-    fn clippy_wasm(&mut self) -> Result<()> {
+    /// Checks the code that only the module has.
+    pub fn clippy_wasm(&mut self) -> Result<()> {
         process::run(
             self.toolchain()?
                 .cargo_command("clippy")
@@ -117,14 +88,30 @@ impl Session {
         )
     }
 
-    fn envoys(&self) -> Result<()> {
+    /// Checks the workflows, where that is possible.
+    pub fn workflows(&mut self) -> Result<()> {
+        self.not_run.extend(workflows::check()?);
+        Ok(())
+    }
+
+    /// Runs the fuzz targets.
+    pub fn fuzz(&mut self) -> Result<()> {
+        fuzz::run_all(match self.extent {
+            Extent::EachChange => FUZZ_SECONDS,
+            Extent::Full => FULL_FUZZ_SECONDS,
+        })
+    }
+
+    /// Fetches every Envoy that a later step needs.
+    pub fn envoys(&mut self) -> Result<()> {
         for version in self.versions_or(&VERSIONS) {
             println!("Envoy {version}: {}", envoy_binary(&version)?.display());
         }
         Ok(())
     }
 
-    fn versions_or(&self, supported: &[&str]) -> Vec<String> {
+    /// The versions that were asked for, or else these.
+    pub fn versions_or(&self, supported: &[&str]) -> Vec<String> {
         if self.versions.is_empty() {
             supported.iter().copied().map(str::to_owned).collect()
         } else {
@@ -139,34 +126,66 @@ impl Session {
         }
     }
 
-    fn in_envoys(&mut self, filter: &str, versions: Vec<String>) -> Result<()> {
+    /// Runs the tests that no other step runs.
+    pub fn end_to_end(&mut self) -> Result<()> {
+        let once = self.in_envoy(ONCE, DEFAULT_VERSION);
+        let others = format!("package(envoy-test) and kind(test) and not ({SCENARIOS} or {ONCE})");
+        let in_each = self.in_envoys(&others, &self.versions_for_most());
+        once.and(in_each)
+    }
+
+    /// Each test in each version is a process of its own.
+    pub fn in_envoys(&mut self, filter: &str, versions: &[String]) -> Result<()> {
+        versions.iter().map(|version| self.in_envoy(filter, version)).fold(Ok(()), Result::and)
+    }
+
+    fn in_envoy(&mut self, filter: &str, version: &str) -> Result<()> {
         let module = self.module()?;
-        let versions = versions.join(" ");
-        println!("SA_AUTHN_MODULE={} ENVOY_VERSIONS=\"{versions}\"", module.display());
+        println!("SA_AUTHN_MODULE={} ENVOY_VERSIONS={version}", module.display());
         let mut tests = nextest(filter)?;
         if let Some(path) = path_with_prometheus() {
             tests.env("PATH", path);
         }
-        self.test(tests.env("SA_AUTHN_MODULE", module).env("ENVOY_VERSIONS", versions))
+        self.count(tests.env("SA_AUTHN_MODULE", module).env("ENVOY_VERSIONS", version))
+    }
+
+    /// Other load would slow some requests down, and not others.
+    pub fn timings(&mut self) -> Result<()> {
+        let module = self.module()?;
+        let mut tests = nextest("all()")?;
+        tests.args(["--run-ignored", "only", "--test-threads", "1"]).env("SA_AUTHN_MODULE", module);
+        self.count(&mut tests)
+    }
+
+    /// Runs the native tests that a filter of nextest selects.
+    pub fn test(&mut self, filter: &str) -> Result<()> {
+        self.count(&mut nextest(filter)?)
     }
 
     /// All tests of a step run, also after one of them failed: one run should show all that is wrong.
-    fn test(&mut self, nextest: &mut Command) -> Result<()> {
+    fn count(&mut self, nextest: &mut Command) -> Result<()> {
         junit::remove()?;
         let outcome = process::run(nextest);
-        (self.tally, self.not_run) = junit::read()?;
+        let (tally, not_run) = junit::read()?;
+        self.tally += tally;
+        self.not_run.extend(not_run);
         outcome
     }
 }
 
 /// fuzz/ is a workspace of its own.
-fn format() -> Result<()> {
+pub fn format() -> Result<()> {
     process::run(&mut cargo("fmt --all --check"))?;
     process::run(&mut cargo("fmt --manifest-path fuzz/Cargo.toml --check"))
 }
 
+/// Checks the code of all packages.
+pub fn clippy() -> Result<()> {
+    process::run(&mut cargo("clippy --workspace --all-targets -- -D warnings"))
+}
+
 /// The private items of the core are documented for contributors; those of the other packages are not.
-fn docs() -> Result<()> {
+pub fn docs() -> Result<()> {
     for what in ["-p sa-authn --document-private-items", "--workspace --exclude sa-authn"] {
         let mut doc = cargo(&format!("doc --no-deps {what}"));
         process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
@@ -201,13 +220,12 @@ fn cargo(arguments: &str) -> Command {
     cargo
 }
 
-const NATIVE: &str = "package(sa-authn)";
-const TOOLS: &str = "not package(sa-authn) and (kind(lib) or kind(bin))";
-const SCENARIOS: &str = "package(envoy-test) and (binary(scenarios) or binary(conformance))";
-const END_TO_END: &str =
-    "not package(sa-authn) and kind(test) and not (binary(scenarios) or binary(conformance))";
+/// The tables of tests that run in every supported Envoy.
+pub const SCENARIOS: &str = "package(envoy-test) and binary(/^(scenarios|conformance)$/)";
+/// Tests of files and images: no version of Envoy, or one, is in them.
+const ONCE: &str = "package(image) and kind(test) or package(envoy-test) and \
+    binary(/^(docker_compose|docker_image|istio_names|istio_schemas|module|prometheus)$/)";
 
 /// Long enough to run every seed and what is near to it; `cargo xtask fuzz` runs for longer.
 const FUZZ_SECONDS: u32 = 6;
 const FULL_FUZZ_SECONDS: u32 = 600;
-const SOAK_MINUTES: u32 = 30;

@@ -1,110 +1,73 @@
-//! The steps of `cargo xtask test`, in the order in which they run.
+//! The steps of `cargo xtask test`, in the order in which they run: the cheap and the telling ones come first.
 
-use clap::ValueEnum;
-use clap::builder::PossibleValue;
+use anyhow::Result;
+use programs::envoy::VERSIONS;
 
-/// One step: the cheap and the telling ones come first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// rustfmt agrees
-    Format,
-    /// actionlint agrees
-    Workflows,
-    /// clippy agrees, natively
-    Clippy,
-    /// The release module builds
-    Module,
-    /// clippy agrees on the code that only the module has
-    ClippyWasm,
-    /// The filter's own tests
-    NativeTests,
-    /// The tests of what tests the filter
-    ToolTests,
-    /// rustdoc agrees
-    Docs,
-    /// cargo-deny agrees
-    SupplyChain,
-    /// The fuzz targets find nothing
-    Fuzz,
-    /// The Envoys are here
-    Envoys,
-    /// The module in every supported Envoy
-    Scenarios,
-    /// The module in the oldest and the newest Envoy
-    EndToEnd,
-    /// The native tests with instrumented code
-    Coverage,
-    /// Traffic for a long time
-    Soak,
-}
+use super::session::{self, SCENARIOS, Session};
+use crate::{coverage, separate, supply_chain};
 
-// === impl Step ===
-
-impl Step {
+/// One step.
+pub struct Step {
     /// What `--only` takes.
-    pub fn name(self) -> &'static str {
-        self.described().0
-    }
-
+    pub name: &'static str,
     /// One phrase for headings and `--list`.
-    pub fn purpose(self) -> &'static str {
-        self.described().1
-    }
-
+    pub purpose: &'static str,
     /// Whether the step runs only with `--full`, or when it is asked for.
-    pub fn is_long(self) -> bool {
-        matches!(self, Self::Coverage | Self::Soak)
-    }
-
-    fn described(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Format => ("format", "the code is formatted"),
-            Self::Workflows => ("workflows", "actionlint has nothing to say"),
-            Self::Clippy => ("clippy", "clippy has nothing to say, natively"),
-            Self::Module => ("module", "the release module builds"),
-            Self::ClippyWasm => ("clippy-wasm", "clippy has nothing to say on the module"),
-            Self::NativeTests => ("native-tests", "the filter's tests pass, natively"),
-            Self::ToolTests => ("tool-tests", "the tests of envoy-test and xtask themselves pass"),
-            Self::Docs => ("docs", "the documentation builds without a warning"),
-            Self::SupplyChain => {
-                ("supply-chain", "licences, sources and bans are what deny.toml says")
-            }
-            Self::Fuzz => ("fuzz", "the fuzz targets find nothing in some seconds each"),
-            Self::Envoys => ("envoys", "the Envoys are fetched"),
-            Self::Scenarios => {
-                ("scenarios", "scenarios and conformance pass in every supported Envoy")
-            }
-            Self::EndToEnd => {
-                ("end-to-end", "all other tests pass in the oldest and the newest Envoy")
-            }
-            Self::Coverage => ("coverage", "the native tests pass with instrumented code"),
-            Self::Soak => ("soak", "nothing is lost in half an hour of mixed traffic"),
-        }
-    }
+    pub is_long: bool,
+    /// Performs it.
+    pub perform: fn(&mut Session) -> Result<()>,
 }
 
-impl ValueEnum for Step {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[
-            Self::Format,
-            Self::Workflows,
-            Self::Clippy,
-            Self::Module,
-            Self::ClippyWasm,
-            Self::NativeTests,
-            Self::ToolTests,
-            Self::Docs,
-            Self::SupplyChain,
-            Self::Fuzz,
-            Self::Envoys,
-            Self::Scenarios,
-            Self::EndToEnd,
-            Self::Coverage,
-            Self::Soak,
-        ]
-    }
+/// All of them.
+pub const STEPS: [Step; 16] = [
+    step("format", "the code is formatted", |_| session::format()),
+    step("workflows", "actionlint has nothing to say", Session::workflows),
+    step("clippy", "clippy has nothing to say, natively", |_| session::clippy()),
+    step("module", "the release module builds", |session| session.module().map(|_| ())),
+    step("clippy-wasm", "clippy has nothing to say on the module", Session::clippy_wasm),
+    step("native-tests", "the filter's tests pass, natively", |session| session.test(NATIVE)),
+    step("tool-tests", "the tests of envoy-test and xtask themselves pass", |session| {
+        session.test(TOOLS)
+    }),
+    step("docs", "the documentation builds without a warning", |_| session::docs()),
+    step("supply-chain", "licences, sources and bans are what deny.toml says", |_| {
+        supply_chain::check()
+    }),
+    step("fuzz", "the fuzz targets find nothing", Session::fuzz),
+    step("envoys", "the Envoys are fetched", Session::envoys),
+    step("scenarios", "scenarios and conformance pass in every supported Envoy", |session| {
+        session.in_envoys(SCENARIOS, &session.versions_or(&VERSIONS))
+    }),
+    step(
+        "end-to-end",
+        "all other tests pass in the oldest and the newest Envoy",
+        Session::end_to_end,
+    ),
+    long_step("timings", "tests that measure time pass, one at a time", Session::timings),
+    long_step("coverage", "the native tests pass with instrumented code", |_| {
+        coverage::measure(false)
+    }),
+    long_step("soak", "nothing is lost in half an hour of mixed traffic", |_| {
+        separate::soak(SOAK_MINUTES)
+    }),
+];
 
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.name()).help(self.purpose()))
-    }
+const fn step(
+    name: &'static str,
+    purpose: &'static str,
+    perform: fn(&mut Session) -> Result<()>,
+) -> Step {
+    Step { name, purpose, is_long: false, perform }
 }
+
+const fn long_step(
+    name: &'static str,
+    purpose: &'static str,
+    perform: fn(&mut Session) -> Result<()>,
+) -> Step {
+    Step { name, purpose, is_long: true, perform }
+}
+
+const NATIVE: &str = "package(sa-authn)";
+const TOOLS: &str = "not package(sa-authn) and (kind(lib) or kind(bin))";
+const SOAK_MINUTES: u32 = 30;
