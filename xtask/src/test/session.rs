@@ -6,6 +6,7 @@ use std::iter;
 use std::mem;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 use anyhow::Result;
 use programs::envoy::{DEFAULT_VERSION, OLDEST_AND_NEWEST, VERSIONS, envoy_binary};
@@ -143,6 +144,9 @@ impl Session {
         let module = self.module()?;
         println!("SA_AUTHN_MODULE={} ENVOY_VERSIONS={version}", module.display());
         let mut tests = nextest(filter)?;
+        // They wait for Envoys most of the time.
+        let threads = 2 * thread::available_parallelism()?.get();
+        tests.args(["--test-threads", &threads.to_string()]);
         if let Some(path) = path_with_prometheus() {
             tests.env("PATH", path);
         }
