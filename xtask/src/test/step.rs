@@ -29,7 +29,9 @@ pub const STEPS: [Step; 16] = [
     step("tool-tests", "the tests of envoy-test and xtask themselves pass", |session| {
         session.test(TOOLS)
     }),
-    step("docs", "the documentation builds without a warning", |_| session::docs()),
+    step("docs", "the documentation builds without a warning, and its examples pass", |_| {
+        session::docs()
+    }),
     step("supply-chain", "licences, sources and bans are what deny.toml says", |_| {
         supply_chain::check()
     }),
