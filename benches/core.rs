@@ -12,7 +12,7 @@ use sa_authn::authn::jwt::Jwt;
 use sa_authn::authn::keys::KeySet;
 use sa_authn::authn::signature::{Signature, Verifier};
 use sa_authn::authz::Outcome;
-use sa_authn::authz::rule::Circumstances;
+use sa_authn::authz::rule::RequestAttributes;
 use sa_authn::config::{Config, Settings};
 use sa_authn::connection::Connection;
 use sa_authn::core::{Environment, NativeDriver};
@@ -79,13 +79,14 @@ fn signature(bencher: Bencher<'_, '_>, kind: KeyKind) {
 fn decide(bencher: Bencher<'_, '_>, rules: usize) {
     let request = Request::new(KeyKind::P256, rules);
     let (settings, caller) = (request.settings(), request.caller());
-    let circumstances =
-        Circumstances { method: b"GET", cors_preflight: false, direction: None, port: None };
+    let attributes =
+        RequestAttributes { method: b"GET", cors_preflight: false, direction: None, port: None };
     let path = request.path.as_bytes();
     bencher.bench_local(|| {
-        let route = settings.policy.route(Some(b"secret-store"), Some(path), &circumstances);
-        let route = route.as_ref().map_err(Denial::clone);
-        let decision = settings.policy.decide(route, Ok(&caller), Mode::Enforce);
+        let matched =
+            settings.policy.matching_rules(Some(b"secret-store"), Some(path), &attributes);
+        let matched = matched.as_ref().map_err(Denial::clone);
+        let decision = settings.policy.decide(matched, Ok(&caller), Mode::Enforce);
         assert!(matches!(black_box(decision).outcome, Outcome::Permitted(_)));
     });
 }

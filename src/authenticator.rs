@@ -1,4 +1,4 @@
-//! What outlives a request: the issuers with their keys, the tokens that were proven before, and the reviews under way.
+//! Authentication state that outlives a request: issuers with their keys, verified tokens, and reviews in progress.
 //!
 //! [`crate::core`] drives it: [`Authenticator::poll`] returns the next call to send, and [`Authenticator::settle`] takes
 //! the reply.
@@ -37,52 +37,50 @@ use token_cache::TokenCache;
 pub struct Authenticator {
     settings: Rc<Settings>,
     issuers: Vec<Issuer>,
-    /// `iss` or alias -> the issuers that are called so: several, where clusters were left at the
-    /// default. The kid tells them apart.
+    /// Issuers by `iss` or alias. Several issuers share one if their clusters keep the default; the kid selects among them.
     by_iss: Table<Vec<usize>>,
     verifier: Verifier,
     known: TokenCache<Known>,
     reviews: Reviews,
-    /// The calls for keys that are under way, each with its issuer: at most one for each issuer.
+    /// The calls for keys in progress, each with its issuer: at most one for each issuer.
     calls: Vec<(CalloutId, usize)>,
     last_call: u32,
     tally: Tally,
 }
 
-/// What is known of a request's token.
+/// The result of authenticating a request's token.
 #[derive(Debug)]
 pub struct Authentication {
-    /// Who was proven, or why nobody was.
+    /// The authenticated caller, or why there is none.
     pub caller: Result<Rc<Caller>, Unproven>,
-    /// Whether the token says that it comes from an issuer of ours: then it is not for the upstream,
-    /// whatever else is wrong with it.
+    /// Whether the token names a configured issuer. Such a token is not forwarded, whether or not it is valid.
     pub ours: bool,
-    /// Why a caller who should have been reviewed was not (`onOutage: "acceptVerified"`).
+    /// Why a required review did not take place (`onOutage: "acceptVerified"`).
     pub unreviewed: Option<Denial>,
 }
 
-/// Why a caller is not proven.
+/// Why a caller is not authenticated.
 #[derive(Debug)]
 pub enum Unproven {
-    /// The token is refused.
+    /// The token is rejected.
     Denied(Denial),
-    /// Keys must be fetched first, or the API server asked.
+    /// Keys must be fetched first, or the API server must review the token.
     Waits(Hold),
 }
 
-/// What a reply was for, and what it did.
+/// The effect of a reply.
 #[derive(Clone, Debug)]
 pub enum Settlement {
-    /// An issuer's keys.
+    /// On an issuer's keys.
     Keys(KeysSettled),
-    /// The review of a token.
+    /// On the review of a token.
     Review(ReviewSettled),
 }
 
 // === impl Authenticator ===
 
 impl Authenticator {
-    /// Starts with no fetched keys. `seed` spreads refreshes and differs between VMs.
+    /// Starts without fetched keys. `seed` spreads refreshes and differs between VMs.
     pub fn new(config: Config, verifier: Verifier, seed: u64) -> Self {
         let mut by_iss: Table<Vec<usize>> = Table::default();
         let mut issuers = Vec::new();
@@ -106,12 +104,12 @@ impl Authenticator {
         }
     }
 
-    /// What the configuration says of requests.
+    /// The configuration that concerns requests.
     pub fn settings(&self) -> &Rc<Settings> {
         &self.settings
     }
 
-    /// What was counted since the last time.
+    /// The lookups counted since the last call.
     pub fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)
     }
@@ -125,7 +123,7 @@ impl Authenticator {
         self.fetch(issuer, now)
     }
 
-    /// Takes the reply to a call. `None` when nobody waits for it any more.
+    /// Handles the reply to a call. `None` if the call is not in progress any more.
     pub fn settle(&mut self, id: CalloutId, reply: Reply, now: UnixTime) -> Option<Settlement> {
         match self.calls.iter().find(|(call, _)| *call == id).map(|(_, issuer)| *issuer) {
             Some(issuer) => {
@@ -136,7 +134,7 @@ impl Authenticator {
         }
     }
 
-    /// When the next fetch of keys is due. Reviews are sent as soon as they are asked for.
+    /// When the next fetch of keys is due. Reviews are sent as soon as a request needs them.
     pub fn next_deadline(&mut self) -> Option<UnixTime> {
         let fetches = self.issuers.iter_mut().filter_map(Issuer::cache);
         fetches.map(|cache| cache.next_due()).min()

@@ -1,8 +1,8 @@
-//! WHO IS CALLING? From the bytes of a header to a [`ServiceAccount`] that has been proven.
+//! Authentication: from the bytes of a header to an authenticated [`ServiceAccount`].
 //!
-//! In flow order: [`bearer`] finds the token, [`jwt`] takes it apart ([`header`], [`claims`]),
-//! [`issuer`] and [`keys`] say with what it must be signed, [`signature`] says whether it is,
-//! [`verify`] judges its claims, [`service_account`] names the caller. [`embedded`] finds tokens that must not go on.
+//! In the order of use: [`bearer`] finds the token, [`jwt`] parses it ([`header`], [`claims`]), [`issuer`] and [`keys`] hold
+//! the keys, [`signature`] verifies it, [`verify`] checks its claims, and [`service_account`] identifies the caller.
+//! [`embedded`] finds tokens that must not be forwarded.
 
 pub mod bearer;
 pub mod claims;

@@ -1,14 +1,14 @@
-//! HTTP calls as plain data: what the core wants sent, and what came back.
+//! HTTP calls to clusters and their replies, as plain data.
 
 use crate::printable::printable;
 use std::fmt;
 use std::time::Duration;
 
-/// Names one call among those under way.
+/// Identifies a call in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CalloutId(pub u32);
 
-/// A request that the shell is to send to an Envoy cluster.
+/// A request to an Envoy cluster.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Callout {
     /// Comes back with the reply.
@@ -27,7 +27,7 @@ pub struct Callout {
     pub timeout: Duration,
 }
 
-/// What became of a [`Callout`].
+/// The outcome of a [`Callout`].
 #[derive(Clone, PartialEq, Eq)]
 pub enum Reply {
     /// An answer, from the server or from Envoy itself (503 and 504).
@@ -43,11 +43,11 @@ pub enum Reply {
     Reset,
     /// Envoy does not know the cluster (yet).
     UnknownCluster,
-    /// Envoy would not send the call.
+    /// Envoy did not send the call.
     NotSent,
 }
 
-/// Why there is no answer of the server's to a [`Callout`]. Its text says what to change.
+/// Why the server did not answer a [`Callout`]. The text says what to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallFailure {
     /// Envoy has no such cluster.
@@ -62,19 +62,18 @@ pub enum CallFailure {
     TooLarge,
 }
 
-/// An answer of the server's, or of a proxy before it.
+/// A response of the server, or of a proxy before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAnswer {
     /// `:status`.
     pub status: u16,
-    /// `cache-control`, where there is one.
+    /// `cache-control`, if there is one.
     pub cache_control: Option<String>,
     /// The whole body.
     pub body: Vec<u8>,
 }
 
-/// The largest answer that is read. A JWKS of 100 RSA 4096 keys has 90 KB; beyond that somebody is
-/// trying to fill the VM's memory.
+/// The largest response that is read. A JWKS of 100 RSA 4096 keys has 90 KB. A larger response could fill the VM's memory.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
 // === impl Callout ===
@@ -91,8 +90,8 @@ impl fmt::Debug for Callout {
 // === impl Reply ===
 
 impl Reply {
-    /// The answer, of whatever status but those that Envoy itself gives for a server that it cannot
-    /// reach: a real server's 503 looks the same, and is treated the same.
+    /// The response, unless its status is one that Envoy itself uses for a server that it cannot reach. A 503 of the server
+    /// looks the same, and is treated the same.
     pub fn answer(self, cluster: &str) -> Result<ServerAnswer, CallFailure> {
         match self {
             Self::Response { status: status @ (503 | 504), body, .. } => {

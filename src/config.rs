@@ -113,7 +113,7 @@ impl Config {
         let token_sources = names::token_sources(wire.token_from, problems);
         let identity_headers =
             names::identity_headers(wire.identity_headers, &token_sources, problems);
-        let looks_at = policy.looks_at();
+        let matched_fields = policy.matched_fields();
         let Object(answers) = wire.answers.unwrap_or_default();
         let settings = Settings {
             index: HeaderIndex::new(
@@ -127,8 +127,8 @@ impl Config {
             forward_token: wire.forward_token.unwrap_or(false),
             mode: names::mode(wire.mode),
             connection_facts: ConnectionFacts {
-                direction: looks_at.direction,
-                port: looks_at.ports,
+                direction: matched_fields.direction,
+                port: matched_fields.ports,
                 peer_uri: issuers.iter().any(|(issuer, _)| issuer.match_peer.is_some()),
             },
             policy,

@@ -1,8 +1,8 @@
-//! What a request's connection says, as far as the configuration asks for it.
+//! Attributes of a request's connection that the configuration uses.
 
 use crate::authz::rule::Direction;
 
-/// Facts that Envoy knows of a request besides its headers. They do not change while it waits.
+/// Attributes of a request other than its headers. They do not change while the request is paused.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// `xds.listener_direction`.
@@ -11,15 +11,15 @@ pub struct Connection {
     pub port: Option<u16>,
     /// `connection.uri_san_peer_certificate`, of a certificate that the listener has verified.
     pub peer_uri: Option<String>,
-    /// `source.address`, which is only read for a request that is about to be paused.
+    /// `source.address`, which is read only if the request is paused.
     pub source: SourceAddress,
 }
 
-/// Reads the address that a request came from, with its port; `None` where Envoy has none.
+/// Reads the source address of a request, with its port; `None` if Envoy has none.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceAddress(pub fn() -> Option<String>);
 
-/// Which facts are needed: each costs a call to the host.
+/// Which attributes are needed. Each costs a call to the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionFacts {
     /// [`Connection::direction`].

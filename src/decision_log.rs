@@ -1,9 +1,9 @@
-//! A refusal -> one line of the log, as JSON: everything that an operator needs, and never a token.
+//! The decision log: one line of JSON for each denied request, without its token.
 //!
-//! Lines are limited, because callers can cause thousands a second. Requests of proven callers, requests of unproven
-//! callers and requests that passed unreviewed each have a budget of their own: junk does not hide the denial of a
-//! genuine account, nor a pass without a review. Dropped lines are counted by reason, and the next line of the
-//! same budget has the counts; where none follows, [`DecisionLog::overdue`] gives a line for the counts alone.
+//! The number of lines is limited, because callers can cause thousands a second. Requests of authenticated callers,
+//! requests of unauthenticated callers and requests that passed without a review have separate budgets: invalid tokens do
+//! not hide the denial of a genuine account. Dropped lines are counted by reason, and the next line of the same budget
+//! reports the counts. If no line follows, [`DecisionLog::overdue`] returns a line with the counts.
 
 mod budget;
 
@@ -30,14 +30,14 @@ enum Decided<'f> {
     ShadowDenied(&'f Denial),
     /// Allowed, but a shadow rule would have denied it.
     AllowedBesideShadow,
-    /// Allowed without a review that should have been.
+    /// Allowed without a required review.
     AllowedUnreviewed(&'f Denial),
 }
 
 // === impl DecisionLog ===
 
 impl DecisionLog {
-    /// The line for a request, if it was refused (or would have been) or passed unreviewed, and if there is room for one.
+    /// The line for a request that was denied (or would have been) or passed without a review, if the budget allows one.
     pub fn line(&mut self, finished: &Finished, now: UnixTime) -> Option<String> {
         let decided = Decided::of(finished)?;
         let dropped = self.budget(decided, finished).admit(decided.reason(), now)?;
@@ -53,12 +53,12 @@ impl DecisionLog {
         Some(text(line))
     }
 
-    /// Lines for what was dropped and that no later line has said; to be asked for about once a second.
+    /// Lines with counts of dropped lines that no later line has reported. Called about once a second.
     pub fn overdue(&mut self, now: UnixTime) -> Vec<String> {
         self.summaries(|budget| budget.overdue(now))
     }
 
-    /// The same at the end of the configuration, after which no line follows.
+    /// The same at the end of a configuration.
     pub fn rest(&mut self) -> Vec<String> {
         self.summaries(Budget::rest)
     }
@@ -91,7 +91,7 @@ impl DecisionLog {
 // === impl Decided ===
 
 impl<'f> Decided<'f> {
-    /// `None` for a request that passed and has nothing to tell.
+    /// `None` for a request that has no line.
     fn of(finished: &'f Finished) -> Option<Self> {
         match (&finished.verdict, &finished.unreviewed) {
             (Verdict::Deny(denial), _) => Some(Self::Denied(denial)),
@@ -112,7 +112,7 @@ impl<'f> Decided<'f> {
         }
     }
 
-    /// What a dropped line is counted by. Shadow rules beside the one that decided have no reason.
+    /// The key under which a dropped line is counted. Shadow rules before the deciding rule have no reason.
     fn reason(self) -> &'static str {
         match self {
             Self::Denied(denial) | Self::ShadowDenied(denial) | Self::AllowedUnreviewed(denial) => {
@@ -142,7 +142,7 @@ fn refused(verdict: &str, denial: &Denial, finished: &Finished) -> Map<String, V
             say("issuer", Some(caller.issuer_name()));
             say("aud", Some(caller.audience()));
         }
-        // What the token said, and nobody proved.
+        // Claims of a token that is not verified.
         Err(_) => {
             say("sub", claimed.and_then(|claimed| claimed.subject.as_deref()));
             say("issuer", claimed.and_then(|claimed| claimed.issuer.as_deref()));
@@ -154,7 +154,7 @@ fn refused(verdict: &str, denial: &Denial, finished: &Finished) -> Map<String, V
     line
 }
 
-/// A shadow rule would have refused what passed, or the API server was not asked about it.
+/// The line of a request that passed although a shadow rule would have denied it, or without a review.
 fn allowed(verdict: &str, finished: &Finished) -> Map<String, Value> {
     let mut line = Map::new();
     let mut say = |name: &str, value: &str| line.insert(name.to_owned(), json!(cut(value)));
@@ -181,7 +181,7 @@ fn text(line: Map<String, Value>) -> String {
     printable_json(&Value::Object(line).to_string())
 }
 
-/// What callers write ends after this many bytes.
+/// Text from callers is cut after this many bytes.
 fn cut(text: &str) -> &str {
     let end = (0..=MAX_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
     text.get(..end.unwrap_or_default()).unwrap_or_default()

@@ -14,8 +14,8 @@ mod take_off;
 use crate::authenticator::{Authentication, Authenticator, Presented, Unproven};
 use crate::authn::bearer::BearerToken;
 use crate::authz::Outcome;
-use crate::authz::policy::Route;
-use crate::authz::rule::Circumstances;
+use crate::authz::policy::MatchedRules;
+use crate::authz::rule::RequestAttributes;
 use crate::config::Settings;
 use crate::headers::{Headers, UnreadableHeaders};
 use crate::identity::Caller;
@@ -35,14 +35,14 @@ pub enum Step {
     Finish(Finished),
 }
 
-/// A verdict, and what its answer and the operator need to know besides.
+/// A verdict, with what its response, the log and the metrics need.
 #[derive(Debug)]
 pub struct Finished {
-    /// What becomes of the request.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Who was proven, or why nobody was, whether or not that mattered.
+    /// The authenticated caller, or why there is none, whether or not the verdict depends on it.
     pub caller: Result<Rc<Caller>, Denial>,
-    /// Why the caller was not reviewed, though it should have been.
+    /// Why a required review did not take place.
     pub unreviewed: Option<Denial>,
     /// The rule that decided.
     pub rule: Option<Rc<str>>,
@@ -69,7 +69,7 @@ pub(crate) fn evaluate(
             let evaluation = Evaluation { request, resumption, settings: &settings, now };
             evaluation.run(&headers, authenticator, paused)
         }
-        // In no mode: identity headers that cannot be read cannot be removed.
+        // Denied in shadow mode, too: identity headers that cannot be read cannot be removed.
         Err(UnreadableHeaders) => Step::Finish(Finished::refused(
             Reason::Internal.because("the request's headers cannot be read"),
         )),
@@ -97,11 +97,11 @@ impl Evaluation<'_> {
         let counts = |token| !settings.ignore_foreign || authenticator.is_ours(token);
         let token = BearerToken::find(&settings.token_sources, &headers.tokens, counts);
         let attributes = self.attributes(headers);
-        let route = settings.policy.route(headers.authority, headers.path, &attributes);
+        let matched = settings.policy.matching_rules(headers.authority, headers.path, &attributes);
         let Authentication { caller, ours, unreviewed } = self.authenticate(&token, authenticator);
-        let (shadow, needs_caller) = route
+        let (shadow, needs_caller) = matched
             .as_ref()
-            .map_or((false, false), |route| (route.is_shadowed(), route.needs_caller()));
+            .map_or((false, false), |matched| (matched.is_shadowed(), matched.needs_caller()));
         let shadow = settings.mode == Mode::Shadow || shadow;
         let (caller, unreviewed) = match caller {
             Err(Unproven::Waits(hold)) => {
@@ -116,7 +116,7 @@ impl Evaluation<'_> {
             Ok(caller) => (Ok(caller), unreviewed),
         };
         let found = token.as_ref().ok().copied().flatten().filter(|_| ours);
-        let mut finished = conclude(headers, settings, token.err(), route, caller);
+        let mut finished = conclude(headers, settings, token.err(), matched, caller);
         if let (Verdict::Allow(_, edits), false) = (&mut finished.verdict, shadow)
             && !settings.forward_token
         {
@@ -125,9 +125,9 @@ impl Evaluation<'_> {
         Step::Finish(Finished { unreviewed, ..finished })
     }
 
-    fn attributes<'m>(&self, headers: &Headers<'m>) -> Circumstances<'m> {
+    fn attributes<'m>(&self, headers: &Headers<'m>) -> RequestAttributes<'m> {
         let method = headers.method.unwrap_or_default();
-        Circumstances {
+        RequestAttributes {
             method,
             cors_preflight: method == b"OPTIONS" && headers.origin && headers.cors_request_method,
             direction: self.request.connection.direction,
@@ -172,18 +172,18 @@ impl Evaluation<'_> {
     }
 }
 
-/// Lets the policy decide, and turns that into a verdict.
+/// Turns the policy's decision into a verdict.
 fn conclude(
     headers: &Headers<'_>,
     settings: &Settings,
     conflict: Option<Denial>,
-    route: Result<Route<'_>, Denial>,
+    matched: Result<MatchedRules<'_>, Denial>,
     caller: Result<Rc<Caller>, Denial>,
 ) -> Finished {
     // Tokens that conflict and a path that is ambiguous are denied for every caller.
-    let route = conflict.map_or(route, Err);
-    let route = route.as_ref().map_err(Denial::clone);
-    let decision = settings.policy.decide(route, caller.as_ref(), settings.mode);
+    let matched = conflict.map_or(matched, Err);
+    let matched = matched.as_ref().map_err(Denial::clone);
+    let decision = settings.policy.decide(matched, caller.as_ref(), settings.mode);
     let verdict = match decision.outcome {
         Outcome::Permitted(permit) => {
             let edits = permit.edits(&headers.identity);
@@ -195,7 +195,7 @@ fn conclude(
         }
         Outcome::Denied(denial) => Verdict::Deny(denial),
     };
-    // Of what passes in silence nobody needs to know it.
+    // Only for the log, in which allowed requests have no line.
     let request_id = headers.request_id.filter(|_| !matches!(verdict, Verdict::Allow(..)));
     Finished {
         verdict,
@@ -209,7 +209,7 @@ fn conclude(
 }
 
 impl Finished {
-    /// A refusal for a request of which nothing is known.
+    /// A denial of a request that could not be evaluated.
     pub fn refused(denial: Denial) -> Self {
         Self {
             verdict: Verdict::Deny(denial.clone()),

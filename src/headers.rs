@@ -1,20 +1,20 @@
-//! The host's header map, as one buffer -> what of it the filter looks at.
+//! Reads the headers that the filter uses from the host's header map.
 //!
-//! All headers are read in one call, because crossing from the VM to the host is what costs. The
-//! buffer is the proxy-wasm form of a map: a count, the sizes of each name and value (u32, little
-//! endian), then the bytes, each with a NUL behind it. Values are bytes: nothing says that they are UTF-8.
+//! All headers are read in one call, because calls from the VM to the host are expensive. The buffer is the proxy-wasm form
+//! of a map: a count, the sizes of each name and value (u32, little endian), then the bytes, each followed by a NUL. Values
+//! are bytes and not necessarily UTF-8.
 
 use smallvec::SmallVec;
 
-/// The names to look out for, indexed once for a configuration.
+/// The header names that the filter uses, indexed once for a configuration.
 #[derive(Debug)]
 pub struct HeaderIndex {
-    /// What the configuration names, then [`ALWAYS`], by length; those of [`LONG`] bytes and more are together. There are
-    /// few of one length, and a hash would cost more than to compare them.
+    /// The configured names, then [`ALWAYS`], by length; names of [`LONG`] bytes and more are together. Few names have the
+    /// same length, and a hash would cost more than comparing them.
     by_length: [Vec<(Vec<u8>, Interest)>; LONG + 1],
 }
 
-/// What of a request's headers the filter looks at.
+/// The headers of a request that the filter uses.
 #[derive(Debug, Default)]
 pub struct Headers<'m> {
     /// `:authority`, where HTTP/1 has Host.

@@ -1,4 +1,4 @@
-//! A proven caller -> the header values that tell the upstream who it is.
+//! The authenticated caller, with the values of identity headers and filter state.
 
 use crate::authn::{Proof, ServiceAccount};
 use crate::config::Settings;
@@ -9,11 +9,11 @@ use std::rc::Rc;
 pub struct IdentityHeader {
     /// Its name, lower-case.
     pub name: Rc<str>,
-    /// What it says.
+    /// Its value.
     pub field: IdentityField,
 }
 
-/// What can be told of a caller.
+/// A field of the caller's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityField {
     /// `system:serviceaccount:<namespace>:<name>`.
@@ -30,7 +30,7 @@ pub enum IdentityField {
     PodUid,
     /// The name of the node.
     NodeName,
-    /// The node's uid, where the token has it.
+    /// The node's uid, if the token has it.
     NodeUid,
     /// The token's `jti`.
     TokenId,
@@ -40,25 +40,26 @@ pub enum IdentityField {
     IssuerName,
     /// The token's claims, base64url without padding.
     Payload,
-    /// `signature` or `review`: how the caller was proven.
+    /// `signature` or `review`: how the caller was authenticated.
     ProvenBy,
 }
 
-/// A proven caller, with whatever others are told of it made ready: that costs more than to look it up.
+/// An authenticated caller with its header values precomputed, because computing them costs more than looking up the
+/// token.
 #[derive(Debug)]
 pub struct Caller {
     account: ServiceAccount,
-    headers: Vec<Told>,
-    filter_state: Vec<Told>,
+    headers: Vec<HeaderValue>,
+    filter_state: Vec<HeaderValue>,
 }
 
 /// A name and a value.
-pub type Told = (Rc<str>, Rc<[u8]>);
+pub type HeaderValue = (Rc<str>, Rc<[u8]>);
 
 // === impl Caller ===
 
 impl Caller {
-    /// Makes ready what the configuration wants told. `payload` is as in [`IdentityField::of`].
+    /// Computes the configured values. `payload` is as in [`IdentityField::of`].
     pub fn new(account: ServiceAccount, payload: Option<&str>, settings: &Settings) -> Self {
         let value = |field: IdentityField| Some(field.of(&account, payload)?.as_bytes().into());
         let headers = settings.identity_headers.iter();
@@ -70,18 +71,18 @@ impl Caller {
         Self { account, headers, filter_state }
     }
 
-    /// Who it is.
+    /// The service account.
     pub fn account(&self) -> &ServiceAccount {
         &self.account
     }
 
-    /// The headers that tell the upstream (`identityHeaders`).
-    pub fn headers(&self) -> &[Told] {
+    /// The identity headers (`identityHeaders`).
+    pub fn headers(&self) -> &[HeaderValue] {
         &self.headers
     }
 
-    /// What access logs and other filters are told (`filterState`).
-    pub fn filter_state(&self) -> &[Told] {
+    /// The filter state, for access logs and other filters (`filterState`).
+    pub fn filter_state(&self) -> &[HeaderValue] {
         &self.filter_state
     }
 }
@@ -119,9 +120,8 @@ impl IdentityField {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, field)| *field)
     }
 
-    /// Its value; `None` where the token does not say, or says what no header can hold: then the
-    /// upstream sees no header, rather than one that was cut or changed. `payload` is the token's second
-    /// part, of one whose signature was verified.
+    /// The value; `None` if the token lacks it, or if no header can hold it: the upstream then receives no header rather than
+    /// a changed value. `payload` is the second part of a verified token.
     pub fn of<'a>(self, account: &'a ServiceAccount, payload: Option<&'a str>) -> Option<&'a str> {
         let value = match self {
             Self::Subject => Some(account.subject()),
@@ -135,7 +135,7 @@ impl IdentityField {
             Self::TokenId => account.token_id(),
             Self::Audience => Some(account.audience()),
             Self::IssuerName => Some(&**account.issuer_name()),
-            // A review proves whom the API server named, and none of the token's claims.
+            // A review proves the user that the API server named, and none of the token's claims.
             Self::Payload => payload.filter(|_| matches!(account.proof(), Proof::Signature(_))),
             Self::ProvenBy => Some(match account.proof() {
                 Proof::Signature(_) => "signature",

@@ -1,9 +1,9 @@
-//! What is counted: by name, as deltas that the shell hands to Envoy at each tick.
+//! Metrics of one VM, as changes of Envoy's stats.
 //!
-//! Envoy's stats are one for all VMs. So a counter is added to, and a gauge is either changed by what
-//! changed here (requests that wait) or says what all VMs say (when keys were fetched last). Labels are
-//! parts of the name, in a fixed order, that Envoy's `stats_tags` take out again; each is a reason, or a
-//! rule's or an issuer's name, so that no caller decides how many there are.
+//! All VMs share Envoy's stats. So counters are incremented, and gauges are either changed by a difference (paused requests)
+//! or set to a value that is the same in all VMs (when keys were fetched). Labels are parts of the stat's name, in a fixed
+//! order, and Envoy's `stats_tags` extract them. Each label is a reason, or the name of a rule or an issuer, so callers
+//! cannot create new ones.
 
 use crate::authenticator::{KeysSettled, ReviewSettled, Tally};
 use crate::authn::keys::Settled;
@@ -13,12 +13,12 @@ use crate::verdict::{Denial, Reason, Verdict};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// The figures of one VM that Envoy has not been told yet.
+/// The metrics of one VM that have not been added to Envoy's stats yet.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// By what makes up their names, because a name costs more than all else about a request.
+    /// By labels and not by name, because formatting a name costs more than the rest of a request.
     requests: HashMap<RequestLabels, u64>,
-    /// Those of the last request once more, with how many there were since another kind came: they come in runs.
+    /// The labels of the last request, and how many requests in a row had them.
     run: Option<(RequestLabels, u64)>,
     counts: HashMap<String, u64>,
     levels: HashMap<String, u64>,
@@ -26,7 +26,7 @@ pub struct Metrics {
     waiting_told: usize,
 }
 
-/// What requests are told apart by.
+/// The labels of a request.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct RequestLabels {
     verdict: &'static str,
@@ -35,28 +35,28 @@ struct RequestLabels {
     issuer: Option<Rc<str>>,
 }
 
-/// What is to be done with one of Envoy's stats.
+/// A change of one of Envoy's stats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Add to a counter.
     Count(String, u64),
     /// Set a gauge.
     Level(String, u64),
-    /// Change a gauge by so much.
+    /// Change a gauge by a difference.
     Shift(&'static str, i64),
 }
 
 // === impl Metrics ===
 
 impl Metrics {
-    /// A request that got its verdict.
+    /// Counts a request by its verdict.
     pub fn finished(&mut self, finished: &Finished) {
         let (verdict, denial) = match &finished.verdict {
             Verdict::Allow(..) => ("allowed", None),
             Verdict::Deny(denial) => ("denied", Some(denial)),
             Verdict::Shadow(shadowed, _) => ("shadow_denied", Some(shadowed.denial())),
         };
-        // A bad token that passes by a rule for anyone is seen by its reason.
+        // A request with an invalid token that passes by a rule for anyone has the token's reason.
         let unproven = finished.caller.as_ref().err();
         let reason = denial.or(unproven).map_or("none", |denial| denial.reason().code());
         let issuer = finished.caller.as_ref().ok().map(|caller| caller.issuer_name());
@@ -94,7 +94,7 @@ impl Metrics {
         }
     }
 
-    /// A fetch that ended.
+    /// Counts a fetch of keys.
     pub fn fetched(&mut self, settled: &KeysSettled, now: UnixTime) {
         let issuer = label(Some(&settled.name));
         let outcome = match &settled.outcome {
@@ -109,12 +109,12 @@ impl Metrics {
         self.count(format!("key_fetches.{outcome}.{issuer}"));
     }
 
-    /// Unknown kids of an issuer that were denied a fetch.
+    /// Counts lookups of unknown key IDs for which the rate limit allowed no fetch.
     pub fn rationed(&mut self, issuer: &str, count: u64) {
         self.add(&format!("key_fetches.rationed.{}", label(Some(issuer))), count);
     }
 
-    /// A review that ended.
+    /// Counts a review by its result.
     pub fn reviewed(&mut self, settled: &ReviewSettled) {
         let outcome = match settled.reviewed.outcome().map_err(Denial::reason) {
             Ok(_) => "accepted",
@@ -125,7 +125,7 @@ impl Metrics {
         self.count(format!("reviews.{outcome}.{}", label(Some(&settled.name))));
     }
 
-    /// Look-ups of tokens and reviews.
+    /// Counts cache lookups.
     pub fn looked_up(&mut self, tally: Tally) {
         let counts = [
             ("token_cache.hit", tally.token_hits),
@@ -139,12 +139,12 @@ impl Metrics {
         }
     }
 
-    /// How many requests wait now.
+    /// Sets the number of paused requests.
     pub fn waiting(&mut self, count: usize) {
         self.waiting = count;
     }
 
-    /// What has changed since the last time.
+    /// The changes since the last call.
     pub fn take(&mut self) -> Vec<Change> {
         self.end_run();
         for (labels, count) in std::mem::take(&mut self.requests) {
@@ -174,7 +174,7 @@ impl Metrics {
 // === impl RequestLabels ===
 
 impl RequestLabels {
-    /// Whether they are these very ones; `false` of equal ones from elsewhere does no harm.
+    /// Whether the labels are the same objects. `false` for equal labels from elsewhere does no harm.
     fn are(
         &self,
         verdict: &'static str,
@@ -203,7 +203,7 @@ fn difference(now: usize, before: usize) -> i64 {
     signed(now).saturating_sub(signed(before))
 }
 
-/// A name as one part of a stat's: dots part, and Prometheus knows letters, digits and underscores.
+/// Makes a name one part of a stat's name: dots separate parts, and Prometheus allows letters, digits and underscores.
 fn label(name: Option<&str>) -> String {
     let Some(name) = name else { return "none".to_owned() };
     name.chars()

@@ -1,4 +1,4 @@
-//! Text from outside -> printable ASCII, for a log line or a terminal.
+//! Escapes text from outside as printable ASCII, for log lines and terminals.
 //!
 //! A token, a server or a file can hold control characters (C0, C1, DEL), bidirectional overrides, line separators and
 //! invisible characters. Written as they are, they forge log lines and hide text on a terminal (CVE-2021-42574).

@@ -1,4 +1,4 @@
-//! What becomes of a request: the reasons for a refusal, what each answers, and the verdict itself.
+//! The verdict on a request, the reasons for a denial, and the response to each.
 
 mod answer;
 mod reason;
@@ -10,14 +10,14 @@ pub use reason::Reason;
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// Why a request is refused: the reason that everybody may see, and the detail for the operator's log.
+/// Why a request is denied: a reason for the caller, and a detail for the operator's log.
 ///
-/// The detail names both facts (what was there, what was wanted). It never holds a token or its
-/// signature, and it never reaches the caller: an attacker learns the reason and nothing else.
+/// The detail says what was found and what was expected. It never contains a token or a signature, and it is never sent to
+/// the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial(Box<Why>);
 
-/// Kept apart, because what can be denied is handed on at each step, and most of it is not.
+/// Boxed, because each step returns a `Result` with a denial, and most requests are not denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Why {
     reason: Reason,
@@ -26,10 +26,10 @@ struct Why {
     claimed: Option<Claimed>,
 }
 
-/// What a refused token said of itself. None of it is proven.
+/// Claims of a rejected token. None of them is verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claimed {
-    /// The key that it named.
+    /// The key ID.
     pub kid: Option<String>,
     /// `iss`.
     pub issuer: Option<String>,
@@ -39,61 +39,60 @@ pub struct Claimed {
     pub audience: Vec<String>,
 }
 
-/// What is to be done with a request.
+/// The verdict on a request.
 ///
-/// `Allow` needs a [`Permit`], which only [`crate::authz::Policy`] makes: there is no other way to it.
-/// `Shadow` lets pass what was refused, and can only come of `mode: "shadow"`.
+/// `Allow` needs a [`Permit`], and `Shadow` a [`ShadowPermit`]. Only [`crate::authz::Policy`] makes them.
 #[derive(Debug)]
 pub enum Verdict {
-    /// The request goes on, with these edits of its headers.
+    /// The request is forwarded, with these edits of its headers.
     Allow(Permit, HeaderEdits),
-    /// The request is answered here and never reaches the upstream.
+    /// The filter responds to the request. The upstream never receives it.
     Deny(Denial),
-    /// Shadow mode: the request would have been refused, and goes on.
+    /// Shadow mode: the request would have been denied, and is forwarded.
     Shadow(ShadowPermit, HeaderEdits),
 }
 
-/// What is done about a judgement (`mode` in the configuration).
+/// Whether denials are enforced (`mode` in the configuration).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// A refused request is refused.
+    /// A denied request is rejected.
     #[default]
     Enforce,
-    /// A refused request is counted and logged, and passes.
+    /// A denied request is counted and logged, and passes.
     Shadow,
 }
 
 // === impl Denial ===
 
 impl Denial {
-    /// The one stable name of why.
+    /// The reason.
     pub fn reason(&self) -> Reason {
         self.0.reason
     }
 
-    /// Both facts, for the log.
+    /// The detail, for the log.
     pub fn detail(&self) -> &str {
         &self.0.detail
     }
 
-    /// When it may be worth while to ask again; only for failures that are ours.
+    /// When the caller may retry; only for failures of the filter.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// What the token said of itself, where it could be read.
+    /// The token's claims, if they could be read.
     pub fn claimed(&self) -> Option<&Claimed> {
         self.0.claimed.as_ref()
     }
 
-    /// The same denial with what its token said of itself.
+    /// The same denial with the token's claims.
     #[must_use]
     pub fn of(mut self, claimed: Claimed) -> Self {
         self.0.claimed = Some(claimed);
         self
     }
 
-    /// The same denial with a time after which the caller may try again.
+    /// The same denial with a time after which the caller may retry.
     #[must_use]
     pub fn retry_in(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);

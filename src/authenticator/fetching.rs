@@ -1,4 +1,4 @@
-//! The part of [`Authenticator`] that gets keys: what is due, what to send, and what came back.
+//! The part of [`Authenticator`] that fetches keys.
 
 use super::Authenticator;
 use crate::authn::issuer::Issuer;
@@ -7,22 +7,22 @@ use crate::callout::{Callout, CalloutId, Reply};
 use crate::time::UnixTime;
 use std::rc::Rc;
 
-/// What a reply did to an issuer's keys.
+/// The effect of a reply on an issuer's keys.
 #[derive(Clone, Debug)]
 pub struct KeysSettled {
-    /// Which issuer, as the configuration numbers them.
+    /// The issuer's index in the configuration.
     pub issuer: usize,
     /// Its name, for the log.
     pub name: String,
-    /// What happened.
+    /// The outcome.
     pub outcome: Settled,
 }
 
 // === impl Authenticator ===
 
 impl Authenticator {
-    /// Takes over what an earlier configuration must not lose: the keys, where an issuer fetches from the same place, and
-    /// the tokens that an API server has rejected.
+    /// Takes over state of an earlier configuration: the keys of issuers that fetch from the same place, and the tokens that
+    /// an API server has rejected.
     pub fn take_over(&mut self, earlier: &mut Self, now: UnixTime) {
         self.reviews.rejected.take_over(&earlier.reviews.rejected, now);
         for earlier in earlier.issuers.iter_mut().filter_map(Issuer::cache) {
@@ -32,7 +32,7 @@ impl Authenticator {
         }
     }
 
-    /// How many look-ups of unknown kids were denied a fetch since the last call, by the issuer's name.
+    /// How many lookups of unknown key IDs the rate limit denied a fetch since the last call, by the issuer's name.
     pub fn take_rationed(&mut self) -> Vec<(Rc<str>, u64)> {
         let counted = self.issuers.iter_mut().filter_map(|issuer| {
             let count = issuer.cache()?.take_rationed();
@@ -47,7 +47,7 @@ impl Authenticator {
         issuers.position(|issuer| issuer.cache().is_some_and(|cache| cache.is_due(now)))
     }
 
-    /// The call that an issuer's keys need.
+    /// The call that fetches an issuer's keys.
     pub(super) fn fetch(&mut self, issuer: usize, now: UnixTime) -> Option<Callout> {
         let id = self.next_call();
         let callout = self.cache(issuer)?.fetch(id, now);

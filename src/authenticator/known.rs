@@ -1,4 +1,4 @@
-//! A token that was proven before: what of that still counts.
+//! Verified tokens: what is cached, and for how long it is valid.
 
 use crate::authn::issuer::IssuerIdentity;
 use crate::authn::verify::Validity;
@@ -7,35 +7,34 @@ use crate::time::UnixTime;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What is kept of a proven token, so that it costs one look-up the next time. Whom it may see, a rule
-/// decides for every request.
+/// A verified token, which costs one lookup the next time. Rules are still evaluated for every request.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// Whose it is.
+    /// The issuer's index in the configuration.
     pub(super) issuer: usize,
-    /// Who was proven.
+    /// The caller.
     pub(super) account: Rc<Caller>,
-    /// Under which keys it was proven; see [`crate::authn::keys::KeyCache::generation`].
+    /// The key generation under which it was verified; see [`crate::authn::keys::KeyCache::generation`].
     pub(super) generation: u64,
-    /// When its times hold.
+    /// When the token is valid.
     pub(super) validity: Validity,
-    /// The API server's last yes.
+    /// The API server's last approval.
     pub(super) approval: Option<Approval>,
 }
 
-/// The API server's yes to a token.
+/// The API server's approval of a token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Approval {
     given: UnixTime,
     until: UnixTime,
-    /// From when on it is worth asking again.
+    /// When to ask again.
     ask_again: UnixTime,
 }
 
 // === impl Known ===
 
 impl Known {
-    /// A token that proved this account; `None` where its times never hold.
+    /// A token of this caller; `None` if it is never valid.
     pub(super) fn of(
         issuer: usize,
         identity: &IssuerIdentity,
@@ -50,27 +49,27 @@ impl Known {
 // === impl Approval ===
 
 impl Approval {
-    /// A yes that came now, and counts for `ttl`.
+    /// An approval given now and valid for `ttl`.
     pub(super) fn given(now: UnixTime, ttl: Duration, refresh_ahead: Duration) -> Self {
         let until = now.plus(ttl);
         Self { given: now, until, ask_again: until.minus(refresh_ahead) }
     }
 
-    /// Whether it still counts. A clock that was set back makes none count longer.
+    /// Whether it is still valid. A clock that was set back does not make it valid for longer.
     pub(super) fn counts(self, now: UnixTime) -> bool {
         self.given <= now && now < self.until
     }
 
-    /// Whether it is worth asking again before it ends.
+    /// Whether to ask again before it ends.
     pub(super) fn is_aging(self, now: UnixTime) -> bool {
         now >= self.ask_again
     }
 
-    /// Asked again; should that fail, not at once once more.
+    /// Records that the API server was asked again. If that fails, the next attempt is not immediate.
     pub(super) fn asked(&mut self, now: UnixTime) {
         self.ask_again = now.plus(ASK_AGAIN);
     }
 }
 
-/// Between two tries to refresh one token's review, while the API server is down.
+/// Between two attempts to refresh one token's review while the API server is unavailable.
 const ASK_AGAIN: Duration = Duration::from_secs(1);

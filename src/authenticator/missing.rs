@@ -1,4 +1,4 @@
-//! None of a token's issuers has its key at hand: wait for one of them, or say no.
+//! Decides whether a request waits or is denied if no issuer has the token's key.
 
 use super::{Authenticator, Unproven};
 use crate::authn::keys::{Cause, Lookup};
@@ -7,7 +7,7 @@ use crate::time::UnixTime;
 use crate::verdict::Reason;
 use std::time::Duration;
 
-/// What to say of a key that none of the issuers has: while one may still have it, that is not no.
+/// The answers of a token's issuers, none of which has the key. As long as one may still get it, the key is not unknown.
 #[derive(Default)]
 struct Missing {
     hold: Option<(Vec<usize>, Cause)>,
@@ -17,7 +17,7 @@ struct Missing {
 // === impl Authenticator ===
 
 impl Authenticator {
-    /// None of the issuers has the key at hand: what each of them says of that.
+    /// Asks each issuer for the key, and combines their answers.
     pub(super) fn missing(
         &mut self,
         issuers: &[usize],
@@ -42,7 +42,7 @@ impl Authenticator {
 // === impl Missing ===
 
 impl Missing {
-    /// Whichever of the issuers gets keys first wakes the request.
+    /// The request resumes when the first of the issuers gets keys.
     fn hold(&mut self, issuer: usize, cause: Cause) {
         let (issuers, of_all) = self.hold.get_or_insert((Vec::new(), cause));
         issuers.push(issuer);

@@ -9,24 +9,24 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The outages that reviews have shown. One that no review renews ends by itself.
+/// Outages found by failed reviews. An outage ends by itself if no further review fails.
 #[derive(Debug, Default)]
 pub(super) struct Outages(Vec<Outage>);
 
-/// One API server that could not be asked.
+/// One API server that could not be reached.
 #[derive(Debug)]
 struct Outage {
     cluster: String,
     authority: String,
     failed: UnixTime,
-    /// When the next review decides whether the outage is over.
+    /// When the next review probes whether the outage is over.
     probe: UnixTime,
-    /// When the last failure is too old to say anything about now.
+    /// When the last failure is too old to be relevant.
     ends: UnixTime,
     why: Rc<str>,
 }
 
-/// What is known of an API server.
+/// The state of an API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Health {
     /// No outage is known: ask, and wait for the answer.
@@ -39,20 +39,20 @@ pub(super) enum Health {
 
 /// Tokens that an API server has rejected, by digest, until they expire.
 ///
-/// Nothing is evicted: a token that was forgotten would pass during an outage. When there is no room, the memory
-/// says that it is incomplete, and then tokens that were never accepted do not pass either.
+/// No entry is evicted: an evicted token would pass during an outage. If there is no room, the list is marked as
+/// incomplete, and tokens that were never accepted do not pass either.
 #[derive(Debug)]
 pub(super) struct Rejected {
     tokens: HashMap<[u8; 32], UnixTime>,
     capacity: usize,
-    /// Until when a token that found no room is valid.
+    /// Until when a token that is missing from the list is valid.
     incomplete_until: Option<UnixTime>,
 }
 
 // === impl Outages ===
 
 impl Outages {
-    /// What is known of the API server that this plan asks.
+    /// The state of the API server that this plan asks.
     pub(super) fn health(&self, plan: &ReviewPlan, now: UnixTime) -> Health {
         match self.0.iter().find(|outage| outage.is_of(plan)) {
             // A clock that was set back must not make an outage longer.
@@ -63,7 +63,7 @@ impl Outages {
         }
     }
 
-    /// A review failed because its API server cannot be asked.
+    /// A review failed because its API server cannot be reached.
     pub(super) fn failed(&mut self, plan: &ReviewPlan, why: &str, now: UnixTime) {
         self.ended(plan);
         let probe = now.plus(PROBE_INTERVAL);
@@ -77,12 +77,12 @@ impl Outages {
         });
     }
 
-    /// An API server has answered a review, whatever the answer.
+    /// An API server has answered a review, with whatever result.
     pub(super) fn ended(&mut self, plan: &ReviewPlan) {
         self.0.retain(|outage| !outage.is_of(plan));
     }
 
-    /// A review is on its way that will show whether the outage is over.
+    /// A review was sent that will show whether the outage is over.
     pub(super) fn probed(&mut self, plan: &ReviewPlan, now: UnixTime) {
         if let Some(outage) = self.0.iter_mut().find(|outage| outage.is_of(plan)) {
             outage.probe = now.plus(plan.timeout).plus(PROBE_INTERVAL);
@@ -102,17 +102,17 @@ impl Outage {
 // === impl Rejected ===
 
 impl Rejected {
-    /// Remembers at most `capacity` tokens.
+    /// Holds at most `capacity` tokens.
     pub(super) fn new(capacity: usize) -> Self {
         Self { tokens: HashMap::new(), capacity, incomplete_until: None }
     }
 
-    /// The API server has rejected this token, which would expire at `until`.
+    /// Adds a token that the API server has rejected, and that expires at `until`.
     pub(super) fn add(&mut self, token: &[u8], until: UnixTime, now: UnixTime) {
         self.add_digest(sha256(token), until, now);
     }
 
-    /// Remembers what an earlier configuration has remembered.
+    /// Adds the tokens of an earlier configuration.
     pub(super) fn take_over(&mut self, earlier: &Self, now: UnixTime) {
         self.incomplete_until = self.incomplete_until.max(earlier.incomplete_until);
         let valid = earlier.tokens.iter().filter(|(_, until)| now < **until);

@@ -1,4 +1,4 @@
-//! The part of [`Authenticator`] that proves who sent a token.
+//! The part of [`Authenticator`] that authenticates the caller of a request.
 
 use super::known::{Approval, Known};
 use super::reviewing::Reviewed;
@@ -24,34 +24,34 @@ use std::rc::Rc;
 pub struct Presented<'a> {
     /// The token.
     pub token: BearerToken<'a>,
-    /// When its request came.
+    /// When the request arrived.
     pub arrived: UnixTime,
-    /// What its connection says.
+    /// The attributes of the connection.
     pub connection: &'a Connection,
-    /// The review that the request waited for, when it has ended.
+    /// The review that the request waited for, if it has ended.
     pub reviewed: Option<&'a Reviewed>,
 }
 
-/// Who was proven, and why without a review that should have been, if so.
+/// An authenticated caller, and why a required review did not take place, if so.
 pub(super) struct Confirmed {
     account: Rc<Caller>,
     unreviewed: Option<Denial>,
 }
 
-/// What is known of a token that was proven before.
+/// What is cached of a verified token.
 struct Remembered {
     issuer: usize,
     account: Rc<Caller>,
     approval: Option<Approval>,
 }
 
-/// The issuers that have keys which may have signed a token.
+/// The issuers with keys that may have signed a token.
 type Found = Vec<(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)>;
 
 // === impl Authenticator ===
 
 impl Authenticator {
-    /// Proves who sent a token.
+    /// Authenticates the caller that presents a token.
     pub fn authenticate(&mut self, presented: &Presented<'_>, now: UnixTime) -> Authentication {
         if !now.is_plausible() {
             let denial = Reason::Internal.because("the clock is not set: it says before 2020");
@@ -84,7 +84,7 @@ impl Authenticator {
         Authentication::of(confirmed, ours, || claimed(kid.as_deref(), &claims))
     }
 
-    /// Whether a token says that it comes from an issuer of ours; nothing is proven by that.
+    /// Whether a token names a configured issuer. The token is not verified by this.
     pub fn is_ours(&self, token: BearerToken<'_>) -> bool {
         if self.known.get(token.bytes()).is_some() {
             return true;
@@ -93,7 +93,7 @@ impl Authenticator {
             .is_ok_and(|jwt| self.are_ours(jwt.claims()))
     }
 
-    /// The same of claims, wherever they stand.
+    /// Like [`Self::is_ours`], for claims.
     pub fn are_ours(&self, claims: &Claims) -> bool {
         match self.issuers_of(claims) {
             Ok(_) => true,
@@ -106,7 +106,7 @@ impl Authenticator {
         self.issuers.iter().map(Issuer::generation).fold(0, u64::wrapping_add)
     }
 
-    /// A token that was proven before, by keys that are all still there, and whose times hold.
+    /// A token that was verified before, under keys that have not changed since, and that is still valid.
     fn remembered(&self, token: BearerToken<'_>, now: UnixTime) -> Option<Remembered> {
         let known = self.known.get(token.bytes())?;
         let issuer = self.issuers.get(known.issuer)?;
@@ -121,8 +121,8 @@ impl Authenticator {
         })
     }
 
-    /// Whether [`Self::confirm`] has nothing to ask: no peer must match, and the API server's yes, where one is
-    /// needed, is still fresh. Who waited for an answer is confirmed by that.
+    /// Whether [`Self::confirm`] has nothing to check: no peer must match, and the API server's approval, if one is needed,
+    /// is still fresh. A request that waited for a review is confirmed by that review.
     fn is_settled(
         &self,
         remembered: &Remembered,
@@ -136,8 +136,8 @@ impl Authenticator {
         })
     }
 
-    /// What may differ from request to request with one token: the connection, and how old the API
-    /// server's yes is.
+    /// Checks what can differ between requests with the same token: the connection, and the age of the API server's
+    /// approval.
     fn confirm(
         &mut self,
         remembered: Remembered,
@@ -157,7 +157,7 @@ impl Authenticator {
                 self.review_verified((issuer, &identity), plan, proven, presented, now)
             }
             Purpose::Instead => {
-                // Who waited for the answer is counted already, and one that is new has no age.
+                // A request that waited for the review is counted already, and a new approval is not aging.
                 if presented.reviewed.is_none() && approval.is_some() {
                     self.tally.approval_hits += 1;
                 }
@@ -170,7 +170,7 @@ impl Authenticator {
         }
     }
 
-    /// Tokens from a Secret are told apart first: no issuer could be configured for them.
+    /// Tokens from a Secret are recognized first, because no issuer can be configured for them.
     fn issuers_of(&self, claims: &Claims) -> Result<Vec<usize>, (Denial, bool)> {
         let iss = claims.issuer();
         if claims.is_legacy() || iss == Some(LEGACY_ISSUER) {
@@ -218,7 +218,7 @@ impl Authenticator {
         let account = ServiceAccount::from_proof(Proof::Signature(Box::new(token)))?;
         let account = Rc::new(Caller::new(account, Some(payload), &self.settings));
         let bytes = presented.token.bytes();
-        // Keys that come and go do not unsay what the API server said.
+        // A key rotation does not invalidate an earlier review.
         let before = self.known.get(bytes).filter(|known| known.issuer == issuer);
         let approval = before.and_then(|known| known.approval);
         let proven = Rc::clone(&account);
@@ -252,7 +252,7 @@ impl Authenticator {
         now: UnixTime,
     ) -> Result<VerifiedToken, Unproven> {
         let (kid, alg) = (jwt.header().kid.as_deref(), jwt.header().alg.as_str());
-        // Who has the key is not asked to fetch it, nor are others that share its iss.
+        // If one issuer has the key, no issuer with the same `iss` fetches keys.
         let mut found = Found::new();
         for issuer in issuers.iter().filter_map(|at| self.issuers.get(*at)) {
             let keys = issuer.at_hand(kid, alg, now);
@@ -293,7 +293,7 @@ fn claimed_by(proof: &Proof) -> Claimed {
     claimed(kid, &proof.claims())
 }
 
-/// One key in two clusters: nobody can say whose token it is.
+/// Rejects a key that two issuers publish: the token's issuer would be ambiguous.
 fn check_told_apart(found: &Found) -> Result<(), Denial> {
     if found.len() == 1 {
         return Ok(());
@@ -313,7 +313,7 @@ fn check_told_apart(found: &Found) -> Result<(), Denial> {
 // === impl Authentication ===
 
 impl Authentication {
-    /// Nobody was proven.
+    /// The caller is not authenticated.
     pub(crate) fn refused(denial: Denial, ours: bool) -> Self {
         Self { caller: Err(denial.into()), ours, unreviewed: None }
     }
@@ -334,12 +334,12 @@ impl Authentication {
 // === impl Confirmed ===
 
 impl Confirmed {
-    /// All that the configuration asks for has been done.
+    /// Every check that the configuration requires has passed.
     pub(super) fn reviewed(account: Rc<Caller>) -> Self {
         Self { account, unreviewed: None }
     }
 
-    /// The API server could not be asked, and the configuration takes the signature for enough then.
+    /// The API server could not be reached, and the configuration accepts verified tokens during an outage.
     pub(super) fn unreviewed(account: Rc<Caller>, why: Denial) -> Self {
         Self { account, unreviewed: Some(why) }
     }

@@ -3,7 +3,7 @@
 use super::known::{Approval, Known};
 use super::outage::Health;
 use super::proving::{Confirmed, Presented};
-use super::reviews::{Question, Standing, Token};
+use super::reviews::{Priority, Question, Token};
 use super::{Authenticator, Unproven};
 use crate::authn::claims::Claims;
 use crate::authn::issuer::IssuerIdentity;
@@ -18,7 +18,7 @@ use crate::time::UnixTime;
 use crate::verdict::{Denial, Reason};
 use std::rc::Rc;
 
-/// A review that has ended: what those who wait for it go by, whether or not it is remembered.
+/// A review that has ended, for the requests that waited for it, whether or not it is cached.
 #[derive(Debug)]
 pub struct Reviewed {
     issuer: usize,
@@ -31,17 +31,17 @@ pub struct Reviewed {
 pub struct ReviewSettled {
     /// The issuer's name, for the log.
     pub name: String,
-    /// Which issuer.
+    /// The issuer's index in the configuration.
     pub issuer: usize,
-    /// What the API server said.
+    /// The review.
     pub reviewed: Rc<Reviewed>,
 }
 
-/// What is known of a token.
+/// The API server's answer about a token.
 enum Answer<'p> {
     /// The API server accepts it: by the review that the request waited for, or (`None`) by an earlier one.
     Reviewed(Option<&'p Rc<AcceptedReview>>),
-    /// `onOutage: "acceptVerified"`: the API server cannot be asked.
+    /// `onOutage: "acceptVerified"`: the API server cannot be reached.
     Outage(Denial),
 }
 
@@ -57,7 +57,7 @@ impl Authenticator {
     pub fn next_review(&mut self) -> Option<Callout> {
         let (id, question) = self.reviews.next_unsent()?;
         let plan = question.identity.review.as_ref()?;
-        // What was parsed strictly is ASCII.
+        // A token that was parsed is ASCII.
         let token = std::str::from_utf8(&question.token.0).ok()?;
         Some(plan.callout(id, token, &question.identity.audiences))
     }
@@ -75,7 +75,7 @@ impl Authenticator {
             Err(NotAccepted::Unavailable(Cause::Outage, why)) => {
                 self.reviews.outages.failed(plan, why.detail(), now);
             }
-            // No answer about the token: what was known of it is still known.
+            // The reply says nothing about the token, so what is cached of it stays.
             Err(NotAccepted::Unavailable(Cause::Shortage, _)) => {}
             Err(NotAccepted::Unavailable(Cause::Misconfiguration, _)) => {
                 self.reviews.outages.ended(plan);
@@ -121,7 +121,7 @@ impl Authenticator {
         });
     }
 
-    /// `use: "afterVerification"`: a caller whose token was verified here must be reviewed as well.
+    /// `use: "afterVerification"`: the API server must also approve a verified token.
     pub(super) fn review_verified(
         &mut self,
         (issuer, identity): (usize, &Rc<IssuerIdentity>),
@@ -149,7 +149,7 @@ impl Authenticator {
         }
     }
 
-    /// `use: "instead"`: the review is the proof. `claims` have been checked as far as they can be.
+    /// `use: "instead"`: the review is the proof. `claims` have passed every check that needs no key.
     pub(super) fn review_instead(
         &mut self,
         issuer: (usize, &Rc<IssuerIdentity>),
@@ -157,7 +157,7 @@ impl Authenticator {
         presented: &Presented<'_>,
         now: UnixTime,
     ) -> Result<Rc<Caller>, Unproven> {
-        // One that has ended proves nobody any more, but tells a caller of before from a stranger.
+        // An approval that has ended proves nothing, but it gives the caller priority over new callers.
         let before =
             self.known.get(presented.token.bytes()).filter(|known| known.issuer == issuer.0);
         let ended = before.and_then(|known| known.approval).filter(|yes| !yes.counts(now));
@@ -172,9 +172,9 @@ impl Authenticator {
         }
     }
 
-    /// What the API server says of a token: by the review that the request waited for, by an earlier one that still
-    /// counts, or by one that is asked for now. `health` is `None` where an outage denies, as it does with
-    /// `onOutage: "deny"` and with `use: "instead"`.
+    /// The API server's answer about a token: from the review that the request waited for, from an earlier one that is still
+    /// valid, or from one that is sent now. `health` is `None` if an outage denies requests, as with `onOutage: "deny"` and
+    /// with `use: "instead"`.
     fn review<'p>(
         &mut self,
         (issuer, identity): (usize, &Rc<IssuerIdentity>),
@@ -194,7 +194,7 @@ impl Authenticator {
                 Err(not_accepted) => Err(not_accepted.denial().clone().into()),
             };
         }
-        let standing = if approval.is_some() { Standing::Accepted } else { Standing::Stranger };
+        let priority = if approval.is_some() { Priority::Known } else { Priority::New };
         if let Some(approval) = approval.filter(|approval| approval.counts(now)) {
             self.tally.approval_hits += 1;
             if approval.is_aging(now) {
@@ -210,15 +210,15 @@ impl Authenticator {
             return Ok(Answer::Outage(outage(why)));
         }
         self.tally.review_misses += 1;
-        match (self.ask((issuer, identity), claims, token, standing, now), health) {
+        match (self.ask((issuer, identity), claims, token, priority, now), health) {
             (Ok(id), _) => Err(Unproven::Waits(Hold::Review(id))),
-            // The outage is known, and the reviews that have all places will show when it is over.
+            // The outage is known, and the reviews in progress will show when it is over.
             (Err(_), Some(Health::ProbeDue(why))) => Ok(Answer::Outage(outage(why))),
             (Err(denial), _) => Err(denial.into()),
         }
     }
 
-    /// Has a token in use reviewed again before its approval ends, so that nobody waits for it.
+    /// Renews the review of a token in use before its approval ends, so that no request waits for it.
     pub(super) fn ask_again(
         &mut self,
         issuer: (usize, &Rc<IssuerIdentity>),
@@ -226,8 +226,8 @@ impl Authenticator {
         token: &[u8],
         now: UnixTime,
     ) {
-        // Where there is no room now, a later request asks.
-        let _ = self.ask(issuer, claims, token, Standing::Accepted, now);
+        // If there is no room now, a later request tries again.
+        let _ = self.ask(issuer, claims, token, Priority::Known, now);
         self.known.change(token, |known| {
             if let Some(approval) = &mut known.approval {
                 approval.asked(now);
@@ -240,7 +240,7 @@ impl Authenticator {
         (issuer, identity): (usize, &Rc<IssuerIdentity>),
         claims: &Rc<Claims>,
         token: &[u8],
-        standing: Standing,
+        priority: Priority,
         now: UnixTime,
     ) -> Result<CalloutId, Denial> {
         if let Some(id) = self.reviews.under_way(issuer, token) {
@@ -249,7 +249,7 @@ impl Authenticator {
         let Some(plan) = &identity.review else {
             return Err(Reason::Internal.because("an issuer without tokenReview"));
         };
-        self.reviews.admit(standing, now)?;
+        self.reviews.admit(priority, now)?;
         let id = self.next_call();
         let question = Question {
             issuer,
@@ -264,7 +264,7 @@ impl Authenticator {
     }
 }
 
-/// Why a caller passes without a review; `why` the last review failed.
+/// Why a request passes without a review. `why`: the failure of the last review.
 fn outage(why: &str) -> Denial {
     Reason::ReviewUnavailable.because(format!("outage of the API server: {why}"))
 }
@@ -272,12 +272,12 @@ fn outage(why: &str) -> Denial {
 // === impl Reviewed ===
 
 impl Reviewed {
-    /// What the API server said.
+    /// The API server's answer.
     pub fn outcome(&self) -> Result<&AcceptedReview, &Denial> {
         self.outcome.as_deref().map_err(NotAccepted::denial)
     }
 
-    /// Whether it is about this token of this issuer's.
+    /// Whether it is about this token of this issuer.
     fn is_of(&self, issuer: usize, token: &[u8]) -> bool {
         self.issuer == issuer && *self.token.0 == *token
     }

@@ -1,11 +1,11 @@
-//! The reviews under way in one VM, and what the API server refused lately.
+//! TokenReviews in progress in one VM, and recent rejections.
 //!
-//! Equal reviews are one call, and the calls are bounded: a flood of tokens must not become a flood at the
-//! API server, which has the whole cluster to serve. A part of the places is kept for tokens that it has
-//! accepted before, so that strangers cannot keep steady callers from being reviewed again.
+//! Equal reviews share one call, and the number of calls is bounded: a flood of tokens must not become a flood at the API
+//! server, which serves the whole cluster. Some places are reserved for tokens that the API server has accepted before, so
+//! that new callers cannot keep known callers from being reviewed again.
 
 use super::outage::{Outages, Rejected};
-use super::token_cache::{Anyones, TokenCache};
+use super::token_cache::{TokenCache, Untrusted};
 use crate::authn::claims::Claims;
 use crate::authn::issuer::IssuerIdentity;
 use crate::authn::token_review::{OnOutage, ReviewPlan};
@@ -17,21 +17,21 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// See above.
+/// The reviews of one VM.
 #[derive(Debug)]
 pub(super) struct Reviews {
-    /// In the order in which they were asked. They are searched by token, too.
+    /// In the order in which they were requested. They are searched by token, too.
     under_way: Vec<(CalloutId, Question)>,
     unsent: VecDeque<CalloutId>,
     limit: usize,
-    /// Apart from the tokens that were accepted: a flood of bad ones pushes none of those out.
-    refusals: TokenCache<Refusal, Anyones>,
+    /// Separate from the accepted tokens: a flood of invalid tokens does not evict those.
+    refusals: TokenCache<Refusal, Untrusted>,
     pub(super) outages: Outages,
-    /// What must not pass during an outage.
+    /// Tokens that must not pass during an outage.
     pub(super) rejected: Rejected,
 }
 
-/// A token, and what it claims that the API server is to confirm.
+/// A token, and the claims that the API server must confirm.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) issuer: usize,
@@ -47,11 +47,13 @@ pub(super) struct Question {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Token(pub(super) Rc<[u8]>);
 
-/// Whether the API server has accepted a token before.
+/// Which places a review can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    Accepted,
-    Stranger,
+pub(super) enum Priority {
+    /// All places: the API server has accepted the token before.
+    Known,
+    /// Three quarters of the places.
+    New,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,7 @@ struct Refusal {
 // === impl Reviews ===
 
 impl Reviews {
-    /// At most `limit` calls at once; of refusals a quarter of `entries` is remembered.
+    /// At most `limit` calls at once. A quarter of `entries` is the capacity for rejections.
     pub(super) fn new(limit: usize, entries: usize) -> Self {
         Self {
             under_way: Vec::new(),
@@ -77,19 +79,19 @@ impl Reviews {
         }
     }
 
-    /// The call that asks this already.
+    /// The call in progress for this token.
     pub(super) fn under_way(&self, issuer: usize, token: &[u8]) -> Option<CalloutId> {
         let same = |question: &Question| question.issuer == issuer && *question.token.0 == *token;
         self.under_way.iter().find(|(_, question)| same(question)).map(|(id, _)| *id)
     }
 
     /// Whether there is room for one more call.
-    pub(super) fn admit(&mut self, standing: Standing, now: UnixTime) -> Result<(), Denial> {
-        // Envoy answers every call in the end; should it not, its place must not be lost for good.
+    pub(super) fn admit(&mut self, priority: Priority, now: UnixTime) -> Result<(), Denial> {
+        // Envoy ends every call. If it does not, the place must not be lost for ever.
         self.under_way.retain(|(_, question)| !question.is_lost(now));
-        let limit = match standing {
-            Standing::Accepted => self.limit,
-            Standing::Stranger => self.limit.saturating_sub(self.limit / 4),
+        let limit = match priority {
+            Priority::Known => self.limit,
+            Priority::New => self.limit.saturating_sub(self.limit / 4),
         };
         if self.under_way.len() >= limit {
             let detail = format!("{} reviews are under way already", self.under_way.len());
@@ -98,13 +100,13 @@ impl Reviews {
         Ok(())
     }
 
-    /// Has a question asked; see [`Self::admit`].
+    /// Queues a review; see [`Self::admit`].
     pub(super) fn ask(&mut self, id: CalloutId, question: Question) {
         self.under_way.push((id, question));
         self.unsent.push_back(id);
     }
 
-    /// The next question that is to be sent.
+    /// The next review to send.
     pub(super) fn next_unsent(&mut self) -> Option<(CalloutId, &Question)> {
         loop {
             let id = self.unsent.pop_front()?;
@@ -114,12 +116,12 @@ impl Reviews {
         }
     }
 
-    /// Whether there is a question to send.
+    /// Whether there is a review to send.
     pub(super) fn has_unsent(&self) -> bool {
         !self.unsent.is_empty()
     }
 
-    /// The question that a reply answers; `None` when nobody asks it any more.
+    /// The review that a reply is for; `None` if it is not in progress any more.
     pub(super) fn answered(&mut self, id: CalloutId) -> Option<Question> {
         self.position(id).map(|at| self.under_way.remove(at).1)
     }
@@ -128,15 +130,15 @@ impl Reviews {
         self.under_way.iter().position(|(asked, _)| *asked == id)
     }
 
-    /// The API server's no to a token, while it is fresh.
+    /// The API server's rejection of a token, while it is fresh.
     pub(super) fn refusal(&self, issuer: usize, token: &[u8], now: UnixTime) -> Option<Denial> {
         let refusal = self.refusals.get(token)?;
         let counts = refusal.issuer == issuer && refusal.given <= now && now < refusal.until;
         counts.then(|| refusal.denial.clone())
     }
 
-    /// Remembers a rejection for a short time: the object that the token is bound to may exist again, or a replica
-    /// of the API server had not heard of it yet. For an outage it is remembered until the token expires.
+    /// Caches a rejection for a short time: the object that the token is bound to may be created again, or a replica of the
+    /// API server may not have seen it yet. For outages, the rejection is kept until the token expires.
     pub(super) fn refuse(
         &mut self,
         question: &Question,
@@ -172,11 +174,11 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// How long a no counts at most.
+/// How long a rejection is cached at most.
 const LONGEST_NO: Duration = Duration::from_secs(5);
 
-/// Rejected tokens that are remembered however small `limits.tokenCacheEntries` is; each takes 40 bytes.
+/// The capacity for rejected tokens is at least this, however small `limits.tokenCacheEntries` is. A token takes 40 bytes.
 const FEWEST_REJECTED: usize = 1000;
 
-/// How long after its timeout a call is given up.
+/// How long after its timeout a call counts as lost.
 const LOST_CALL: Duration = Duration::from_secs(5);

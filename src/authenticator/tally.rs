@@ -1,16 +1,16 @@
-//! Counts of look-ups: too many to tell Envoy of each.
+//! Counts of cache lookups. Envoy's stats are updated from them once a second, because each update is a call to the host.
 
-/// What was looked up, and whether it was there.
+/// Lookups by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Tokens that were proven before.
+    /// Tokens that were cached.
     pub token_hits: u64,
-    /// Tokens that had to be parsed and proven.
+    /// Tokens that had to be parsed and verified.
     pub token_misses: u64,
-    /// Reviews that were still fresh: yes.
+    /// Cached approvals.
     pub approval_hits: u64,
-    /// Reviews that were still fresh: no.
+    /// Cached rejections.
     pub refusal_hits: u64,
-    /// Requests that had to wait for a review.
+    /// Requests that needed a review.
     pub review_misses: u64,
 }

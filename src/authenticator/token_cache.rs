@@ -1,8 +1,7 @@
-//! What is known of tokens that were seen before: bounded, hashed with a key of this VM's own, and compared
-//! whole (no hash is ever taken for a token).
+//! Bounded cache of tokens, hashed with a key of the VM's own. Entries are compared by the whole token.
 //!
-//! Eviction is quick_cache's (Clock-PRO with a memory of what was evicted): a token that comes again
-//! outlives any number of tokens that come once, so that a flood of them pushes nobody out.
+//! Eviction is quick_cache's (Clock-PRO with a memory of evicted entries): a flood of tokens that are used once does not
+//! evict tokens that are used again.
 
 use foldhash::fast::FixedState;
 use quick_cache::unsync::{Cache, DefaultLifecycle};
@@ -11,13 +10,13 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::marker::PhantomData;
 
-/// Facts about tokens, by their text.
-pub(super) struct TokenCache<V, O: Origin = Genuine> {
-    /// `None` keeps nothing.
-    cache: Option<Cache<Text<O>, V, Weight, O::State>>,
+/// Values by token.
+pub(super) struct TokenCache<V, O: Origin = Verified> {
+    /// `None` caches nothing.
+    cache: Option<Cache<Key<O>, V, Weight, O::State>>,
 }
 
-/// Whose tokens are kept, and so how they may be hashed.
+/// Which tokens are cached, and so how they may be hashed.
 pub(super) trait Origin {
     /// Makes the hashes.
     type State: BuildHasher + Clone;
@@ -25,32 +24,32 @@ pub(super) trait Origin {
     /// With a key that no caller knows.
     fn state() -> Self::State;
 
-    /// What of a token is hashed.
+    /// The part of a token that is hashed.
     fn hashed(token: &[u8]) -> &[u8];
 }
 
-/// Tokens that were proven. Their last bytes are of the signature, which differs where tokens do and which nobody
-/// but the issuer makes.
-pub(super) struct Genuine;
+/// Verified tokens. Their last bytes are part of the signature, which differs between tokens and which only the issuer can
+/// make.
+pub(super) struct Verified;
 
-/// Tokens that anybody may have made: many that end alike would fill one bucket, and each look-up would compare
-/// them all.
-pub(super) struct Anyones;
+/// Tokens that any caller may have made: many with the same end would fill one bucket, and each lookup would compare them
+/// all.
+pub(super) struct Untrusted;
 
 /// The whole text of a token.
-struct Text<O>(Box<[u8]>, PhantomData<O>);
+struct Key<O>(Box<[u8]>, PhantomData<O>);
 
-/// A token that is looked for.
-struct Wanted<'t, O>(&'t [u8], PhantomData<O>);
+/// A token that is looked up.
+struct Query<'t, O>(&'t [u8], PhantomData<O>);
 
-/// What an entry takes of the cache's capacity, which is a number of entries of ordinary size.
+/// The share of the cache's capacity that an entry takes. The capacity is a number of entries of ordinary size.
 #[derive(Clone)]
 struct Weight;
 
 // === impl TokenCache ===
 
 impl<V, O: Origin> TokenCache<V, O> {
-    /// Keeps at most `entries` of them, and fewer when they are large.
+    /// Holds at most `entries` tokens, and fewer if they are large.
     pub(super) fn new(entries: usize) -> Self {
         let new = || {
             let (weight, lifecycle) = (entries as u64, DefaultLifecycle::default());
@@ -59,35 +58,35 @@ impl<V, O: Origin> TokenCache<V, O> {
         Self { cache: (entries > 0).then(new) }
     }
 
-    /// What is known of a token.
+    /// The value of a token.
     pub(super) fn get(&self, token: &[u8]) -> Option<&V> {
-        self.cache.as_ref()?.get(&Wanted::<O>(token, PhantomData))
+        self.cache.as_ref()?.get(&Query::<O>(token, PhantomData))
     }
 
-    /// Changes what is known of a token, where something is.
+    /// Changes the value of a token, if it is cached.
     pub(super) fn change(&mut self, token: &[u8], change: impl FnOnce(&mut V)) {
         if let Some(cache) = &mut self.cache
-            && let Some(mut value) = cache.peek_mut(&Wanted::<O>(token, PhantomData))
+            && let Some(mut value) = cache.peek_mut(&Query::<O>(token, PhantomData))
         {
             change(&mut value);
         }
     }
 
-    /// Knows this of a token from now on, if there is room for it.
+    /// Caches a token, if there is room for it.
     pub(super) fn insert(&mut self, token: &[u8], value: V) {
         if let Some(cache) = &mut self.cache {
-            cache.insert(Text(token.into(), PhantomData), value);
+            cache.insert(Key(token.into(), PhantomData), value);
         }
     }
 
-    /// Forgets a token.
+    /// Removes a token.
     pub(super) fn remove(&mut self, token: &[u8]) {
         if let Some(cache) = &mut self.cache {
-            cache.remove(&Wanted::<O>(token, PhantomData));
+            cache.remove(&Query::<O>(token, PhantomData));
         }
     }
 
-    /// How many tokens something is known of.
+    /// How many tokens are cached.
     pub(super) fn len(&self) -> usize {
         self.cache.as_ref().map_or(0, Cache::len)
     }
@@ -101,10 +100,10 @@ impl<V, O: Origin> fmt::Debug for TokenCache<V, O> {
 
 // === impl Origin ===
 
-impl Origin for Genuine {
+impl Origin for Verified {
     type State = FixedState;
 
-    /// As unknown to callers as the seeds of std's own hasher, and far less code for a request to run.
+    /// Callers know it as little as the seeds of std's own hasher, and it is far less code.
     fn state() -> FixedState {
         FixedState::with_seed(RandomState::new().hash_one(0))
     }
@@ -115,7 +114,7 @@ impl Origin for Genuine {
     }
 }
 
-impl Origin for Anyones {
+impl Origin for Untrusted {
     type State = RandomState;
 
     fn state() -> RandomState {
@@ -127,9 +126,9 @@ impl Origin for Anyones {
     }
 }
 
-// === impl Text, Wanted ===
+// === impl Key, Query ===
 
-/// Four words at a time: what comes with the platform goes byte by byte over a thousand of them. It always compares
+/// Four words at a time: the platform's comparison goes byte by byte over a thousand bytes. It always compares
 /// to the end, so the time it takes does not tell where two tokens differ.
 fn are_same(one: &[u8], other: &[u8]) -> bool {
     fn difference(one: &[u8; 8], other: &[u8; 8]) -> u64 {
@@ -151,42 +150,42 @@ fn are_same(one: &[u8], other: &[u8]) -> bool {
     rest == other_rest && differences == 0
 }
 
-impl<O: Origin> Hash for Text<O> {
+impl<O: Origin> Hash for Key<O> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(O::hashed(&self.0));
     }
 }
 
-impl<O: Origin> Hash for Wanted<'_, O> {
+impl<O: Origin> Hash for Query<'_, O> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(O::hashed(self.0));
     }
 }
 
-impl<O> PartialEq for Text<O> {
+impl<O> PartialEq for Key<O> {
     fn eq(&self, other: &Self) -> bool {
         are_same(&self.0, &other.0)
     }
 }
 
-impl<O> Eq for Text<O> {}
+impl<O> Eq for Key<O> {}
 
-impl<O> Equivalent<Text<O>> for Wanted<'_, O> {
-    fn equivalent(&self, text: &Text<O>) -> bool {
+impl<O> Equivalent<Key<O>> for Query<'_, O> {
+    fn equivalent(&self, text: &Key<O>) -> bool {
         are_same(self.0, &text.0)
     }
 }
 
 // === impl Weight ===
 
-impl<V, O> Weighter<Text<O>, V> for Weight {
-    fn weight(&self, Text(token, _): &Text<O>, _: &V) -> u64 {
-        // Besides its text there are a token's claims, which are some three quarters of it.
+impl<V, O> Weighter<Key<O>, V> for Weight {
+    fn weight(&self, Key(token, _): &Key<O>, _: &V) -> u64 {
+        // Besides the token, the entry holds its claims, which are about three quarters of it.
         (token.len() as u64).div_ceil(ORDINARY_BYTES).max(1)
     }
 }
 
-/// 96 bits of the signature: no two genuine tokens have them in common, and the hash of so few is short.
+/// 96 bits of the signature: no two genuine tokens share them, and so few bytes are hashed quickly.
 const HASHED_BYTES: usize = 16;
 
 /// The API server's tokens have 600 to 1,130 bytes.
@@ -196,7 +195,7 @@ const ORDINARY_BYTES: u64 = 1536;
 mod tests {
     use super::*;
 
-    type TokenCache<V> = super::TokenCache<V, Genuine>;
+    type TokenCache<V> = super::TokenCache<V, Verified>;
 
     fn token(n: usize) -> Vec<u8> {
         format!("{n:064}").into_bytes()
@@ -214,10 +213,10 @@ mod tests {
 
     #[test]
     fn tokens_that_end_alike_share_no_hash_where_anybody_may_make_them() {
-        let state = Anyones::state();
+        let state = Untrusted::state();
         let hash = |n: usize| {
             let text = format!("{n:064}the-same-end-of-all").into_bytes();
-            state.hash_one(Wanted::<Anyones>(&text, PhantomData))
+            state.hash_one(Query::<Untrusted>(&text, PhantomData))
         };
         let hashes: std::collections::BTreeSet<_> = (0..1000).map(hash).collect();
         assert_eq!(hashes.len(), 1000);

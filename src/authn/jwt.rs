@@ -1,7 +1,7 @@
-//! Bearer token -> its three parts, decoded and parsed, still unverified (RFC 7515 section 7.1).
+//! Parses bearer tokens (RFC 7515 section 7.1) without verifying them.
 //!
-//! One text, one reading: only the base64url alphabet and dots, no padding, no stray bits in the last
-//! character. What a lax parser admits, the API server's TokenReview may read as something else.
+//! Each token has one encoding: only the base64url alphabet and dots, no padding, no stray bits in the last character. The
+//! API server's TokenReview could read other encodings differently.
 
 use super::bearer::BearerToken;
 use super::claims::Claims;
@@ -39,7 +39,7 @@ pub struct Jwt<'t> {
 // === impl Jwt ===
 
 impl<'t> Jwt<'t> {
-    /// Takes a token apart; `max_bytes` is `limits.maxTokenBytes`.
+    /// Parses a token; `max_bytes` is `limits.maxTokenBytes`.
     pub fn parse(token: BearerToken<'t>, max_bytes: usize) -> Result<Self, Denial> {
         let bytes = token.bytes();
         if bytes.len() > max_bytes {
@@ -98,11 +98,11 @@ impl fmt::Debug for Jwt<'_> {
     }
 }
 
-/// Strict: the engine refuses padding, other alphabets and stray bits.
+/// The engine rejects padding, other alphabets and stray bits.
 fn decode(part: &str, text: &str) -> Result<Vec<u8>, Denial> {
     URL_SAFE_NO_PAD.decode(text).map_err(|error| {
         let what = match error {
-            // base64url has no dots, so that more than three parts are found here, and cost others nothing.
+            // base64url has no dots, so a fourth part is found here, without a check of its own.
             DecodeError::InvalidByte(_, b'.') => return not_three_parts(),
             DecodeError::InvalidByte(..) => "a character outside base64url",
             DecodeError::InvalidLength(..) => "a length that base64url cannot have",
@@ -113,7 +113,7 @@ fn decode(part: &str, text: &str) -> Result<Vec<u8>, Denial> {
     })
 }
 
-/// JSON is UTF-8 (RFC 8259 section 8.1): looked at once for the whole text.
+/// JSON is UTF-8 (RFC 8259 section 8.1). Checked once for the whole text.
 fn decode_text(part: &str, text: &str) -> Result<String, Denial> {
     String::from_utf8(decode(part, text)?)
         .map_err(|_| Reason::MalformedToken.because(format!("{part}: not UTF-8")))

@@ -1,14 +1,14 @@
-//! The two ways in which a caller can have been proven.
+//! The two proofs of a caller's identity.
 
 use super::claims::Claims;
 use super::token_review::AcceptedReview;
 use super::verify::VerifiedToken;
 use std::rc::Rc;
 
-/// Why a [`super::ServiceAccount`] is believed. Neither kind can be made outside the module that earns it.
+/// The proof of a [`super::ServiceAccount`]. Only verification and an accepted review make one.
 #[derive(Clone, Debug)]
 pub enum Proof {
-    /// The token's signature is the issuer's, and its claims hold.
+    /// The token was verified.
     Signature(Box<VerifiedToken>),
     /// The API server accepted the token in a TokenReview.
     Review(Rc<AcceptedReview>),
@@ -17,7 +17,7 @@ pub enum Proof {
 // === impl Proof ===
 
 impl Proof {
-    /// What the token says.
+    /// The token's claims.
     pub fn claims(&self) -> Rc<Claims> {
         match self {
             Self::Signature(token) => Rc::clone(token.claims()),

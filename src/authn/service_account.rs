@@ -1,4 +1,4 @@
-//! Proof -> the service account that calls: names checked as Kubernetes checks them.
+//! The service account of an authenticated caller. Names are checked as Kubernetes checks them.
 
 use super::claims::{Claims, ObjectRef};
 use super::issuer::IssuerIdentity;
@@ -6,8 +6,8 @@ use super::proof::Proof;
 use crate::verdict::{Denial, Reason};
 use std::rc::Rc;
 
-/// A caller that has been proven. It can only be had from a [`Proof`], and is read from that, but for what rules
-/// look at with each request.
+/// An authenticated service account. It can only be made from a [`Proof`], and its fields are read from the proof, except
+/// those that rules compare for each request.
 #[derive(Clone, Debug)]
 pub struct ServiceAccount {
     namespace: Box<str>,
@@ -16,7 +16,7 @@ pub struct ServiceAccount {
     proof: Proof,
 }
 
-/// Whom a token's claims name. Nothing is proven by that.
+/// The service account that a token's claims name. It is not verified by this.
 #[derive(Debug)]
 pub struct Named<'c> {
     namespace: &'c str,
@@ -26,17 +26,17 @@ pub struct Named<'c> {
 // === impl ServiceAccount ===
 
 impl ServiceAccount {
-    /// Reads the caller out of a proof.
+    /// The service account of a proof.
     pub fn from_proof(proof: Proof) -> Result<Self, Denial> {
         let (namespace, name) = match &proof {
             Proof::Signature(token) => {
                 let Named { namespace, name } = Named::check(token.claims(), token.issuer())?;
                 (namespace, name)
             }
-            // It has been checked when it was accepted.
+            // It was checked when the review was accepted.
             Proof::Review(review) => (review.user().namespace(), review.user().name()),
         };
-        // Both proofs have checked that `sub` is exactly this.
+        // Both proofs require that `sub` is exactly this.
         let subject = [PREFIX, namespace, ":", name].concat().into();
         Ok(Self { namespace: namespace.into(), name: name.into(), subject, proof })
     }
@@ -112,7 +112,7 @@ impl ServiceAccount {
         }
     }
 
-    /// Why it is believed.
+    /// Its proof.
     pub fn proof(&self) -> &Proof {
         &self.proof
     }
@@ -121,8 +121,8 @@ impl ServiceAccount {
 // === impl Named ===
 
 impl<'c> Named<'c> {
-    /// The subject and the claim `kubernetes.io` must tell of the same account: the API server goes by
-    /// the claim, most others by the subject, and a token that says two things is two callers.
+    /// The subject and the claim `kubernetes.io` must name the same account: the API server uses the claim, most other
+    /// software the subject, and a token in which they differ would be two callers.
     pub fn check(claims: &'c Claims, issuer: &IssuerIdentity) -> Result<Self, Denial> {
         let (namespace, name) = subject(claims)?;
         let refuse = |what: &'static str| Reason::NotAServiceAccount.because(what);

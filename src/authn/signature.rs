@@ -1,9 +1,8 @@
-//! Key + signed bytes + signature -> genuine or not. The only file that names a crypto crate.
+//! Verifies signatures. No other file uses a crypto crate.
 //!
-//! Envoy's own `verify_signature` (BoringSSL, 24 us for RS256) is used where the host has it, and
-//! jwt-simple (about 2 ms in the VM) otherwise and natively. Which sizes, exponents, curves and algorithms
-//! are taken was settled when the key was made ([`super::keys::PublicKey`]), so both see
-//! the same keys (but that only the host has P-521, and looks whether such a point is on the curve).
+//! The host's `verify_signature` (BoringSSL, 24 us for RS256) is used if there is one, and jwt-simple (about 2 ms in the VM)
+//! otherwise and natively. [`super::keys::PublicKey`] has checked sizes, exponents, curves and algorithms, so both verify
+//! with the same keys, except that only the host supports P-521 and checks whether such a point is on the curve.
 
 mod host;
 
@@ -17,8 +16,8 @@ use jwt_simple::claims::NoCustomClaims;
 use jwt_simple::common::VerificationOptions;
 use std::fmt;
 
-/// The host's function: a protobuf `VerifySignatureArguments` in, a `VerifySignatureResult` out;
-/// `None` when the call failed. It has no side effects, so that the core stays pure.
+/// The host's function. It takes a protobuf `VerifySignatureArguments` and returns a `VerifySignatureResult`, or `None` if
+/// the call failed. It has no side effects.
 pub type HostVerify = fn(arguments: &[u8]) -> Option<Vec<u8>>;
 
 /// Verifies signatures, by the host where it can.
@@ -35,12 +34,12 @@ pub struct VerifyingKey {
     local: Option<LocalKey>,
 }
 
-/// What a verification says.
+/// The result of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signature {
     /// The key's owner signed exactly these bytes.
     Genuine,
-    /// Somebody else did, or nobody.
+    /// The signature is not the key's.
     Forged,
     /// Nothing here can verify this algorithm (ES512 without the host).
     Unsupported,
@@ -66,7 +65,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 // === impl Verifier ===
 
 impl Verifier {
-    /// Uses `host` if it verifies a known signature and refuses a wrong one; `Err` says what it did.
+    /// Uses `host` if it verifies a known signature and rejects a wrong one; `Err` says what it did.
     pub fn probing(host: HostVerify) -> Result<Self, &'static str> {
         host::probe(host).map(|()| Self { host: Some(host) })
     }

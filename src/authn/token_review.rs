@@ -1,9 +1,7 @@
-//! What the API server says of a token: the body of a TokenReview, and what of its answer is believed
-//! (kubernetes/api:authentication/v1/types.go).
+//! TokenReview: the request body, and the evaluation of the response (kubernetes/api:authentication/v1/types.go).
 //!
-//! `authenticated: true` alone proves nothing. A token that begins with white space is answered
-//! `true` for `system:anonymous`, with the audiences echoed; a server that does not know of audiences
-//! answers `true` and echoes none.
+//! `authenticated: true` alone proves nothing. For a token that begins with white space, the API server answers `true` for
+//! `system:anonymous` with the audiences echoed; a server that does not support audiences answers `true` and echoes none.
 
 mod answer;
 
@@ -25,7 +23,7 @@ const KIND: &str = "TokenReview";
 /// How an issuer's tokens are reviewed (`tokenReview` in the configuration).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReviewPlan {
-    /// The Envoy cluster that is asked.
+    /// The Envoy cluster of the API server.
     pub cluster: String,
     /// `:authority`.
     pub authority: String,
@@ -33,18 +31,18 @@ pub struct ReviewPlan {
     pub purpose: Purpose,
     /// How long one call may take.
     pub timeout: Duration,
-    /// How long the API server's yes counts.
+    /// How long an approval is valid.
     pub cache_ttl: Duration,
-    /// How long before that a token in use is reviewed again.
+    /// How long before its end the approval of a token in use is renewed.
     pub refresh_ahead: Duration,
-    /// What counts when the API server cannot be asked.
+    /// What happens during an outage of the API server.
     pub on_outage: OnOutage,
 }
 
 /// What a review is for (`use`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A token that was verified here: does what it is bound to still exist?
+    /// The token was verified. The review checks whether the object that it is bound to still exists.
     AfterVerification,
     /// The review is the proof. No keys are needed.
     Instead,
@@ -55,7 +53,7 @@ pub enum Purpose {
 pub enum OnOutage {
     /// It denies every request whose token has not been reviewed.
     Deny,
-    /// It accepts the signature alone.
+    /// It accepts verified tokens without a review.
     AcceptVerified,
 }
 
@@ -65,7 +63,7 @@ pub enum OnOutage {
 /// would otherwise switch reviews off without anyone noticing. docs/token-review.md has the same table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The API server cannot be asked: no connection, no answer in time, or a status from 500 to 599.
+    /// The API server cannot be reached: no connection, no answer in time, or a status from 500 to 599.
     Outage,
     /// The API server (429) or Envoy (an open circuit breaker, a call that was not sent) has no room for the call.
     Shortage,
@@ -83,16 +81,16 @@ pub enum NotAccepted {
     Unavailable(Cause, Denial),
 }
 
-/// A review in which the API server vouched for the service account that the token names. Only
-/// `ReviewedUser::named_by` makes one.
+/// A review in which the API server confirmed the service account that the token names. Only `ReviewedUser::named_by` makes
+/// one.
 #[derive(Clone, Debug)]
 pub struct AcceptedReview {
     user: ReviewedUser,
     claims: Rc<Claims>,
 }
 
-/// The body that asks for a review of a token, which must have been parsed strictly: the API server
-/// takes white space and stray bits that make another token of it.
+/// The body of a review of a token that was parsed strictly. The API server accepts white space and stray bits, which would
+/// make it another token.
 pub fn request_body(token: &str, audiences: &[Rc<str>]) -> Vec<u8> {
     let audiences: Vec<_> = audiences.iter().map(|audience| &**audience).collect();
     serde_json::json!({
@@ -107,7 +105,7 @@ pub fn request_body(token: &str, audiences: &[Rc<str>]) -> Vec<u8> {
 // === impl ReviewPlan ===
 
 impl ReviewPlan {
-    /// The call that asks for a review of `token`.
+    /// The call that requests a review of `token`.
     pub fn callout(&self, id: CalloutId, token: &str, audiences: &[Rc<str>]) -> Callout {
         Callout {
             id,
@@ -177,12 +175,12 @@ impl Cause {
 // === impl AcceptedReview ===
 
 impl AcceptedReview {
-    /// Whom the API server vouched for.
+    /// The user that the API server confirmed.
     pub fn user(&self) -> &ReviewedUser {
         &self.user
     }
 
-    /// What the token says, which the API server has seen too.
+    /// The token's claims, which the API server has seen, too.
     pub fn claims(&self) -> &Rc<Claims> {
         &self.claims
     }

@@ -1,8 +1,6 @@
-//! A token, its issuer, its keys and the time -> a verified token, or why not. The order of the checks,
-//! on one page.
+//! Verifies a parsed token: signature, times and audience, in this order.
 //!
-//! The signature comes first, so that every other reason but the structural ones is about a genuine
-//! token. All of these steps are necessary.
+//! The signature is checked first, so that the reasons of the later checks are about genuine tokens.
 
 use super::claims::{Claims, Times};
 use super::issuer::{IssuerIdentity, Lifetime};
@@ -13,7 +11,7 @@ use crate::time::{Leeway, UnixTime};
 use crate::verdict::{Denial, Reason};
 use std::rc::Rc;
 
-/// A token that its issuer signed for us, and that is valid now. Only [`verify`] makes one.
+/// A token that its issuer signed for a configured audience, and that is valid now. Only [`verify`] makes one.
 #[derive(Clone, Debug)]
 pub struct VerifiedToken {
     issuer: Rc<IssuerIdentity>,
@@ -22,8 +20,8 @@ pub struct VerifiedToken {
     key: Rc<Jwk>,
 }
 
-/// Checks the signature, the times and the audience. `found` are the issuers that the token may be of,
-/// each with the keys that may have signed it: by which of them it verifies, of that one it is.
+/// Checks the signature, the times and the audience. `found` are the possible issuers, each with the keys that may have
+/// signed the token. The token belongs to the issuer whose key verifies it.
 pub fn verify(
     jwt: Jwt<'_>,
     found: &[(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)],
@@ -36,7 +34,7 @@ pub fn verify(
     Ok(VerifiedToken { issuer, claims: Rc::clone(jwt.claims()), audience, key })
 }
 
-/// Checks the times, then the audience, and gives the one of ours that the token is meant for.
+/// Checks the times, then the audience, and returns the configured audience of the token.
 pub fn check_claims(
     claims: &Claims,
     issuer: &IssuerIdentity,
@@ -46,7 +44,7 @@ pub fn check_claims(
     matching_audience(claims, &issuer.audiences)
 }
 
-/// When the times of a token hold: what [`check_claims`] says of them, for one whose claims are known.
+/// When a token is valid, for cached tokens; see [`check_claims`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     from: UnixTime,
@@ -69,8 +67,8 @@ fn signer<'f>(
     Err(refusal)
 }
 
-/// The key says how it signs. A token that could choose would choose `none`, or HMAC with the public
-/// key for a secret.
+/// The key determines the algorithm. A token that could choose it would choose `none`, or HMAC with the public key as the
+/// secret (RFC 8725 section 3.1).
 fn check_signature(jwt: &Jwt<'_>, key: &Jwk, verifier: Verifier) -> Result<(), Denial> {
     let algorithm = key.algorithm().name();
     if jwt.header().alg != algorithm {
@@ -87,7 +85,7 @@ fn check_signature(jwt: &Jwt<'_>, key: &Jwk, verifier: Verifier) -> Result<(), D
     }
 }
 
-/// RFC 7519 sections 4.1.4 to 4.1.6. The API server judges `iat` as it does `nbf`.
+/// RFC 7519 sections 4.1.4 to 4.1.6. The API server checks `iat` like `nbf`.
 pub fn check_times(times: &Times, issuer: &IssuerIdentity, now: UnixTime) -> Result<(), Denial> {
     let Leeway(leeway) = issuer.leeway;
     let fact = |claim, time: UnixTime| {
@@ -126,7 +124,7 @@ fn check_lifetime(times: &Times, lifetime: Lifetime, expires: UnixTime) -> Resul
     Ok(())
 }
 
-/// RFC 7519 section 4.1.3: exact, any of ours among any of the token's.
+/// RFC 7519 section 4.1.3: the first configured audience that is in the token, compared exactly.
 pub fn matching_audience(claims: &Claims, wanted: &[Rc<str>]) -> Result<Rc<str>, Denial> {
     let audience = claims.audience().ok_or_else(|| Reason::MissingClaim.because("no aud"))?;
     let matching =
@@ -140,7 +138,7 @@ pub fn matching_audience(claims: &Claims, wanted: &[Rc<str>]) -> Result<Rc<str>,
 // === impl Validity ===
 
 impl Validity {
-    /// When these times hold for this issuer; `None` where they never do.
+    /// When a token with these times is valid; `None` if never.
     pub fn of(times: &Times, issuer: &IssuerIdentity) -> Option<Self> {
         let Leeway(leeway) = issuer.leeway;
         let until = effective_expiry(times, issuer.lifetime).ok()?.plus(leeway);
@@ -154,7 +152,7 @@ impl Validity {
         self.until
     }
 
-    /// Whether they hold now.
+    /// Whether the token is valid now.
     pub fn holds(self, now: UnixTime) -> bool {
         self.from <= now && now < self.until
     }
@@ -168,7 +166,7 @@ impl VerifiedToken {
         &self.issuer
     }
 
-    /// Its claims, which are now to be believed.
+    /// Its verified claims.
     pub fn claims(&self) -> &Rc<Claims> {
         &self.claims
     }
@@ -185,7 +183,7 @@ impl VerifiedToken {
         configured && meant_for.any(|claimed| *claimed == *audience)
     }
 
-    /// The key that proved it.
+    /// The key that verified it.
     pub fn key(&self) -> &Jwk {
         &self.key
     }

@@ -1,5 +1,5 @@
-//! The rules by host and path: a tree of segments for each host, so that the number of rules does not
-//! matter to a request.
+//! Index of the rules by host and path. Each host has a tree of path segments, so the time of a lookup does not depend on
+//! the number of rules.
 
 use super::host::{HostPattern, NormalHost, PortPattern, parents};
 use super::path::NormalPath;
@@ -8,7 +8,7 @@ use crate::table::Table;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 
-/// Rules by their numbers, in order. A request seldom has more than a few.
+/// Indexes of rules, in order. A request rarely matches more than a few.
 pub(super) type Numbers = SmallVec<[usize; 4]>;
 
 /// Which rules cover a host and a path.
@@ -53,7 +53,7 @@ impl RuleIndex {
         tree.insert(path, rule);
     }
 
-    /// The rules that cover a host (`None` where no rule looks at hosts) and a path, in order.
+    /// The rules that cover a host (`None` if no rule uses hosts) and a path, in order.
     pub(super) fn find(&self, host: Option<&NormalHost>, path: &NormalPath<'_>) -> Numbers {
         let segments = path.below_root();
         let mut found = Numbers::new();

@@ -1,11 +1,10 @@
-//! The methods that rules are compared with.
+//! The request methods that rules know.
 
 use crate::table::Table;
 use crate::verdict::{Denial, Mode, Reason};
 
-/// The methods that a request can have where rules look at methods. Method names are case-sensitive (RFC 9110
-/// section 9.1), but there are upstreams that compare them without regard to case or take an unknown one for GET: a
-/// request must not skip a rule for DELETE as `delete`.
+/// The methods that a request can have if rules use methods. Method names are case-sensitive (RFC 9110 section 9.1), but
+/// some upstreams ignore case or treat an unknown method as GET: a request with `delete` must not skip a rule for DELETE.
 #[derive(Debug, Default)]
 pub(super) struct KnownMethods {
     /// Methods of the configuration that no RFC below names, and whether an enforced rule names them.

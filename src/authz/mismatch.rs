@@ -1,12 +1,12 @@
 //! The reasons why a rule does not cover a request.
 //!
 //! Only the command line needs them. The filter finds the rules that cover a request with
-//! [`super::policy::Policy::route`].
+//! [`super::policy::Policy::matching_rules`].
 
 use super::host::{HostPattern, NormalHost};
 use super::index::RuleIndex;
 use super::path::NormalPath;
-use super::rule::{Circumstances, PathPattern, Rule};
+use super::rule::{PathPattern, RequestAttributes, Rule};
 
 /// An attribute of a request that a rule does not cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Rule {
         &self,
         host: Option<&NormalHost>,
         path: Option<&NormalPath<'_>>,
-        request: &Circumstances<'_>,
+        request: &RequestAttributes<'_>,
     ) -> Vec<Mismatch> {
         let by_port = host.is_some_and(|host| self.host_but_for_port(host).is_some());
         let method =

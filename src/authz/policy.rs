@@ -1,23 +1,23 @@
 //! Decides whether a request passes. The enforced rules that cover a request are asked in order, until one decides.
 //! Shadow rules only record what they would deny, unless no enforced rule decides.
 
+mod matched_rules;
 mod permit;
-mod route;
 
+pub use matched_rules::{Asked, MatchedRules};
 pub use permit::{HeaderEdits, Permit, ShadowPermit};
-pub use route::{Asked, Route};
 
 use super::accounts::Who;
 use super::host::NormalHost;
 use super::index::RuleIndex;
 use super::method::{KnownMethods, MethodCheck};
 use super::path::NormalPath;
-use super::rule::{Circumstances, PathPattern, Rule};
+use super::rule::{PathPattern, RequestAttributes, Rule};
 use super::unclear::Unclear;
 use crate::authn::ServiceAccount;
 use crate::identity::Caller;
 use crate::verdict::{Denial, Mode, Reason};
-use route::forbidden;
+use matched_rules::forbidden;
 use std::rc::Rc;
 
 /// The rules, in an index.
@@ -32,16 +32,16 @@ use std::rc::Rc;
 /// ```
 #[derive(Debug)]
 pub struct Policy {
-    /// `None`: no rules are configured, and every proven caller passes.
+    /// `None`: no rules are configured, and every authenticated caller passes.
     rules: Option<Vec<Rule>>,
     index: RuleIndex,
     methods: KnownMethods,
-    looks_at: LooksAt,
+    matched_fields: MatchedFields,
 }
 
-/// What rules look at; what none looks at is neither read nor judged.
+/// The request attributes that rules use. An attribute that no rule uses is neither read nor checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LooksAt {
+pub struct MatchedFields {
     /// Any rule has `hosts`.
     pub hosts: bool,
     /// Any rule has `paths`.
@@ -80,7 +80,7 @@ pub enum Outcome {
 struct Judgement {
     outcome: Result<(), Denial>,
     rule: Option<Rc<str>>,
-    /// `Shadow` where only shadow rules decide: what they deny passes.
+    /// `Shadow` if only shadow rules decide: requests that they deny pass.
     mode: Mode,
     shadowed: Vec<Rc<str>>,
 }
@@ -88,30 +88,30 @@ struct Judgement {
 // === impl Policy ===
 
 impl Policy {
-    /// Indexes `rules`; `None` lets every proven caller pass.
+    /// Indexes `rules`; `None` lets every authenticated caller pass.
     pub fn new(rules: Option<Vec<Rule>>) -> Self {
         let (mut index, mut methods) = (RuleIndex::default(), KnownMethods::default());
-        let mut looks_at = LooksAt::default();
+        let mut matched_fields = MatchedFields::default();
         for (at, rule) in rules.iter().flatten().enumerate() {
-            looks_at.hosts |= rule.hosts.is_some();
-            looks_at.paths |= rule.paths.is_some();
-            looks_at.methods |= rule.looks_at_method();
+            matched_fields.hosts |= rule.hosts.is_some();
+            matched_fields.paths |= rule.paths.is_some();
+            matched_fields.methods |= rule.looks_at_method();
             rule.methods.iter().flatten().for_each(|method| methods.insert(method, rule.mode));
-            looks_at.direction |= rule.arrival.direction.is_some();
-            looks_at.ports |= !rule.arrival.ports.is_empty();
+            matched_fields.direction |= rule.arrival.direction.is_some();
+            matched_fields.ports |= !rule.arrival.ports.is_empty();
             each_pattern(rule, |host, path| index.insert(host, path, at));
         }
-        Self { rules, index, methods, looks_at }
+        Self { rules, index, methods, matched_fields }
     }
 
-    /// The rules, in order; `None` where the configuration has none.
+    /// The rules, in order; `None` if none are configured.
     pub fn rules(&self) -> Option<&[Rule]> {
         self.rules.as_deref()
     }
 
-    /// What the rules look at.
-    pub fn looks_at(&self) -> LooksAt {
-        self.looks_at
+    /// The request attributes that rules use.
+    pub fn matched_fields(&self) -> MatchedFields {
+        self.matched_fields
     }
 
     /// Rules that no request can reach, each with an earlier one that covers it.
@@ -133,28 +133,28 @@ impl Policy {
         unreachable
     }
 
-    /// Finds the rules that are asked.
+    /// Finds the rules to evaluate.
     ///
-    /// A host, path or method with two readings is refused by the first rule that looks at it. What the rules
-    /// before that one decide stays: an additional rule must not refuse whom they let in.
-    pub fn route(
+    /// The first rule that uses an attribute with two readings (a host, path or method) denies the request. Decisions of
+    /// earlier rules stay: an additional rule must not deny requests that they allow.
+    pub fn matching_rules(
         &self,
         host: Option<&[u8]>,
         path: Option<&[u8]>,
-        request: &Circumstances<'_>,
-    ) -> Result<Route<'_>, Denial> {
+        request: &RequestAttributes<'_>,
+    ) -> Result<MatchedRules<'_>, Denial> {
         let path = path.filter(|_| !request.method.is_empty());
         let path = path.ok_or_else(|| Reason::AmbiguousPath.because("no :method or no :path"))?;
-        let Some(rules) = &self.rules else { return Ok(Route::without_rules()) };
-        let host = match self.looks_at.hosts {
+        let Some(rules) = &self.rules else { return Ok(MatchedRules::without_rules()) };
+        let host = match self.matched_fields.hosts {
             true => NormalHost::parse(host.unwrap_or(b"")).map(Some),
             false => Ok(None),
         };
-        let path = match self.looks_at.paths {
+        let path = match self.matched_fields.paths {
             true => NormalPath::parse(path),
             false => Ok(NormalPath::root()),
         };
-        let method = match self.looks_at.methods {
+        let method = match self.matched_fields.methods {
             true => self.methods.check(request.method),
             false => MethodCheck::Known,
         };
@@ -171,8 +171,8 @@ impl Policy {
                 };
                 let (host, path) = (host.err(), path.err());
                 let unclear = Unclear { host, path, method, shadow_knows_method };
-                let numbers = unclear.route(rules, &clear, request)?;
-                return Ok(Route::of(Asked { rules, numbers, unclear: Some(unclear) }));
+                let numbers = unclear.matching_rules(rules, &clear, request)?;
+                return Ok(MatchedRules::of(Asked { rules, numbers, unclear: Some(unclear) }));
             }
         };
         let mut numbers = self.index.find(host.as_ref(), &path);
@@ -184,19 +184,19 @@ impl Policy {
             }
             _ => false,
         });
-        Ok(Route::of(Asked { rules, numbers, unclear: None }))
+        Ok(MatchedRules::of(Asked { rules, numbers, unclear: None }))
     }
 
-    /// Decides about a request. `route` is what [`Self::route`] found, or why the request is denied whatever the rules say;
+    /// Decides about a request. `matched` is what [`Self::matching_rules`] found, or why the request is denied whatever the rules say;
     /// `caller` the authenticated caller, or why there is none; `mode` the filter's.
     pub fn decide(
         &self,
-        route: Result<&Route<'_>, Denial>,
+        matched: Result<&MatchedRules<'_>, Denial>,
         caller: Result<&Rc<Caller>, &Denial>,
         mode: Mode,
     ) -> Decision {
-        let judgement = match route {
-            Ok(route) => Judgement::by(route, caller.map(|caller| caller.account())),
+        let judgement = match matched {
+            Ok(matched) => Judgement::by(matched, caller.map(|caller| caller.account())),
             Err(denial) => Judgement::refused(denial),
         };
         let Judgement { outcome, rule, mode: of_rules, shadowed } = judgement;
@@ -225,8 +225,8 @@ fn each_pattern(rule: &Rule, mut see: impl FnMut(Option<&super::host::HostPatter
 
 impl Judgement {
     /// The judgement of the rules that are asked.
-    fn by(route: &Route<'_>, caller: Result<&ServiceAccount, &Denial>) -> Self {
-        let Some(asked) = route.asked() else {
+    fn by(matched: &MatchedRules<'_>, caller: Result<&ServiceAccount, &Denial>) -> Self {
+        let Some(asked) = matched.asked() else {
             let outcome = caller.map(drop).map_err(Denial::clone);
             return Self { outcome, rule: None, mode: Mode::Enforce, shadowed: Vec::new() };
         };
@@ -243,7 +243,7 @@ impl Judgement {
             shadow.get_or_insert((name, outcome));
         }
         match shadow.filter(|_| asked.iter().any(Rule::is_shadow_allow)) {
-            // That rule would have ended the list: the rules behind it were not asked.
+            // If this rule were enforced, the rules after it would not be evaluated.
             Some((name, outcome)) => {
                 Self { outcome, rule: Some(name), mode: Mode::Shadow, shadowed: Vec::new() }
             }
@@ -262,7 +262,7 @@ impl Judgement {
     }
 }
 
-/// Whether `earlier` decides on whatever both cover, so that `rule` is not asked. No shadow rule does.
+/// Whether `earlier` decides every request that both rules cover, so that `rule` is not evaluated. A shadow rule does not.
 fn decides_for(earlier: &Rule, rule: &Rule) -> bool {
     let methods = match (&earlier.methods, &rule.methods) {
         (None, _) => true,

@@ -49,7 +49,7 @@ pub enum Direction {
 
 /// The request attributes that rules are compared with, besides host and path.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Circumstances<'r> {
+pub struct RequestAttributes<'r> {
     /// `:method`.
     pub method: &'r [u8],
     /// Whether the request is a CORS preflight (Fetch standard: OPTIONS with Origin and Access-Control-Request-Method).
@@ -79,19 +79,19 @@ pub(super) enum Segment {
 
 impl Rule {
     /// Whether the rule covers the request, apart from its host and path.
-    pub fn covers(&self, request: &Circumstances<'_>) -> bool {
+    pub fn covers(&self, request: &RequestAttributes<'_>) -> bool {
         self.covers_method(request) && self.covers_arrival(request)
     }
 
     /// Whether the rule covers the method of the request, and `corsPreflight` matches.
-    pub(super) fn covers_method(&self, request: &Circumstances<'_>) -> bool {
+    pub(super) fn covers_method(&self, request: &RequestAttributes<'_>) -> bool {
         let is = |name: &String| name.as_bytes() == request.method;
         self.methods.as_ref().is_none_or(|methods| methods.iter().any(is))
             && (!self.cors_preflight || request.cors_preflight)
     }
 
     /// Whether the rule covers the listener that received the request.
-    pub(super) fn covers_arrival(&self, request: &Circumstances<'_>) -> bool {
+    pub(super) fn covers_arrival(&self, request: &RequestAttributes<'_>) -> bool {
         self.arrival.covers(request.direction, request.port)
     }
 

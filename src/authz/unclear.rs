@@ -1,11 +1,11 @@
-//! The route of a request of which the host, the path or the method has two readings.
+//! Finds the rules to evaluate if the host, the path or the method of a request has two readings.
 
 use super::index::Numbers;
-use super::rule::{Circumstances, PathPattern, Rule};
+use super::rule::{PathPattern, RequestAttributes, Rule};
 use crate::verdict::{Denial, Mode, Reason};
 
-/// What of a request has two readings, each with its denial. Of the rules that look at it, only shadow rules are
-/// asked.
+/// The attributes of a request that have two readings, each with its denial. Of the rules that use them, only shadow rules
+/// are evaluated.
 #[derive(Clone, Debug)]
 pub(super) struct Unclear {
     pub(super) host: Option<Denial>,
@@ -23,11 +23,11 @@ impl Unclear {
     ///
     /// `clear` are the rules that cover the host and the path as far as these are clear, in order.
     #[cold]
-    pub(super) fn route(
+    pub(super) fn matching_rules(
         &self,
         rules: &[Rule],
         clear: &Numbers,
-        request: &Circumstances<'_>,
+        request: &RequestAttributes<'_>,
     ) -> Result<Numbers, Denial> {
         let (mut numbers, mut shadowed) = (Numbers::new(), false);
         for (at, rule) in rules.iter().enumerate() {
@@ -44,7 +44,7 @@ impl Unclear {
             if rule.is_last() {
                 return Ok(numbers);
             }
-            // A rule that covers one reading of the request and not another opens nothing.
+            // A rule that covers only one of the readings must not let the request pass.
             shadowed |= is_clear && rule.is_shadow_allow() && self.leaves_covered(rule);
         }
         if shadowed { Ok(numbers) } else { Err(self.first_denial()) }

@@ -1,4 +1,4 @@
-//! How many lines of one kind are written in a second, and a count of the others by reason.
+//! Limits the log lines of one kind per second, and counts the dropped ones by reason.
 
 use crate::time::UnixTime;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub(super) struct Budget {
 // === impl Budget ===
 
 impl Budget {
-    /// Admits a line, with what was dropped since the line before; `None` when this one is dropped, too.
+    /// Admits a line, with the counts of lines dropped since the previous one; `None` if this line is dropped, too.
     pub(super) fn admit(&mut self, reason: &'static str, now: UnixTime) -> Option<Dropped> {
         if self.is_over(now) {
             (self.second, self.lines) = (now, 0);
@@ -32,12 +32,12 @@ impl Budget {
         Some(std::mem::take(&mut self.dropped))
     }
 
-    /// What was dropped in a second that is over, where no line has come since that could say so.
+    /// The counts of lines dropped in a past second, if no line has reported them since.
     pub(super) fn overdue(&mut self, now: UnixTime) -> Option<Dropped> {
         if self.is_over(now) { self.rest() } else { None }
     }
 
-    /// What was dropped and no line has said yet.
+    /// The counts of dropped lines that no line has reported yet.
     pub(super) fn rest(&mut self) -> Option<Dropped> {
         let dropped = std::mem::take(&mut self.dropped);
         (!dropped.is_empty()).then_some(dropped)
@@ -57,5 +57,5 @@ impl Default for Budget {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Enough to see what happens; a caller that is refused a thousand times a second must not fill a disk.
+/// Enough to see what happens. A caller that is denied a thousand times a second must not fill a disk.
 const LINES_PER_SECOND: u32 = 10;

@@ -1,4 +1,4 @@
-//! Tokens of ours -> what remains of the headers that they came in.
+//! Removes tokens of configured issuers from the headers of a forwarded request.
 
 use crate::authenticator::Authenticator;
 use crate::authn::bearer::{BearerToken, TokenSource, items};
@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::headers::Headers;
 use crate::verdict::HeaderEdits;
 
-/// Looks for tokens of ours in the values of one header.
+/// Searches the values of one header for tokens of configured issuers.
 struct Search<'s> {
     found: Option<BearerToken<'s>>,
     source: &'s TokenSource,
@@ -15,8 +15,8 @@ struct Search<'s> {
     looked_at: usize,
 }
 
-/// A token that is meant for us goes no further, from whichever configured header it came, and in whatever form.
-/// `found` is the one that was found by the configuration, if it is ours.
+/// Removes tokens of configured issuers from all configured headers, in whatever form they are. `found` is the request's
+/// token, if its issuer is configured.
 pub(super) fn take_off(
     found: Option<BearerToken<'_>>,
     headers: &Headers<'_>,
@@ -41,11 +41,11 @@ pub(super) fn take_off(
     }
 }
 
-/// What remains of a header for the upstream.
+/// What remains of a header.
 enum Remains {
-    /// As it came.
+    /// The header is unchanged.
     All,
-    /// This.
+    /// The header has this value.
     Some(Vec<u8>),
     Nothing,
 }
@@ -88,6 +88,5 @@ impl Search<'_> {
     }
 }
 
-/// How many JWTs in one header are read. A header with more than this in it is removed as a whole: no genuine
-/// request has that many.
+/// How many JWTs in one header are parsed. A header with more JWTs is removed completely; no genuine request has that many.
 const MAX_LOOKED_AT: usize = 16;

@@ -1,13 +1,13 @@
-//! A denial -> the response that the caller gets: status, headers and body, for HTTP and for gRPC.
+//! The response to a denied request: status, headers and body, for HTTP and for gRPC.
 
 use super::{Denial, Reason};
 
-/// A local reply, ready to be sent.
+/// A local reply.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status; for gRPC callers Envoy sends 200 and the gRPC status.
     pub status: u16,
-    /// The gRPC status, used by the host only where the caller speaks gRPC.
+    /// The gRPC status, which the host uses only if the caller speaks gRPC.
     pub grpc_status: u8,
     /// Header names and values.
     pub headers: Vec<(&'static str, String)>,
@@ -17,19 +17,19 @@ pub struct Answer {
     pub details: String,
 }
 
-/// How refusals are worded (`answers` in the configuration).
+/// What responses to denied requests say (`answers` in the configuration).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answers {
-    /// What the caller knocked at (RFC 6750 section 3).
+    /// The `realm` parameter of `WWW-Authenticate` (RFC 6750 section 3).
     pub realm: String,
-    /// Whether callers are told no more than the status does. Logs and metrics always know the reason.
+    /// Whether responses leave out the reason. Logs and metrics always have it.
     pub hide_reason: bool,
 }
 
 // === impl Answer ===
 
 impl Answer {
-    /// The answer to a refused request. `grpc` when the caller sent `content-type: application/grpc`.
+    /// The response to a denied request. `grpc`: the caller sent `content-type: application/grpc`.
     pub fn to(denial: &Denial, grpc: bool, answers: &Answers) -> Self {
         let reason = denial.reason();
         let (code, message) = match answers.hide_reason {
@@ -63,7 +63,7 @@ impl Answer {
     }
 }
 
-/// RFC 6750 section 3.1: no error code where no token was sent.
+/// RFC 6750 section 3.1: no error code if the request has no token.
 fn challenge(realm: &str, error: Option<&str>) -> String {
     match error {
         None => format!(r#"Bearer realm="{realm}""#),

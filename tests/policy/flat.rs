@@ -3,7 +3,7 @@
 
 use crate::support::{Core, get, good, inline, with};
 use envoy_test::{KeyKind, SigningKey};
-use sa_authn::authz::rule::Circumstances;
+use sa_authn::authz::rule::RequestAttributes;
 use sa_authn::authz::{Outcome, Policy};
 use sa_authn::identity::Caller;
 use sa_authn::verdict::Mode;
@@ -26,11 +26,11 @@ fn rules(count: usize, accounts: usize) -> Value {
 
 /// The fastest of many rounds: what else the machine does only ever adds.
 fn cost(policy: &Policy, caller: &Rc<Caller>) -> Duration {
-    let circumstances = Circumstances { method: b"GET", ..Circumstances::default() };
+    let attributes = RequestAttributes { method: b"GET", ..RequestAttributes::default() };
     let decide = || {
         let (host, path) = (Some(b"h7.example".as_slice()), Some(b"/secrets/a/b".as_slice()));
-        let route = policy.route(host, path, &circumstances).expect("a plain request");
-        let decision = policy.decide(Ok(&route), Ok(caller), Mode::Enforce);
+        let matched = policy.matching_rules(host, path, &attributes).expect("a plain request");
+        let decision = policy.decide(Ok(&matched), Ok(caller), Mode::Enforce);
         assert!(matches!(decision.outcome, Outcome::Permitted(_)));
         assert_eq!(decision.rule.as_deref(), Some("ours"));
     };

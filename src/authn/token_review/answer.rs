@@ -1,4 +1,4 @@
-//! The API server's answer to a review -> the user that it vouches for, if it does.
+//! Evaluates the API server's response to a TokenReview.
 
 use crate::authn::claims::{Claims, ObjectRef};
 use crate::authn::issuer::IssuerIdentity;
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-/// The service account that the API server says sent a token. Only `read` makes one.
+/// The service account that the API server confirmed. Only `read` makes one.
 #[derive(Clone, Debug)]
 pub struct ReviewedUser {
     issuer: Rc<IssuerIdentity>,
@@ -81,7 +81,7 @@ fn user(status: Status, issuer: &Rc<IssuerIdentity>) -> Result<ReviewedUser, Den
     }
     let (namespace, _) = split_username(&status.user.username)
         .ok_or_else(|| mismatch(format!("reviewed as {:?}", status.user.username)))?;
-    // What only calls itself a service account (a user of an identity provider) is in no such group.
+    // A user of an identity provider can have the name of a service account, but is not in this group.
     let group = format!("system:serviceaccounts:{namespace}");
     if !status.user.groups.contains(&group) {
         return Err(mismatch(format!("reviewed as no member of {group:?}")));
@@ -98,7 +98,7 @@ fn user(status: Status, issuer: &Rc<IssuerIdentity>) -> Result<ReviewedUser, Den
     Ok(ReviewedUser { issuer: Rc::clone(issuer), user, audience, others, pod, node })
 }
 
-/// Why an API server that answers does not review, and what to change.
+/// Why the API server answers without a review, and what to change.
 fn refused(status: u16) -> String {
     let remedy = match status {
         401 => {
@@ -123,8 +123,7 @@ fn mismatch(what: String) -> Denial {
 // === impl ReviewedUser ===
 
 impl ReviewedUser {
-    /// The API server read the token itself. Where it read anything else than we did, one of us was
-    /// deceived.
+    /// Compares the API server's reading of the token with the filter's. They must not differ.
     pub(super) fn named_by(self, claims: &Rc<Claims>) -> Result<AcceptedReview, Denial> {
         let agree = |what: &str, reviewed: Option<&str>, claimed: Option<&str>| {
             if reviewed == claimed {

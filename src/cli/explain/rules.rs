@@ -7,8 +7,8 @@ use sa_authn::authz::accounts::{Missing, Who};
 use sa_authn::authz::host::NormalHost;
 use sa_authn::authz::mismatch::Mismatch;
 use sa_authn::authz::path::NormalPath;
-use sa_authn::authz::policy::Route;
-use sa_authn::authz::rule::{Circumstances, Rule};
+use sa_authn::authz::policy::MatchedRules;
+use sa_authn::authz::rule::{RequestAttributes, Rule};
 use sa_authn::connection::Connection;
 use sa_authn::headers::Headers;
 use sa_authn::identity::Caller;
@@ -26,14 +26,14 @@ pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
         );
     };
     let method = headers.method.unwrap_or_default();
-    let request = Circumstances {
+    let request = RequestAttributes {
         method,
         cors_preflight: method == b"OPTIONS" && headers.origin && headers.cors_request_method,
         direction: connection.direction,
         port: connection.port,
     };
-    let route = settings.policy.route(headers.authority, headers.path, &request);
-    let asked = match route.as_ref().map(Route::asked) {
+    let matched = settings.policy.matching_rules(headers.authority, headers.path, &request);
+    let asked = match matched.as_ref().map(MatchedRules::asked) {
         Ok(Some(asked)) => asked,
         Ok(None) => return,
         Err(denial) => {
@@ -44,11 +44,12 @@ pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
             );
         }
     };
-    let looks_at = settings.policy.looks_at();
-    let host =
-        NormalHost::parse(headers.authority.unwrap_or_default()).ok().filter(|_| looks_at.hosts);
+    let matched_fields = settings.policy.matched_fields();
+    let host = NormalHost::parse(headers.authority.unwrap_or_default())
+        .ok()
+        .filter(|_| matched_fields.hosts);
     let path =
-        headers.path.filter(|_| looks_at.paths).and_then(|path| NormalPath::parse(path).ok());
+        headers.path.filter(|_| matched_fields.paths).and_then(|path| NormalPath::parse(path).ok());
     if let Some(path) = &path {
         page.note("path", format!("{:?} in normal form", path.text()));
     }

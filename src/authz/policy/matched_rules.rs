@@ -1,4 +1,4 @@
-//! The rules that a request is compared with, and what each of them decides.
+//! The rules that are evaluated for a request, and the decision of each.
 
 use crate::authn::ServiceAccount;
 use crate::authz::accounts::{Missing, Who};
@@ -7,22 +7,22 @@ use crate::authz::rule::Rule;
 use crate::authz::unclear::Unclear;
 use crate::verdict::{Denial, Mode, Reason};
 
-/// Which rules are asked about a request: those that cover it, up to the first enforced rule with `allow`.
+/// The rules that are evaluated for a request: those that cover it, up to the first enforced rule with `allow`.
 ///
 /// ```compile_fail
 /// // A route without rules lets every authenticated caller pass, so only a policy without rules gives one.
-/// let route = sa_authn::authz::policy::Route(None);
+/// let route = sa_authn::authz::policy::MatchedRules(None);
 /// ```
 ///
 /// ```
-/// fn has_rules(route: &sa_authn::authz::policy::Route<'_>) -> bool {
+/// fn has_rules(route: &sa_authn::authz::policy::MatchedRules<'_>) -> bool {
 ///     route.asked().is_some()
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Route<'p>(Option<Asked<'p>>);
+pub struct MatchedRules<'p>(Option<Asked<'p>>);
 
-/// Rules by their numbers.
+/// The rules, as indexes into the policy's list.
 #[derive(Clone, Debug)]
 pub struct Asked<'p> {
     pub(super) rules: &'p [Rule],
@@ -43,7 +43,7 @@ impl<'p> Asked<'p> {
         self.unclear.as_ref()?.denial(rule, true)
     }
 
-    /// What a rule decides if it is enforced; `None` where it leaves that to the rules behind it.
+    /// The decision of a rule if it is enforced; `None` if later rules decide.
     pub(super) fn outcome(
         &self,
         rule: &Rule,
@@ -60,25 +60,25 @@ impl<'p> Asked<'p> {
     }
 }
 
-// === impl Route ===
+// === impl MatchedRules ===
 
-impl<'p> Route<'p> {
+impl<'p> MatchedRules<'p> {
     /// No rule is configured.
     pub(super) fn without_rules() -> Self {
         Self(None)
     }
 
-    /// These rules are asked, in order. Without one that decides, the request is denied.
+    /// These rules are evaluated in order. If none decides, the request is denied.
     pub(super) fn of(asked: Asked<'p>) -> Self {
         Self(Some(asked))
     }
 
-    /// The rules that are asked; `None` if no rule is configured.
+    /// The rules to evaluate; `None` if no rule is configured.
     pub fn asked(&self) -> Option<&Asked<'p>> {
         self.0.as_ref()
     }
 
-    /// Whether the verdict needs to know the caller. Shadow rules decide nothing that is worth waiting for.
+    /// Whether the verdict depends on the caller. A decision of a shadow rule is not worth a pause.
     pub fn needs_caller(&self) -> bool {
         let Some(asked) = &self.0 else { return true };
         match asked.iter().find(|rule| rule.mode == Mode::Enforce) {
@@ -87,14 +87,14 @@ impl<'p> Route<'p> {
         }
     }
 
-    /// Whether a request that passes does so by a shadow rule, because no enforced rule allows it.
+    /// Whether the request passes because of a shadow rule: no enforced rule allows it.
     pub fn is_shadowed(&self) -> bool {
         let Some(asked) = &self.0 else { return false };
         !asked.iter().any(Rule::is_last) && asked.iter().any(Rule::is_shadow_allow)
     }
 }
 
-/// `deny`. A caller that is not proven cannot show that it is not on a list, so it does not pass one.
+/// `deny`. An unauthenticated caller could be any of the listed accounts, so a list denies it.
 fn denied(rule: &Rule, caller: Result<&ServiceAccount, &Denial>) -> Result<(), Denial> {
     let name = &rule.name;
     match (&rule.deny, caller) {
