@@ -56,29 +56,29 @@ fn shadow_rules_show_what_they_would_deny() {
             "keys": { "inline": serde_json::from_str::<Value>(&cluster.jwks_text()).unwrap() } });
         file(name, &json!({ "issuers": [issuer], "rules": rules }).to_string())
     };
-    let trial =
-        json!({ "name": "trial", "paths": ["/admin/*"], "mode": "shadow", "allow": ["b/c"] });
+    let draft =
+        json!({ "name": "draft", "paths": ["/admin/*"], "mode": "shadow", "allow": ["b/c"] });
     let last = json!({ "name": "last", "mode": "shadow", "allow": "authenticated" });
-    let both = config("shadow-both.json", json!([trial, enforced]));
-    let alone = config("shadow-alone.json", json!([trial, last]));
+    let both = config("shadow-both.json", json!([draft, enforced]));
+    let alone = config("shadow-alone.json", json!([draft, last]));
     for (config, path, lines) in [
         (
             &both,
             "/admin/x",
             [
-                "--  rule      \"trial\" covers the request in shadow mode; allow does not list api/api, or a condition does not match: would deny",
+                "--  rule      \"draft\" covers the request in shadow mode; allow does not list api/api, or a condition does not match: would deny",
                 "ok  rule      \"enforced\" covers the request; allow lists api/api",
                 "    VERDICT   ALLOWED by rule \"enforced\"",
-                "    shadow    rule \"trial\" would deny the request",
+                "    shadow    rule \"draft\" would deny the request",
             ],
         ),
         (
             &alone,
             "/admin%2fx",
             [
-                "NO  rule      \"trial\" may cover the request in shadow mode; ambiguous_path: would deny",
+                "NO  rule      \"draft\" may cover the request in shadow mode; ambiguous_path: would deny",
                 "--  rule      \"last\" covers the request in shadow mode; allow matches api/api (authenticated)",
-                "    VERDICT   ALLOWED IN SHADOW MODE; would be denied by rule \"trial\"",
+                "    VERDICT   ALLOWED IN SHADOW MODE; would be denied by rule \"draft\"",
                 "    upstream  x-sa-name: api",
             ],
         ),

@@ -1,4 +1,4 @@
-//! Whom a list lets in: names, parts that may be anything, and issuers.
+//! `allow` and `deny` lists: account names, wildcards and conditions.
 
 use super::World;
 use crate::support::{Core, get};
@@ -8,13 +8,13 @@ use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 
 #[test]
-fn an_entry_lets_in_exactly_whom_it_names() {
+fn allow_entry_matches_only_the_named_accounts() {
     let callers = ["api/api", "api/other", "other/api", "other/other", "api/api.v2", "api-2/api"];
     for (entry, expected) in [
         ("api/api", &["api/api"][..]),
         ("api/*", &["api/api", "api/other", "api/api.v2"]),
         ("*/api", &["api/api", "other/api", "api-2/api"]),
-        ("nobody/here", &[]),
+        ("none/here", &[]),
     ] {
         for form in [json!(entry), json!({ "serviceAccount": entry })] {
             let mut world = World::new(rules(json!([form])));
@@ -26,7 +26,7 @@ fn an_entry_lets_in_exactly_whom_it_names() {
 }
 
 #[test]
-fn a_list_is_the_sum_of_its_entries() {
+fn allow_list_matches_if_any_entry_matches() {
     let mut world = World::new(rules(json!(["a/x", "a/y", "*/z", { "serviceAccount": "b/*" }])));
     for (caller, expected) in [
         ("a/x", "r"),
@@ -42,7 +42,7 @@ fn a_list_is_the_sum_of_its_entries() {
 }
 
 #[test]
-fn a_hundred_thousand_accounts_are_told_apart() {
+fn list_of_100_000_accounts_matches_exactly() {
     let accounts: Vec<_> = (0..100_000).map(|at| format!("ns-{}/sa-{at}", at % 100)).collect();
     let mut world = World::new(rules(json!(accounts)));
     assert_eq!(world.judge("GET", "/", "ns-42/sa-42"), "r");
@@ -52,7 +52,7 @@ fn a_hundred_thousand_accounts_are_told_apart() {
 }
 
 #[test]
-fn an_entry_may_ask_for_the_issuer() {
+fn allow_entry_with_issuer_name_matches_only_that_issuer() {
     let (east, west) = (SigningKey::generate(KeyKind::P256), SigningKey::generate(KeyKind::P256));
     for (list, expected) in [
         (json!([{ "issuerName": "east" }]), [true, false]),
@@ -88,7 +88,7 @@ fn an_entry_may_ask_for_the_issuer() {
 }
 
 #[test]
-fn an_entry_may_ask_for_more_than_a_name() {
+fn all_conditions_of_an_allow_entry_must_match() {
     let key = SigningKey::generate(KeyKind::P256);
     let plain = || Token::for_service_account("api", "api");
     let callers = [
@@ -140,7 +140,7 @@ fn two_audiences(key: &SigningKey, rules: &Value) -> Core {
 }
 
 #[test]
-fn a_condition_on_the_audience_sees_every_configured_audience_of_the_token() {
+fn audience_condition_matches_any_configured_audience_of_the_token() {
     let key = SigningKey::generate(KeyKind::P256);
     let token = |audiences: &[&str]| {
         Token::for_service_account("api", "api").audiences(audiences.iter().copied()).sign(&key)
@@ -163,12 +163,12 @@ fn a_condition_on_the_audience_sees_every_configured_audience_of_the_token() {
 
 /// filter-config/README.md has this table.
 #[test]
-fn a_condition_on_a_fact_that_the_token_lacks_fails_in_allow_and_holds_in_deny() {
+fn condition_on_a_missing_claim_does_not_match_in_allow_and_matches_in_deny() {
     let key = SigningKey::generate(KeyKind::P256);
     let bare = || Token::for_service_account("api", "api");
     let bound = || bare().pod("api-1").node("node-1");
     let uid = bare().claims()["kubernetes.io"]["serviceaccount"]["uid"].clone();
-    // What is asked for; whether a bare token and one with pod and node pass by `allow`, and by `deny`.
+    // Condition; whether a bare token and a token with pod and node pass with `allow`, and with `deny`.
     for (condition, allowed, not_denied) in [
         (json!({ "serviceAccount": "api/api" }), [true, true], [false, false]),
         (json!({ "serviceAccount": "api/other" }), [false, false], [true, true]),
@@ -183,7 +183,7 @@ fn a_condition_on_a_fact_that_the_token_lacks_fails_in_allow_and_holds_in_deny()
         (json!({ "node": "node-1" }), [false, true], [false, false]),
         (json!({ "node": "node-2" }), [false, false], [false, true]),
         (json!({ "namespace": "other", "node": "node-1" }), [false, false], [true, true]),
-        // `podBound` asks whether there is a pod.
+        // `podBound` matches if the token has a pod.
         (json!({ "podBound": true }), [false, true], [true, false]),
     ] {
         let tokens = [bare().sign(&key), bound().sign(&key)];

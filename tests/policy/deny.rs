@@ -4,19 +4,19 @@ use super::World;
 use serde_json::json;
 
 #[test]
-fn who_is_denied_is_refused_and_the_others_go_on_to_the_next_rule() {
+fn deny_rejects_listed_callers_and_passes_others_to_the_next_rule() {
     let mut world = World::new(json!({ "rules": [
-        { "name": "out", "paths": ["/secrets/*"], "deny": ["batch/*", "api/old"] },
-        { "name": "in", "paths": ["/*"], "allow": ["batch/*", "api/*"] },
+        { "name": "deny", "paths": ["/secrets/*"], "deny": ["batch/*", "api/old"] },
+        { "name": "allow", "paths": ["/*"], "allow": ["batch/*", "api/*"] },
     ] }));
     for (path, caller, expected) in [
         ("/secrets/1", "batch/x", "forbidden"),
         ("/secrets/1", "api/old", "forbidden"),
-        ("/secrets/1", "api/api", "in"),
+        ("/secrets/1", "api/api", "allow"),
         ("/secrets/1", "other/x", "forbidden"),
-        ("/x", "batch/x", "in"),
-        ("/x", "api/old", "in"),
-        // Of a caller that is not proven nobody knows whether it is on the list.
+        ("/x", "batch/x", "allow"),
+        ("/x", "api/old", "allow"),
+        // An unauthenticated caller cannot be compared with the list.
         ("/secrets/1", "", "missing_token"),
         ("/secrets/1", "expired", "expired"),
     ] {
@@ -25,20 +25,23 @@ fn who_is_denied_is_refused_and_the_others_go_on_to_the_next_rule() {
 }
 
 #[test]
-fn a_denied_path_is_not_opened_by_a_later_rule_for_anyone() {
+fn later_rule_for_anyone_does_not_override_deny() {
     let mut world = World::new(json!({ "rules": [
-        { "name": "out", "paths": ["/open/*"], "deny": ["batch/*"] },
-        { "name": "in", "paths": ["/open/*"], "allow": "anyone" },
+        { "name": "deny", "paths": ["/open/*"], "deny": ["batch/*"] },
+        { "name": "allow", "paths": ["/open/*"], "allow": "anyone" },
     ] }));
-    for (caller, expected) in
-        [("batch/x", "forbidden"), ("api/api", "in"), ("", "missing_token"), ("expired", "expired")]
-    {
+    for (caller, expected) in [
+        ("batch/x", "forbidden"),
+        ("api/api", "allow"),
+        ("", "missing_token"),
+        ("expired", "expired"),
+    ] {
         assert_eq!(world.judge("GET", "/open/x", caller), expected, "{caller:?}");
     }
 }
 
 #[test]
-fn one_rule_may_deny_some_and_allow_others() {
+fn deny_and_allow_work_in_one_rule() {
     let mut world = World::new(json!({ "rules": [
         { "name": "r", "deny": ["api/old"], "allow": ["api/*"] },
     ] }));
@@ -50,9 +53,9 @@ fn one_rule_may_deny_some_and_allow_others() {
 }
 
 #[test]
-fn everybody_or_every_service_account_may_be_denied() {
+fn deny_accepts_anyone_and_authenticated() {
     let mut world = World::new(json!({ "rules": [
-        { "name": "nobody", "paths": ["/admin/*"], "deny": "anyone" },
+        { "name": "admin", "paths": ["/admin/*"], "deny": "anyone" },
         { "name": "humans", "paths": ["/ui/*"], "deny": "authenticated" },
         { "name": "rest", "allow": "anyone" },
     ] }));

@@ -1,4 +1,4 @@
-//! What the upstream is told of the caller, and that nobody but the filter can tell it.
+//! Identity headers: their values, and removal of forged ones.
 
 use super::{World, edited, values};
 use crate::support::{Outcome, get, pairs};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 #[test]
-fn every_field_has_a_header_that_tells_it() {
+fn every_identity_field_can_be_sent_in_a_header() {
     let name = |field: &str| format!("x-{field}").replace('.', "-").to_lowercase();
     let fields = EVERY.map(|(field, _)| (name(field), json!(field)));
     let mut world = World::new(json!({ "identityHeaders": Value::from_iter(fields) }));
@@ -25,7 +25,7 @@ fn every_field_has_a_header_that_tells_it() {
 }
 
 #[test]
-fn the_claims_are_told_as_they_were_sent() {
+fn payload_header_contains_the_payload_as_received() {
     let mut world = World::new(json!({ "identityHeaders": { "x-claims": "payload" } }));
     let token = full().sign(&world.key);
     let seen = world.upstream(&get("/", &token));
@@ -33,12 +33,12 @@ fn the_claims_are_told_as_they_were_sent() {
 }
 
 #[test]
-fn no_field_is_left_out_here() {
-    let told: BTreeSet<_> = EVERY.iter().map(|(field, _)| *field).chain(["payload"]).collect();
-    assert_eq!(told, IdentityField::NAMES.iter().map(|(field, _)| *field).collect());
+fn identity_tests_cover_every_field() {
+    let covered: BTreeSet<_> = EVERY.iter().map(|(field, _)| *field).chain(["payload"]).collect();
+    assert_eq!(covered, IdentityField::NAMES.iter().map(|(field, _)| *field).collect());
 }
 
-/// Each field; its value, or where the token says it.
+/// Each field with its value, or with the JSON pointer of its claim.
 const EVERY: [(&str, &str); 12] = [
     ("subject", "system:serviceaccount:api:api"),
     ("namespace", "api"),
@@ -55,7 +55,7 @@ const EVERY: [(&str, &str); 12] = [
 ];
 
 #[test]
-fn what_the_token_does_not_say_is_no_header_even_if_the_caller_sends_one() {
+fn header_of_a_missing_claim_is_removed_even_if_the_caller_sends_it() {
     let headers = json!({ "x-pod": "pod.name", "x-node-uid": "node.uid", "x-jti": "jti" });
     let mut world = World::new(json!({ "identityHeaders": headers }));
     let token = Token::for_service_account("api", "api").without("jti").sign(&world.key);
@@ -66,7 +66,7 @@ fn what_the_token_does_not_say_is_no_header_even_if_the_caller_sends_one() {
 }
 
 #[test]
-fn a_value_that_no_header_can_hold_is_no_header() {
+fn value_that_is_invalid_in_a_header_is_not_sent() {
     let mut world =
         World::new(json!({ "identityHeaders": { "x-pod": "pod.name", "x-jti": "jti" } }));
     for odd in ["", "a b", "a\r\nx-admin: 1", "a\0", "z\u{fc}rich", "\u{7f}", "\t"] {
@@ -79,20 +79,21 @@ fn a_value_that_no_header_can_hold_is_no_header() {
 }
 
 #[test]
-fn no_spelling_of_an_identity_header_comes_from_the_caller() {
+fn identity_headers_of_the_caller_are_removed_in_every_spelling() {
     let mut world = World::new(json!({}));
     let mut sent = world.request("GET", "/", "api/api");
     sent.extend(spoofed());
     let seen = world.upstream(&sent);
-    let told: Vec<_> = seen.iter().filter(|(name, _)| fold(name).starts_with("x-sa-")).collect();
-    assert_eq!(told.len(), 3, "{told:?}");
+    let identity: Vec<_> =
+        seen.iter().filter(|(name, _)| fold(name).starts_with("x-sa-")).collect();
+    assert_eq!(identity.len(), 3, "{identity:?}");
     assert_eq!(values(&seen, "x-sa-namespace"), ["api"]);
     assert_eq!(values(&seen, "x-sa-name"), ["api"]);
     assert_eq!(values(&seen, "x-sa-names"), ["another header"]);
 }
 
 #[test]
-fn forged_names_are_removed_on_open_paths_whatever_token_is_sent() {
+fn forged_identity_headers_are_removed_on_open_paths_with_any_token() {
     let rules = json!({ "rules": [{ "allow": "anyone" }] });
     for mode in ["enforce", "shadow"] {
         let mut world = World::new(crate::support::with(rules.clone(), json!({ "mode": mode })));
@@ -100,8 +101,8 @@ fn forged_names_are_removed_on_open_paths_whatever_token_is_sent() {
             let mut sent = world.request("GET", "/", caller);
             sent.extend(spoofed());
             let seen = world.upstream(&sent);
-            let told = seen.iter().filter(|(name, _)| fold(name).starts_with("x-sa-"));
-            assert_eq!(told.count(), 1, "{mode} {caller:?}");
+            let identity = seen.iter().filter(|(name, _)| fold(name).starts_with("x-sa-"));
+            assert_eq!(identity.count(), 1, "{mode} {caller:?}");
         }
         let mut sent = world.request("GET", "/", "api/api");
         sent.extend(spoofed());
@@ -111,7 +112,7 @@ fn forged_names_are_removed_on_open_paths_whatever_token_is_sent() {
 }
 
 #[test]
-fn without_identity_headers_nothing_is_told_and_nothing_is_removed() {
+fn empty_identity_headers_set_and_remove_no_header() {
     let mut world = World::new(json!({ "identityHeaders": {} }));
     let mut sent = world.request("GET", "/", "api/api");
     sent.extend(pairs(&[("x-sa-name", "mine")]));
@@ -120,7 +121,7 @@ fn without_identity_headers_nothing_is_told_and_nothing_is_removed() {
 }
 
 #[test]
-fn a_refusal_edits_nothing() {
+fn denied_request_has_no_header_edits() {
     let mut world = World::new(json!({}));
     let mut sent = world.request("GET", "/", "expired");
     sent.extend(spoofed());
@@ -128,7 +129,7 @@ fn a_refusal_edits_nothing() {
 }
 
 #[test]
-fn what_is_set_replaces_what_was_there_however_often() {
+fn identity_header_replaces_any_number_of_existing_values() {
     let mut world = World::new(json!({ "identityHeaders": { "x-caller": "name" } }));
     let mut sent = world.request("GET", "/", "api/api");
     sent.extend(vec![("x-caller".to_owned(), b"forged".to_vec()); 1000]);
@@ -143,7 +144,7 @@ fn full() -> Token {
     token.claim("jti", json!("token-1")).audiences(["other", "secret-store"])
 }
 
-/// Spellings that some server takes for one of the identity headers, and one that none does.
+/// Spellings that some servers treat as an identity header, and one that no server does.
 fn spoofed() -> Pairs {
     let mut spoofed: Pairs = [
         "x-sa-name",

@@ -1,4 +1,4 @@
-//! The decision log: what is written when thousands of requests are refused, and what callers can write into it.
+//! The decision log: line budgets, dropped counts, and escaping of caller input.
 
 use super::World;
 use envoy_test::Token;
@@ -10,7 +10,7 @@ use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Requests of the log's three kinds, and a log.
+/// Requests of the three kinds that the log distinguishes, and a log.
 struct Traffic {
     world: World,
     log: DecisionLog,
@@ -25,18 +25,18 @@ impl Traffic {
         Self { world, log: DecisionLog::default(), now: UnixTime::from_secs(2_000_000_000) }
     }
 
-    fn junk(&mut self) -> Finished {
+    fn invalid(&mut self) -> Finished {
         let headers = crate::support::get("/", "a.b.c");
         self.world.core.judge(&headers).unwrap()
     }
 
-    /// From `""`, `expired`, or an account.
+    /// A request of `""`, `expired`, or an account.
     fn by(&mut self, caller: &str) -> Finished {
         let headers = self.world.request("GET", "/", caller);
         self.world.core.judge(&headers).unwrap()
     }
 
-    /// As it passes by `onOutage: acceptVerified`.
+    /// A request that passes with `onOutage: acceptVerified`.
     fn unreviewed(&mut self) -> Finished {
         let why = Reason::ReviewUnavailable.because("the last review failed");
         Finished { unreviewed: Some(why), ..self.by("api/api") }
@@ -58,11 +58,11 @@ impl Traffic {
 }
 
 #[test]
-fn junk_hides_neither_the_denial_of_a_genuine_account_nor_an_unreviewed_pass() {
+fn invalid_tokens_do_not_suppress_log_lines_of_authenticated_callers() {
     let mut traffic = Traffic::new();
-    let (junk, forbidden, unreviewed) =
-        (traffic.junk(), traffic.by("web/web"), traffic.unreviewed());
-    assert_eq!(traffic.lines(&junk, 1000).len(), 10);
+    let (invalid, forbidden, unreviewed) =
+        (traffic.invalid(), traffic.by("web/web"), traffic.unreviewed());
+    assert_eq!(traffic.lines(&invalid, 1000).len(), 10);
     let lines = traffic.lines(&forbidden, 1);
     assert_eq!(lines[0]["reason"], "forbidden");
     assert_eq!(lines[0]["sub"], "system:serviceaccount:web:web");
@@ -75,41 +75,42 @@ fn junk_hides_neither_the_denial_of_a_genuine_account_nor_an_unreviewed_pass() {
             "sub": "system:serviceaccount:api:api",
         })]
     );
-    // Nor does one of these hide another.
+    // The two kinds do not suppress each other.
     assert_eq!(traffic.lines(&forbidden, 1000).len(), 9);
     assert_eq!(traffic.lines(&unreviewed, 1000).len(), 9);
 }
 
 #[test]
-fn the_next_line_of_a_budget_has_the_dropped_ones_by_reason() {
+fn next_log_line_reports_dropped_lines_by_reason() {
     let mut traffic = Traffic::new();
-    let (junk, expired, forbidden) = (traffic.junk(), traffic.by("expired"), traffic.by("web/web"));
-    assert_eq!(traffic.lines(&junk, 100).len(), 10);
+    let (invalid, expired, forbidden) =
+        (traffic.invalid(), traffic.by("expired"), traffic.by("web/web"));
+    assert_eq!(traffic.lines(&invalid, 100).len(), 10);
     assert_eq!(traffic.lines(&expired, 7).len(), 0);
     assert_eq!(traffic.lines(&forbidden, 12).len(), 10);
     traffic.wait(1000);
     let next = traffic.lines(&expired, 2);
     assert_eq!(next[0]["dropped"], json!({ "malformed_token": 90, "expired": 7 }));
-    assert_eq!(next[1].get("dropped"), None, "said once");
+    assert_eq!(next[1].get("dropped"), None, "reported once");
     assert_eq!(traffic.lines(&forbidden, 1)[0]["dropped"], json!({ "forbidden": 2 }));
 }
 
 #[test]
-fn the_counts_get_a_line_of_their_own_where_no_line_follows() {
+fn dropped_counts_are_logged_separately_if_no_line_follows() {
     let mut traffic = Traffic::new();
-    let (junk, forbidden, unreviewed) =
-        (traffic.junk(), traffic.by("web/web"), traffic.unreviewed());
-    traffic.lines(&junk, 100);
+    let (invalid, forbidden, unreviewed) =
+        (traffic.invalid(), traffic.by("web/web"), traffic.unreviewed());
+    traffic.lines(&invalid, 100);
     traffic.lines(&unreviewed, 13);
     traffic.wait(999);
-    assert_eq!(traffic.overdue(), [] as [Value; 0], "a line of this second may follow");
+    assert_eq!(traffic.overdue(), [] as [Value; 0], "a line may still follow in this second");
     traffic.wait(1);
     let expected = [
         json!({ "callers": "unproven", "dropped": { "malformed_token": 90 } }),
         json!({ "callers": "unreviewed", "dropped": { "review_unavailable": 3 } }),
     ];
     assert_eq!(traffic.overdue(), expected);
-    assert_eq!(traffic.overdue(), [] as [Value; 0], "said once");
+    assert_eq!(traffic.overdue(), [] as [Value; 0], "reported once");
     traffic.lines(&forbidden, 11);
     let rest: Vec<Value> =
         traffic.log.rest().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -117,16 +118,16 @@ fn the_counts_get_a_line_of_their_own_where_no_line_follows() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_stops_no_lines() {
+fn decision_log_continues_after_the_clock_steps_back() {
     let mut traffic = Traffic::new();
-    let junk = traffic.junk();
-    traffic.lines(&junk, 100);
+    let invalid = traffic.invalid();
+    traffic.lines(&invalid, 100);
     traffic.now = traffic.now.minus(Duration::from_secs(3600));
-    assert_eq!(traffic.lines(&junk, 1)[0]["dropped"], json!({ "malformed_token": 90 }));
+    assert_eq!(traffic.lines(&invalid, 1)[0]["dropped"], json!({ "malformed_token": 90 }));
 }
 
 #[test]
-fn what_a_shadow_rule_would_deny_is_said_with_the_rule_and_counted_by_it() {
+fn shadow_denied_request_is_logged_and_counted_with_its_rule() {
     let mut traffic = Traffic::new();
     traffic.world = World::new(json!({ "rules": [
         { "name": "new", "deny": ["api/*"], "mode": "shadow" },
@@ -145,7 +146,7 @@ fn what_a_shadow_rule_would_deny_is_said_with_the_rule_and_counted_by_it() {
 const HOSTILE: &str = "\u{85}\u{9b}\u{7f}\u{202e}\u{2066}\u{2028}\u{feff}\u{1b}[2J\r\n";
 
 #[test]
-fn nothing_that_a_caller_writes_reaches_the_log_but_as_printable_ascii() {
+fn caller_input_is_logged_as_printable_ascii() {
     let mut traffic = Traffic::new();
     let hostile = |name: &str| format!("{name}{HOSTILE}");
     let (kid, sub, iss, aud) = (hostile("kid"), hostile("sub"), hostile("iss"), hostile("aud"));

@@ -1,17 +1,17 @@
-//! Who may do what, what the upstream is told of it, and what it never sees.
+//! Rules, token sources, identity headers, and the decision log and metrics of a request.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod accounts;
-mod arrival;
-mod demands;
 mod deny;
-mod figures;
-mod flat;
+mod hosts_and_ports;
 mod identity;
 mod log;
+mod metrics;
 mod paths;
+mod requirements;
 mod rules;
+mod scaling;
 mod shadow;
 mod shadow_rules;
 #[path = "../support/mod.rs"]
@@ -23,7 +23,7 @@ use sa_authn::verdict::{HeaderEdits, Verdict};
 use serde_json::Value;
 use support::{Core, inline, pairs, with};
 
-/// A core under some rules, and callers of a cluster that it trusts.
+/// A core with rules, and the key of the cluster it trusts.
 struct World {
     key: SigningKey,
     core: Core,
@@ -32,14 +32,14 @@ struct World {
 // === impl World ===
 
 impl World {
-    /// One issuer, and what `more` says.
+    /// One issuer, and the members of `more`.
     fn new(more: Value) -> Self {
         let key = SigningKey::generate(KeyKind::P256);
         let core = Core::new(&with(inline(&[&key]), more));
         Self { key, core }
     }
 
-    /// A token of `namespace/name`; of nobody for `""`, and an expired one for `expired`.
+    /// A token of `namespace/name`; none for `""`, and an expired one for `expired`.
     fn bearer(&self, caller: &str) -> Option<String> {
         let token = match caller.split_once('/') {
             Some((namespace, name)) => Token::for_service_account(namespace, name),
@@ -57,7 +57,7 @@ impl World {
         headers
     }
 
-    /// The rule that lets a request pass (`-` where there are none), or the reason why none does.
+    /// The rule that allows the request (`-` without rules), or the reason of the denial.
     fn judge(&mut self, method: &str, path: &str, caller: &str) -> String {
         let headers = self.request(method, path, caller);
         let finished = self.core.judge(&headers).expect("a verdict");

@@ -1,15 +1,15 @@
-//! Patterns against paths: the index of all rules finds what looking at each in turn would find.
+//! Path patterns, and the path index compared with a linear search.
 
 use super::World;
 use crate::support::{inline, with};
 use sa_authn::config::Config;
 use serde_json::{Value, json};
 
-/// Spread, not secrecy: the same patterns in every run (xorshift64).
+/// xorshift64 with a fixed seed: the same patterns in every run.
 struct Random(u64);
 
 #[test]
-fn a_pattern_covers_what_it_says_and_nothing_else() {
+fn path_pattern_matches_only_the_documented_paths() {
     for (pattern, covered, not_covered) in [
         ("/", &["/", "/?x", "/a/.."][..], &["/a", "/a/"][..]),
         ("/a", &["/a", "/a?x", "/b/../a"], &["/", "/a/", "/ab", "/a/b", "/A"]),
@@ -39,7 +39,7 @@ fn a_pattern_covers_what_it_says_and_nothing_else() {
 
 /// Taken literally, such a pattern would match no request, and a `deny` by it would let every request pass.
 #[test]
-fn a_path_pattern_that_looks_like_a_regular_expression_or_a_template_is_refused() {
+fn path_pattern_with_regex_or_template_syntax_is_rejected() {
     for pattern in [
         "/admin/(users|keys)",
         "/admin/.+",
@@ -57,9 +57,9 @@ fn a_path_pattern_that_looks_like_a_regular_expression_or_a_template_is_refused(
         "/admin/%5Ba%5D",
         "/users/%3Aid",
     ] {
-        for who in ["deny", "allow"] {
+        for list in ["deny", "allow"] {
             let rules = json!([
-                { "name": "admin", "paths": [pattern], (who): ["ops/admin"] },
+                { "name": "admin", "paths": [pattern], (list): ["ops/admin"] },
                 { "name": "rest", "paths": ["/*"], "allow": "authenticated" },
             ]);
             let config = with(inline(&[]), json!({ "rules": rules })).to_string();
@@ -71,7 +71,7 @@ fn a_path_pattern_that_looks_like_a_regular_expression_or_a_template_is_refused(
 }
 
 #[test]
-fn a_literal_form_protects_the_path_that_it_stands_for() {
+fn escaped_pattern_matches_the_unescaped_path() {
     let mut world = World::new(json!({ "rules": [
         { "name": "one", "paths": ["/Users%281%29"], "deny": ["api/api"] },
         { "name": "export", "paths": ["/v1/x:export"], "allow": ["ops/admin"] },
@@ -92,7 +92,7 @@ fn a_literal_form_protects_the_path_that_it_stands_for() {
 }
 
 #[test]
-fn the_index_of_many_rules_finds_the_first_that_covers_a_path() {
+fn path_index_finds_the_first_matching_rule() {
     let mut random = Random(7);
     for _ in 0..40 {
         let patterns: Vec<Vec<String>> =
@@ -111,7 +111,7 @@ fn the_index_of_many_rules_finds_the_first_that_covers_a_path() {
 
 /// RFC 3629: an upstream that decodes would have to guess what such bytes mean.
 #[test]
-fn escapes_that_are_no_utf8_are_ambiguous_whatever_stands_between_them() {
+fn escapes_that_are_not_utf8_make_the_path_ambiguous() {
     let mut world = World::new(json!({ "rules": [{ "paths": ["/*"], "allow": "anyone" }] }));
     assert_eq!(world.judge("GET", "/%c3%a9", ""), "rules[0]");
     for path in ["/%c3", "/%a9", "/%c3/%a9", "/%c3x%a9", "/%c3%41%a9", "/%e2%82x%ac", "/%c0%80"] {
@@ -120,7 +120,7 @@ fn escapes_that_are_no_utf8_are_ambiguous_whatever_stands_between_them() {
 }
 
 #[test]
-fn ten_thousand_rules_are_told_apart() {
+fn path_index_of_10_000_rules_matches_exactly() {
     let rules: Vec<_> = (0..10_000)
         .map(|at| {
             let paths = [format!("/api/v{at}/*"), format!("/of/*/r{at}")];
@@ -133,30 +133,29 @@ fn ten_thousand_rules_are_told_apart() {
     assert_eq!(world.judge("GET", "/api/v10000/x", ""), "missing_token");
 }
 
-/// Rules for these patterns, without those of which the configuration says that no request can reach
-/// them, and which they are.
+/// Rules for these patterns without the unreachable ones, and the indexes of the unreachable ones.
 fn reachable(patterns: &[Vec<String>]) -> (Vec<Value>, Vec<usize>) {
     let rule = |(at, paths): (usize, &Vec<String>)| json!({ "name": at.to_string(), "paths": paths, "allow": "anyone" });
     let rules: Vec<_> = patterns.iter().enumerate().map(rule).collect();
     let config = with(inline(&[]), json!({ "rules": rules })).to_string();
     let problems = Config::parse(config.as_bytes()).err().unwrap_or_default();
-    let said = |at: &usize| {
+    let is_unreachable = |at: &usize| {
         let problem = problems.iter().find(|problem| problem.path == format!("rules[{at}]"));
         problem.is_some_and(|problem| problem.message.contains("unreachable"))
     };
-    let unreachable: Vec<_> = (0..rules.len()).filter(said).collect();
+    let unreachable: Vec<_> = (0..rules.len()).filter(is_unreachable).collect();
     let kept = rules.into_iter().enumerate().filter(|(at, _)| !unreachable.contains(at));
     (kept.map(|(_, rule)| rule).collect(), unreachable)
 }
 
-/// By the letter, for patterns and paths in normal form.
+/// A literal implementation, for patterns and paths in normal form.
 fn covers(pattern: &str, path: &str) -> bool {
     let pattern: Vec<_> = pattern.split('/').skip(1).collect();
     let path: Vec<_> = path.split('/').skip(1).collect();
-    let fits = |(want, is): (&&str, &&str)| want == is || (*want == "*" && !is.is_empty());
+    let matches = |(want, is): (&&str, &&str)| want == is || (*want == "*" && !is.is_empty());
     match pattern.split_last() {
-        Some((&"*", above)) => path.len() > above.len() && above.iter().zip(&path).all(fits),
-        _ => pattern.len() == path.len() && pattern.iter().zip(&path).all(fits),
+        Some((&"*", above)) => path.len() > above.len() && above.iter().zip(&path).all(matches),
+        _ => pattern.len() == path.len() && pattern.iter().zip(&path).all(matches),
     }
 }
 

@@ -1,9 +1,9 @@
-//! Rules and requests: which rule decides, and for whom.
+//! The rule that decides a request, and its verdict.
 
 use super::World;
 use serde_json::{Value, json};
 
-/// Method, path, caller, and the rule that lets the request pass or the reason why none does.
+/// Method, path, caller, and the rule that allows the request or the reason of the denial.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
 fn rules() -> Value {
@@ -19,7 +19,7 @@ fn rules() -> Value {
 }
 
 #[test]
-fn every_request_is_judged_by_the_first_rule_that_covers_it() {
+fn first_matching_rule_decides() {
     let mut world = World::new(rules());
     let rows = [OPEN, LISTED, FIRST, UNCOVERED, METHODS, PATHS];
     for (method, path, caller, expected) in rows.concat() {
@@ -27,7 +27,7 @@ fn every_request_is_judged_by_the_first_rule_that_covers_it() {
     }
 }
 
-/// Open to anyone, whatever token comes along.
+/// Open to anyone, with any token.
 const OPEN: &[Row] = &[
     ("GET", "/healthz", "", "health"),
     ("GET", "/healthz", "expired", "health"),
@@ -51,7 +51,7 @@ const LISTED: &[Row] = &[
     ("POST", "/in", "", "missing_token"),
 ];
 
-/// A later rule neither opens nor closes what an earlier one covers.
+/// A later rule does not change the verdict of an earlier one.
 const FIRST: &[Row] = &[
     ("GET", "/secrets/admin/1", "ops/admin", "admin"),
     ("GET", "/secrets/admin/1", "api/api", "forbidden"),
@@ -62,7 +62,7 @@ const FIRST: &[Row] = &[
     ("POST", "/secrets/admin/1", "", "missing_token"),
 ];
 
-/// No rule covers these: the genuine are forbidden, and the others are told what they lack.
+/// No rule matches: authenticated callers are forbidden, others get the reason of their token.
 const UNCOVERED: &[Row] = &[
     ("GET", "/", "api/api", "forbidden"),
     ("GET", "/", "", "missing_token"),
@@ -117,18 +117,18 @@ const PATHS: &[Row] = &[
 ];
 
 #[test]
-fn without_rules_every_proven_caller_passes_and_nobody_else() {
+fn without_rules_only_authenticated_callers_pass() {
     let mut world = World::new(json!({}));
     for (caller, expected) in
         [("api/api", "-"), ("other/x", "-"), ("", "missing_token"), ("expired", "expired")]
     {
         assert_eq!(world.judge("GET", "/any/thing", caller), expected, "{caller:?}");
     }
-    assert_eq!(world.judge("GET", "/a%2fb;c\\d", "api/api"), "-", "no rule looks at paths");
+    assert_eq!(world.judge("GET", "/a%2fb;c\\d", "api/api"), "-", "no rule has paths");
 }
 
 #[test]
-fn a_path_is_ambiguous_only_to_a_rule_that_looks_at_paths() {
+fn ambiguous_path_is_rejected_only_by_rules_with_paths() {
     let blind = json!({ "rules": [
         { "name": "read", "methods": ["GET"], "allow": "authenticated" },
         { "name": "open", "methods": ["HEAD"], "allow": "anyone" },
@@ -145,14 +145,14 @@ fn a_path_is_ambiguous_only_to_a_rule_that_looks_at_paths() {
         assert_eq!(world.judge("HEAD", "/a%2fb", caller), "ambiguous_path", "{caller:?}");
         assert_eq!(world.judge("POST", "/a%2fb", caller), "ambiguous_path", "{caller:?}");
     }
-    // The rule before has decided.
+    // The first rule decides.
     for (caller, expected) in [("api/api", "read"), ("expired", "expired"), ("", "missing_token")] {
         assert_eq!(world.judge("GET", "/a%2fb", caller), expected, "{caller:?}");
     }
 }
 
 #[test]
-fn an_unknown_method_is_refused_by_the_first_rule_that_looks_at_methods() {
+fn first_rule_with_methods_rejects_an_unknown_method() {
     let mut world = World::new(json!({ "rules": [
         { "name": "open", "paths": ["/open"], "allow": "anyone" },
         { "name": "shadow", "paths": ["/x"], "methods": ["PUT"], "deny": "anyone", "mode": "shadow" },
@@ -177,11 +177,11 @@ fn an_unknown_method_is_refused_by_the_first_rule_that_looks_at_methods() {
         assert_eq!(world.judge(method, path, caller), expected, "{method} {path} by {caller:?}");
     }
     let mut world = World::new(json!({ "rules": [{ "name": "all", "allow": "authenticated" }] }));
-    assert_eq!(world.judge("delete", "/", "api/api"), "all", "no rule looks at methods");
+    assert_eq!(world.judge("delete", "/", "api/api"), "all", "no rule has methods");
 }
 
 #[test]
-fn a_request_with_several_unclear_parts_is_refused_by_the_first_rule_that_looks_at_one() {
+fn first_rule_that_uses_an_ambiguous_part_sets_the_reason() {
     let mut world = World::new(json!({ "rules": [
         { "name": "method", "methods": ["GET"], "allow": ["ops/admin"] },
         { "name": "path", "paths": ["/x"], "allow": "anyone" },
@@ -197,7 +197,7 @@ fn a_request_with_several_unclear_parts_is_refused_by_the_first_rule_that_looks_
 }
 
 #[test]
-fn the_order_of_rules_with_and_without_paths_is_the_configurations() {
+fn rules_with_and_without_paths_are_evaluated_in_configured_order() {
     let mut world = World::new(json!({ "rules": [
         { "name": "post", "methods": ["POST"], "allow": "authenticated" },
         { "name": "x", "paths": ["/x/*"], "allow": "anyone" },
@@ -219,7 +219,7 @@ fn the_order_of_rules_with_and_without_paths_is_the_configurations() {
 }
 
 #[test]
-fn tokens_that_conflict_are_refused_on_open_paths_too() {
+fn conflicting_tokens_are_rejected_on_open_paths() {
     let mut world = World::new(rules());
     let mut headers = world.request("GET", "/healthz", "api/api");
     headers.extend(world.request("GET", "/healthz", "other/x").split_off(2));
@@ -228,7 +228,7 @@ fn tokens_that_conflict_are_refused_on_open_paths_too() {
 }
 
 #[test]
-fn a_refusal_says_in_the_log_whom_and_which_rule() {
+fn denial_detail_names_the_caller_and_the_rule() {
     let mut world = World::new(rules());
     let listed = world.request("GET", "/secrets/1", "other/x");
     let detail = world.core.denial(&listed).detail().to_owned();

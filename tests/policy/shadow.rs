@@ -1,4 +1,4 @@
-//! Shadow mode: everything passes, is judged as ever, and keeps its token.
+//! Shadow mode: every request passes with the verdict of enforce mode, and keeps its token.
 
 use super::{World, values};
 use crate::support::{Outcome, pairs, with};
@@ -10,7 +10,7 @@ fn shadow(rules: serde_json::Value) -> World {
 }
 
 #[test]
-fn what_enforce_would_refuse_passes_and_is_judged_the_same() {
+fn shadow_mode_has_the_verdict_of_enforce_mode_and_passes_the_request() {
     let rules = json!({ "rules": [
         { "name": "open", "paths": ["/open"], "allow": "anyone" },
         { "name": "closed", "paths": ["/*"], "allow": ["ops/admin"] },
@@ -30,7 +30,7 @@ fn what_enforce_would_refuse_passes_and_is_judged_the_same() {
 }
 
 #[test]
-fn a_proven_caller_is_named_even_where_it_would_be_refused() {
+fn shadow_mode_sends_identity_headers_for_authenticated_callers_it_would_deny() {
     let mut world = shadow(json!({ "rules": [{ "allow": ["ops/admin"] }] }));
     let mut sent = world.request("GET", "/", "api/api");
     sent.extend(pairs(&[("x-sa-name", "forged"), ("x_sa_namespace", "forged")]));
@@ -41,19 +41,20 @@ fn a_proven_caller_is_named_even_where_it_would_be_refused() {
 }
 
 #[test]
-fn an_unproven_caller_has_no_name_and_cannot_give_itself_one() {
+fn shadow_mode_removes_identity_headers_of_unauthenticated_callers() {
     let mut world = shadow(json!({}));
     for caller in ["", "expired"] {
         let mut sent = world.request("GET", "/", caller);
         sent.extend(pairs(&[("x-sa-name", "forged"), ("X-SA-Namespace", "forged")]));
         let seen = world.upstream(&sent);
-        let told = seen.iter().filter(|(name, _)| name.to_ascii_lowercase().starts_with("x-sa-"));
-        assert_eq!(told.count(), 0, "{caller:?}");
+        let identity =
+            seen.iter().filter(|(name, _)| name.to_ascii_lowercase().starts_with("x-sa-"));
+        assert_eq!(identity.count(), 0, "{caller:?}");
     }
 }
 
 #[test]
-fn no_token_is_taken_off() {
+fn shadow_mode_removes_no_token() {
     let mut world = shadow(json!({}));
     for caller in ["api/api", "expired"] {
         let sent = world.request("GET", "/", caller);
@@ -63,7 +64,7 @@ fn no_token_is_taken_off() {
 }
 
 #[test]
-fn conflicting_tokens_pass_in_shadow_mode_with_nobodys_name() {
+fn conflicting_tokens_pass_in_shadow_mode_without_identity() {
     let mut world = shadow(json!({}));
     let mut sent = world.request("GET", "/", "api/api");
     sent.extend(world.request("GET", "/", "other/x").split_off(2));
@@ -76,9 +77,9 @@ fn conflicting_tokens_pass_in_shadow_mode_with_nobodys_name() {
     }
 }
 
-/// Headers that cannot be read cannot be cleaned of forged names either.
+/// Forged identity headers cannot be removed from headers that cannot be read.
 #[test]
-fn an_unreadable_request_is_refused_in_shadow_mode_too() {
+fn unreadable_request_is_rejected_in_shadow_mode() {
     let mut world = shadow(json!({}));
     let mut request = world.core.request_of(vec![1, 0, 0, 0]);
     assert_eq!(request.arrives(&mut world.core), Outcome::Refused(Reason::Internal));

@@ -1,4 +1,4 @@
-//! Rules with `mode: shadow`: they record what they would deny, and never decide while an enforced rule does.
+//! Rules with `mode: shadow` record what they would deny, and do not decide if an enforced rule does.
 
 use super::{World, values};
 use crate::support::{Core, Outcome, discovered, good, with};
@@ -24,17 +24,17 @@ fn check(rules: Value, rows: &[(&str, &str, &str, &[&str])]) {
 }
 
 #[test]
-fn a_shadow_rule_does_not_open_what_a_later_rule_closes() {
-    let trial = json!({ "name": "trial", "paths": ["/admin/*"], "mode": "shadow",
+fn shadow_rule_does_not_bypass_a_later_rule() {
+    let draft = json!({ "name": "draft", "paths": ["/admin/*"], "mode": "shadow",
         "allow": [{ "serviceAccount": "ops/admin", "podBound": true }] });
     let rest = json!({ "name": "rest", "paths": ["/admin/*", "/x/*"], "allow": ["ops/admin"] });
     check(
-        json!([trial, rest]),
+        json!([draft, rest]),
         &[
-            ("/admin/x", "", "missing_token", &["trial"]),
-            ("/admin/x", "expired", "expired", &["trial"]),
-            ("/admin/x", "web/web", "forbidden", &["trial"]),
-            ("/admin/x", "ops/admin", "rest", &["trial"]),
+            ("/admin/x", "", "missing_token", &["draft"]),
+            ("/admin/x", "expired", "expired", &["draft"]),
+            ("/admin/x", "web/web", "forbidden", &["draft"]),
+            ("/admin/x", "ops/admin", "rest", &["draft"]),
             ("/x/y", "ops/admin", "rest", &[]),
             ("/x/y", "", "missing_token", &[]),
         ],
@@ -42,7 +42,7 @@ fn a_shadow_rule_does_not_open_what_a_later_rule_closes() {
 }
 
 #[test]
-fn a_shadow_rule_that_would_allow_does_not_allow_what_a_later_rule_denies() {
+fn shadow_allow_does_not_override_a_later_deny() {
     let rules = json!([
         { "name": "open", "allow": "anyone", "mode": "shadow" },
         { "name": "out", "paths": ["/secrets/*"], "deny": ["web/*"] },
@@ -60,7 +60,7 @@ fn a_shadow_rule_that_would_allow_does_not_allow_what_a_later_rule_denies() {
 }
 
 #[test]
-fn each_shadow_rule_before_the_deciding_rule_is_evaluated_by_itself() {
+fn shadow_rules_before_the_deciding_rule_are_evaluated_separately() {
     let rules = json!([
         { "name": "one", "deny": ["web/*"], "mode": "shadow" },
         { "name": "two", "allow": ["api/*"], "mode": "shadow" },
@@ -79,7 +79,7 @@ fn each_shadow_rule_before_the_deciding_rule_is_evaluated_by_itself() {
 }
 
 #[test]
-fn a_shadow_rule_behind_the_deciding_rule_is_not_evaluated() {
+fn shadow_rules_after_the_deciding_rule_are_not_evaluated() {
     let rules = json!([
         { "name": "out", "deny": ["web/*"] },
         { "name": "in", "paths": ["/x"], "allow": "authenticated" },
@@ -99,7 +99,7 @@ fn a_shadow_rule_behind_the_deciding_rule_is_not_evaluated() {
 }
 
 #[test]
-fn the_last_rule_can_be_rolled_out_in_shadow() {
+fn last_rule_in_shadow_mode_passes_every_request_it_matches() {
     let rules = json!([
         { "name": "health", "paths": ["/healthz"], "allow": "anyone" },
         { "name": "last", "allow": ["api/api"], "mode": "shadow" },
@@ -126,7 +126,7 @@ fn the_last_rule_can_be_rolled_out_in_shadow() {
 }
 
 #[test]
-fn where_only_shadow_rules_cover_they_decide_in_their_order() {
+fn shadow_rules_decide_in_order_if_no_enforced_rule_matches() {
     let rules = json!([
         { "name": "out", "deny": ["web/*"], "mode": "shadow" },
         { "name": "first", "allow": ["api/*"], "mode": "shadow" },
@@ -143,31 +143,31 @@ fn where_only_shadow_rules_cover_they_decide_in_their_order() {
         let sent = world.request("GET", "/", caller);
         let finished = world.core.judge(&sent).unwrap();
         assert_eq!(finished.rule.as_deref(), Some(rule), "{caller:?}");
-        // `Allow` is by proof also here.
+        // `Allow` requires an authenticated caller here too.
         assert_eq!(matches!(finished.verdict, Verdict::Allow(..)), caller == "api/api");
     }
 }
 
 #[test]
-fn a_shadow_rule_that_only_denies_opens_nothing() {
+fn shadow_rule_with_only_deny_allows_no_request() {
     let rules = json!([
-        { "name": "trial", "deny": ["web/*"], "mode": "shadow" },
+        { "name": "draft", "deny": ["web/*"], "mode": "shadow" },
         { "name": "x", "paths": ["/x"], "allow": "authenticated" },
     ]);
     check(
         rules,
         &[
-            ("/x", "web/web", "x", &["trial"]),
-            ("/y", "web/web", "forbidden", &["trial"]),
+            ("/x", "web/web", "x", &["draft"]),
+            ("/y", "web/web", "forbidden", &["draft"]),
             ("/y", "api/api", "forbidden", &[]),
-            ("/y", "", "missing_token", &["trial"]),
+            ("/y", "", "missing_token", &["draft"]),
         ],
     );
 }
 
 /// `/x%2fy` may be `/x/y`, which the shadow rule covers, or not.
 #[test]
-fn an_unclear_path_is_denied_in_shadow_where_only_shadow_rules_decide() {
+fn ambiguous_path_is_shadow_denied_if_only_shadow_rules_decide() {
     let rules = json!([
         { "name": "new", "paths": ["/x/*"], "allow": ["api/api"], "mode": "shadow" },
         { "name": "last", "allow": "authenticated", "mode": "shadow" },
@@ -186,18 +186,18 @@ fn an_unclear_path_is_denied_in_shadow_where_only_shadow_rules_decide() {
 }
 
 #[test]
-fn a_shadow_rule_for_every_path_lets_an_unclear_path_pass() {
+fn shadow_rule_for_every_path_passes_an_ambiguous_path() {
     let every = json!({ "name": "every", "paths": ["/*"], "allow": ["api/*"], "mode": "shadow" });
     let closed = json!({ "name": "closed", "paths": ["/admin/*"], "deny": "anyone" });
     let unclear = |rules: Value| World::new(json!({ "rules": rules })).judge("GET", "/a%2fb", "");
     assert_eq!(unclear(json!([every])), "shadow: ambiguous_path");
     assert_eq!(unclear(json!([closed, every])), "ambiguous_path", "an enforced rule decides");
-    assert_eq!(unclear(json!([every, closed])), "ambiguous_path", "also behind a shadow rule");
+    assert_eq!(unclear(json!([every, closed])), "ambiguous_path", "also after a shadow rule");
 }
 
-/// No rule may cover what `/x%2f..%2fsecrets` really is: passing it would open every other path.
+/// `/x%2f..%2fsecrets` may be a path that no rule matches: passing it would open every other path.
 #[test]
-fn an_unclear_path_that_no_shadow_rule_covers_for_certain_is_denied() {
+fn ambiguous_path_is_denied_unless_a_shadow_rule_certainly_matches() {
     let new = json!({ "name": "new", "paths": ["/x/*"], "allow": "anyone", "mode": "shadow" });
     let host =
         json!({ "name": "host", "hosts": ["a.example"], "allow": "anyone", "mode": "shadow" });
@@ -220,18 +220,18 @@ fn an_unclear_path_that_no_shadow_rule_covers_for_certain_is_denied() {
 }
 
 #[test]
-fn a_shadow_rule_denies_no_unclear_path_that_an_enforced_rule_allows() {
+fn shadow_rule_does_not_deny_an_ambiguous_path_that_an_enforced_rule_allows() {
     let rest = json!({ "name": "rest", "allow": "authenticated" });
-    for trial in [
-        json!({ "name": "trial", "mode": "shadow", "paths": ["/x/*"], "deny": "anyone" }),
-        json!({ "name": "trial", "mode": "shadow", "paths": ["/x/*"], "allow": "anyone" }),
+    for draft in [
+        json!({ "name": "draft", "mode": "shadow", "paths": ["/x/*"], "deny": "anyone" }),
+        json!({ "name": "draft", "mode": "shadow", "paths": ["/x/*"], "allow": "anyone" }),
     ] {
         check(
-            json!([trial, rest]),
+            json!([draft, rest]),
             &[
-                ("/a;b", "api/api", "rest", &["trial"]),
-                ("/x%2fy", "api/api", "rest", &["trial"]),
-                ("/x%2fy", "", "missing_token", &["trial"]),
+                ("/a;b", "api/api", "rest", &["draft"]),
+                ("/x%2fy", "api/api", "rest", &["draft"]),
+                ("/x%2fy", "", "missing_token", &["draft"]),
                 ("/a", "api/api", "rest", &[]),
             ],
         );
@@ -239,27 +239,27 @@ fn a_shadow_rule_denies_no_unclear_path_that_an_enforced_rule_allows() {
 }
 
 #[test]
-fn a_shadow_rule_does_not_make_a_later_rule_unreachable() {
+fn shadow_rule_does_not_make_a_later_rule_unreachable() {
     let rules = json!([
-        { "name": "trial", "allow": ["api/*"], "mode": "shadow" },
-        { "name": "second trial", "deny": "anyone", "mode": "shadow" },
+        { "name": "draft", "allow": ["api/*"], "mode": "shadow" },
+        { "name": "second draft", "deny": "anyone", "mode": "shadow" },
         { "name": "in", "allow": ["api/*"] },
     ]);
-    check(rules, &[("/", "api/api", "in", &["second trial"])]);
+    check(rules, &[("/", "api/api", "in", &["second draft"])]);
 }
 
 #[test]
-fn no_request_waits_for_keys_for_a_shadow_rule_alone() {
+fn request_is_not_paused_for_keys_only_a_shadow_rule_needs() {
     let token = good().sign(&SigningKey::generate(KeyKind::P256));
-    let shadow = |rule: Value| with(rule, json!({ "name": "trial", "mode": "shadow" }));
+    let shadow = |rule: Value| with(rule, json!({ "name": "draft", "mode": "shadow" }));
     let (deny, allow) = (json!({ "deny": ["batch/*"] }), json!({ "allow": ["api/api"] }));
     let open = json!({ "name": "open", "allow": "anyone" });
     let known = json!({ "name": "known", "allow": "authenticated" });
-    for trial in [shadow(deny.clone()), shadow(allow.clone())] {
-        let mut core = Core::new(&with(discovered(), json!({ "rules": [trial, open] })));
-        assert!(core.bearer(&token).passes(), "{trial}");
-        let mut core = Core::new(&with(discovered(), json!({ "rules": [trial, known] })));
-        assert_eq!(core.bearer(&token), Outcome::Held, "{trial}");
+    for draft in [shadow(deny.clone()), shadow(allow.clone())] {
+        let mut core = Core::new(&with(discovered(), json!({ "rules": [draft, open] })));
+        assert!(core.bearer(&token).passes(), "{draft}");
+        let mut core = Core::new(&with(discovered(), json!({ "rules": [draft, known] })));
+        assert_eq!(core.bearer(&token), Outcome::Held, "{draft}");
     }
     let mut core = Core::new(&with(discovered(), json!({ "rules": [shadow(allow)] })));
     assert!(matches!(core.bearer(&token), Outcome::Shadowed(..)));
@@ -270,7 +270,7 @@ fn no_request_waits_for_keys_for_a_shadow_rule_alone() {
 }
 
 #[test]
-fn a_method_that_only_a_shadow_rule_names_stays_unknown_to_enforced_rules() {
+fn method_named_only_by_a_shadow_rule_is_unknown_to_enforced_rules() {
     let read = json!({ "name": "read", "methods": ["GET"], "allow": ["api/api"] });
     let rest = json!({ "name": "rest", "allow": "anyone" });
     let purge =

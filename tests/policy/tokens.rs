@@ -1,4 +1,4 @@
-//! Where a token may come from, and that it goes no further while other credentials do.
+//! Token sources, and removal of tokens from the request.
 
 use super::{World, values};
 use crate::support::{Outcome, pairs, with};
@@ -7,7 +7,7 @@ use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 
 #[test]
-fn a_token_is_found_in_every_configured_header_and_in_no_other() {
+fn token_is_read_only_from_configured_headers() {
     let mut world = World::new(sources());
     let token = token(&world);
     for (name, value, found) in [
@@ -33,7 +33,7 @@ fn a_token_is_found_in_every_configured_header_and_in_no_other() {
 }
 
 #[test]
-fn the_token_is_taken_off_every_header_that_it_came_in() {
+fn token_is_removed_from_every_configured_header() {
     let mut world = World::new(sources());
     let token = token(&world);
     let bearer = format!("Bearer {token}");
@@ -59,7 +59,7 @@ fn the_token_is_taken_off_every_header_that_it_came_in() {
 }
 
 #[test]
-fn other_credentials_stay_where_they_are() {
+fn other_credentials_are_forwarded_unchanged() {
     let mut world = World::new(sources());
     let token = token(&world);
     let bearer = format!("Bearer {token}");
@@ -108,7 +108,7 @@ fn other_credentials_stay_where_they_are() {
 }
 
 #[test]
-fn forward_token_leaves_the_token_everywhere() {
+fn forward_token_keeps_the_token_in_every_header() {
     let mut world = World::new(with(sources(), json!({ "forwardToken": true })));
     let token = token(&world);
     let sent =
@@ -118,7 +118,7 @@ fn forward_token_leaves_the_token_everywhere() {
 }
 
 #[test]
-fn on_an_open_path_a_token_of_ours_is_taken_off_however_bad_and_a_foreign_one_stays() {
+fn open_path_removes_invalid_tokens_of_configured_issuers_and_keeps_foreign_tokens() {
     let mut world = World::new(json!({ "rules": [{ "allow": "anyone" }] }));
     let foreign = world.key.clone();
     let ours = |token: Token| token.sign(&foreign);
@@ -141,9 +141,9 @@ fn on_an_open_path_a_token_of_ours_is_taken_off_however_bad_and_a_foreign_one_st
     }
 }
 
-/// Every JWT is read, so there must be an end to them.
+/// The filter parses every JWT, so their number must be limited.
 #[test]
-fn a_header_with_more_jwts_than_are_looked_at_is_removed_as_a_whole() {
+fn header_with_more_than_16_jwts_is_removed() {
     let mut world = World::new(with(sources(), json!({ "rules": [{ "allow": "anyone" }] })));
     let foreign = Token::for_service_account("api", "api").issuer("https://login.example");
     let foreign = format!("Token {}", foreign.sign(&world.key));
@@ -153,14 +153,14 @@ fn a_header_with_more_jwts_than_are_looked_at_is_removed_as_a_whole() {
         let expected: Vec<_> = sent.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect();
         assert_eq!(left, if stays { expected } else { Vec::new() }, "{count}");
     }
-    // Each header has its own.
+    // The limit applies to each header separately.
     let many = vec![foreign.as_str(); 17].join(", ");
     let sent = [("authorization", many), ("x-token", "Basic x".to_owned())];
     assert_eq!(left_of(&mut world, &sent), [("x-token".to_owned(), "Basic x".to_owned())]);
 }
 
 #[test]
-fn a_token_in_another_form_than_the_configured_one_is_no_token() {
+fn token_without_the_configured_prefix_is_not_accepted() {
     let mut world = World::new(sources());
     let token = token(&world);
     for value in [format!("Bearer\t{token}"), format!("\"{token}\""), format!("bearer={token}")] {
@@ -172,7 +172,7 @@ fn a_token_in_another_form_than_the_configured_one_is_no_token() {
 }
 
 #[test]
-fn a_token_in_another_form_is_taken_off_beside_the_one_that_counts() {
+fn token_in_another_form_is_removed_together_with_the_accepted_token() {
     let mut world = World::new(sources());
     let (token, other) = (token(&world), token(&world));
     let bearer = format!("Bearer {token}");
@@ -195,7 +195,7 @@ fn a_token_in_another_form_is_taken_off_beside_the_one_that_counts() {
 }
 
 #[test]
-fn a_token_too_large_to_be_read_is_taken_off_too() {
+fn oversized_token_is_removed_on_open_paths() {
     let more = json!({ "rules": [{ "allow": "anyone" }], "limits": { "maxTokenBytes": 256 } });
     let mut world = World::new(with(sources(), more));
     let sent = [("authorization", format!("Bearer {}", token(&world)))];
@@ -203,7 +203,7 @@ fn a_token_too_large_to_be_read_is_taken_off_too() {
 }
 
 #[test]
-fn forward_token_and_shadow_mode_leave_every_form_of_a_token() {
+fn forward_token_and_shadow_mode_keep_tokens_in_every_form() {
     for more in [
         json!({ "rules": [{ "allow": "anyone" }], "forwardToken": true }),
         json!({ "rules": [{ "allow": "anyone" }], "mode": "shadow" }),
@@ -215,7 +215,7 @@ fn forward_token_and_shadow_mode_leave_every_form_of_a_token() {
 }
 
 #[test]
-fn tokens_in_several_headers_must_be_one_token() {
+fn different_tokens_in_several_headers_conflict() {
     let mut world = World::new(sources());
     let (one, two) = (token(&world), token(&world));
     let conflict = Outcome::Refused(Reason::ConflictingTokens);
@@ -232,7 +232,7 @@ fn tokens_in_several_headers_must_be_one_token() {
 }
 
 #[test]
-fn a_header_that_is_no_source_any_more_is_not_looked_at() {
+fn authorization_header_is_ignored_if_not_in_token_from() {
     let mut world = World::new(json!({ "tokenFrom": [{ "header": "x-client-id" }] }));
     let (one, two) = (token(&world), token(&world));
     let sent = [("authorization", format!("Bearer {two}")), ("x-client-id", one)];
@@ -260,7 +260,7 @@ fn request(headers: &[(&str, &str)]) -> Pairs {
     pairs(&[&[(":method", "GET"), (":path", "/")], headers].concat())
 }
 
-/// What of these headers reaches the upstream.
+/// The headers that reach the upstream.
 fn left_of(world: &mut World, sent: &[(&str, String)]) -> Vec<(String, String)> {
     let seen = world.upstream(&request(&borrowed(sent)));
     assert_eq!(values(&seen, ":path"), ["/"]);

@@ -1,4 +1,4 @@
-//! What the filter remembers makes it faster, and changes no verdict: caches off, cold, warm, and full of others.
+//! Caches do not change verdicts: caches off, cold, warm, and full of other tokens.
 
 use crate::Dice;
 use crate::support::{Core, Outcome, get, good};
@@ -22,7 +22,7 @@ fn judged(core: &mut Core, requests: &[(&'static str, Pairs)]) -> Vec<Outcome> {
     requests.iter().map(|(_, headers)| core.outcome(headers)).collect()
 }
 
-/// In another order, so that each finds others remembered.
+/// In random order, so that each request finds other tokens cached.
 fn judged_in_any_order(
     core: &mut Core,
     requests: &[(&'static str, Pairs)],
@@ -39,10 +39,10 @@ fn judged_in_any_order(
 }
 
 #[test]
-fn no_verdict_of_the_scenario_table_depends_on_what_is_remembered() {
+fn verdicts_of_the_scenario_table_do_not_depend_on_caches() {
     let world = World::around(SigningKey::generate(KeyKind::Rsa2048));
     let published = jwks(&world.published().each_ref()).to_string();
-    // The cheapest to verify: what fills the caches is not what is tested.
+    // ES256 is the fastest to verify; these tokens only fill the caches.
     let strays: Vec<_> = (0..40)
         .map(|n| get("/", &good().claim("jti", json!(format!("stray-{n}"))).sign(&world.es256)))
         .collect();

@@ -1,4 +1,4 @@
-//! What holds for whatever configuration, request and order of events: tried with many that are made by dice.
+//! Properties of every configuration, request and order of events, checked with random ones.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
@@ -9,7 +9,7 @@ mod signatures;
 mod support;
 mod tokens;
 
-/// SplitMix64: the same for the same seed, so that a failure comes again.
+/// SplitMix64 with a fixed seed, so that failures are reproducible.
 pub struct Dice(pub u64);
 
 // === impl Dice ===
@@ -23,7 +23,7 @@ impl Dice {
         usize::try_from((mixed ^ (mixed >> 31)) % end as u64).unwrap()
     }
 
-    /// One of these.
+    /// One of these items.
     pub fn one<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
         of[self.below(of.len())]
     }

@@ -1,5 +1,5 @@
-//! One more rule: an allowing one behind the others denies no request that they allow, and a shadow rule changes no
-//! verdict that an enforced rule gives.
+//! An additional rule: an `allow` rule at the end denies no request that passed before, and a shadow rule changes no
+//! verdict of an enforced rule.
 
 use crate::Dice;
 use crate::support::{Core, inline, pairs, with};
@@ -29,16 +29,16 @@ const HOSTS: [&str; 7] = [
     "a.example.",
     "a.example,b.example",
 ];
-/// Of rules.
+/// Methods of rules.
 const METHODS: [&str; 4] = ["GET", "POST", "OPTIONS", "FROB"];
-/// Of requests.
+/// Methods of requests.
 const SENT: [&str; 6] = ["GET", "POST", "OPTIONS", "post", "FROB", "OTHER"];
 const PATTERNS: [&str; 6] = ["/a", "/a/*", "/a/*/c", "/b", "/*", "/a/b"];
 const HOST_PATTERNS: [&str; 6] =
     ["a.example", "*.example", "b.example:80", "b.example:*", "*.example:*", "*.a.example:8080"];
 const ACCOUNTS: [&str; 5] = ["api/api", "api/*", "web/web", "*/web", "*/*"];
 
-fn who(dice: &mut Dice) -> Value {
+fn callers(dice: &mut Dice) -> Value {
     match dice.below(4) {
         0 => json!("anyone"),
         1 => json!("authenticated"),
@@ -68,22 +68,22 @@ fn any_rule(dice: &mut Dice) -> Value {
     let mut rule = rule(dice);
     let kind = dice.below(4);
     if kind != 0 {
-        rule["allow"] = who(dice);
+        rule["allow"] = callers(dice);
     }
     if kind < 2 {
-        rule["deny"] = who(dice);
+        rule["deny"] = callers(dice);
     }
-    // A shadow rule with `allow` decides only until an enforced rule is added behind it.
+    // A shadow rule with `allow` decides only until an enforced rule is added after it.
     if kind == 0 && dice.below(2) == 0 {
         rule["mode"] = json!("shadow");
     }
     rule
 }
 
-/// That lets somebody in, and says nothing of who may not.
+/// A rule with `allow` and without `deny`.
 fn allowing(dice: &mut Dice) -> Value {
     let mut rule = rule(dice);
-    rule["allow"] = who(dice);
+    rule["allow"] = callers(dice);
     rule
 }
 
@@ -98,19 +98,19 @@ fn request(dice: &mut Dice, tokens: &[String]) -> Pairs {
     pairs(&headers)
 }
 
-/// The core under these rules, where they can be meant: a rule behind one that decides for it is a problem.
+/// A core with these rules; `None` if they are invalid, for example because a rule is unreachable.
 fn core(base: &Value, rules: &[Value]) -> Option<Core> {
     let config = with(base.clone(), json!({ "rules": rules }));
     Config::parse(config.to_string().as_bytes()).ok().map(|_| Core::new(&config))
 }
 
 #[test]
-fn a_rule_more_that_allows_refuses_nobody_who_was_let_in() {
+fn additional_allow_rule_denies_no_request_that_passed_before() {
     let key = SigningKey::generate(KeyKind::P256);
     let sign = |namespace, name| Token::for_service_account(namespace, name).sign(&key);
     let tokens = [sign("api", "api"), sign("web", "web"), "a.b.c".to_owned()];
     let (base, mut dice) = (inline(&[&key]), Dice(2026));
-    let (mut policies, mut let_in, mut newly) = (0, 0, 0);
+    let (mut policies, mut passed_before, mut newly) = (0, 0, 0);
     while policies < 800 {
         let count = 1 + dice.below(4);
         let mut rules: Vec<_> = (0..count).map(|_| any_rule(&mut dice)).collect();
@@ -122,13 +122,16 @@ fn a_rule_more_that_allows_refuses_nobody_who_was_let_in() {
             let request = request(&mut dice, &tokens);
             let passed = before.outcome(&request).passes();
             let passes = after.outcome(&request).passes();
-            assert!(passes || !passed, "{request:?} passes no more under {rules:#?}");
-            let_in += usize::from(passed);
+            assert!(passes || !passed, "{request:?} no longer passes with {rules:#?}");
+            passed_before += usize::from(passed);
             newly += usize::from(passes && !passed);
         }
     }
-    // Else nothing was shown.
-    assert!(let_in > 1500 && newly > 500, "{let_in} were let in, {newly} by the last rule alone");
+    // Otherwise the test would prove nothing.
+    assert!(
+        passed_before > 1500 && newly > 500,
+        "{passed_before} passed before, {newly} only with the last rule"
+    );
 }
 
 /// The verdict with its reason, the rule that decides, and the edits of the headers.
@@ -143,7 +146,7 @@ fn verdict(core: &mut Core, request: &Pairs) -> String {
 }
 
 #[test]
-fn a_shadow_rule_changes_no_verdict_where_an_enforced_rule_decides() {
+fn shadow_rule_does_not_change_the_verdict_of_an_enforced_rule() {
     let key = SigningKey::generate(KeyKind::P256);
     let sign = |namespace, name| Token::for_service_account(namespace, name).sign(&key);
     let tokens = [sign("api", "api"), sign("web", "web"), "a.b.c".to_owned()];
@@ -153,7 +156,7 @@ fn a_shadow_rule_changes_no_verdict_where_an_enforced_rule_decides() {
         let count = dice.below(4);
         let mut rules: Vec<_> = (0..count).map(|_| any_rule(&mut dice)).collect();
         // So that an enforced rule decides every request.
-        rules.push(json!({ "allow": who(&mut dice) }));
+        rules.push(json!({ "allow": callers(&mut dice) }));
         for (at, rule) in rules.iter_mut().enumerate() {
             rule["name"] = json!(format!("rule {at}"));
             rule["mode"] = json!("enforce");
@@ -171,7 +174,7 @@ fn a_shadow_rule_changes_no_verdict_where_an_enforced_rule_decides() {
             let request = request(&mut dice, &tokens);
             let expected = verdict(&mut before, &request);
             let found = verdict(&mut after, &request);
-            assert_eq!(found, expected, "{request:?} under {rules:#?}");
+            assert_eq!(found, expected, "{request:?} with {rules:#?}");
             let judged = after.judge(&request).expect("keys are there");
             recorded += usize::from(!judged.shadowed.is_empty());
         }

@@ -1,5 +1,5 @@
-//! Keys come and go while tokens come: whoever passes has a signature that another library takes for genuine, by a
-//! key that is published at that moment.
+//! Key rotation with random tokens: every accepted token has a signature that another library verifies with a
+//! currently published key.
 
 use crate::Dice;
 use crate::support::{Core, discovered, get, good};
@@ -9,7 +9,7 @@ use envoy_test::{KeyKind, SigningKey, jwks};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A token of any key that ever was, whole or not quite.
+/// A token signed by any current or former key, modified or unmodified.
 fn token(keys: &[SigningKey], dice: &mut Dice) -> String {
     let key = &keys[dice.below(keys.len())];
     let mut token = good().claim("jti", json!(format!("{}", dice.below(40))));
@@ -24,7 +24,7 @@ fn token(keys: &[SigningKey], dice: &mut Dice) -> String {
     }
 }
 
-/// Another letter somewhere.
+/// The token with one random character replaced.
 fn flipped(token: &str, dice: &mut Dice) -> String {
     let mut bytes = token.as_bytes().to_vec();
     let at = dice.below(bytes.len());
@@ -32,7 +32,7 @@ fn flipped(token: &str, dice: &mut Dice) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// One part of another token.
+/// The token with one part of another token.
 fn spliced(token: &str, other: &str, dice: &mut Dice) -> String {
     let mut parts: Vec<_> = token.split('.').collect();
     let others: Vec<_> = other.split('.').collect();
@@ -41,7 +41,7 @@ fn spliced(token: &str, other: &str, dice: &mut Dice) -> String {
     parts.join(".")
 }
 
-/// By ring, and nothing of the filter's: whether one of these keys has signed it.
+/// Whether one of these keys has signed it; verified with ring, independently of the filter.
 fn is_genuine(token: &str, keys: &[SigningKey]) -> bool {
     let Some((input, signature)) = token.rsplit_once('.') else { return false };
     let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
@@ -53,7 +53,7 @@ fn is_genuine(token: &str, keys: &[SigningKey]) -> bool {
 }
 
 #[test]
-fn every_token_that_passes_is_signed_by_a_key_that_is_published_then() {
+fn every_accepted_token_is_signed_by_a_currently_published_key() {
     let kinds = [KeyKind::P256, KeyKind::Rsa2048, KeyKind::P384, KeyKind::P256];
     let mut keys: Vec<_> = kinds.map(SigningKey::generate).to_vec();
     let mut config = discovered();
@@ -71,7 +71,7 @@ fn every_token_that_passes_is_signed_by_a_key_that_is_published_then() {
             if published.is_empty() {
                 published.push(keys[dice.below(keys.len())].clone());
             }
-            // Past the refresh, so that the set is fetched, and the old one is no more.
+            // After the refresh interval, so that the new set replaces the old one.
             core.wait(Duration::from_secs(12));
             core.publish(&jwks(&published.iter().collect::<Vec<_>>()).to_string());
             changes += 1;

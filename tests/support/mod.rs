@@ -1,4 +1,4 @@
-//! Drives the core as the shell does: headers, answers and the time go in, verdicts and calls come out.
+//! Drives the core as the shell does, with headers, responses and the time of the test.
 #![allow(dead_code, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use envoy_test::{Pairs, SigningKey, Token, jwks, unix_now};
@@ -19,11 +19,11 @@ use serde_json::{Value, json};
 use std::cell::Cell;
 use std::time::Duration;
 
-/// The core under one configuration, and what time it is there.
+/// The core with one configuration, and its current time.
 pub struct Core {
     driver: NativeDriver,
     pub now: UnixTime,
-    /// What the connections of requests that come from now on say.
+    /// The connection attributes of new requests.
     pub connection: Connection,
     config: Value,
     last_request: RequestId,
@@ -38,22 +38,22 @@ pub struct Request {
     map: Vec<u8>,
 }
 
-/// A review that has ended, and the requests that waited for it.
+/// A completed review, and the requests that waited for it.
 #[derive(Debug)]
 pub struct ReviewEnded {
     pub settled: ReviewSettled,
     pub waiting: Vec<RequestId>,
 }
 
-/// The last call that ended.
+/// The last completed call.
 #[derive(Default)]
 struct Settled(Option<Settlement>);
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     Passed(HeaderEdits),
-    /// Shadow mode: it would have been refused.
+    /// Shadow mode: enforce mode would have denied the request.
     Shadowed(Reason, HeaderEdits),
     Refused(Reason),
     Held,
@@ -62,12 +62,12 @@ pub enum Outcome {
 // === impl Core ===
 
 impl Core {
-    /// Starts without fetched keys, at the time at which `envoy_test` mints tokens.
+    /// Starts without fetched keys, at the current time, as `envoy_test` mints tokens.
     pub fn new(config: &Value) -> Self {
         Self::at(unix_now(), config)
     }
 
-    /// Starts at a time of the test's choosing.
+    /// Starts at this time.
     pub fn at(unix_seconds: u64, config: &Value) -> Self {
         Self::with_host(None, unix_seconds, config)
     }
@@ -90,7 +90,7 @@ impl Core {
         }
     }
 
-    /// Lets time pass.
+    /// Advances the time.
     pub fn wait(&mut self, duration: Duration) {
         self.now = self.now.plus(duration);
     }
@@ -108,7 +108,7 @@ impl Core {
         settled.0
     }
 
-    /// Brings the reply to a call; `None` if nothing waits for it any more.
+    /// Delivers the reply to a call; `None` if the call is no longer in flight.
     pub fn reply(&mut self, call: &Callout, reply: Reply) -> Option<KeysSettled> {
         match self.settle(call, reply)? {
             Settlement::Keys(settled) => Some(settled),
@@ -116,12 +116,12 @@ impl Core {
         }
     }
 
-    /// Brings the API server's answer to a review.
+    /// Delivers the response to a review.
     pub fn answer_review(&mut self, call: &Callout, reply: Reply) -> ReviewEnded {
-        self.end_review(call, reply).expect("a review that is under way")
+        self.end_review(call, reply).expect("a review in flight")
     }
 
-    /// The same; `None` if nothing waits for it any more.
+    /// The same; `None` if the review is no longer in flight.
     pub fn end_review(&mut self, call: &Callout, reply: Reply) -> Option<ReviewEnded> {
         let waiting = self.paused().for_review(call.id);
         match self.settle(call, reply)? {
@@ -159,12 +159,12 @@ impl Core {
         self.driver.core().paused().expect("a configuration")
     }
 
-    /// What the configuration says about requests.
+    /// The settings for requests.
     pub fn settings(&self) -> &Settings {
         self.driver.core().settings().expect("a configuration")
     }
 
-    /// When something is due.
+    /// The next deadline.
     pub fn next_deadline(&mut self) -> Option<UnixTime> {
         self.driver.core_mut().next_deadline()
     }
@@ -179,7 +179,7 @@ impl Core {
         self.driver.handle(Event::RequestEnded(id), self.now);
     }
 
-    /// What was counted since the last time, in alphabetical order.
+    /// The metrics that changed since the last call, in alphabetical order.
     pub fn counts(&mut self) -> Vec<(String, u64)> {
         let changes = self.driver.take_metrics(self.now).into_iter();
         let mut counts: Vec<_> = changes
@@ -193,7 +193,7 @@ impl Core {
         counts
     }
 
-    /// What was counted under this name since the last time that anything was asked for.
+    /// The value of this metric in `counts`.
     pub fn counted(counts: &[(String, u64)], name: &str) -> u64 {
         let of_name = counts.iter().filter(|(counted, _)| counted == name);
         of_name.map(|(_, count)| count).sum()
@@ -207,37 +207,37 @@ impl Core {
         issuer.and_then(|issuer| issuer["issuer"].as_str()).expect("a cluster").to_owned()
     }
 
-    /// A request that comes now.
+    /// A new request.
     pub fn request(&mut self, headers: &Pairs) -> Request {
         self.request_of(map_of(headers))
     }
 
-    /// A request whose header map is whatever the host handed over.
+    /// A request with this header map.
     pub fn request_of(&mut self, map: Vec<u8>) -> Request {
         self.last_request += 1;
         let id = self.last_request;
         Request { id, connection: self.connection.clone(), map }
     }
 
-    /// Judges a request once; `None` when it is held.
+    /// Evaluates a request once; `None` if it is paused.
     pub fn judge(&mut self, headers: &Pairs) -> Option<Finished> {
         self.request(headers).finished(self)
     }
 
-    /// Judges a request once.
+    /// Evaluates a request once.
     pub fn outcome(&mut self, headers: &Pairs) -> Outcome {
         self.request(headers).arrives(self)
     }
 
-    /// Why a request is refused.
+    /// The denial of a request.
     pub fn denial(&mut self, headers: &Pairs) -> Denial {
         match self.judge(headers).map(|finished| finished.verdict) {
             Some(Verdict::Deny(denial)) => denial,
-            other => panic!("not refused: {other:?}"),
+            other => panic!("not denied: {other:?}"),
         }
     }
 
-    /// Judges `GET /` with this token, as most tests want it.
+    /// Evaluates `GET /` with this token.
     pub fn bearer(&mut self, token: &str) -> Outcome {
         self.outcome(&get("/", token))
     }
@@ -246,38 +246,38 @@ impl Core {
 // === impl Request ===
 
 impl Request {
-    /// Its headers reach the filter.
+    /// The headers reach the filter.
     pub fn arrives(&mut self, core: &mut Core) -> Outcome {
         self.finished(core).into()
     }
 
-    /// The same with all that led to the outcome; `None` when it is paused.
+    /// The same with all details of the outcome; `None` if the request is paused.
     pub fn finished(&mut self, core: &mut Core) -> Option<Finished> {
         core.driver.request(self.id, &self.map, &self.connection, core.now)
     }
 
-    /// What has become of it after a fetch of keys that it may wait for.
+    /// The outcome after a key fetch.
     pub fn wakes(&mut self, core: &mut Core) -> Outcome {
         self.resumed(core).into()
     }
 
-    /// What has become of it after the review that it waited for.
+    /// The outcome after the review that the request waited for.
     pub fn reviewed(&mut self, core: &mut Core, ended: &ReviewEnded) -> Outcome {
         self.finished_by(core, ended).into()
     }
 
-    /// The same with all that led to the outcome.
+    /// The same with all details of the outcome.
     pub fn finished_by(&mut self, core: &mut Core, ended: &ReviewEnded) -> Option<Finished> {
         assert!(ended.waiting.contains(&self.id), "{} waits for another review", self.id);
         self.resumed(core)
     }
 
-    /// Its deadline passes, if it has not yet.
+    /// Advances the time to the deadline, if it has not passed.
     pub fn gives_up(&mut self, core: &mut Core) -> Outcome {
         self.finished_late(core).into()
     }
 
-    /// The same with all that led to the outcome.
+    /// The same with all details of the outcome.
     pub fn finished_late(&mut self, core: &mut Core) -> Option<Finished> {
         let deadline = core.paused().deadline(self.id).expect("a paused request");
         core.now = core.now.max(deadline);
@@ -305,7 +305,7 @@ impl Trace for Settled {
 // === impl Outcome ===
 
 impl Outcome {
-    /// Whether the request goes on as an allowed one.
+    /// Whether the request is allowed.
     pub fn passes(&self) -> bool {
         matches!(self, Self::Passed(_))
     }
@@ -324,7 +324,7 @@ impl From<Option<Finished>> for Outcome {
 
 // === documents and requests ===
 
-/// One issuer whose keys stand in the configuration.
+/// One issuer with inline keys.
 pub fn inline(keys: &[&SigningKey]) -> Value {
     json!({ "issuers": [{
         "name": "local",
@@ -355,7 +355,7 @@ pub fn with(mut config: Value, more: Value) -> Value {
     config
 }
 
-/// What an API server that listens on an address of its own says of this issuer.
+/// The discovery document of this issuer.
 pub fn discovery_document(issuer: &str) -> String {
     json!({ "issuer": issuer, "jwks_uri": "https://10.0.0.1:6443/openid/v1/jwks" }).to_string()
 }

@@ -1,10 +1,10 @@
-//! What the operator is told of a verdict: counts by rule, and the request's id where it did not just pass.
+//! Request metrics, and the request ID of denied requests.
 
 use super::World;
 use crate::support::pairs;
 use serde_json::{Value, json};
 
-/// What is counted of one request, in alphabetical order.
+/// The counters that one request increments, in alphabetical order.
 fn counted(config: Value, path: &str, caller: &str) -> Vec<String> {
     let mut world = World::new(config);
     let request = world.request("GET", path, caller);
@@ -16,18 +16,18 @@ fn counted(config: Value, path: &str, caller: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_request_is_counted_by_verdict_reason_rule_and_issuer() {
+fn request_counter_has_verdict_reason_rule_and_issuer() {
     let rules = json!([
-        { "name": "tried", "deny": ["api/*"], "mode": "shadow" },
+        { "name": "draft", "deny": ["api/*"], "mode": "shadow" },
         { "name": "open", "paths": ["/open"], "allow": "anyone" },
         { "name": "ops", "allow": ["ops/*"] },
     ]);
     for (path, caller, expected) in [
         ("/", "ops/admin", vec!["requests.allowed.none.ops.local"]),
         ("/", "web/web", vec!["requests.denied.forbidden.ops.local"]),
-        ("/open", "api/api", vec!["requests.allowed.none.open.local", "shadow_denied.tried"]),
-        // Nobody knows who that is: a deny rule would refuse it.
-        ("/open", "expired", vec!["requests.allowed.expired.open.none", "shadow_denied.tried"]),
+        ("/open", "api/api", vec!["requests.allowed.none.open.local", "shadow_denied.draft"]),
+        // Unauthenticated: a deny rule would reject the request.
+        ("/open", "expired", vec!["requests.allowed.expired.open.none", "shadow_denied.draft"]),
     ] {
         let expected: Vec<_> = expected.iter().map(|name| format!("sa_authn.{name}")).collect();
         assert_eq!(counted(json!({ "rules": rules }), path, caller), expected, "{path} {caller}");
@@ -38,7 +38,7 @@ fn a_request_is_counted_by_verdict_reason_rule_and_issuer() {
 }
 
 #[test]
-fn the_id_of_a_request_is_kept_where_it_did_not_just_pass() {
+fn request_id_is_kept_for_denied_and_shadow_denied_requests() {
     for (mode, caller, expected) in [
         ("enforce", "api/api", None),
         ("enforce", "", Some("77a1".to_owned())),

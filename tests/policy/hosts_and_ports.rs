@@ -1,4 +1,4 @@
-//! Rules that look at where a request came in, and for which host; and CORS preflights.
+//! Rules with hosts, ports, direction and CORS preflights.
 
 use super::World;
 use crate::support::pairs;
@@ -6,7 +6,7 @@ use sa_authn::authz::rule::Direction;
 use serde_json::json;
 
 #[test]
-fn a_rule_may_look_at_the_host() {
+fn rule_with_hosts_matches_host_and_port() {
     let mut world = World::new(json!({ "rules": [
         { "name": "api", "hosts": ["api.example"], "allow": "anyone" },
         { "name": "below", "hosts": ["*.example", "*.internal:*"], "paths": ["/x"], "allow": "anyone" },
@@ -50,10 +50,10 @@ fn a_rule_may_look_at_the_host() {
     assert_eq!(judge(&mut world, &without), "ambiguous_path");
 }
 
-/// An upstream that ignores the port, or cuts the first colon or every final dot off, would see the host that is
-/// denied.
+/// An upstream that ignores the port, or removes everything after the first colon or every final dot, would see the
+/// denied host.
 #[test]
-fn no_spelling_of_a_host_skips_the_rule_that_denies_it() {
+fn alternative_spellings_of_a_host_do_not_bypass_its_deny_rule() {
     let mut world = World::new(json!({ "rules": [
         { "name": "admin", "hosts": ["admin.example:*"], "deny": "anyone" },
         { "name": "rest", "allow": "anyone" },
@@ -83,7 +83,7 @@ fn no_spelling_of_a_host_skips_the_rule_that_denies_it() {
 }
 
 #[test]
-fn hosts_are_told_apart_by_port_in_ten_thousand_rules() {
+fn host_and_port_match_correctly_in_10_000_rules() {
     let rules: Vec<_> = (1..10_000_u16)
         .map(|at| json!({ "name": format!("r{at}"), "hosts": [format!("h.example:{at}"), format!("*.h{at}.example:*")], "allow": "anyone" }))
         .collect();
@@ -104,7 +104,7 @@ fn hosts_are_told_apart_by_port_in_ten_thousand_rules() {
 }
 
 #[test]
-fn a_host_is_ambiguous_only_where_some_rule_looks_at_hosts() {
+fn invalid_host_is_ambiguous_only_if_a_rule_has_hosts() {
     let mut world = World::new(json!({ "rules": [{ "name": "r", "allow": "anyone" }] }));
     let mut sent = world.request("GET", "/", "");
     sent.extend(pairs(&[(":authority", "a,b")]));
@@ -112,7 +112,7 @@ fn a_host_is_ambiguous_only_where_some_rule_looks_at_hosts() {
 }
 
 #[test]
-fn a_rule_may_look_at_port_and_direction() {
+fn rule_matches_port_and_direction() {
     let mut world = World::new(json!({ "rules": [
         { "name": "metrics", "ports": [9090, 9091], "allow": "anyone" },
         { "name": "out", "direction": "outbound", "allow": "anyone" },
@@ -132,13 +132,13 @@ fn a_rule_may_look_at_port_and_direction() {
 }
 
 #[test]
-fn a_preflight_is_known_by_all_of_its_marks() {
+fn cors_preflight_requires_options_origin_and_requested_method() {
     let mut world = World::new(json!({ "rules": [
         { "name": "cors", "corsPreflight": true, "allow": "anyone" },
         { "name": "rest", "allow": "authenticated" },
     ] }));
     let (origin, wants) = (("origin", "https://ui"), ("access-control-request-method", "PUT"));
-    for (method, marks, expected) in [
+    for (method, headers, expected) in [
         ("OPTIONS", &[origin, wants][..], "cors"),
         ("OPTIONS", &[origin], "missing_token"),
         ("OPTIONS", &[wants], "missing_token"),
@@ -148,8 +148,8 @@ fn a_preflight_is_known_by_all_of_its_marks() {
         ("options", &[origin, wants], "unknown_method"),
     ] {
         let mut sent = world.request(method, "/", "");
-        sent.extend(pairs(marks));
-        assert_eq!(judge(&mut world, &sent), expected, "{method} {marks:?}");
+        sent.extend(pairs(headers));
+        assert_eq!(judge(&mut world, &sent), expected, "{method} {headers:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an issuer's tokens must fulfil besides, and tokens that are none of our business.
+//! Additional requirements of an issuer (`maxLifetime`, `requireBound`, `matchPeer`), and tokens of foreign issuers.
 
 use super::{World, values};
 use crate::support::{Core, Outcome, get, inline, pairs};
@@ -6,17 +6,17 @@ use envoy_test::{KeyKind, SigningKey, Token, unix_now};
 use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 
-/// A core whose issuer demands something.
-fn demanding(key: &SigningKey, name: &str, value: Value) -> Core {
+/// A core whose issuer has an additional requirement.
+fn requiring(key: &SigningKey, name: &str, value: Value) -> Core {
     let mut config = inline(&[key]);
     config["issuers"][0][name] = value;
     Core::new(&config)
 }
 
 #[test]
-fn a_lifetime_is_counted_from_iat_to_exp() {
+fn max_lifetime_is_compared_with_exp_minus_iat() {
     let key = SigningKey::generate(KeyKind::P256);
-    let mut core = demanding(&key, "maxLifetime", json!("1h"));
+    let mut core = requiring(&key, "maxLifetime", json!("1h"));
     let plain = || Token::for_service_account("api", "api");
     let too_long = Outcome::Refused(Reason::LifetimeTooLong);
     assert!(core.bearer(&plain().lifetime(3600).sign(&key)).passes());
@@ -27,7 +27,7 @@ fn a_lifetime_is_counted_from_iat_to_exp() {
 }
 
 #[test]
-fn an_extended_token_ends_when_it_should_have_been_replaced() {
+fn extended_token_expires_at_warnafter_with_honor_warn_after() {
     let key = SigningKey::generate(KeyKind::P256);
     let year = 365 * 24 * 3600;
     let now = unix_now();
@@ -40,15 +40,15 @@ fn an_extended_token_ends_when_it_should_have_been_replaced() {
         assert_eq!(core.bearer(&token).passes(), passes, "{later} s later");
     }
     config["issuers"][0]["maxLifetime"] = json!("2h");
-    assert!(Core::new(&config).bearer(&token).passes(), "its effective life is an hour");
+    assert!(Core::new(&config).bearer(&token).passes(), "its effective lifetime is one hour");
     let mut plain = Core::at(now + 7200, &inline(&[&key]));
-    assert!(plain.bearer(&token).passes(), "unless that is asked for, exp counts");
+    assert!(plain.bearer(&token).passes(), "without honorWarnAfter, exp applies");
 }
 
 #[test]
-fn a_token_may_have_to_be_bound_to_a_pod() {
+fn require_bound_rejects_tokens_without_a_pod() {
     let key = SigningKey::generate(KeyKind::P256);
-    let mut core = demanding(&key, "requireBound", json!("pod"));
+    let mut core = requiring(&key, "requireBound", json!("pod"));
     let plain = || Token::for_service_account("api", "api");
     assert!(core.bearer(&plain().pod("api-1").sign(&key)).passes());
     let not_bound = Outcome::Refused(Reason::NotBound);
@@ -58,10 +58,10 @@ fn a_token_may_have_to_be_bound_to_a_pod() {
 }
 
 #[test]
-fn a_token_may_have_to_come_over_its_own_workloads_connection() {
+fn match_peer_rejects_tokens_of_another_workload() {
     let key = SigningKey::generate(KeyKind::P256);
     let token = Token::for_service_account("api", "api").sign(&key);
-    for (demand, peer, passes) in [
+    for (requirement, peer, passes) in [
         (json!(true), "spiffe://cluster.local/ns/api/sa/api", true),
         (json!(true), "spiffe://other.example/ns/api/sa/api", true),
         (json!(true), "spiffe://cluster.local/ns/api/sa/other", false),
@@ -73,19 +73,21 @@ fn a_token_may_have_to_come_over_its_own_workloads_connection() {
         (json!(false), "spiffe://cluster.local/ns/other/sa/other", true),
         (json!(false), "", true),
     ] {
-        let mut core = demanding(&key, "matchPeer", demand.clone());
+        let mut core = requiring(&key, "matchPeer", requirement.clone());
         let peer_uri = (!peer.is_empty()).then(|| peer.to_owned());
         core.connection.peer_uri = peer_uri;
         let outcome = core.bearer(&token);
         match passes {
-            true => assert!(outcome.passes(), "{demand} {peer:?}: {outcome:?}"),
-            false => assert_eq!(outcome, Outcome::Refused(Reason::WrongPeer), "{demand} {peer:?}"),
+            true => assert!(outcome.passes(), "{requirement} {peer:?}: {outcome:?}"),
+            false => {
+                assert_eq!(outcome, Outcome::Refused(Reason::WrongPeer), "{requirement} {peer:?}")
+            }
         }
     }
 }
 
 #[test]
-fn tokens_of_other_issuers_may_be_left_alone() {
+fn foreign_tokens_are_ignored_if_configured() {
     let ignoring = json!({ "foreignTokens": "ignore" });
     let mut world = World::new(ignoring);
     let plain = || Token::for_service_account("api", "api");
