@@ -1,4 +1,4 @@
-//! Answers that are no key set: none of them replaces keys that work.
+//! Invalid JWKS and discovery responses do not replace cached keys.
 
 use super::{cached, core, key, set, status};
 use crate::support::{Core, discovery_document, ok};
@@ -9,14 +9,14 @@ use sa_authn::callout::Reply;
 use serde_json::json;
 
 #[test]
-fn no_bad_answer_replaces_good_keys() {
+fn invalid_jwks_response_does_not_replace_keys() {
     let (mut core, key) = (core(json!({})), key());
     core.publish(&set(&[&key]));
-    for (name, reply, said) in bad_sets() {
+    for (name, reply, message) in bad_sets() {
         core.wait_for_next();
         discover(&mut core);
         let failure = failure(&mut core, reply);
-        assert!(failure.contains(said), "{name}: {failure}");
+        assert!(failure.contains(message), "{name}: {failure}");
         assert!(core.by(&key).passes(), "{name}");
     }
     core.wait_for_next();
@@ -25,15 +25,15 @@ fn no_bad_answer_replaces_good_keys() {
 }
 
 #[test]
-fn no_bad_discovery_document_replaces_good_keys() {
+fn invalid_discovery_document_does_not_replace_keys() {
     let (mut core, key) = (core(json!({})), key());
     core.publish(&set(&[&key]));
     core.wait_for_next();
     core.fails(status(500));
-    for (name, document, said) in bad_documents() {
+    for (name, document, message) in bad_documents() {
         core.wait_for_next();
         let failure = failure(&mut core, ok(document));
-        assert!(failure.contains(said), "{name}: {failure}");
+        assert!(failure.contains(message), "{name}: {failure}");
         assert!(core.by(&key).passes(), "{name}");
     }
     core.wait_for_next();
@@ -42,7 +42,7 @@ fn no_bad_discovery_document_replaces_good_keys() {
 }
 
 #[test]
-fn a_bad_answer_to_the_first_fetch_leaves_no_keys_and_the_next_one_brings_them() {
+fn requests_stay_paused_after_an_invalid_first_response_until_keys_arrive() {
     for (name, reply, _) in bad_sets() {
         let (mut core, key) = (core(json!({})), key());
         let mut waits = core.held_by(&key);
@@ -56,7 +56,7 @@ fn a_bad_answer_to_the_first_fetch_leaves_no_keys_and_the_next_one_brings_them()
 }
 
 #[test]
-fn a_set_of_a_hundred_keys_is_taken_and_one_more_is_not() {
+fn key_set_of_100_keys_is_accepted_and_101_rejected() {
     let key = key();
     let filler: Vec<_> =
         (0..99).map(|at| json!({ "kty": "future", "kid": at.to_string() })).collect();
@@ -72,7 +72,7 @@ fn a_set_of_a_hundred_keys_is_taken_and_one_more_is_not() {
 }
 
 #[test]
-fn keys_that_nobody_knows_yet_are_skipped_and_counted() {
+fn unsupported_keys_are_skipped_and_counted() {
     let (good, other) = (key(), key());
     let mut for_encryption = other.jwk();
     for_encryption["use"] = json!("enc");
@@ -104,7 +104,7 @@ fn keys_that_nobody_knows_yet_are_skipped_and_counted() {
     assert_eq!(core.by(&other), super::UNKNOWN_KEY);
 }
 
-/// What a JWKS request may be answered, and what the log says of it.
+/// Invalid JWKS responses, and the failure that is logged for each.
 fn bad_sets() -> Vec<(&'static str, Reply, &'static str)> {
     let keys = set(&[&SigningKey::generate(KeyKind::P256)]);
     let too_large = Reply::Response { status: 200, cache_control: None, body: None };
@@ -123,10 +123,10 @@ fn bad_sets() -> Vec<(&'static str, Reply, &'static str)> {
         ("keys is an object", few(json!({})), "expected an object with a list `keys`"),
         ("keys is null", few(json!(null)), "expected an object with a list `keys`"),
         ("no key", few(json!([])), "no supported key"),
-        ("no key of ours", few(octets), "no supported key; kty \"oct\", expected RSA or EC"),
+        ("no supported key type", few(octets), "no supported key; kty \"oct\", expected RSA or EC"),
         ("HTML", ok("<html><body>hello</body></html>"), "not a JWKS"),
         ("cut off", ok(&keys.as_bytes()[..keys.len() - 1]), "not a JWKS"),
-        ("more behind it", ok(format!("{keys}x")), "not a JWKS"),
+        ("trailing text", ok(format!("{keys}x")), "not a JWKS"),
         ("not UTF-8", ok(b"{\"keys\":[\"\xff\"]}".to_vec()), "not a JWKS"),
         ("deep", ok("[".repeat(200_000)), "not a JWKS"),
         (
@@ -185,23 +185,23 @@ fn bad_documents() -> Vec<(&'static str, String, &'static str)> {
     ]
 }
 
-/// Answers the discovery call, if it is its turn.
+/// Answers the discovery call, if one is due.
 fn discover(core: &mut Core) {
     let call = core.call();
     if call.path == "/.well-known/openid-configuration" {
         core.reply(&call, ok(discovery_document(DEFAULT_ISSUER)));
     } else {
-        // The path is remembered: the call that is due is for the keys. Have it sent again.
+        // The path is cached, so the call that is due is the key fetch. Fail it, so that it is sent again.
         core.reply(&call, status(500));
         core.wait_for_next();
         discover(core);
     }
 }
 
-/// Answers the only call that is due, and says how it failed.
+/// Answers the only call that is due, and returns its failure.
 fn failure(core: &mut Core, reply: Reply) -> String {
     let call = core.call();
-    match core.reply(&call, reply).expect("a call that is waited for").outcome {
+    match core.reply(&call, reply).expect("a call in flight").outcome {
         Settled::Failed(failure) => failure.to_string(),
         other => panic!("{other:?}"),
     }

@@ -1,9 +1,9 @@
-//! An issuer's keys through days of time: fetched, refreshed, rotated, kept in an outage, waited for.
+//! An issuer's keys over time: fetch, refresh, rotation, outage, and paused requests.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod answers;
-mod figures;
+mod metrics;
 mod outage;
 mod refresh;
 #[path = "../support/mod.rs"]
@@ -22,14 +22,14 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use support::{Core, Outcome, get, good, with};
 
-/// When everything begins.
+/// The start time of every test.
 const START: u64 = 1_800_000_000;
 
 const HELD: Outcome = Outcome::Held;
 const UNKNOWN_KEY: Outcome = Outcome::Refused(Reason::UnknownKey);
 const UNAVAILABLE: Outcome = Outcome::Refused(Reason::KeysUnavailable);
 
-/// One issuer whose keys are discovered, and `keys` says more of.
+/// One issuer whose keys are discovered, with these members of `keys`.
 fn discovered(keys: Value) -> Value {
     let mut config = support::discovered();
     let own = config["issuers"][0]["keys"].take();
@@ -37,7 +37,7 @@ fn discovered(keys: Value) -> Value {
     config
 }
 
-/// The core at the beginning.
+/// The core at the start time.
 fn core(keys: Value) -> Core {
     Core::at(START, &discovered(keys))
 }
@@ -59,7 +59,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The time so long before another.
+/// The time `duration` before `time`.
 fn before(time: UnixTime, duration: Duration) -> UnixTime {
     let start = UnixTime::from_secs(0);
     start.plus(time.since(start) - duration)
@@ -78,42 +78,42 @@ impl Core {
         call.clone()
     }
 
-    /// The calls that are due, when there should be none.
+    /// Whether no call is due.
     fn is_quiet(&mut self) -> bool {
         self.calls().is_empty()
     }
 
-    /// Answers the only call that is due in this way, which must be a failure.
+    /// Answers the only call that is due with this reply, which must be a failure.
     fn fails(&mut self, reply: Reply) {
         let call = self.call();
-        let settled = self.reply(&call, reply).expect("a call that is waited for");
+        let settled = self.reply(&call, reply).expect("a call in flight");
         assert!(matches!(settled.outcome, Settled::Failed(_)), "{:?}", settled.outcome);
     }
 
-    /// How long until there is something to do.
+    /// The time until the next deadline.
     fn until_next(&mut self) -> Duration {
-        self.next_deadline().expect("there always is").since(self.now)
+        self.next_deadline().expect("a deadline").since(self.now)
     }
 
-    /// Lets time pass until there is something to do.
+    /// Advances the time to the next deadline.
     fn wait_for_next(&mut self) {
         let wait = self.until_next();
         self.wait(wait);
     }
 
-    /// A token by this key, in a request that comes now.
+    /// The outcome of a request now, with a token signed by this key.
     fn by(&mut self, key: &SigningKey) -> Outcome {
         self.bearer(&token(key))
     }
 
-    /// A request with a token by this key, which must have to wait.
+    /// A request with a token signed by this key, which must be paused.
     fn held_by(&mut self, key: &SigningKey) -> support::Request {
         let mut request = self.request(&get("/", &token(key)));
         assert_eq!(request.arrives(self), HELD);
         request
     }
 
-    /// Whether a request with a token by this key would have to wait. It hangs up at once.
+    /// Whether a request with a token signed by this key is paused. Its caller hangs up at once.
     fn holds(&mut self, key: &SigningKey) -> bool {
         let mut request = self.request(&get("/", &token(key)));
         let held = request.arrives(self) == HELD;
@@ -126,7 +126,7 @@ impl Core {
     }
 }
 
-/// Whether a jittered wait is between nine tenths of `full` and all of it.
+/// Whether a wait with jitter is between 90 % and 100 % of `full`.
 fn is_about(wait: Duration, full: Duration) -> bool {
     full / 10 * 9 <= wait && wait <= full
 }

@@ -1,4 +1,4 @@
-//! The API server cannot be reached: what is kept, for how long, and how often it is asked.
+//! Outages of the API server: cached keys, backoff, and lost calls.
 
 use super::{HELD, UNAVAILABLE, before, core, is_about, key, millis, seconds, set, status};
 use crate::support::{Core, discovery_document, ok};
@@ -8,14 +8,14 @@ use sa_authn::verdict::Reason;
 use serde_json::json;
 
 #[test]
-fn without_any_keys_tries_come_after_1_2_4_8_and_10_seconds() {
+fn backoff_without_keys_is_1_2_4_8_10_seconds() {
     check_backoff(&mut core(json!({})), &[1, 2, 4, 8, 10, 10, 10]);
     let rarely = json!({ "minRefetchInterval": "2m" });
     check_backoff(&mut core(rarely), &[1, 2, 4, 8, 16, 32, 60, 60, 60]);
 }
 
 #[test]
-fn with_old_keys_tries_come_after_1_2_4_and_up_to_60_seconds() {
+fn backoff_with_cached_keys_grows_to_60_seconds() {
     let (mut core, key) = (core(json!({})), key());
     core.publish(&set(&[&key]));
     core.wait_for_next();
@@ -24,7 +24,7 @@ fn with_old_keys_tries_come_after_1_2_4_and_up_to_60_seconds() {
 }
 
 #[test]
-fn one_good_answer_ends_an_outage() {
+fn valid_response_ends_an_outage_and_resets_the_backoff() {
     let (mut core, key) = (core(json!({})), key());
     for _ in 0..10 {
         core.fails(Reply::Reset);
@@ -34,14 +34,14 @@ fn one_good_answer_ends_an_outage() {
     core.publish(&set(&[&key]));
     assert!(waits.wakes(&mut core).passes());
     assert!(is_about(core.until_next(), seconds(600)));
-    // What was before is forgotten: the next outage begins with short waits.
+    // The backoff is reset: the next outage starts with short waits.
     core.wait_for_next();
     core.fails(Reply::Reset);
     assert!(is_about(core.until_next(), seconds(1)));
 }
 
 #[test]
-fn without_keys_a_request_waits_for_a_try_that_is_near_and_is_refused_before_one_that_is_far() {
+fn request_without_keys_is_paused_only_if_the_next_attempt_is_near() {
     let (mut core, key) = (core(json!({})), key());
     for _ in 0..2 {
         core.fails(Reply::Reset);
@@ -58,7 +58,7 @@ fn without_keys_a_request_waits_for_a_try_that_is_near_and_is_refused_before_one
 }
 
 #[test]
-fn while_a_call_is_under_way_a_request_without_keys_waits_however_long_the_outage() {
+fn request_without_keys_is_paused_while_a_fetch_is_in_flight() {
     let (mut core, key) = (core(json!({})), key());
     for _ in 0..10 {
         core.fails(Reply::Reset);
@@ -71,7 +71,7 @@ fn while_a_call_is_under_way_a_request_without_keys_waits_however_long_the_outag
 }
 
 #[test]
-fn old_keys_count_until_max_stale_and_not_a_millisecond_longer() {
+fn cached_keys_remain_valid_exactly_until_max_stale() {
     for (config, hours) in [(json!({}), 24), (json!({ "maxStale": "2h" }), 2)] {
         let (mut core, key) = (core(config), key());
         core.publish(&set(&[&key]));
@@ -92,7 +92,7 @@ fn old_keys_count_until_max_stale_and_not_a_millisecond_longer() {
 }
 
 #[test]
-fn keys_that_lapsed_are_back_with_the_next_good_answer() {
+fn keys_are_valid_again_after_a_fetch_past_max_stale() {
     let (mut core, key) = (core(json!({ "maxStale": "1h" })), key());
     core.publish(&set(&[&key]));
     let later = core.now.plus(seconds(2 * 3600));
@@ -104,7 +104,7 @@ fn keys_that_lapsed_are_back_with_the_next_good_answer() {
 }
 
 #[test]
-fn an_unknown_cluster_is_asked_for_again_within_100_milliseconds() {
+fn unknown_cluster_is_retried_within_100_milliseconds() {
     let (mut core, key) = (core(json!({})), key());
     for _ in 0..100 {
         core.fails(Reply::UnknownCluster);
@@ -116,9 +116,9 @@ fn an_unknown_cluster_is_asked_for_again_within_100_milliseconds() {
     assert!(core.by(&key).passes());
 }
 
-/// Nothing was sent while the cluster was unknown, so no server has failed yet.
+/// No request was sent while the cluster was unknown, so the backoff has not grown.
 #[test]
-fn a_cluster_that_was_unknown_at_first_is_asked_again_a_second_after_it_fails() {
+fn backoff_starts_at_one_second_after_an_unknown_cluster_appears() {
     let mut core = core(json!({}));
     for _ in 0..20 {
         core.fails(Reply::UnknownCluster);
@@ -129,7 +129,7 @@ fn a_cluster_that_was_unknown_at_first_is_asked_again_a_second_after_it_fails() 
 }
 
 #[test]
-fn a_call_that_is_never_answered_is_given_up_five_seconds_after_its_timeout() {
+fn unanswered_fetch_is_abandoned_5_seconds_after_its_timeout() {
     for timeout in [1, 5, 30] {
         let (mut core, key) = (core(json!({ "timeout": format!("{timeout}s") })), key());
         let lost = core.call();
@@ -146,7 +146,7 @@ fn a_call_that_is_never_answered_is_given_up_five_seconds_after_its_timeout() {
 }
 
 #[test]
-fn the_keys_of_a_lost_call_are_asked_for_again() {
+fn key_fetch_is_sent_again_after_a_lost_call() {
     let (mut core, key) = (core(json!({})), key());
     let discovery = core.call();
     core.reply(&discovery, ok(discovery_document(DEFAULT_ISSUER)));
@@ -160,7 +160,7 @@ fn the_keys_of_a_lost_call_are_asked_for_again() {
 }
 
 #[test]
-fn an_answer_counts_once() {
+fn second_response_to_a_call_is_ignored() {
     let (mut core, old, new) = (core(json!({})), key(), key());
     core.publish(&set(&[&old]));
     core.wait_for_next();
@@ -172,7 +172,7 @@ fn an_answer_counts_once() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_neither_loses_keys_nor_floods_the_server() {
+fn clock_step_back_keeps_keys_and_causes_no_flood_of_fetches() {
     let (mut core, key) = (core(json!({})), key());
     core.wait(seconds(3600));
     core.publish(&set(&[&key]));
@@ -184,14 +184,14 @@ fn a_clock_that_is_set_back_neither_loses_keys_nor_floods_the_server() {
     }
 }
 
-/// A clock that ran ahead at boot is common: what was fetched then was not fetched later than now.
+/// Clocks that are ahead at boot are common; keys fetched then must not count as fetched in the future.
 #[test]
-fn a_clock_that_is_set_back_keeps_nobody_from_a_key_that_is_rotated_in() {
+fn clock_step_back_does_not_delay_a_new_key() {
     let (mut core, old, new) = (core(json!({})), key(), key());
     core.wait(seconds(3600));
     core.publish(&set(&[&old]));
     core.now = before(core.now, seconds(1800));
-    // The next tick notices it.
+    // The next tick handles the step back.
     core.publish(&set(&[&old]));
     core.wait(seconds(2));
     let mut request = core.held_by(&new);
@@ -200,7 +200,7 @@ fn a_clock_that_is_set_back_keeps_nobody_from_a_key_that_is_rotated_in() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_does_not_put_the_next_refresh_off() {
+fn clock_step_back_does_not_delay_the_next_refresh() {
     let (mut core, key) = (core(json!({})), key());
     core.wait(seconds(30 * 24 * 3600));
     core.publish(&set(&[&key]));
@@ -209,7 +209,7 @@ fn a_clock_that_is_set_back_does_not_put_the_next_refresh_off() {
     assert!(core.until_next() <= seconds(600), "{:?}", core.until_next());
 }
 
-/// Checks the waits between failures, ending with a call that is due.
+/// Checks the waits between failures; afterwards a call is due.
 fn check_backoff(core: &mut Core, seconds_between: &[u64]) {
     for (at, expected) in seconds_between.iter().enumerate() {
         core.fails(if at % 2 == 0 { Reply::Reset } else { status(500) });
@@ -221,7 +221,7 @@ fn check_backoff(core: &mut Core, seconds_between: &[u64]) {
     }
 }
 
-/// Lets every fetch fail until then.
+/// Fails every fetch until `end`.
 fn fail_until(core: &mut Core, end: sa_authn::time::UnixTime) {
     loop {
         let wait = core.until_next();

@@ -1,4 +1,4 @@
-//! The ordinary course: discovery, the first keys, refreshes, rotation.
+//! Discovery, the first key fetch, refreshes and rotation.
 
 use super::{HELD, START, UNKNOWN_KEY, cached, core, is_about, key, millis, seconds, set};
 use crate::support::{Core, discovery_document, ok};
@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 #[test]
-fn the_first_fetch_is_due_at_once_and_asks_as_the_api_server_wants_to_be_asked() {
+fn first_fetch_is_sent_at_once_with_the_expected_requests() {
     let mut core = core(json!({}));
     let discovery = core.call();
     assert_eq!(discovery.path, "/.well-known/openid-configuration");
@@ -24,7 +24,7 @@ fn the_first_fetch_is_due_at_once_and_asks_as_the_api_server_wants_to_be_asked()
 }
 
 #[test]
-fn requests_before_the_first_keys_wait_and_then_pass() {
+fn requests_before_the_first_keys_are_paused_and_then_pass() {
     let (mut core, key) = (core(json!({})), key());
     let mut early = core.held_by(&key);
     core.wait(millis(300));
@@ -36,7 +36,7 @@ fn requests_before_the_first_keys_wait_and_then_pass() {
 }
 
 #[test]
-fn no_second_call_is_sent_while_one_is_under_way() {
+fn only_one_fetch_is_in_flight() {
     let (mut core, key) = (core(json!({})), key());
     core.call();
     for _ in 0..99 {
@@ -47,7 +47,7 @@ fn no_second_call_is_sent_while_one_is_under_way() {
 }
 
 #[test]
-fn keys_are_refreshed_within_the_last_tenth_of_the_interval() {
+fn keys_are_refreshed_in_the_last_tenth_of_the_interval() {
     let (mut core, key) = (core(json!({ "refreshInterval": "20m" })), key());
     core.publish(&set(&[&key]));
     let wait = core.until_next();
@@ -59,7 +59,7 @@ fn keys_are_refreshed_within_the_last_tenth_of_the_interval() {
 }
 
 #[test]
-fn proxies_that_started_together_refresh_at_different_times() {
+fn proxies_started_together_refresh_at_different_times() {
     let (config, key) = (super::discovered(json!({})), key());
     let waits: HashSet<_> = (0..200)
         .map(|seed| {
@@ -75,7 +75,7 @@ fn proxies_that_started_together_refresh_at_different_times() {
 }
 
 #[test]
-fn max_age_shortens_the_interval_and_never_lengthens_it() {
+fn max_age_shortens_but_never_extends_the_refresh_interval() {
     let key = key();
     for (cache_control, expected) in [
         ("public, max-age=3600", 600),
@@ -102,7 +102,7 @@ fn max_age_shortens_the_interval_and_never_lengthens_it() {
 }
 
 #[test]
-fn a_refresh_is_one_call_because_the_path_is_remembered() {
+fn refresh_skips_discovery_because_the_path_is_cached() {
     let (mut core, key) = (core(json!({})), key());
     core.publish(&set(&[&key]));
     for _ in 0..3 {
@@ -114,7 +114,7 @@ fn a_refresh_is_one_call_because_the_path_is_remembered() {
 }
 
 #[test]
-fn a_path_that_stopped_working_is_discovered_anew() {
+fn failed_jwks_path_is_discovered_again() {
     let (mut core, key) = (core(json!({})), key());
     core.publish(&set(&[&key]));
     core.wait_for_next();
@@ -128,7 +128,7 @@ fn a_path_that_stopped_working_is_discovered_anew() {
 }
 
 #[test]
-fn a_configured_path_is_asked_without_discovery() {
+fn configured_jwks_path_is_fetched_without_discovery() {
     let jwks = json!({ "cluster": "jwks", "authority": "keys.example", "path": "/keys?v=1" });
     let mut config = super::discovered(json!({}));
     config["issuers"][0]["keys"] = json!({ "jwks": jwks, "timeout": "3s" });
@@ -142,7 +142,7 @@ fn a_configured_path_is_asked_without_discovery() {
 }
 
 #[test]
-fn a_removed_key_is_refused_after_the_refresh() {
+fn removed_key_is_rejected_after_the_refresh() {
     let (mut core, old, new) = (core(json!({})), key(), key());
     core.publish(&set(&[&old]));
     core.wait_for_next();
@@ -160,7 +160,7 @@ fn a_removed_key_is_refused_after_the_refresh() {
 }
 
 #[test]
-fn while_a_refresh_is_under_way_the_old_keys_count() {
+fn cached_keys_remain_valid_during_a_refresh() {
     let (mut core, old) = (core(json!({})), key());
     core.publish(&set(&[&old]));
     core.wait_for_next();
@@ -172,7 +172,7 @@ fn while_a_refresh_is_under_way_the_old_keys_count() {
 }
 
 #[test]
-fn nothing_is_fetched_for_keys_that_stand_in_the_configuration() {
+fn inline_keys_cause_no_fetch() {
     let key = key();
     let mut core = Core::at(START, &crate::support::inline(&[&key]));
     assert!(core.is_quiet());

@@ -1,11 +1,11 @@
-//! A new configuration takes over the keys of the one that it replaces, if it fetches them from the same place.
+//! A new configuration takes over the keys of the replaced one if their source is the same.
 
 use super::{START, discovered, key, seconds, set};
 use crate::support::{Core, with};
 use sa_authn::callout::Reply;
 use serde_json::{Value, json};
 
-/// The core under a new configuration, when the old one has run for so many seconds.
+/// The core with a new configuration, at the current time of the old one.
 fn replaced(old: &mut Core, config: &Value) -> Core {
     let mut new = Core::at(START, config);
     new.now = old.now;
@@ -18,7 +18,7 @@ fn with_rules(config: Value) -> Value {
 }
 
 #[test]
-fn a_new_configuration_has_the_keys_of_the_old_one_without_a_fetch() {
+fn new_configuration_takes_over_keys_without_a_fetch() {
     let key = key();
     let mut old = Core::at(START, &discovered(json!({})));
     old.publish(&set(&[&key]));
@@ -26,14 +26,14 @@ fn a_new_configuration_has_the_keys_of_the_old_one_without_a_fetch() {
     let mut new = replaced(&mut old, &with_rules(discovered(json!({}))));
     assert!(new.is_quiet());
     assert!(new.by(&key).passes());
-    // The refresh comes when the old configuration would have had its own.
+    // The refresh keeps the time that the old configuration had scheduled.
     assert_eq!(new.until_next(), old.until_next());
     new.wait_for_next();
-    assert_eq!(new.call().path, "/openid/v1/jwks", "the path is known already");
+    assert_eq!(new.call().path, "/openid/v1/jwks", "the path is cached");
 }
 
 #[test]
-fn keys_that_were_taken_over_work_in_an_outage_and_lapse_with_their_fetch() {
+fn keys_taken_over_remain_valid_until_max_stale_of_their_fetch() {
     let key = key();
     let keys = json!({ "maxStale": "1h", "refreshInterval": "10m" });
     let mut old = Core::at(START, &discovered(keys.clone()));
@@ -45,12 +45,12 @@ fn keys_that_were_taken_over_work_in_an_outage_and_lapse_with_their_fetch() {
     new.fails(Reply::Reset);
     assert!(new.by(&key).passes());
     new.wait(seconds(1));
-    // The retry is near, so the request waits for it.
+    // The retry is near, so the request is paused.
     assert!(new.holds(&key));
 }
 
 #[test]
-fn a_shorter_refresh_interval_applies_to_keys_that_were_taken_over() {
+fn shorter_refresh_interval_applies_to_keys_taken_over() {
     let key = key();
     let mut old = Core::at(START, &discovered(json!({ "refreshInterval": "24h" })));
     old.publish(&set(&[&key]));

@@ -1,4 +1,4 @@
-//! Two clusters that were left at the default issuer: the kid tells them apart.
+//! Two clusters with the same issuer, distinguished by the kid.
 
 use super::{HELD, START, UNAVAILABLE, UNKNOWN_KEY, is_about, key, seconds, set, token};
 use crate::support::{Core, get, good, ok};
@@ -9,14 +9,14 @@ use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 use std::ops::{Deref, DerefMut};
 
-/// The core, and the calls to either cluster that are still to be answered.
+/// The core, and the unanswered calls to both clusters.
 struct Clusters {
     core: Core,
     open: Vec<Callout>,
 }
 
 #[test]
-fn the_kid_tells_two_clusters_with_one_iss_apart() {
+fn kid_selects_the_cluster_if_two_share_an_iss() {
     let (mut core, east, west) = both();
     assert_eq!(caller(&mut core, &east), "east");
     assert_eq!(caller(&mut core, &west), "west");
@@ -24,11 +24,11 @@ fn the_kid_tells_two_clusters_with_one_iss_apart() {
 }
 
 #[test]
-fn the_outage_of_one_cluster_does_not_touch_the_callers_of_the_other() {
+fn outage_of_one_cluster_does_not_affect_callers_of_the_other() {
     let (east, west) = (key(), key());
     let mut core = Clusters::new(&config());
     core.answer("east", || ok(set(&[&east])));
-    assert!(core.by(&east).passes(), "while the other is asked for the first time");
+    assert!(core.by(&east).passes(), "during the first fetch from the other cluster");
     assert_eq!(core.by(&west), HELD);
     for _ in 0..10 {
         core.answer("west", || Reply::Reset);
@@ -44,7 +44,7 @@ fn the_outage_of_one_cluster_does_not_touch_the_callers_of_the_other() {
 }
 
 #[test]
-fn a_key_that_both_clusters_publish_is_our_failure() {
+fn key_published_by_both_clusters_is_an_internal_error() {
     let (shared, east) = (key(), key());
     let mut core = Clusters::new(&config());
     core.answer("east", || ok(set(&[&shared, &east])));
@@ -56,7 +56,7 @@ fn a_key_that_both_clusters_publish_is_our_failure() {
 }
 
 #[test]
-fn where_both_clusters_call_different_keys_by_one_kid_the_signature_tells() {
+fn signature_selects_the_cluster_if_both_use_one_kid() {
     let (east, west) = (key(), key());
     let mut core = Clusters::new(&config());
     let mut renamed = west.jwk();
@@ -71,7 +71,7 @@ fn where_both_clusters_call_different_keys_by_one_kid_the_signature_tells() {
 }
 
 #[test]
-fn a_kid_that_neither_has_is_asked_of_both_and_then_unknown() {
+fn unknown_kid_is_fetched_from_both_clusters_before_it_is_rejected() {
     let (mut core, east, west) = both();
     core.wait(seconds(5));
     let mut request = core.held_by(&key());
@@ -87,7 +87,7 @@ fn a_kid_that_neither_has_is_asked_of_both_and_then_unknown() {
 }
 
 #[test]
-fn a_key_that_is_rotated_in_at_either_cluster_is_accepted_on_its_first_request() {
+fn new_key_of_either_cluster_is_accepted_on_its_first_request() {
     for cluster in ["east", "west"] {
         let (mut core, east, west) = both();
         core.wait(seconds(5));
@@ -104,7 +104,7 @@ fn a_key_that_is_rotated_in_at_either_cluster_is_accepted_on_its_first_request()
 }
 
 #[test]
-fn the_calls_of_one_clusters_callers_make_no_fetch_at_the_other() {
+fn known_kids_cause_no_fetch_from_the_other_cluster() {
     let (mut core, east, west) = both();
     for _ in 0..20 {
         core.wait(seconds(5));
@@ -115,7 +115,7 @@ fn the_calls_of_one_clusters_callers_make_no_fetch_at_the_other() {
 }
 
 #[test]
-fn the_calls_of_one_clusters_callers_use_up_no_ration_of_the_other() {
+fn known_kids_do_not_use_the_refetch_limit_of_the_other_cluster() {
     let (mut core, east, west) = both();
     for _ in 0..4 {
         core.wait(seconds(2));
@@ -130,9 +130,9 @@ fn the_calls_of_one_clusters_callers_use_up_no_ration_of_the_other() {
     assert!(request.wakes(&mut core).passes());
 }
 
-/// Who waits is woken by the keys that have come, not by those that it happened to be queued for.
+/// A paused request resumes with the keys of any issuer that may have its kid.
 #[test]
-fn keys_of_either_cluster_wake_a_request_that_both_may_know() {
+fn keys_of_either_cluster_resume_a_paused_request() {
     for cluster in ["east", "west"] {
         let (mut core, east, west) = both();
         core.wait(seconds(5));
@@ -147,7 +147,7 @@ fn keys_of_either_cluster_wake_a_request_that_both_may_know() {
 }
 
 #[test]
-fn each_cluster_has_a_backoff_of_its_own() {
+fn each_cluster_has_its_own_backoff() {
     let mut core = Clusters::new(&config());
     for _ in 0..6 {
         core.answer("west", || Reply::Reset);
@@ -158,7 +158,7 @@ fn each_cluster_has_a_backoff_of_its_own() {
 }
 
 #[test]
-fn issuers_with_names_of_their_own_know_nothing_of_each_other() {
+fn issuers_with_different_iss_are_independent() {
     let mut config = config();
     config["issuers"][1]["issuer"] = json!("https://west.example");
     let (east, west) = (key(), key());
@@ -167,7 +167,7 @@ fn issuers_with_names_of_their_own_know_nothing_of_each_other() {
     core.answer("west", || ok(set(&[&east, &west])));
     core.wait(seconds(5));
     assert_eq!(caller(&mut core, &east), "east");
-    assert_eq!(caller(&mut core, &west), "east", "the iss says so");
+    assert_eq!(caller(&mut core, &west), "east", "the iss selects the issuer");
     core.held_by(&key());
     assert_eq!(core.call().cluster, "east");
 }
@@ -184,7 +184,7 @@ fn config() -> Value {
     json!({ "issuers": [issuer("east"), issuer("west")] })
 }
 
-/// Both clusters' keys have just been fetched.
+/// The core right after the keys of both clusters were fetched.
 fn both() -> (Clusters, SigningKey, SigningKey) {
     let (mut core, east, west) = (Clusters::new(&config()), key(), key());
     core.answer("east", || ok(set(&[&east])));
@@ -204,7 +204,7 @@ impl Clusters {
         Self { core: Core::at(START, config), open: Vec::new() }
     }
 
-    /// Answers what one cluster is asked; the other hears of it and does not answer yet.
+    /// Answers the calls to one cluster; calls to the other stay unanswered.
     fn answer(&mut self, cluster: &str, reply: impl Fn() -> Reply) {
         self.open.extend(self.core.calls());
         for call in self.open.extract_if(.., |call| call.cluster == cluster) {

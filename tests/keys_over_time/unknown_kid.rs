@@ -1,4 +1,4 @@
-//! A kid that is not in the set: rotated in a moment ago, or invented by anybody.
+//! Unknown kids: new keys, invented kids, and the limit of refetches.
 
 use super::{HELD, UNKNOWN_KEY, before, core, key, millis, seconds, set};
 use crate::support::{Core, Request, get, ok};
@@ -8,7 +8,7 @@ use sa_authn::verdict::Reason;
 use serde_json::json;
 
 #[test]
-fn a_rotated_in_key_is_accepted_on_its_very_first_request() {
+fn new_key_is_accepted_on_its_first_request() {
     let (mut core, old, new) = at_rest(json!({}));
     let mut first = core.held_by(&new);
     let call = core.call();
@@ -19,7 +19,7 @@ fn a_rotated_in_key_is_accepted_on_its_very_first_request() {
 }
 
 #[test]
-fn the_fetch_for_an_unknown_kid_is_due_at_once_and_is_one_call() {
+fn unknown_kid_causes_one_immediate_fetch() {
     let (mut core, _, new) = at_rest(json!({}));
     assert!(core.is_quiet());
     core.held_by(&new);
@@ -27,13 +27,13 @@ fn the_fetch_for_an_unknown_kid_is_due_at_once_and_is_one_call() {
 }
 
 #[test]
-fn a_thousand_requests_with_invented_kids_make_one_fetch() {
+fn thousand_requests_with_invented_kids_cause_one_fetch() {
     let (mut core, old, _) = at_rest(json!({}));
     let mut waiting: Vec<_> = (0..500).map(|at| invented(&mut core, &old, at)).collect();
     let call = core.call();
     waiting.extend((500..1000).map(|at| invented(&mut core, &old, at)));
     assert!(core.is_quiet());
-    assert!(core.by(&old).passes(), "who has a good token does not wait");
+    assert!(core.by(&old).passes(), "a valid token is not paused");
     core.reply(&call, ok(set(&[&old])));
     for request in &mut waiting {
         assert_eq!(request.wakes(&mut core), UNKNOWN_KEY);
@@ -50,7 +50,7 @@ fn a_thousand_requests_with_invented_kids_make_one_fetch() {
 }
 
 #[test]
-fn a_key_that_is_rotated_in_right_after_a_fetch_is_accepted_on_its_first_request() {
+fn new_key_right_after_a_fetch_is_accepted_on_its_first_request() {
     let (mut core, old, new) = (core(json!({})), key(), key());
     core.publish(&set(&[&old]));
     core.wait(millis(1));
@@ -60,7 +60,7 @@ fn a_key_that_is_rotated_in_right_after_a_fetch_is_accepted_on_its_first_request
 }
 
 #[test]
-fn a_fetch_that_ended_up_to_a_second_ago_decides_when_the_ration_is_used_up() {
+fn fetch_in_the_last_second_decides_if_the_refetch_limit_is_reached() {
     let (mut core, old, new) = (core(json!({})), key(), key());
     core.publish(&set(&[&old]));
     for _ in 0..3 {
@@ -79,7 +79,7 @@ fn a_fetch_that_ended_up_to_a_second_ago_decides_when_the_ration_is_used_up() {
 }
 
 #[test]
-fn a_fetch_that_was_under_way_decides_when_it_ends_after_the_request_came() {
+fn fetch_in_flight_decides_for_requests_that_arrive_during_it() {
     let (mut core, old, new) = at_rest(json!({}));
     let mut one = core.held_by(&new);
     let call = core.call();
@@ -115,12 +115,12 @@ fn unknown_kids_cause_three_fetches_and_then_one_per_interval() {
 }
 
 #[test]
-fn a_flood_of_invented_kids_over_an_hour_makes_one_fetch_per_interval() {
+fn hour_of_invented_kids_causes_one_fetch_per_interval() {
     let (mut core, old, _) = at_rest(json!({ "refreshInterval": "24h" }));
-    let (mut fetches, stranger) = (0, key());
+    let (mut fetches, unknown) = (0, key());
     for _ in 0..3600 * 4 {
         core.wait(millis(250));
-        core.by(&stranger);
+        core.by(&unknown);
         for call in core.calls() {
             fetches += 1;
             core.reply(&call, ok(set(&[&old])));
@@ -131,7 +131,7 @@ fn a_flood_of_invented_kids_over_an_hour_makes_one_fetch_per_interval() {
 }
 
 #[test]
-fn requests_that_come_before_the_call_is_sent_use_up_one_fetch_of_the_ration() {
+fn requests_before_the_call_is_sent_share_one_fetch() {
     let (mut core, old, new) = at_rest(json!({}));
     let mut requests: Vec<_> = (0..10).map(|_| core.held_by(&new)).collect();
     core.publish(&set(&[&old, &new]));
@@ -142,7 +142,7 @@ fn requests_that_come_before_the_call_is_sent_use_up_one_fetch_of_the_ration() {
 }
 
 #[test]
-fn a_fetch_that_failed_refuses_nobody_for_an_unknown_key() {
+fn failed_fetch_does_not_reject_an_unknown_key() {
     let (mut core, old, new) = at_rest(json!({}));
     let mut request = core.held_by(&new);
     core.fails(Reply::Reset);
@@ -153,7 +153,7 @@ fn a_fetch_that_failed_refuses_nobody_for_an_unknown_key() {
 }
 
 #[test]
-fn in_an_outage_an_unknown_kid_ends_in_503_with_a_time_to_come_back_and_never_in_401() {
+fn unknown_kid_during_an_outage_is_503_with_retry_after() {
     let (mut core, old, new) = at_rest(json!({}));
     let mut refused = 0;
     for _ in 0..100 {
@@ -174,10 +174,10 @@ fn in_an_outage_an_unknown_kid_ends_in_503_with_a_time_to_come_back_and_never_in
 }
 
 #[test]
-fn a_token_without_a_kid_is_refused_for_an_unknown_key() {
+fn token_without_kid_is_rejected_as_unknown_key() {
     let (mut core, old, _) = at_rest(json!({}));
-    let nameless = crate::support::good().issued_at(super::START).lifetime(1 << 30);
-    let mut request = core.request(&get("/", &nameless.without_header("kid").sign(&old)));
+    let claims = crate::support::good().issued_at(super::START).lifetime(1 << 30);
+    let mut request = core.request(&get("/", &claims.without_header("kid").sign(&old)));
     if request.arrives(&mut core) == HELD {
         core.publish(&set(&[&old]));
         assert_eq!(request.wakes(&mut core), UNKNOWN_KEY);
@@ -185,7 +185,7 @@ fn a_token_without_a_kid_is_refused_for_an_unknown_key() {
 }
 
 #[test]
-fn an_unknown_kid_does_not_put_the_next_refresh_off() {
+fn unknown_kid_does_not_delay_the_next_refresh() {
     let (mut core, old, new) = at_rest(json!({}));
     core.held_by(&new);
     core.publish(&set(&[&old]));
@@ -193,7 +193,7 @@ fn an_unknown_kid_does_not_put_the_next_refresh_off() {
 }
 
 #[test]
-fn a_kid_stands_for_the_key_of_the_newest_set() {
+fn kid_refers_to_the_key_of_the_newest_set() {
     let (mut core, old, new) = at_rest(json!({}));
     let mut renamed = new.jwk();
     renamed["kid"] = json!(old.kid());
@@ -202,7 +202,7 @@ fn a_kid_stands_for_the_key_of_the_newest_set() {
     assert_eq!(core.denial_of(&old).reason(), Reason::BadSignature);
 }
 
-/// Five seconds after the old key was fetched: known keys are too old to refuse anyone.
+/// Five seconds after the old key was fetched: the fetch is too old to reject an unknown kid.
 fn at_rest(config: serde_json::Value) -> (Core, SigningKey, SigningKey) {
     let (mut core, old, new) = (core(config), key(), key());
     core.publish(&set(&[&old]));
@@ -210,7 +210,7 @@ fn at_rest(config: serde_json::Value) -> (Core, SigningKey, SigningKey) {
     (core, old, new)
 }
 
-/// A request with a kid that nobody has, which must have to wait.
+/// A request with an invented kid, which must be paused.
 fn invented(core: &mut Core, key: &SigningKey, at: u32) -> Request {
     let claims = crate::support::good().issued_at(super::START).lifetime(1 << 30);
     let token = claims.header("kid", json!(format!("invented-{at}"))).sign(key);

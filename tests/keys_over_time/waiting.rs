@@ -1,4 +1,4 @@
-//! Requests that wait: how many, how long, and which never do.
+//! Paused requests: limits, deadlines, and requests that are never paused.
 
 use super::{
     HELD, UNAVAILABLE, UNKNOWN_KEY, before, core, discovered, key, millis, seconds, set, token,
@@ -12,14 +12,14 @@ use serde_json::json;
 const OVERLOADED: Outcome = Outcome::Refused(Reason::Overloaded);
 
 #[test]
-fn more_than_may_wait_are_refused_as_overload() {
+fn requests_beyond_max_waiting_are_rejected_as_overloaded() {
     let (mut core, key) = (limited(json!({ "maxWaiting": 3 })), key());
     let mut waiting: Vec<_> = (0..3).map(|_| core.held_by(&key)).collect();
     for _ in 0..5 {
         assert_eq!(core.by(&key), OVERLOADED);
     }
     assert_eq!(core.paused().len(), 3);
-    // Who leaves makes room.
+    // A caller that hangs up frees its place.
     core.hangs_up(waiting.pop().unwrap().id);
     assert_eq!(core.by(&key), HELD);
     assert_eq!(core.by(&key), OVERLOADED);
@@ -29,7 +29,7 @@ fn more_than_may_wait_are_refused_as_overload() {
 }
 
 #[test]
-fn those_with_unknown_kids_take_no_places_of_those_without_keys() {
+fn requests_with_unknown_kids_do_not_use_the_places_of_requests_without_keys() {
     let mut config = with(discovered(json!({})), json!({ "limits": { "maxWaiting": 2 } }));
     let mut second = config["issuers"][0].clone();
     second["name"] = json!("second");
@@ -55,12 +55,12 @@ fn those_with_unknown_kids_take_no_places_of_those_without_keys() {
 }
 
 #[test]
-fn a_request_whose_time_is_up_is_refused_as_our_failure() {
-    for (limits, patience) in [(json!({}), 5), (json!({ "waitTimeout": "2s" }), 2)] {
+fn paused_request_past_its_deadline_is_rejected_as_keys_unavailable() {
+    for (limits, timeout) in [(json!({}), 5), (json!({ "waitTimeout": "2s" }), 2)] {
         let (mut core, key) = (limited(limits), key());
         core.calls();
         let mut request = core.held_by(&key);
-        let deadline = core.now.plus(seconds(patience));
+        let deadline = core.now.plus(seconds(timeout));
         assert_eq!(core.next_deadline(), Some(deadline));
         core.now = before(deadline, millis(1));
         assert_eq!(core.paused().overdue(core.now), Vec::<u32>::new());
@@ -72,7 +72,7 @@ fn a_request_whose_time_is_up_is_refused_as_our_failure() {
 }
 
 #[test]
-fn a_request_whose_time_is_up_as_the_keys_come_passes() {
+fn request_at_its_deadline_passes_if_the_keys_arrive() {
     let (mut core, key) = (core(json!({})), key());
     let mut request = core.held_by(&key);
     let discovery = core.call();
@@ -84,19 +84,19 @@ fn a_request_whose_time_is_up_as_the_keys_come_passes() {
 }
 
 #[test]
-fn a_request_that_is_woken_in_vain_keeps_its_deadline() {
+fn request_resumed_without_keys_keeps_its_deadline() {
     let (mut core, key) = (core(json!({})), key());
     let mut request = core.held_by(&key);
-    let came = core.now;
+    let arrival = core.now;
     core.fails(Reply::Reset);
     core.wait(millis(500));
     assert_eq!(request.wakes(&mut core), HELD);
-    let overdue = core.paused().overdue(came.plus(seconds(5)));
+    let overdue = core.paused().overdue(arrival.plus(seconds(5)));
     assert_eq!(overdue, [request.id]);
 }
 
 #[test]
-fn a_request_that_got_its_verdict_waits_no_more() {
+fn request_with_a_verdict_is_no_longer_paused() {
     let (mut core, old, new) = (core(json!({})), key(), key());
     let (mut good, mut bad) = (core.held_by(&old), core.held_by(&new));
     assert_eq!(core.paused().for_issuer(0), [good.id, bad.id]);
@@ -107,7 +107,7 @@ fn a_request_that_got_its_verdict_waits_no_more() {
 }
 
 #[test]
-fn what_needs_no_keys_is_refused_while_others_wait() {
+fn tokens_rejected_without_keys_are_not_paused() {
     let (mut core, key) = (core(json!({})), key());
     core.held_by(&key);
     assert_eq!(core.bearer("x"), Outcome::Refused(Reason::MalformedToken));
@@ -118,7 +118,7 @@ fn what_needs_no_keys_is_refused_while_others_wait() {
 }
 
 #[test]
-fn an_open_path_never_waits() {
+fn open_path_is_never_paused() {
     let rules = json!({ "rules": [
         { "paths": ["/healthz"], "allow": "anyone" },
         { "allow": "authenticated" },
@@ -127,13 +127,13 @@ fn an_open_path_never_waits() {
     let Outcome::Passed(edits) = core.outcome(&get("/healthz", &token(&key))) else {
         panic!("an open path")
     };
-    assert!(edits.set().next().is_none(), "nobody was proven");
+    assert!(edits.set().next().is_none(), "no caller is authenticated");
     assert_eq!(core.outcome(&get("/", &token(&key))), HELD);
     assert_eq!(core.paused().len(), 1);
 }
 
 #[test]
-fn a_request_that_is_refused_anyway_does_not_wait() {
+fn ambiguous_path_is_rejected_without_a_pause() {
     let rules = json!({ "rules": [{ "paths": ["/*"], "allow": "authenticated" }] });
     let (mut core, key) = (Core::at(super::START, &with(discovered(json!({})), rules)), key());
     let ambiguous = Outcome::Refused(Reason::AmbiguousPath);
@@ -142,7 +142,7 @@ fn a_request_that_is_refused_anyway_does_not_wait() {
 }
 
 #[test]
-fn shadow_mode_holds_nobody() {
+fn shadow_mode_pauses_no_request() {
     let config = with(discovered(json!({})), json!({ "mode": "shadow" }));
     let (mut core, key) = (Core::at(super::START, &config), key());
     match core.by(&key) {
@@ -155,7 +155,7 @@ fn shadow_mode_holds_nobody() {
 }
 
 #[test]
-fn a_clock_before_2020_is_our_failure_and_never_the_callers() {
+fn clock_before_2020_is_an_internal_error() {
     let (mut core, key) = (core(json!({})), key());
     core.publish(&set(&[&key]));
     core.now = sa_authn::time::UnixTime::from_secs(1_577_836_799);

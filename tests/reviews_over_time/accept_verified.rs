@@ -1,4 +1,4 @@
-//! `onOutage: "acceptVerified"`: an outage of the API server accepts verified tokens, and a shortage never does.
+//! `onOutage: "acceptVerified"`: verified tokens pass during an outage of the API server, but not during a shortage.
 
 use super::{
     Caller, HELD, OVERLOADED, REVOKED, UNAVAILABLE, World, answered, configured, created, gone,
@@ -19,7 +19,7 @@ fn accepting_within(limits: Value) -> World {
     configured(json!({ "onOutage": "acceptVerified" }), json!({ "limits": limits }))
 }
 
-/// An API server that cannot be asked, as the review of a token of its own shows.
+/// An outage, detected by a failed review of another token.
 fn in_outage(mut world: World) -> World {
     let first = world.caller("first");
     assert!(world.answered(&first, Reply::Reset).passes());
@@ -30,7 +30,7 @@ fn text(status: u16, body: &str) -> Reply {
     Reply::Response { status, cache_control: None, body: Some(body.into()) }
 }
 
-/// Why a request that passes at once was not reviewed, and its line in the log.
+/// The reason why a request passed without a review, and its log line.
 fn unreviewed(world: &mut World, caller: &Caller) -> (String, Value) {
     let finished = world.core.judge(&caller.get("/")).expect("a verdict at once");
     let line = DecisionLog::default().line(&finished, world.core.now).expect("a line");
@@ -41,7 +41,7 @@ fn unreviewed(world: &mut World, caller: &Caller) -> (String, Value) {
 
 /// docs/token-review.md has this table.
 #[test]
-fn only_an_outage_accepts_a_verified_token() {
+fn verified_token_is_accepted_only_during_an_outage() {
     for (reply, outage) in [
         (Reply::Reset, true),
         (text(503, "no healthy upstream"), true),
@@ -85,7 +85,7 @@ fn only_an_outage_accepts_a_verified_token() {
 }
 
 #[test]
-fn a_revoked_token_does_not_pass_when_too_many_requests_wait() {
+fn revoked_token_does_not_pass_if_too_many_requests_are_paused() {
     let mut world = accepting();
     let revoked = world.caller("revoked");
     let mut requests = Vec::new();
@@ -106,7 +106,7 @@ fn a_revoked_token_does_not_pass_when_too_many_requests_wait() {
 }
 
 #[test]
-fn a_revoked_token_does_not_pass_when_new_tokens_take_all_reviews() {
+fn revoked_token_does_not_pass_if_new_tokens_use_all_reviews() {
     let mut world = accepting();
     for number in 0..48 {
         let fresh = world.caller(&format!("fresh-{number}"));
@@ -117,7 +117,7 @@ fn a_revoked_token_does_not_pass_when_new_tokens_take_all_reviews() {
 }
 
 #[test]
-fn a_shortage_for_one_token_says_nothing_about_another() {
+fn status_429_for_one_token_does_not_affect_another() {
     let mut world = accepting();
     let (attacker, revoked) = (world.caller("attacker"), world.caller("revoked"));
     assert_eq!(world.answered(&attacker, answered(429, &json!({}))), UNAVAILABLE);
@@ -128,7 +128,7 @@ fn a_shortage_for_one_token_says_nothing_about_another() {
 }
 
 #[test]
-fn a_request_whose_time_is_up_is_denied_unless_another_review_has_shown_an_outage() {
+fn request_past_its_deadline_is_denied_unless_an_outage_is_known() {
     let mut world = accepting();
     let (slow, other) = (world.caller("slow"), world.caller("other"));
     let mut first = world.held(&slow);
@@ -143,10 +143,10 @@ fn a_request_whose_time_is_up_is_denied_unless_another_review_has_shown_an_outag
 }
 
 #[test]
-fn in_an_outage_no_review_is_sent_and_the_log_says_why() {
+fn no_review_is_sent_during_an_outage_and_the_log_has_the_cause() {
     let mut world = accepting();
     let (first, second) = (world.caller("first"), world.caller("second"));
-    // The first request of an outage waits for its review to fail.
+    // The first request of an outage is paused until its review fails.
     assert!(world.answered(&first, answered(500, &json!({}))).passes());
     for caller in [&first, &second] {
         let (why, line) = unreviewed(&mut world, caller);
@@ -160,7 +160,7 @@ fn in_an_outage_no_review_is_sent_and_the_log_says_why() {
 }
 
 #[test]
-fn after_five_seconds_one_request_probes_and_the_others_pass_meanwhile() {
+fn one_request_probes_after_5_seconds_while_others_pass() {
     let mut world = in_outage(accepting());
     let (probe, other) = (world.caller("probe"), world.caller("other"));
     world.wait(seconds(5) - millis(1));
@@ -169,18 +169,18 @@ fn after_five_seconds_one_request_probes_and_the_others_pass_meanwhile() {
     let mut request = world.held(&probe);
     assert!(world.passes(&other));
     let call = world.call();
-    // The probe fails: the outage goes on for another five seconds.
+    // The probe fails: the outage lasts for another five seconds.
     let settled = world.core.answer_review(&call, Reply::Reset);
     assert!(request.reviewed(&mut world.core, &settled).passes());
     assert!(world.passes(&other) && world.is_quiet());
     world.wait(seconds(5));
-    // The probe is answered, whatever the answer: the outage is over.
+    // Any answer to the probe ends the outage.
     assert_eq!(world.answered(&probe, gone()), REVOKED);
     assert_eq!(world.by(&other), HELD);
 }
 
 #[test]
-fn any_answer_ends_an_outage() {
+fn any_response_ends_an_outage() {
     for reply in [gone(), answered(403, &json!({}))] {
         let mut world = in_outage(accepting());
         let (probe, other) = (world.caller("probe"), world.caller("other"));
@@ -191,7 +191,7 @@ fn any_answer_ends_an_outage() {
 }
 
 #[test]
-fn an_outage_that_no_review_renews_expires() {
+fn outage_expires_without_a_failed_review() {
     let mut world = in_outage(accepting());
     let (one, two) = (world.caller("one"), world.caller("two"));
     world.wait(seconds(10));
@@ -200,7 +200,7 @@ fn an_outage_that_no_review_renews_expires() {
 }
 
 #[test]
-fn a_probe_that_is_never_answered_does_not_keep_the_outage() {
+fn unanswered_probe_does_not_extend_the_outage() {
     let mut world = in_outage(accepting());
     let (probe, other) = (world.caller("probe"), world.caller("other"));
     world.wait(seconds(5));
@@ -213,7 +213,7 @@ fn a_probe_that_is_never_answered_does_not_keep_the_outage() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_ends_an_outage() {
+fn clock_step_back_ends_an_outage() {
     let mut world = in_outage(accepting());
     let other = world.caller("other");
     world.core.now = world.core.now.minus(seconds(1));
@@ -221,20 +221,20 @@ fn a_clock_that_is_set_back_ends_an_outage() {
 }
 
 #[test]
-fn a_rejected_token_stays_rejected_for_the_whole_outage() {
+fn rejected_token_stays_rejected_for_the_whole_outage() {
     for ttl in ["0s", "30s", "1h"] {
         let mut world = verifying(json!({ "onOutage": "acceptVerified", "cacheTtl": ttl }));
         let (revoked, mismatched) = (world.caller("gone"), world.caller("other"));
         assert_eq!(world.answered(&revoked, gone()), REVOKED);
         let mismatch = Outcome::Refused(Reason::ReviewMismatch);
-        assert_eq!(world.answered(&mismatched, revoked.vouched()), mismatch);
+        assert_eq!(world.answered(&mismatched, revoked.approved()), mismatch);
         world.wait(seconds(60));
         let mut world = in_outage(world);
         for minute in 0..60 {
             assert_eq!(world.by(&revoked), REVOKED, "minute {minute}, cacheTtl {ttl}");
             assert_eq!(world.by(&mismatched), REVOKED, "minute {minute}, cacheTtl {ttl}");
             world.wait(seconds(55));
-            // Keep the outage going, and the filter asking.
+            // Extend the outage with another failed review.
             let probe = world.caller(&format!("probe-{minute}"));
             assert!(world.answered(&probe, Reply::Reset).passes());
         }
@@ -245,7 +245,7 @@ fn a_rejected_token_stays_rejected_for_the_whole_outage() {
 }
 
 #[test]
-fn when_the_rejected_tokens_do_not_fit_only_tokens_accepted_before_pass() {
+fn only_previously_approved_tokens_pass_if_the_rejected_tokens_exceed_the_cache() {
     let mut world = accepting_within(json!({ "tokenCacheEntries": 1000 }));
     let known = world.caller("known");
     world.admit(&known);
@@ -264,15 +264,15 @@ fn when_the_rejected_tokens_do_not_fit_only_tokens_accepted_before_pass() {
 }
 
 #[test]
-fn a_mismatch_is_a_rejection_in_an_outage_too() {
+fn review_mismatch_is_rejected_with_accept_verified() {
     let mut world = accepting();
-    let (caller, stranger) = (world.caller("api"), world.caller("stranger"));
+    let (caller, other) = (world.caller("api"), world.caller("other"));
     let mismatch = Outcome::Refused(Reason::ReviewMismatch);
-    assert_eq!(world.answered(&caller, created(&review(&stranger.status()))), mismatch);
+    assert_eq!(world.answered(&caller, created(&review(&other.status()))), mismatch);
 }
 
 #[test]
-fn nothing_passes_in_an_outage_that_does_not_verify() {
+fn unverified_token_is_rejected_during_an_outage() {
     let mut world = in_outage(accepting());
     let forger = SigningKey::generate(KeyKind::P256);
     let forged = good().header("kid", json!(world.key.kid())).issued_at(super::START);
@@ -283,7 +283,7 @@ fn nothing_passes_in_an_outage_that_does_not_verify() {
 }
 
 #[test]
-fn the_call_fails_before_the_requests_that_wait_for_it_give_up() {
+fn review_timeout_is_shorter_than_the_wait_timeout() {
     let timeout = |review: Value, limits: Value| {
         let review = crate::support::with(json!({ "onOutage": "acceptVerified" }), review);
         let mut world = configured(review, json!({ "limits": limits }));

@@ -1,4 +1,4 @@
-//! Answers of an API server, and of what is none: which are believed, and of whom.
+//! Responses to a TokenReview: approvals, rejections, mismatches and invalid responses.
 
 use super::{Caller, UNAVAILABLE, World, answered, created, review, reviewing, verifying};
 use crate::support::Outcome;
@@ -6,7 +6,7 @@ use sa_authn::callout::Reply;
 use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 
-/// What is changed in a good answer, at which place, and how that is told of.
+/// A change of a valid response: JSON pointer, new value, and the expected detail.
 type Change = (&'static str, Value, &'static str);
 
 const POD_NAME: &str = "/status/user/extra/authentication.kubernetes.io~1pod-name";
@@ -16,11 +16,11 @@ fn worlds() -> [World; 2] {
     [verifying(json!({})), reviewing(json!({}), json!({}))]
 }
 
-/// The reason and the detail of a refusal by this answer.
-fn refusal(world: &mut World, caller: &Caller, reply: Reply) -> (Reason, String) {
+/// The reason and the detail of the denial that this response causes.
+fn denial(world: &mut World, caller: &Caller, reply: Reply) -> (Reason, String) {
     let mut request = world.held(caller);
     let settled = world.answer(reply);
-    let denial = settled.settled.reviewed.outcome().expect_err("not believed").clone();
+    let denial = settled.settled.reviewed.outcome().expect_err("a denial").clone();
     let outcome = request.reviewed(&mut world.core, &settled);
     assert_eq!(outcome, Outcome::Refused(denial.reason()));
     (denial.reason(), denial.detail().to_owned())
@@ -28,18 +28,18 @@ fn refusal(world: &mut World, caller: &Caller, reply: Reply) -> (Reason, String)
 
 fn check(changes: &[Change], reason: Reason) {
     for mut world in worlds() {
-        for (number, (place, value, told)) in changes.iter().enumerate() {
+        for (number, (place, value, expected)) in changes.iter().enumerate() {
             let caller = world.caller(&format!("caller-{number}"));
             let mut body = review(&caller.status());
             set(&mut body, place, value.clone());
-            let (why, detail) = refusal(&mut world, &caller, created(&body));
+            let (why, detail) = denial(&mut world, &caller, created(&body));
             assert_eq!(why, reason, "{place} as {value}: {detail}");
-            assert!(detail.contains(told), "{place} as {value}: {detail}");
+            assert!(detail.contains(expected), "{place} as {value}: {detail}");
         }
     }
 }
 
-/// Sets what a JSON pointer names; `null` takes it out.
+/// Sets the member at a JSON pointer; `null` removes it.
 fn set(body: &mut Value, place: &str, value: Value) {
     let (parent, member) = place.rsplit_once('/').unwrap();
     let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
@@ -51,7 +51,7 @@ fn set(body: &mut Value, place: &str, value: Value) {
 }
 
 #[test]
-fn created_and_ok_are_answers() {
+fn only_status_200_and_201_are_accepted() {
     for status in [200, 201] {
         for mut world in worlds() {
             let caller = world.caller("api");
@@ -69,7 +69,7 @@ fn created_and_ok_are_answers() {
 }
 
 #[test]
-fn what_is_no_review_says_nothing_of_the_token() {
+fn response_of_another_kind_or_type_is_unavailable() {
     check(
         &[
             ("/kind", json!("SubjectAccessReview"), "it is a \"SubjectAccessReview\""),
@@ -97,7 +97,7 @@ fn what_is_no_review_says_nothing_of_the_token() {
 }
 
 #[test]
-fn what_is_no_json_says_nothing_of_the_token() {
+fn response_that_is_not_json_is_unavailable() {
     let whole = |world: &World| review(&world.caller("api").status()).to_string();
     for mut world in worlds() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
@@ -117,7 +117,7 @@ fn what_is_no_json_says_nothing_of_the_token() {
             let caller = world.caller("api");
             let body = Some(body.as_bytes().to_vec());
             let reply = Reply::Response { status: 201, cache_control: None, body };
-            let (reason, detail) = refusal(&mut world, &caller, reply);
+            let (reason, detail) = denial(&mut world, &caller, reply);
             assert_eq!(reason, Reason::ReviewUnavailable, "{detail}");
             assert!(detail.starts_with("the answer is not a TokenReview: "), "{detail}");
         }
@@ -125,8 +125,8 @@ fn what_is_no_json_says_nothing_of_the_token() {
 }
 
 #[test]
-fn a_member_that_stands_twice_is_refused_wherever_it_stands() {
-    for (member, twice) in [
+fn duplicate_member_is_rejected_at_any_depth() {
+    for (member, duplicate) in [
         (r#""kind":"TokenReview""#, r#""kind":"x","kind":"TokenReview""#),
         (r#""status":{"#, r#""status":{},"status":{"#),
         (r#""authenticated":true"#, r#""authenticated":false,"authenticated":true"#),
@@ -140,17 +140,17 @@ fn a_member_that_stands_twice_is_refused_wherever_it_stands() {
             let caller = world.caller("api");
             let body = review(&caller.status()).to_string();
             assert!(body.contains(member), "{member} is not in {body}");
-            let body = Some(body.replace(member, twice).into_bytes());
+            let body = Some(body.replace(member, duplicate).into_bytes());
             let reply = Reply::Response { status: 201, cache_control: None, body };
-            let (reason, detail) = refusal(&mut world, &caller, reply);
-            assert_eq!(reason, Reason::ReviewUnavailable, "{twice}: {detail}");
-            assert!(detail.contains("duplicate member"), "{twice}: {detail}");
+            let (reason, detail) = denial(&mut world, &caller, reply);
+            assert_eq!(reason, Reason::ReviewUnavailable, "{duplicate}: {detail}");
+            assert!(detail.contains("duplicate member"), "{duplicate}: {detail}");
         }
     }
 }
 
 #[test]
-fn a_yes_that_is_anothers_is_a_mismatch() {
+fn approval_of_another_identity_is_a_mismatch() {
     let other = "00000000-0000-4000-a000-000000000000";
     check(
         &[
@@ -181,7 +181,7 @@ fn a_yes_that_is_anothers_is_a_mismatch() {
 }
 
 #[test]
-fn a_review_that_does_not_say_yes_says_no() {
+fn review_without_authenticated_true_is_a_rejection() {
     check(
         &[
             ("/status/authenticated", json!(false), ""),
@@ -198,20 +198,20 @@ fn a_review_that_does_not_say_yes_says_no() {
 }
 
 #[test]
-fn a_pod_that_only_the_api_server_knows_is_a_mismatch() {
+fn pod_missing_from_the_token_is_a_mismatch() {
     for mut world in worlds() {
         let token = envoy_test::Token::for_service_account("api", "api");
         let unbound = world.holder(token.issued_at(super::START).lifetime(3600));
         let mut body = review(&unbound.status());
         body["status"]["user"]["extra"]["authentication.kubernetes.io/pod-name"] = json!(["api-1"]);
-        let (reason, detail) = refusal(&mut world, &unbound, created(&body));
+        let (reason, detail) = denial(&mut world, &unbound, created(&body));
         assert_eq!(reason, Reason::ReviewMismatch);
         assert_eq!(detail, "pod reviewed as Some(\"api-1\"), claimed as None");
     }
 }
 
 #[test]
-fn what_an_answer_says_besides_is_stepped_over() {
+fn unknown_fields_of_a_review_are_ignored() {
     for mut world in worlds() {
         let caller = world.caller("api");
         let mut body = review(&caller.status());

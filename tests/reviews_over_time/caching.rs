@@ -1,4 +1,4 @@
-//! How long the API server's yes and no count, and for whom.
+//! How long approvals and rejections are cached, and for which token.
 
 use super::{
     HELD, REVOKED, START, UNAVAILABLE, answered, configured, gone, millis, reviewing, seconds,
@@ -10,7 +10,7 @@ use sa_authn::verdict::Reason;
 use serde_json::json;
 
 #[test]
-fn a_yes_counts_for_its_time_and_not_a_moment_longer() {
+fn approval_is_cached_exactly_for_cache_ttl() {
     for (ttl, lasts) in [(json!({}), 30), (json!({ "cacheTtl": "2m" }), 120)] {
         for mut world in [verifying(ttl.clone()), reviewing(ttl.clone(), json!({}))] {
             let caller = world.caller("api");
@@ -24,7 +24,7 @@ fn a_yes_counts_for_its_time_and_not_a_moment_longer() {
 }
 
 #[test]
-fn a_no_counts_for_five_seconds_at_most() {
+fn rejection_is_cached_for_at_most_5_seconds() {
     for (ttl, lasts) in [("30s", 5), ("5s", 5), ("2s", 2)] {
         let review = json!({ "cacheTtl": ttl });
         for mut world in [verifying(review.clone()), reviewing(review.clone(), json!({}))] {
@@ -43,18 +43,18 @@ fn a_no_counts_for_five_seconds_at_most() {
 }
 
 #[test]
-fn a_mismatch_counts_as_a_no() {
+fn mismatch_is_cached_as_a_rejection() {
     let mut world = verifying(json!({}));
     let (caller, other) = (world.caller("api"), world.caller("web"));
     let mismatch = Outcome::Refused(Reason::ReviewMismatch);
-    assert_eq!(world.answered(&caller, other.vouched()), mismatch);
+    assert_eq!(world.answered(&caller, other.approved()), mismatch);
     assert_eq!(world.by(&caller), mismatch);
     assert!(world.is_quiet());
     assert_eq!(world.look_ups(), [0, 1, 1]);
 }
 
 #[test]
-fn an_error_is_no_verdict_and_is_not_remembered() {
+fn failed_review_is_not_cached() {
     let mut world = verifying(json!({}));
     let caller = world.caller("api");
     for reply in [answered(500, &json!({})), Reply::Reset, answered(201, &json!([]))] {
@@ -64,7 +64,7 @@ fn an_error_is_no_verdict_and_is_not_remembered() {
 }
 
 #[test]
-fn without_a_time_to_live_each_request_is_reviewed() {
+fn each_request_is_reviewed_without_a_cache() {
     for mut world in [
         verifying(json!({ "cacheTtl": "0s" })),
         reviewing(json!({ "cacheTtl": "0s" }), json!({})),
@@ -83,13 +83,13 @@ fn without_a_time_to_live_each_request_is_reviewed() {
 }
 
 #[test]
-fn a_token_ends_at_its_exp_however_fresh_its_review_is() {
+fn token_expires_at_exp_despite_a_cached_approval() {
     for mut world in
         [verifying(json!({ "cacheTtl": "1h" })), reviewing(json!({ "cacheTtl": "1h" }), json!({}))]
     {
         let caller = world.holder(good().issued_at(START).lifetime(600));
         world.admit(&caller);
-        // The leeway of a minute is the API server's own.
+        // The API server has the same leeway of one minute.
         world.wait(seconds(660) - millis(1));
         assert!(world.passes(&caller));
         world.wait(millis(1));
@@ -99,21 +99,21 @@ fn a_token_ends_at_its_exp_however_fresh_its_review_is() {
 }
 
 #[test]
-fn a_token_that_ends_while_it_is_reviewed_is_refused() {
+fn token_that_expires_during_its_review_is_rejected() {
     for mut world in [verifying(json!({})), reviewing(json!({}), json!({}))] {
         let caller = world.holder(good().issued_at(START).lifetime(600));
         world.wait(seconds(660) - millis(1));
         let mut request = world.held(&caller);
         let call = world.call();
         world.wait(millis(1));
-        let settled = world.core.answer_review(&call, caller.vouched());
+        let settled = world.core.answer_review(&call, caller.approved());
         let outcome = request.reviewed(&mut world.core, &settled);
         assert_eq!(outcome, Outcome::Refused(Reason::Expired));
     }
 }
 
 #[test]
-fn a_clock_that_was_set_back_makes_no_yes_and_no_no_count_longer() {
+fn clock_step_back_does_not_extend_cached_reviews() {
     let mut world = verifying(json!({}));
     let (good, bad) = (world.caller("api"), world.caller("web"));
     world.wait(seconds(100));
@@ -125,7 +125,7 @@ fn a_clock_that_was_set_back_makes_no_yes_and_no_no_count_longer() {
 }
 
 #[test]
-fn a_flood_of_tokens_that_are_refused_pushes_no_accepted_one_out() {
+fn rejected_tokens_do_not_evict_approved_tokens() {
     let limits = json!({ "limits": { "tokenCacheEntries": 60 } });
     for mut world in [configured(json!({}), limits.clone()), reviewing(json!({}), limits.clone())] {
         let steady: Vec<_> =
@@ -147,7 +147,7 @@ fn a_flood_of_tokens_that_are_refused_pushes_no_accepted_one_out() {
 }
 
 #[test]
-fn one_tokens_answer_is_never_anothers() {
+fn review_of_one_token_does_not_affect_another() {
     let mut world = verifying(json!({}));
     let (api, web) = (world.caller("api"), world.caller("web"));
     world.admit(&api);
@@ -156,7 +156,7 @@ fn one_tokens_answer_is_never_anothers() {
 }
 
 #[test]
-fn look_ups_are_counted_by_what_they_found() {
+fn review_cache_lookups_are_counted_by_result() {
     let mut world = verifying(json!({}));
     let (good, bad) = (world.caller("api"), world.caller("web"));
     world.admit(&good);

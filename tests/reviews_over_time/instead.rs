@@ -1,4 +1,4 @@
-//! `use: "instead"`: the API server proves who calls, and what can be checked without it is checked first.
+//! `use: "instead"`: the review authenticates the caller, after the checks that need no review.
 
 use super::{START, World, created, gone, review, reviewing, seconds};
 use crate::support::{Outcome, good, with};
@@ -16,7 +16,7 @@ fn shaped() -> Token {
 }
 
 #[test]
-fn keys_are_neither_needed_nor_fetched() {
+fn instead_fetches_no_keys() {
     let mut world = world();
     assert!(world.is_quiet());
     let caller = world.caller("api");
@@ -25,7 +25,7 @@ fn keys_are_neither_needed_nor_fetched() {
 }
 
 #[test]
-fn what_can_be_told_without_the_api_server_is_never_asked_about() {
+fn instead_rejects_invalid_claims_without_a_review() {
     let mut world = world();
     let key = &world.key;
     let claims = shaped().claims().to_string();
@@ -58,13 +58,13 @@ fn what_can_be_told_without_the_api_server_is_never_asked_about() {
 }
 
 #[test]
-fn a_token_that_says_all_the_right_things_is_nothing_before_the_api_server_says_yes() {
+fn instead_rejects_a_forged_token_with_valid_claims() {
     let mut world = world();
-    let junk = super::before::junk(1);
-    assert_eq!(world.answered(&junk, gone()), super::REVOKED);
+    let forged = super::requests::forged(1);
+    assert_eq!(world.answered(&forged, gone()), super::REVOKED);
 }
 
-/// What the upstream is told of each fact.
+/// An identity header for each fact of a review.
 fn identity() -> Value {
     json!({ "identityHeaders": {
         "x-subject": "subject",
@@ -79,11 +79,11 @@ fn identity() -> Value {
 }
 
 #[test]
-fn the_upstream_is_told_what_the_api_server_says() {
+fn instead_sends_the_reviewed_identity_to_the_upstream() {
     let mut world = reviewing(json!({}), identity());
     let caller = world.caller("api");
     let mut status = caller.status();
-    // The node is the API server's to know: it does not compare it with the claim.
+    // The API server does not compare the node with the claim, so the review's node is used.
     let extra = &mut status["user"]["extra"];
     extra["authentication.kubernetes.io/node-name"] = json!(["node-2"]);
     let jti = extra["authentication.kubernetes.io/credential-id"][0].as_str().unwrap();
@@ -102,22 +102,22 @@ fn the_upstream_is_told_what_the_api_server_says() {
         ("x-proven-by".to_owned(), "review".to_owned()),
     ];
     expected.sort();
-    // The first, which waited, and one that finds the answer remembered.
+    // The first request, which was paused, and one that uses the cached approval.
     for outcome in [first, world.by(&caller)] {
         let Outcome::Passed(edits) = outcome else { panic!("{outcome:?}") };
-        let mut told: Vec<_> = edits
+        let mut headers: Vec<_> = edits
             .set()
             .map(|(name, value)| (name.to_string(), String::from_utf8(value.to_vec()).unwrap()))
             .collect();
-        told.sort();
-        assert_eq!(told, expected);
+        headers.sort();
+        assert_eq!(headers, expected);
         let removed: Vec<_> = edits.removed().collect();
-        assert_eq!(removed, [b"authorization"], "the token goes no further");
+        assert_eq!(removed, [b"authorization"], "the token is removed");
     }
 }
 
 #[test]
-fn demands_on_a_token_are_made_before_the_api_server_is_asked() {
+fn issuer_requirements_are_checked_before_the_review() {
     let mut world = world();
     let mut config = crate::support::inline(&[]);
     let issuer = config["issuers"][0].as_object_mut().unwrap();
@@ -137,14 +137,14 @@ fn demands_on_a_token_are_made_before_the_api_server_is_asked() {
 }
 
 #[test]
-fn a_caller_of_before_is_no_stranger_when_its_yes_has_ended() {
+fn known_caller_keeps_its_priority_after_its_approval_expires() {
     let mut world = reviewing(json!({}), json!({ "limits": { "maxReviews": 4 } }));
     let known = world.caller("known");
     world.admit(&known);
     world.wait(seconds(3600));
     for number in 0..3 {
-        world.held(&super::before::junk(number));
+        world.held(&super::requests::forged(number));
     }
-    assert_eq!(world.by(&super::before::junk(3)), super::OVERLOADED);
+    assert_eq!(world.by(&super::requests::forged(3)), super::OVERLOADED);
     world.held(&known);
 }

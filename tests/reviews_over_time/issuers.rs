@@ -1,4 +1,4 @@
-//! Several issuers, each with reviews of its own, and keys that rotate while approvals stand.
+//! Several issuers with separate reviews, and key rotations while approvals are cached.
 
 use super::{Caller, HELD, REVOKED, START, World, gone, plan, seconds, verifying};
 use crate::support::{self, Core, Outcome, good, with};
@@ -36,7 +36,7 @@ impl World {
 }
 
 #[test]
-fn each_issuers_tokens_are_reviewed_as_that_issuer_says() {
+fn tokens_are_reviewed_with_the_settings_of_their_issuer() {
     let mut world = verifying(json!({}));
     world.core = Core::at(START, &three(&world.key));
     let (first, second) = (world.caller("api"), world.of(SECOND));
@@ -45,19 +45,19 @@ fn each_issuers_tokens_are_reviewed_as_that_issuer_says() {
     let clusters: Vec<_> = calls.iter().map(|call| call.cluster.as_str()).collect();
     assert_eq!(clusters, ["first", "second"]);
     for (at, caller) in [&first, &second].into_iter().enumerate() {
-        let settled = world.core.answer_review(&calls[at], caller.vouched());
+        let settled = world.core.answer_review(&calls[at], caller.approved());
         assert_eq!(settled.settled.name, ["local", "second"][at]);
         assert!(requests[at].reviewed(&mut world.core, &settled).passes());
     }
     world.wait(seconds(10));
-    assert!(world.passes(&first), "for a minute");
-    assert_eq!(world.by(&second), HELD, "for ten seconds");
+    assert!(world.passes(&first), "cached for a minute");
+    assert_eq!(world.by(&second), HELD, "cached for ten seconds");
     let third = world.of(THIRD);
     assert_eq!(world.by(&third), Outcome::Refused(Reason::UnknownKey));
 }
 
 #[test]
-fn an_issuer_whose_api_server_is_down_takes_no_other_with_it() {
+fn outage_of_one_issuer_does_not_affect_another() {
     let mut world = verifying(json!({}));
     let mut config = three(&world.key);
     config["issuers"][0]["tokenReview"]["onOutage"] = json!("acceptVerified");
@@ -66,7 +66,7 @@ fn an_issuer_whose_api_server_is_down_takes_no_other_with_it() {
     assert!(world.answered(&first, Reply::Reset).passes());
     assert_eq!(world.answered(&second, Reply::Reset), super::UNAVAILABLE);
     world.admit(&second);
-    // The first one's outage goes on.
+    // The outage of the first issuer continues.
     let (other, second) = (world.caller("other"), second_of(&world));
     assert!(world.passes(&other) && world.is_quiet());
     assert_eq!(world.answered(&second, gone()), REVOKED);
@@ -74,7 +74,7 @@ fn an_issuer_whose_api_server_is_down_takes_no_other_with_it() {
 }
 
 #[test]
-fn issuers_that_ask_one_api_server_share_its_outage() {
+fn issuers_with_the_same_api_server_share_its_outage() {
     let mut world = verifying(json!({}));
     let mut config = three(&world.key);
     let third_key = SigningKey::generate(KeyKind::P256);
@@ -95,7 +95,7 @@ fn second_of(world: &World) -> Caller {
     world.holder(token.issued_at(START).lifetime(3600))
 }
 
-/// A core whose keys come from discovery, with the first of them published.
+/// A core whose keys come from discovery, with the first key published.
 fn discovering() -> World {
     let mut world = verifying(json!({}));
     let mut config = support::discovered();
@@ -105,7 +105,7 @@ fn discovering() -> World {
     world
 }
 
-/// Lets the keys' refresh come, and publishes these.
+/// Waits for the refresh of the keys, and publishes these.
 fn rotate(world: &mut World, keys: &[&SigningKey]) {
     world.wait(seconds(600));
     let calls = world.core.calls();
@@ -118,22 +118,22 @@ fn rotate(world: &mut World, keys: &[&SigningKey]) {
 }
 
 #[test]
-fn keys_that_come_take_no_approval_away() {
+fn new_key_does_not_invalidate_approvals() {
     let mut world = discovering();
     let caller = world.caller("api");
     world.admit(&caller);
     let new = SigningKey::generate(KeyKind::P256);
     let old = world.key.clone();
     rotate(&mut world, &[&new, &old]);
-    assert!(world.passes(&caller), "proven anew, and not reviewed anew");
+    assert!(world.passes(&caller), "verified again, but not reviewed again");
     assert!(world.is_quiet());
     world.key = new;
     let fresh = world.caller("api");
-    assert_eq!(world.by(&fresh), HELD, "a new token is a new question");
+    assert_eq!(world.by(&fresh), HELD, "a new token needs a review");
 }
 
 #[test]
-fn a_key_that_goes_takes_its_tokens_with_it_however_fresh_their_reviews_are() {
+fn removed_key_invalidates_its_tokens_despite_cached_approvals() {
     let mut world = discovering();
     let caller = world.caller("api");
     world.admit(&caller);

@@ -1,17 +1,17 @@
-//! An issuer's TokenReviews through time: asked, remembered, refreshed, bounded, and failing.
+//! An issuer's TokenReviews over time: requests, caching, refresh, limits, and outages.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod accept_verified;
 mod answers;
-mod before;
 mod caching;
-mod figures;
-mod flight;
+mod in_flight;
 mod instead;
 mod issuers;
+mod metrics;
 mod outage;
 mod refresh;
+mod requests;
 mod secrecy;
 #[path = "../support/mod.rs"]
 mod support;
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use support::{Core, Outcome, Request, ReviewEnded, get, with};
 
-/// When everything begins.
+/// The start time of every test.
 const START: u64 = 1_800_000_000;
 
 const HELD: Outcome = Outcome::Held;
@@ -31,24 +31,24 @@ const REVOKED: Outcome = Outcome::Refused(Reason::Revoked);
 const UNAVAILABLE: Outcome = Outcome::Refused(Reason::ReviewUnavailable);
 const OVERLOADED: Outcome = Outcome::Refused(Reason::Overloaded);
 
-/// A cluster's key, and the core that asks its API server.
+/// A cluster's key, and a core that sends reviews to its API server.
 struct World {
     core: Core,
     key: SigningKey,
 }
 
-/// A caller's token, and what it says.
+/// A caller's token and its claims.
 struct Caller {
     token: String,
     claims: Value,
 }
 
-/// `use: "afterVerification"`, with these members of `tokenReview` besides.
+/// `use: "afterVerification"`, with these members of `tokenReview`.
 fn verifying(review: Value) -> World {
     configured(review, json!({}))
 }
 
-/// The same, with further members of the whole configuration.
+/// The same, with further members of the configuration.
 fn configured(review: Value, more: Value) -> World {
     let key = SigningKey::generate(KeyKind::P256);
     let mut config = support::inline(&[&key]);
@@ -56,7 +56,7 @@ fn configured(review: Value, more: Value) -> World {
     World { core: Core::at(START, &with(config, more)), key }
 }
 
-/// `use: "instead"`: no keys anywhere.
+/// `use: "instead"`, without keys.
 fn reviewing(review: Value, more: Value) -> World {
     let key = SigningKey::generate(KeyKind::P256);
     let mut config = support::inline(&[]);
@@ -79,9 +79,9 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-// === what the API server says ===
+// === responses of the API server ===
 
-/// As an API server creates a TokenReview.
+/// The response to a created TokenReview.
 fn created(review: &Value) -> Reply {
     answered(201, review)
 }
@@ -95,12 +95,12 @@ fn review(status: &Value) -> Value {
         "kind": "TokenReview",
         "apiVersion": "authentication.k8s.io/v1",
         "metadata": { "managedFields": [{ "manager": "unknown", "fieldsV1": { "f:spec": {} } }] },
-        "spec": { "token": "as it was asked", "audiences": [envoy_test::token::DEFAULT_AUDIENCE] },
+        "spec": { "token": "the token of the request", "audiences": [envoy_test::token::DEFAULT_AUDIENCE] },
         "status": status,
     })
 }
 
-/// What it says of a token whose pod is gone.
+/// The response for a token whose pod was deleted.
 fn gone() -> Reply {
     let error = "[invalid bearer token, service account token has been invalidated]";
     created(&review(&json!({ "user": {}, "error": error })))
@@ -109,7 +109,7 @@ fn gone() -> Reply {
 // === impl Caller ===
 
 impl Caller {
-    /// The status in which the API server vouches for it.
+    /// The status of an approval of this token.
     fn status(&self) -> Value {
         let private = &self.claims["kubernetes.io"];
         let mut extra = json!({ "authentication.kubernetes.io/credential-id":
@@ -133,8 +133,8 @@ impl Caller {
         })
     }
 
-    /// The answer in which it does.
-    fn vouched(&self) -> Reply {
+    /// The approval of this token.
+    fn approved(&self) -> Reply {
         created(&review(&self.status()))
     }
 
@@ -156,54 +156,54 @@ impl World {
         Caller { token: token.sign(&self.key), claims: token.claims().clone() }
     }
 
-    /// What becomes of a request of this caller's that comes now.
+    /// The outcome of a request of this caller now.
     fn by(&mut self, caller: &Caller) -> Outcome {
         self.core.outcome(&caller.get("/"))
     }
 
-    /// Why one is refused.
+    /// The denial of a request of this caller.
     fn denial(&mut self, caller: &Caller) -> Denial {
         self.core.denial(&caller.get("/"))
     }
 
-    /// One that must wait.
+    /// A request of this caller, which must be paused.
     fn held(&mut self, caller: &Caller) -> Request {
         let mut request = self.core.request(&caller.get("/"));
         assert_eq!(request.arrives(&mut self.core), HELD);
         request
     }
 
-    /// The only call that is to be sent.
+    /// The only call that is due.
     fn call(&mut self) -> Callout {
         let [call] = &self.core.calls()[..] else { panic!("exactly one call") };
         call.clone()
     }
 
-    /// Whether there is nothing to send.
+    /// Whether no call is due.
     fn is_quiet(&mut self) -> bool {
         self.core.calls().is_empty()
     }
 
-    /// Answers the only call that is to be sent.
+    /// Answers the only call that is due.
     fn answer(&mut self, reply: Reply) -> ReviewEnded {
         let call = self.call();
         self.core.answer_review(&call, reply)
     }
 
-    /// What becomes of a first request whose review is answered in this way.
+    /// The outcome of a paused request whose review is answered with this reply.
     fn answered(&mut self, caller: &Caller, reply: Reply) -> Outcome {
         let mut request = self.held(caller);
         let settled = self.answer(reply);
         request.reviewed(&mut self.core, &settled)
     }
 
-    /// Has a caller reviewed for the first time, whom the API server vouches for.
+    /// Sends a caller's first request, which the API server approves.
     fn admit(&mut self, caller: &Caller) {
-        let outcome = self.answered(caller, caller.vouched());
+        let outcome = self.answered(caller, caller.approved());
         assert!(outcome.passes(), "{outcome:?}");
     }
 
-    /// A request that passes without waiting.
+    /// Whether a request passes without a pause.
     fn passes(&mut self, caller: &Caller) -> bool {
         self.by(caller).passes()
     }
@@ -212,7 +212,7 @@ impl World {
         self.core.wait(duration);
     }
 
-    /// What was looked up since the last time: accepted, refused, missed.
+    /// The cache lookups since the last call: accepted, refused, missed.
     fn look_ups(&mut self) -> [u64; 3] {
         let counts = self.core.counts();
         ["accepted", "refused", "miss"]

@@ -1,4 +1,4 @@
-//! An API server that does not review: what the log says, and what `onOutage: "deny"` does.
+//! Failed reviews: the cause in the log, and `onOutage: "deny"`.
 
 use super::{UNAVAILABLE, answered, millis, reviewing, seconds, verifying};
 use sa_authn::callout::Reply;
@@ -10,7 +10,7 @@ fn text(status: u16, body: &str) -> Reply {
 }
 
 #[test]
-fn the_log_says_why_a_review_failed() {
+fn failed_review_has_its_cause_in_the_detail() {
     let unknown =
         "Envoy has no such cluster (yet) as \"kube-apiserver\": check the name under `clusters`";
     let not_sent = "Envoy did not send the call: the cluster has no healthy host (is its name \
@@ -24,7 +24,7 @@ fn the_log_says_why_a_review_failed() {
     let forbidden = "the API server answered 403: who asks may not create TokenReviews: a \
                      ClusterRoleBinding of its service account to ClusterRole system:auth-delegator \
                      is missing";
-    for (reply, told) in [
+    for (reply, expected) in [
         (Reply::UnknownCluster, unknown),
         (Reply::NotSent, not_sent),
         (text(503, "reset reason: overflow"), overflow),
@@ -50,24 +50,24 @@ fn the_log_says_why_a_review_failed() {
             let mut request = world.held(&caller);
             let settled = world.answer(reply.clone());
             let denial = settled.settled.reviewed.outcome().expect_err("an outage");
-            assert_eq!((denial.reason(), denial.detail()), (Reason::ReviewUnavailable, told));
-            assert_eq!(request.reviewed(&mut world.core, &settled), UNAVAILABLE, "{told}");
+            assert_eq!((denial.reason(), denial.detail()), (Reason::ReviewUnavailable, expected));
+            assert_eq!(request.reviewed(&mut world.core, &settled), UNAVAILABLE, "{expected}");
         }
     }
 }
 
 #[test]
-fn with_deny_only_reviewed_tokens_pass_until_their_review_ends() {
+fn deny_on_outage_passes_tokens_until_their_approval_expires() {
     for mut world in [verifying(json!({})), reviewing(json!({}), json!({}))] {
-        let (known, stranger) = (world.caller("known"), world.caller("stranger"));
+        let (known, new) = (world.caller("known"), world.caller("new"));
         world.admit(&known);
-        assert_eq!(world.answered(&stranger, Reply::Reset), UNAVAILABLE);
+        assert_eq!(world.answered(&new, Reply::Reset), UNAVAILABLE);
         world.wait(seconds(24) - millis(1));
         assert!(world.passes(&known));
         world.wait(seconds(6) + millis(1));
         assert_eq!(world.answered(&known, Reply::Reset), UNAVAILABLE);
-        // It is back.
-        world.admit(&stranger);
+        // The API server is back.
+        world.admit(&new);
         world.admit(&known);
     }
 }

@@ -1,11 +1,11 @@
-//! Tokens in use are reviewed again before their yes ends, and nobody waits for that.
+//! Tokens in use are reviewed again before their approval expires, without a pause.
 
 use super::{HELD, REVOKED, gone, millis, reviewing, seconds, verifying};
 use sa_authn::callout::Reply;
 use serde_json::json;
 
 #[test]
-fn a_token_in_use_is_reviewed_again_in_the_last_fifth_and_passes_meanwhile() {
+fn token_in_use_is_reviewed_again_before_its_approval_expires() {
     for mut world in [verifying(json!({})), reviewing(json!({}), json!({}))] {
         let caller = world.caller("api");
         world.admit(&caller);
@@ -18,11 +18,11 @@ fn a_token_in_use_is_reviewed_again_in_the_last_fifth_and_passes_meanwhile() {
         for _ in 0..5 {
             world.wait(millis(900));
             assert!(world.passes(&caller));
-            assert!(world.is_quiet(), "it is asked already");
+            assert!(world.is_quiet(), "the review is in flight");
         }
-        let settled = world.core.answer_review(&call, caller.vouched());
-        assert_eq!(settled.waiting, [0; 0], "nobody waits for it");
-        // Its thirty seconds begin anew.
+        let settled = world.core.answer_review(&call, caller.approved());
+        assert_eq!(settled.waiting, [0; 0], "no request waits for it");
+        // The approval is valid for another 30 seconds.
         world.wait(seconds(30) - millis(1));
         assert!(world.passes(&caller));
         world.wait(millis(1));
@@ -31,7 +31,7 @@ fn a_token_in_use_is_reviewed_again_in_the_last_fifth_and_passes_meanwhile() {
 }
 
 #[test]
-fn how_early_can_be_said() {
+fn refresh_ahead_sets_when_tokens_are_reviewed_again() {
     for (ahead, from) in [("10s", 20), ("29s", 1)] {
         let mut world = verifying(json!({ "refreshAhead": ahead }));
         let caller = world.caller("api");
@@ -50,7 +50,7 @@ fn how_early_can_be_said() {
 }
 
 #[test]
-fn a_token_that_nobody_uses_is_not_reviewed() {
+fn unused_token_is_not_reviewed_again() {
     let mut world = verifying(json!({}));
     let caller = world.caller("api");
     world.admit(&caller);
@@ -61,7 +61,7 @@ fn a_token_that_nobody_uses_is_not_reviewed() {
 }
 
 #[test]
-fn a_refresh_that_says_no_ends_the_yes_at_once() {
+fn rejection_by_a_refresh_invalidates_the_approval_at_once() {
     for mut world in [verifying(json!({})), reviewing(json!({}), json!({}))] {
         let caller = world.caller("api");
         world.admit(&caller);
@@ -74,7 +74,7 @@ fn a_refresh_that_says_no_ends_the_yes_at_once() {
 }
 
 #[test]
-fn a_refresh_that_fails_is_tried_once_a_second_until_the_yes_ends() {
+fn failed_refresh_is_retried_once_a_second_until_the_approval_expires() {
     for mut world in [verifying(json!({})), reviewing(json!({}), json!({}))] {
         let caller = world.caller("api");
         world.admit(&caller);
@@ -93,7 +93,7 @@ fn a_refresh_that_fails_is_tried_once_a_second_until_the_yes_ends() {
 }
 
 #[test]
-fn who_comes_when_the_yes_has_ended_waits_for_the_refresh_under_way() {
+fn request_after_the_approval_expires_waits_for_the_refresh_in_flight() {
     let mut world = verifying(json!({}));
     let caller = world.caller("api");
     world.admit(&caller);
@@ -103,12 +103,12 @@ fn who_comes_when_the_yes_has_ended_waits_for_the_refresh_under_way() {
     world.wait(seconds(1));
     let mut request = world.held(&caller);
     assert!(world.is_quiet(), "one call is enough");
-    let settled = world.core.answer_review(&call, caller.vouched());
+    let settled = world.core.answer_review(&call, caller.approved());
     assert!(request.reviewed(&mut world.core, &settled).passes());
 }
 
 #[test]
-fn fifty_steady_callers_cost_fifty_reviews_a_period_and_wait_once() {
+fn fifty_steady_callers_cause_50_reviews_per_period_and_wait_once() {
     let mut world = verifying(json!({}));
     let callers: Vec<_> = (0..50).map(|number| world.caller(&format!("caller-{number}"))).collect();
     for caller in &callers {
@@ -123,8 +123,9 @@ fn fifty_steady_callers_cost_fifty_reviews_a_period_and_wait_once() {
         }
         for call in world.core.calls() {
             let text = call.body.as_deref().map(String::from_utf8_lossy).unwrap();
-            let asker = callers.iter().find(|caller| text.contains(&caller.token)).unwrap();
-            world.core.answer_review(&call, asker.vouched());
+            let caller_of_call =
+                callers.iter().find(|caller| text.contains(&caller.token)).unwrap();
+            world.core.answer_review(&call, caller_of_call.approved());
             reviews += 1;
         }
     }

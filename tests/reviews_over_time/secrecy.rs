@@ -1,11 +1,11 @@
-//! What is printed of the core's state, as a log line or a panic might: never a token, nor what of it signs.
+//! Debug output of the core contains no token and no signature.
 
 use super::{REVOKED, created, gone, review, verifying};
 use sa_authn::callout::Reply;
 use serde_json::json;
 
 #[test]
-fn no_state_of_the_core_prints_a_token() {
+fn debug_output_of_the_core_contains_no_token() {
     let mut world = verifying(json!({}));
     let (known, refused, waiting) =
         (world.caller("known"), world.caller("refused"), world.caller("waiting"));
@@ -18,13 +18,13 @@ fn no_state_of_the_core_prints_a_token() {
             assert!(!printed.contains(part), "{part} in {printed}");
         }
     }
-    // What stands in a token's place.
+    // The placeholders for tokens and keys.
     assert!(printed.contains("TokenCache(1 tokens)"), "{printed}");
     assert!(printed.contains("Token(") && printed.contains("VerifyingKey(Es256)"), "{printed}");
 }
 
 #[test]
-fn an_answer_is_printed_without_its_body() {
+fn debug_output_of_a_reply_contains_no_body() {
     let reply = created(&review(&json!({ "authenticated": true })));
     let Reply::Response { body: Some(body), .. } = &reply else { panic!("{reply:?}") };
     let expected = format!("Response {{ status: 201, body bytes: Some({}) }}", body.len());

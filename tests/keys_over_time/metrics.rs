@@ -1,4 +1,4 @@
-//! What the operator is told of fetches: how each ended, and since when there are how many keys.
+//! Metrics of key fetches.
 
 use super::{START, core, key, seconds, set, token};
 use crate::support::{Core, discovery_document, ok};
@@ -6,15 +6,15 @@ use envoy_test::token::DEFAULT_ISSUER;
 use sa_authn::callout::Reply;
 use serde_json::json;
 
-/// Answers the call that is due, and says what is counted of it, in alphabetical order.
+/// Answers the call that is due, and returns the metrics that changed, in alphabetical order.
 fn counted(core: &mut Core, reply: Reply) -> Vec<(String, u64)> {
     let call = core.call();
-    core.reply(&call, reply).expect("a cache that waits for it");
+    core.reply(&call, reply).expect("a call in flight");
     core.counts()
 }
 
 #[test]
-fn unknown_kids_that_are_denied_a_fetch_are_counted() {
+fn rate_limited_refetches_are_counted() {
     let mut core = core(json!({}));
     core.publish(&set(&[&key()]));
     for _ in 0..5 {
@@ -23,13 +23,13 @@ fn unknown_kids_that_are_denied_a_fetch_are_counted() {
         core.publish(&set(&[&key()]));
     }
     // A burst of three, then one per `minRefetchInterval` (10 s).
-    const RATIONED: &str = "sa_authn.key_fetches.rationed.local";
-    assert_eq!(Core::counted(&core.counts(), RATIONED), 2);
-    assert_eq!(Core::counted(&core.counts(), RATIONED), 0);
+    const RATE_LIMITED: &str = "sa_authn.key_fetches.rationed.local";
+    assert_eq!(Core::counted(&core.counts(), RATE_LIMITED), 2);
+    assert_eq!(Core::counted(&core.counts(), RATE_LIMITED), 0);
 }
 
 #[test]
-fn a_fetch_is_counted_by_its_end_and_keys_that_came_are_counted_and_dated() {
+fn fetch_metrics_have_outcome_key_count_and_time() {
     let mut core = core(json!({}));
     assert_eq!(counted(&mut core, ok(discovery_document(DEFAULT_ISSUER))), [], "the keys follow");
     let keys = set(&[&key(), &key()]);
@@ -41,5 +41,5 @@ fn a_fetch_is_counted_by_its_end_and_keys_that_came_are_counted_and_dated() {
     assert_eq!(counted(&mut core, ok(keys)), expected);
     core.wait(seconds(600));
     let failed = ("sa_authn.key_fetches.failure.local".to_owned(), 1);
-    assert_eq!(counted(&mut core, Reply::Reset), [failed], "the keys of before are still there");
+    assert_eq!(counted(&mut core, Reply::Reset), [failed], "the cached keys remain");
 }

@@ -1,10 +1,10 @@
-//! What the operator is told of reviews: how each ended, what was remembered, and who passed without one.
+//! Metrics of reviews, cache lookups and requests that passed without a review.
 
 use super::{REVOKED, World, created, gone, review, verifying};
 use sa_authn::callout::Reply;
 use serde_json::json;
 
-/// What is counted since the last time of metrics whose names begin like one of these.
+/// The changes of the metrics with these prefixes since the last call.
 fn counts(world: &mut World, prefixes: &[&str]) -> Vec<(String, u64)> {
     let mut counts = world.core.counts();
     counts.retain(|(name, _)| {
@@ -18,13 +18,13 @@ fn named(counts: &[(&str, u64)]) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn each_answer_to_a_review_is_counted_by_what_it_says() {
+fn reviews_are_counted_by_outcome() {
     let mut world = verifying(json!({}));
-    let (one, stranger) = (world.caller("one"), world.caller("stranger"));
+    let (one, other) = (world.caller("one"), world.caller("other"));
     for (caller, reply, outcome) in [
-        (world.caller("one"), one.vouched(), "accepted"),
+        (world.caller("one"), one.approved(), "accepted"),
         (world.caller("two"), gone(), "refused"),
-        (world.caller("three"), created(&review(&stranger.status())), "mismatch"),
+        (world.caller("three"), created(&review(&other.status())), "mismatch"),
         (world.caller("four"), Reply::Reset, "unavailable"),
     ] {
         world.held(&caller);
@@ -35,7 +35,7 @@ fn each_answer_to_a_review_is_counted_by_what_it_says() {
 }
 
 #[test]
-fn look_ups_are_counted_by_what_they_found_and_what_found_nothing_is_left_out() {
+fn cache_lookups_are_counted_by_result_and_zero_counts_are_omitted() {
     let mut world = verifying(json!({}));
     let (good, bad) = (world.caller("good"), world.caller("bad"));
     world.admit(&good);
@@ -46,14 +46,14 @@ fn look_ups_are_counted_by_what_they_found_and_what_found_nothing_is_left_out() 
     let expected = [
         ("review_cache.accepted", 1),
         ("review_cache.refused", 1),
-        // That its signature is genuine is known of a refused token too.
+        // The verified signature of a rejected token is cached too.
         ("token_cache.hit", 2),
     ];
     assert_eq!(counts(&mut world, &["review_cache.", "token_cache."]), named(&expected));
 }
 
 #[test]
-fn who_passes_unreviewed_is_counted_apart() {
+fn unreviewed_requests_are_counted_separately() {
     let mut world = verifying(json!({ "onOutage": "acceptVerified" }));
     let caller = world.caller("api");
     let mut request = world.held(&caller);

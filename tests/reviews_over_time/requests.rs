@@ -1,4 +1,4 @@
-//! What never reaches the API server, and what a call to it holds.
+//! The contents of a review request, and tokens that cause no review.
 
 use super::{Caller, HELD, START, World, configured, verifying};
 use crate::support::{Outcome, get, good, pairs};
@@ -8,13 +8,13 @@ use sa_authn::authn::token_review::PATH;
 use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 
-/// A token that says all that a good one does.
+/// A token with valid claims.
 fn shaped() -> Token {
     good().issued_at(START).lifetime(3600)
 }
 
 #[test]
-fn a_call_asks_for_the_token_and_every_audience_of_ours() {
+fn review_request_contains_the_token_and_the_configured_audiences() {
     let mut world = verifying(json!({ "timeout": "2s" }));
     let caller = world.caller("api");
     world.held(&caller);
@@ -33,7 +33,7 @@ fn a_call_asks_for_the_token_and_every_audience_of_ours() {
 }
 
 #[test]
-fn what_does_not_verify_is_never_asked_about() {
+fn unverified_token_is_never_reviewed() {
     let mut world = verifying(json!({}));
     let forger = SigningKey::generate(KeyKind::P256);
     let key = &world.key;
@@ -58,9 +58,9 @@ fn what_does_not_verify_is_never_asked_about() {
     }
 }
 
-/// To the API server these would be other tokens, or none (see `answers`).
+/// The API server would treat these as other tokens, or as none.
 #[test]
-fn white_space_and_stray_bits_are_refused_before_any_call() {
+fn token_with_white_space_or_stray_bits_is_rejected_without_a_review() {
     for mut world in [verifying(json!({})), super::reviewing(json!({}), json!({}))] {
         let token = world.caller("api").token;
         let padded = format!("{token}==");
@@ -79,7 +79,7 @@ fn white_space_and_stray_bits_are_refused_before_any_call() {
     }
 }
 
-/// The same signature with another last letter: base64url of 64 bytes leaves four bits unused.
+/// The same signature with another last character: base64url of 64 bytes leaves four bits unused.
 fn stray_bits(token: &str) -> String {
     let (rest, last) = token.split_at(token.len() - 1);
     let last = match last {
@@ -92,7 +92,7 @@ fn stray_bits(token: &str) -> String {
 }
 
 #[test]
-fn a_peer_that_is_not_the_tokens_workload_causes_no_review() {
+fn wrong_peer_is_rejected_without_a_review() {
     let mut world = verifying(json!({}));
     let mut config = crate::support::inline(&[&world.key]);
     config["issuers"][0]["tokenReview"] = super::plan();
@@ -104,13 +104,13 @@ fn a_peer_that_is_not_the_tokens_workload_causes_no_review() {
     assert!(world.is_quiet());
     world.core.connection.peer_uri = Some("spiffe://cluster.local/ns/api/sa/api".to_owned());
     world.admit(&caller);
-    // What the API server said of the token says nothing of the next connection.
+    // A cached approval does not skip the check of the connection.
     world.core.connection.peer_uri = None;
     assert_eq!(world.by(&caller), Outcome::Refused(Reason::WrongPeer));
 }
 
 #[test]
-fn shadow_mode_and_open_paths_wait_for_no_review() {
+fn shadow_mode_and_open_paths_do_not_wait_for_a_review() {
     let mut world = configured(json!({}), json!({ "mode": "shadow" }));
     let caller = world.caller("api");
     match world.by(&caller) {
@@ -119,8 +119,8 @@ fn shadow_mode_and_open_paths_wait_for_no_review() {
         }
         other => panic!("{other:?}"),
     }
-    // It is asked all the same, so that the next request has its answer.
-    world.answer(caller.vouched());
+    // The review is still sent, so that the next request finds its result.
+    world.answer(caller.approved());
     assert!(world.passes(&caller));
 
     let rules = json!({ "rules": [
@@ -130,7 +130,9 @@ fn shadow_mode_and_open_paths_wait_for_no_review() {
     let mut world = configured(json!({}), rules);
     let caller = world.caller("api");
     match world.core.outcome(&caller.get("/healthz")) {
-        Outcome::Passed(edits) => assert!(edits.set().next().is_none(), "nobody was confirmed"),
+        Outcome::Passed(edits) => {
+            assert!(edits.set().next().is_none(), "no caller is authenticated")
+        }
         other => panic!("{other:?}"),
     }
     assert!(world.core.paused().is_empty());
@@ -138,25 +140,25 @@ fn shadow_mode_and_open_paths_wait_for_no_review() {
 }
 
 #[test]
-fn a_request_that_no_rule_would_let_in_is_reviewed_all_the_same_and_then_forbidden() {
+fn request_denied_by_the_rules_is_reviewed_first() {
     let mut world = configured(json!({}), json!({ "rules": [{ "allow": ["web/web"] }] }));
     let caller = world.caller("api");
-    let outcome = world.answered(&caller, caller.vouched());
+    let outcome = world.answered(&caller, caller.approved());
     assert_eq!(outcome, Outcome::Refused(Reason::Forbidden));
 }
 
-/// Well-shaped, and signed by nobody.
-pub(super) fn junk(number: usize) -> Caller {
+/// Valid claims with an invalid signature.
+pub(super) fn forged(number: usize) -> Caller {
     let claims = shaped().claim("jti", json!(number.to_string())).claims().clone();
-    let token = assemble(r#"{"alg":"ES256","kid":"junk"}"#, &claims.to_string(), |_| vec![7; 64]);
+    let token = assemble(r#"{"alg":"ES256","kid":"forged"}"#, &claims.to_string(), |_| vec![7; 64]);
     Caller { token, claims }
 }
 
 #[test]
-fn a_thousand_junk_tokens_are_no_call_after_verification() {
+fn invalid_tokens_cause_no_review_after_verification() {
     let World { mut core, .. } = verifying(json!({}));
     for number in 0..1000 {
-        let outcome = core.outcome(&get("/", &junk(number).token));
+        let outcome = core.outcome(&get("/", &forged(number).token));
         assert_eq!(outcome, Outcome::Refused(Reason::UnknownKey));
     }
     assert!(core.calls().is_empty());
