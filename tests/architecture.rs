@@ -1,4 +1,4 @@
-//! What the structure of the source promises.
+//! Structural rules of the source.
 
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -15,7 +15,7 @@ fn sources(path: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_shell_decides_nothing() {
+fn shell_makes_no_decisions() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let shell = [root.join("filter.rs"), root.join("filter")];
     let files: Vec<_> = shell.iter().flat_map(|path| sources(path)).collect();

@@ -1,4 +1,4 @@
-//! The configurations that ship, each as the filter would read it.
+//! The shipped configurations are valid and documented.
 
 use std::path::Path;
 use std::{fs, io};
@@ -31,7 +31,7 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_file_is_a_configuration() -> io::Result<()> {
+fn every_shipped_configuration_is_valid() -> io::Result<()> {
     for file in &files()? {
         assert_eq!(problems(&file.1), Vec::<String>::new(), "{}", file.0);
     }
@@ -39,7 +39,7 @@ fn every_file_is_a_configuration() -> io::Result<()> {
 }
 
 #[test]
-fn the_readme_has_a_line_for_each_file_and_for_no_other() -> io::Result<()> {
+fn readme_lists_exactly_the_shipped_configurations() -> io::Result<()> {
     let readme = fs::read_to_string(folder().join("README.md"))?;
     let mut listed: Vec<_> = readme
         .lines()

@@ -1,4 +1,4 @@
-//! The plugin configurations in the manifests for Istio, each as the filter would read it.
+//! The plugin configurations in the Istio manifests are valid.
 
 use std::error::Error;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use sa_authn::config::Config;
 use serde_json::Value;
 
-/// Where a configuration stands, and the JSON that Istio makes of it.
+/// The file of a configuration, and its JSON.
 type Found = (String, String);
 
 /// The configurations of every file, in WasmPlugins and TrafficExtensions.
@@ -33,7 +33,7 @@ fn problems(json: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_plugin_config_is_one_that_the_filter_takes() -> Result<(), Box<dyn Error>> {
+fn every_plugin_config_is_valid() -> Result<(), Box<dyn Error>> {
     let configs = plugin_configs()?;
     assert_eq!(configs.len(), 6, "sidecars, gateways and waypoints, each in two kinds");
     for (file, json) in configs {
@@ -43,7 +43,7 @@ fn every_plugin_config_is_one_that_the_filter_takes() -> Result<(), Box<dyn Erro
 }
 
 #[test]
-fn a_misspelled_field_of_a_plugin_config_is_found() -> Result<(), Box<dyn Error>> {
+fn misspelled_field_of_a_plugin_config_is_reported() -> Result<(), Box<dyn Error>> {
     for (file, json) in plugin_configs()? {
         let wrong = problems(&json.replacen("\"audiences\"", "\"audience\"", 1));
         let first = wrong.first().map(String::as_str).unwrap_or_default();

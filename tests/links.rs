@@ -1,4 +1,4 @@
-//! Every link of every Markdown file that stays in the repository leads to a file, and to a heading of it.
+//! Every relative link in Markdown files refers to an existing file and heading.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 use std::fs;
@@ -19,7 +19,7 @@ fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What is neither in a code block nor between backquotes.
+/// The text outside of code blocks and backquotes.
 fn prose(page: &str) -> String {
     let outside = page.split("```").step_by(2);
     outside.flat_map(|text| text.split('`').step_by(2)).collect()
@@ -32,7 +32,7 @@ fn links(page: &str) -> Vec<String> {
     targets.map(str::to_owned).collect()
 }
 
-/// The anchors that headings get: small letters, without punctuation, with dashes for spaces.
+/// The anchors of headings: lower case, without punctuation, with dashes for spaces.
 fn anchors(page: &str) -> Vec<String> {
     let outside: String = page.split("```").step_by(2).collect();
     let headings = outside.lines().filter(|line| line.starts_with('#'));
@@ -65,7 +65,7 @@ fn problem(page: &Path, link: &str) -> Option<String> {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_markdown_link_has_a_target() {
     let mut found = Vec::new();
     pages(root(), &mut found);
     assert!(found.len() > 15, "{found:?}");
@@ -81,7 +81,7 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
-fn a_link_to_nowhere_is_found() {
+fn broken_link_is_reported() {
     let page = root().join("README.md");
     let links = links("[a](docs/nothing.md), `[b](c)`, [`d`](LICENSE) and [e](#f)");
     assert_eq!(links, ["docs/nothing.md", "LICENSE", "#f"]);

@@ -1,4 +1,4 @@
-//! The scenario table through the pure core: headers in, verdict out, no Envoy.
+//! The scenario table with the core, without Envoy.
 
 mod support;
 
@@ -9,7 +9,7 @@ use sa_authn::verdict::{HeaderEdits, Verdict};
 use support::Core;
 
 #[test]
-fn every_scenario_ends_as_it_must_in_the_core() {
+fn every_scenario_has_the_expected_verdict_in_the_core() {
     let world = World::around(SigningKey::generate(KeyKind::Rsa2048));
     let published = jwks(&world.published().each_ref()).to_string();
     let mut failures = Vec::new();
@@ -25,9 +25,9 @@ fn every_scenario_ends_as_it_must_in_the_core() {
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// A table that two runners share is worth nothing if one row can hide another.
+/// Failures name the row, so its name must identify it.
 #[test]
-fn no_two_scenarios_of_a_group_have_one_name() {
+fn scenario_names_are_unique_in_their_group() {
     let world = World::around(SigningKey::generate(KeyKind::Rsa2048));
     for Group { name, scenarios, .. } in world.groups() {
         let mut names: Vec<_> = scenarios.iter().map(|scenario| scenario.name).collect();
@@ -52,13 +52,13 @@ fn check(scenario: &Scenario, core: &mut Core) -> Result<(), String> {
             Ok(())
         }
         (_, Verdict::Deny(denial)) => {
-            Err(format!("refused as {}: {}", denial.reason().code(), denial.detail()))
+            Err(format!("denied as {}: {}", denial.reason().code(), denial.detail()))
         }
         (_, _) => Err("passes".to_owned()),
     }
 }
 
-/// The headers as the upstream sees them.
+/// The headers that the upstream receives.
 fn edited(mut headers: Pairs, edits: &HeaderEdits) -> Pairs {
     headers.retain(|(name, _)| !edits.removed().any(|removed| removed == name.as_bytes()));
     for (name, value) in edits.set() {
@@ -75,5 +75,5 @@ fn check_seen(headers: &Pairs, name: &str, expected: Option<&str>) -> Result<(),
         .map(|(_, value)| value.as_slice())
         .collect();
     let expected: Vec<_> = expected.into_iter().map(str::as_bytes).collect();
-    if found == expected { Ok(()) } else { Err(format!("{name} is there {} times", found.len())) }
+    if found == expected { Ok(()) } else { Err(format!("{name} occurs {} times", found.len())) }
 }

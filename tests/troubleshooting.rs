@@ -1,4 +1,4 @@
-//! docs/troubleshooting.md: a section for each reason, whose log line is what the core says of such a request.
+//! docs/troubleshooting.md has a section for each reason, with the log line that the core writes.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod support;
@@ -16,7 +16,7 @@ use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 use support::{Core, Request, discovered, get, good, inline, with};
 
-/// Heading, and what is written below it.
+/// The headings with the text below them.
 fn sections() -> Vec<(String, String)> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/troubleshooting.md");
     let page = fs::read_to_string(file).unwrap();
@@ -28,25 +28,25 @@ fn sections() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_reason_has_a_section_in_the_order_in_which_requests_meet_them() {
+fn troubleshooting_guide_has_every_reason_in_order() {
     let headings: Vec<_> = sections().into_iter().map(|(heading, _)| heading).collect();
     assert_eq!(headings, Reason::ALL.map(Reason::code));
 }
 
 #[test]
-fn the_log_line_of_each_section_is_what_the_core_says() {
-    let said = lines();
+fn documented_log_lines_match_the_core() {
+    let written = lines();
     for (reason, section) in sections() {
         let line = section.lines().find(|line| line.starts_with('{')).expect("a line of the log");
         let line: Value = serde_json::from_str(line).unwrap();
         assert_eq!((&line["verdict"], &line["reason"]), (&json!("denied"), &json!(reason)));
         let shape = shape(&line);
-        let alike: Vec<_> = said.iter().filter(|said| said.0 == shape.0).collect();
-        assert!(alike.contains(&&shape), "{shape:?} is none of {alike:?}");
+        let alike: Vec<_> = written.iter().filter(|line| line.0 == shape.0).collect();
+        assert!(alike.contains(&&shape), "{shape:?}: expected one of {alike:?}");
     }
 }
 
-/// Reason, fields, and the detail without what differs from run to run.
+/// Reason, fields, and the detail without parts that differ between runs.
 fn shape(line: &Value) -> (String, Vec<String>, String) {
     let fields = line.as_object().unwrap().keys().filter(|name| *name != "request_id").cloned();
     let mut fields: Vec<_> = fields.collect();
@@ -113,11 +113,11 @@ fn internal() -> Finished {
     request(&mut core, &key).finished(&mut core).expect("an answer")
 }
 
-/// The API server's no, its yes to nobody, and its refusal to answer.
+/// A rejection, an approval of `system:anonymous`, and an error of the API server.
 fn reviews() -> Vec<Finished> {
-    let no =
+    let rejection =
         json!({ "error": "[invalid bearer token, service account token has been invalidated]" });
-    let to_nobody = json!({ "authenticated": true, "user": { "username": "system:anonymous" } });
+    let anonymous = json!({ "authenticated": true, "user": { "username": "system:anonymous" } });
     let answer = |status: Value| {
         let review = json!({
             "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "status": status,
@@ -126,7 +126,7 @@ fn reviews() -> Vec<Finished> {
         Reply::Response { status: 201, cache_control: None, body }
     };
     let denied = Reply::Response { status: 403, cache_control: None, body: Some(Vec::new()) };
-    [answer(no), answer(to_nobody), denied].into_iter().map(reviewed).collect()
+    [answer(rejection), answer(anonymous), denied].into_iter().map(reviewed).collect()
 }
 
 fn reviewed(reply: Reply) -> Finished {

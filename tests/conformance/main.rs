@@ -1,4 +1,4 @@
-//! The table of signatures and keys through the pure core, where jwt-simple verifies.
+//! The table of signatures and keys with the core, where jwt-simple verifies.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
@@ -9,7 +9,7 @@ use envoy_test::conformance::{Case, PASSES, Table, Verifier, differences, tables
 use support::{Core, Outcome, get};
 
 #[test]
-fn every_signature_and_every_key_is_judged_as_it_must_be() {
+fn every_signature_and_key_has_the_expected_verdict() {
     let mut failures = Vec::new();
     let mut count = 0;
     for Table { name, config, jwks, cases } in tables() {

@@ -1,4 +1,4 @@
-//! Tokens that choose how, and with what, they want to be verified.
+//! Tokens that select their algorithm or their key.
 
 use super::{Forge, MALFORMED, claims};
 use crate::support::{Core, Outcome, inline};
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 const UNSUPPORTED: Outcome = Outcome::Refused(Reason::UnsupportedAlgorithm);
 
 #[test]
-fn none_in_any_spelling_is_an_unsupported_algorithm() {
+fn alg_none_is_unsupported_in_every_spelling() {
     let mut forge = Forge::new();
     for alg in ["none", "None", "NONE", "nOnE", "nonE", "none ", " none", "none\0", "\u{14b}one"] {
         let header = json!({ "alg": alg, "kid": forge.key.kid() }).to_string();
-        assert_eq!(forge.with_header(&header), UNSUPPORTED, "{alg:?}, genuinely signed");
+        assert_eq!(forge.with_header(&header), UNSUPPORTED, "{alg:?}, valid signature");
         for signature in [&b"x"[..], &[0; 64]] {
             let token = assemble(&header, &claims(""), |_| signature.to_vec());
             assert_eq!(forge.core.bearer(&token), UNSUPPORTED, "{alg:?}");
@@ -27,7 +27,7 @@ fn none_in_any_spelling_is_an_unsupported_algorithm() {
 }
 
 #[test]
-fn hmac_with_the_public_key_for_a_secret_is_an_unsupported_algorithm() {
+fn hmac_with_the_public_key_as_secret_is_unsupported() {
     for kind in [KeyKind::Rsa2048, KeyKind::P256] {
         let key = SigningKey::generate(kind);
         let mut core = Core::new(&inline(&[&key]));
@@ -48,7 +48,7 @@ fn hmac_with_the_public_key_for_a_secret_is_an_unsupported_algorithm() {
                 let token = hs256(&header, &claims(""), secret);
                 assert_eq!(core.bearer(&token), UNSUPPORTED, "{alg} {kind:?}");
             }
-            // The same under the name of the key's own algorithm.
+            // The same with the algorithm of the key.
             let header = json!({ "alg": key.alg(), "kid": key.kid() }).to_string();
             let token = hs256(&header, &claims(""), secret);
             assert_eq!(core.bearer(&token), Outcome::Refused(Reason::BadSignature), "{kind:?}");
@@ -57,7 +57,7 @@ fn hmac_with_the_public_key_for_a_secret_is_an_unsupported_algorithm() {
 }
 
 #[test]
-fn every_other_name_of_an_algorithm_is_unsupported() {
+fn other_algorithm_names_are_unsupported() {
     let mut forge = Forge::new();
     for alg in [
         "es256",
@@ -92,7 +92,7 @@ fn every_other_name_of_an_algorithm_is_unsupported() {
 }
 
 #[test]
-fn an_algorithm_that_is_no_name_is_malformed() {
+fn alg_that_is_not_a_name_is_malformed() {
     let mut forge = Forge::new();
     for alg in [json!(""), json!(null), json!(5), json!(["ES256"]), json!({ "ES256": 1 })] {
         let header = json!({ "alg": alg, "kid": forge.key.kid() }).to_string();
@@ -105,7 +105,7 @@ fn an_algorithm_that_is_no_name_is_malformed() {
 }
 
 #[test]
-fn a_key_that_the_token_brings_along_is_malformed() {
+fn token_with_an_embedded_key_is_malformed() {
     let mut forge = Forge::new();
     let attacker = SigningKey::generate(KeyKind::P256);
     let url = json!("https://attacker.example/jwks");
@@ -123,13 +123,13 @@ fn a_key_that_the_token_brings_along_is_malformed() {
             let token = assemble(&header, &claims(""), |input| attacker.sign(input));
             assert_eq!(forge.core.bearer(&token), MALFORMED, "{member}");
             let token = assemble(&header, &claims(""), |input| forge.key.sign(input));
-            assert_eq!(forge.core.bearer(&token), MALFORMED, "{member}, genuinely signed");
+            assert_eq!(forge.core.bearer(&token), MALFORMED, "{member}, valid signature");
         }
     }
 }
 
 #[test]
-fn extensions_and_other_kinds_of_token_are_malformed() {
+fn token_with_extensions_or_another_type_is_malformed() {
     let mut forge = Forge::new();
     for (member, value) in [
         ("crit", json!([])),
@@ -157,9 +157,9 @@ fn extensions_and_other_kinds_of_token_are_malformed() {
     }
 }
 
-/// RFC 7797: with `b64: false` the payload stands in the token as it is.
+/// RFC 7797: with `b64: false` the payload is not encoded.
 #[test]
-fn an_unencoded_payload_is_malformed() {
+fn unencoded_payload_is_malformed() {
     let mut forge = Forge::new();
     let header = json!({ "alg": "ES256", "kid": forge.key.kid(), "b64": false, "crit": ["b64"] });
     let (header, payload) = (encode(header.to_string()), claims("").replace(['.', ','], ""));
@@ -170,7 +170,7 @@ fn an_unencoded_payload_is_malformed() {
 }
 
 #[test]
-fn an_encrypted_token_is_malformed() {
+fn encrypted_token_is_malformed() {
     let mut forge = Forge::new();
     let header = json!({ "alg": "dir", "enc": "A256GCM", "kid": forge.key.kid() }).to_string();
     let parts = [encode(header), String::new(), encode("iv"), encode("text"), encode("tag")];
@@ -180,7 +180,7 @@ fn an_encrypted_token_is_malformed() {
 }
 
 #[test]
-fn a_kid_that_is_a_path_a_query_or_a_line_is_just_unknown() {
+fn kid_with_a_path_query_or_line_break_is_unknown() {
     let mut forge = Forge::new();
     for kid in [
         "",

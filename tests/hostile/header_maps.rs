@@ -1,4 +1,4 @@
-//! Buffers that are not, or not quite, the header map that the host promises.
+//! Invalid and truncated header maps.
 
 use super::{Forge, claims};
 use crate::support::{Outcome, get, map_of};
@@ -6,11 +6,11 @@ use sa_authn::verdict::Reason;
 
 const UNREADABLE: Outcome = Outcome::Refused(Reason::Internal);
 
-/// Spread, not secrecy: the same bytes in every run (xorshift64).
+/// xorshift64 with a fixed seed: the same bytes in every run.
 struct Random(u64);
 
 #[test]
-fn a_map_that_ends_early_is_unreadable_wherever_it_ends() {
+fn truncated_header_map_is_unreadable() {
     let mut forge = Forge::new();
     let map = good_map(&forge);
     for end in 1..map.len() {
@@ -20,12 +20,12 @@ fn a_map_that_ends_early_is_unreadable_wherever_it_ends() {
 }
 
 #[test]
-fn a_map_of_random_bytes_is_unreadable_or_holds_no_request() {
+fn random_header_map_is_unreadable_or_contains_no_request() {
     let (mut forge, mut random) = (Forge::new(), Random(1));
     for _ in 0..5_000 {
         let length = random.below(200);
         let mut map: Vec<_> = (0..length).map(|_| random.byte()).collect();
-        // A count that is small, or else nothing beyond it would ever be read.
+        // A small count, so that the parser reads beyond it.
         if random.below(4) != 0 {
             let count = random.below(4) as u8;
             map.iter_mut().zip([count, 0, 0, 0]).for_each(|(byte, small)| *byte = small);
@@ -38,21 +38,21 @@ fn a_map_of_random_bytes_is_unreadable_or_holds_no_request() {
 }
 
 #[test]
-fn a_map_whose_sizes_lie_is_unreadable() {
+fn header_map_with_wrong_sizes_is_unreadable() {
     let mut forge = Forge::new();
     let map = good_map(&forge);
     for number in 0..7 {
-        for lie in [u32::MAX, u32::MAX / 8, 0x8000_0000, 0x2000_0000, 100_000] {
-            let mut lying = map.clone();
-            lying[number * 4..number * 4 + 4].copy_from_slice(&lie.to_le_bytes());
-            let outcome = forge.core.request_of(lying).arrives(&mut forge.core);
-            assert_eq!(outcome, UNREADABLE, "number {number} is {lie}");
+        for size in [u32::MAX, u32::MAX / 8, 0x8000_0000, 0x2000_0000, 100_000] {
+            let mut wrong = map.clone();
+            wrong[number * 4..number * 4 + 4].copy_from_slice(&size.to_le_bytes());
+            let outcome = forge.core.request_of(wrong).arrives(&mut forge.core);
+            assert_eq!(outcome, UNREADABLE, "number {number} is {size}");
         }
     }
 }
 
 #[test]
-fn no_change_of_a_byte_makes_a_bad_request_pass() {
+fn changed_bytes_do_not_make_an_invalid_request_pass() {
     let (mut forge, mut random) = (Forge::new(), Random(2));
     let good = forge.sign(&forge.header(), &claims(""));
     let map = map_of(&get("/", &good[..good.len() - 4]));
@@ -70,7 +70,7 @@ fn no_change_of_a_byte_makes_a_bad_request_pass() {
 }
 
 #[test]
-fn no_random_token_passes() {
+fn randomly_modified_token_does_not_pass() {
     let (mut forge, mut random) = (Forge::new(), Random(3));
     let good = forge.sign(&forge.header(), &claims(""));
     for _ in 0..5_000 {
@@ -92,7 +92,7 @@ fn no_random_token_passes() {
     }
 }
 
-/// What bytes that fell over can be refused for; never a claim of a token that nobody signed.
+/// The reasons for modified bytes; none of them depends on a claim of an unverified token.
 const EXPECTED: [Reason; 10] = [
     Reason::Internal,
     Reason::AmbiguousPath,
@@ -110,7 +110,7 @@ fn good_map(forge: &Forge) -> Vec<u8> {
     map_of(&get("/", &forge.sign(&forge.header(), &claims(""))))
 }
 
-/// The proxy-wasm form, read by the letter: a count, sizes, then bytes with a NUL behind each.
+/// A literal parser of the proxy-wasm format: a count, sizes, then bytes with a NUL after each.
 fn readable(map: &[u8]) -> bool {
     if map.is_empty() {
         return true;

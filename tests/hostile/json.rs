@@ -1,4 +1,4 @@
-//! JSON that is deep, broken, or says one thing twice.
+//! Deep, invalid and ambiguous JSON.
 
 use super::{Forge, MALFORMED, claims, claims_but};
 use sa_authn::verdict::Reason;
@@ -6,7 +6,7 @@ use sa_authn::verdict::Reason;
 const LEVELS: usize = 100_000;
 
 #[test]
-fn a_hundred_thousand_levels_are_malformed_wherever_they_stand_in_the_claims() {
+fn claims_with_100_000_nested_levels_are_malformed() {
     let mut forge = Forge::limited_to(1024 * 1024);
     for nested in [arrays(LEVELS), objects(LEVELS)] {
         for claims in [
@@ -28,7 +28,7 @@ fn a_hundred_thousand_levels_are_malformed_wherever_they_stand_in_the_claims() {
 }
 
 #[test]
-fn a_hundred_thousand_levels_are_malformed_in_the_jose_header() {
+fn jose_header_with_100_000_nested_levels_is_malformed() {
     let mut forge = Forge::limited_to(1024 * 1024);
     for nested in [arrays(LEVELS), objects(LEVELS)] {
         for member in ["x", "alg", "kid", "typ", "jwk", "crit"] {
@@ -40,7 +40,7 @@ fn a_hundred_thousand_levels_are_malformed_in_the_jose_header() {
 }
 
 #[test]
-fn sixteen_levels_of_an_unknown_claim_are_the_limit() {
+fn unknown_claim_may_have_at_most_16_levels() {
     let mut forge = Forge::new();
     for nested in [arrays, objects] {
         assert!(forge.with_claims(&claims(&format!(r#""x":{}"#, nested(16)))).passes());
@@ -51,7 +51,7 @@ fn sixteen_levels_of_an_unknown_claim_are_the_limit() {
 }
 
 #[test]
-fn a_claim_that_stands_twice_is_malformed_even_if_both_say_the_same() {
+fn duplicate_claim_is_malformed_even_with_equal_values() {
     let mut forge = Forge::new();
     let account = r#"{"name":"api","uid":"u1"}"#;
     let kubernetes = format!(r#"{{"namespace":"api","serviceaccount":{account}}}"#);
@@ -78,7 +78,7 @@ fn a_claim_that_stands_twice_is_malformed_even_if_both_say_the_same() {
 }
 
 #[test]
-fn a_member_that_stands_twice_within_kubernetes_io_is_malformed() {
+fn duplicate_member_in_kubernetes_io_is_malformed() {
     let mut forge = Forge::new();
     let account = r#""serviceaccount":{"name":"api","uid":"u1"}"#;
     for inside in [
@@ -99,7 +99,7 @@ fn a_member_that_stands_twice_within_kubernetes_io_is_malformed() {
 }
 
 #[test]
-fn a_member_that_stands_twice_in_the_jose_header_is_malformed() {
+fn duplicate_member_in_the_jose_header_is_malformed() {
     let mut forge = Forge::new();
     let kid = forge.key.kid().to_owned();
     for header in [
@@ -116,7 +116,7 @@ fn a_member_that_stands_twice_in_the_jose_header_is_malformed() {
 }
 
 #[test]
-fn what_is_not_a_json_object_is_malformed() {
+fn text_other_than_a_json_object_is_malformed() {
     let mut forge = Forge::new();
     for text in [
         "",
@@ -155,7 +155,7 @@ fn what_is_not_a_json_object_is_malformed() {
 }
 
 #[test]
-fn broken_json_behind_good_claims_is_malformed() {
+fn invalid_json_after_valid_claims_is_malformed() {
     let mut forge = Forge::new();
     for more in ["x", "\"x\":\"\\ud800\"", "\"x\":\"\\udc00\\ud800\"", "\"x\":1,", "\"\\ud800\":1"]
     {
@@ -166,7 +166,7 @@ fn broken_json_behind_good_claims_is_malformed() {
 }
 
 #[test]
-fn a_claim_of_another_type_is_malformed_and_never_absent() {
+fn claim_of_the_wrong_type_is_malformed() {
     let mut forge = Forge::new();
     let cases = [
         ("iss", &["null", "5", "[]", "[\"a\"]", "{}", "true"][..]),

@@ -1,4 +1,4 @@
-//! What attackers and broken clients send, through the whole exchange: nothing panics or passes.
+//! Hostile and malformed requests through the whole exchange: the filter rejects them and does not panic.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ use sa_authn::verdict::Reason;
 use serde_json::json;
 use support::{Core, Outcome, get, inline, with};
 
-/// A key that is trusted, for tokens that are genuine and all the same not right.
+/// A trusted key, for tokens with a valid signature and invalid contents.
 struct Forge {
     key: SigningKey,
     core: Core,
@@ -46,19 +46,19 @@ impl Forge {
         assemble(header, claims, |input| self.key.sign(input))
     }
 
-    /// What becomes of a genuine token with this JOSE header.
+    /// The outcome of a validly signed token with this JOSE header.
     fn with_header(&mut self, header: &str) -> Outcome {
         let token = self.sign(header, &claims(""));
         self.core.bearer(&token)
     }
 
-    /// What becomes of a genuine token with these claims.
+    /// The outcome of a validly signed token with these claims.
     fn with_claims(&mut self, claims: &str) -> Outcome {
         let token = self.sign(&self.header(), claims);
         self.core.bearer(&token)
     }
 
-    /// Why a genuine token with these claims is refused.
+    /// The reason and the detail of the denial of a validly signed token with these claims.
     fn refusal(&mut self, claims: &str) -> (Reason, String) {
         let token = self.sign(&self.header(), claims);
         let denial = self.core.denial(&get("/", &token));
@@ -66,7 +66,7 @@ impl Forge {
     }
 }
 
-/// The claims of a good token as JSON text, with `more` behind them, such as `"x":1`.
+/// Valid claims as JSON text, followed by `more`, such as `"x":1`.
 fn claims(more: &str) -> String {
     let (now, comma) = (unix_now(), if more.is_empty() { "" } else { "," });
     format!(
@@ -77,7 +77,7 @@ fn claims(more: &str) -> String {
     )
 }
 
-/// The same without a member, so that `more` can bring it.
+/// The same without a member, so that `more` can define it.
 fn claims_but(name: &str, more: &str) -> String {
     let mut object: serde_json::Value = serde_json::from_str(&claims("")).expect("JSON");
     object.as_object_mut().expect("an object").remove(name).expect("the member");
@@ -88,7 +88,7 @@ fn claims_but(name: &str, more: &str) -> String {
 const MALFORMED: Outcome = Outcome::Refused(Reason::MalformedToken);
 
 #[test]
-fn a_genuine_token_that_was_put_together_by_hand_passes() {
+fn assembled_token_with_a_valid_signature_passes() {
     let mut forge = Forge::new();
     assert!(forge.with_claims(&claims("")).passes());
     assert!(forge.with_claims(&claims(r#""x":{"y":[1,"2",null,true]}"#)).passes());

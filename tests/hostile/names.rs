@@ -1,4 +1,4 @@
-//! Issuers and subjects that only look like the real ones.
+//! Look-alike issuers, subjects and audiences.
 
 use super::{Forge, MALFORMED, claims_but};
 use crate::support::{Core, Outcome, get, inline};
@@ -7,7 +7,7 @@ use sa_authn::verdict::Reason;
 use serde_json::json;
 
 #[test]
-fn an_issuer_that_only_looks_like_ours_is_unknown() {
+fn look_alike_issuer_is_unknown() {
     let mut forge = Forge::new();
     for issuer in [
         format!("{DEFAULT_ISSUER}/"),
@@ -38,7 +38,7 @@ fn an_issuer_that_only_looks_like_ours_is_unknown() {
 }
 
 #[test]
-fn an_issuer_in_another_unicode_form_is_another_issuer() {
+fn issuer_in_another_unicode_form_is_unknown() {
     let forge = Forge::new();
     let mut config = inline(&[&forge.key]);
     config["issuers"][0]["issuer"] = json!("https://z\u{fc}rich.example");
@@ -54,7 +54,7 @@ fn an_issuer_in_another_unicode_form_is_another_issuer() {
 }
 
 #[test]
-fn a_subject_that_only_looks_like_a_service_account_is_none() {
+fn look_alike_subject_is_not_a_service_account() {
     let mut forge = Forge::new();
     for subject in [
         "",
@@ -84,12 +84,12 @@ fn a_subject_that_only_looks_like_a_service_account_is_none() {
         let claims = claims_but("sub", &format!(r#""sub":{}"#, json!(subject)));
         let (reason, detail) = forge.refusal(&claims);
         assert_eq!(reason, Reason::NotAServiceAccount, "{subject:?}");
-        assert!(detail.chars().all(|c| !c.is_control()), "{detail:?} would break a log line");
+        assert!(detail.chars().all(|c| !c.is_control()), "{detail:?} breaks a log line");
     }
 }
 
 #[test]
-fn a_subject_and_a_kubernetes_claim_that_differ_by_anything_are_no_service_account() {
+fn subject_must_equal_the_kubernetes_claims() {
     let mut forge = Forge::new();
     for (namespace, name, uid) in [
         ("api", "other", "u1"),
@@ -117,7 +117,7 @@ fn a_subject_and_a_kubernetes_claim_that_differ_by_anything_are_no_service_accou
 }
 
 #[test]
-fn names_as_long_as_kubernetes_allows_pass_and_longer_ones_do_not() {
+fn account_names_have_the_limits_of_kubernetes() {
     let mut forge = Forge::new();
     let mut judge = |namespace: &str, name: &str| {
         let sub = format!("system:serviceaccount:{namespace}:{name}");
@@ -139,7 +139,7 @@ fn names_as_long_as_kubernetes_allows_pass_and_longer_ones_do_not() {
 }
 
 #[test]
-fn audiences_match_to_the_last_byte() {
+fn audiences_are_compared_exactly() {
     let mut forge = Forge::new();
     for audience in [
         r#""secret-store ""#,

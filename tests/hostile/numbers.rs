@@ -1,11 +1,11 @@
-//! Numbers at and beyond the ends of what a number can be.
+//! Numbers at and beyond their limits.
 
 use super::{Forge, MALFORMED, claims, claims_but};
 use crate::support::Outcome;
 use sa_authn::verdict::Reason;
 
 #[test]
-fn dates_that_are_no_whole_seconds_up_to_2_to_53_are_malformed() {
+fn dates_must_be_integers_from_0_to_2_to_the_53() {
     let mut forge = Forge::new();
     for number in [
         "-1",
@@ -32,9 +32,9 @@ fn dates_that_are_no_whole_seconds_up_to_2_to_53_are_malformed() {
     }
 }
 
-/// The library that verifies natively keeps times in 32 bits of seconds: it must not judge them.
+/// The native verification library stores times in 32 bits of seconds, so it must not check them.
 #[test]
-fn every_date_up_to_2_to_53_is_a_date() {
+fn dates_up_to_2_to_the_53_are_evaluated() {
     let mut forge = Forge::new();
     for exp in [4_294_967_295, 4_294_967_296, 4_294_967_297, 1 << 40, (1 << 53) - 1, 1u64 << 53] {
         let claims = claims_but("exp", &format!(r#""exp":{exp}"#));
@@ -56,7 +56,7 @@ fn every_date_up_to_2_to_53_is_a_date() {
 }
 
 #[test]
-fn a_number_that_nobody_needs_may_be_as_large_as_a_number_can_be() {
+fn unused_claim_may_be_any_number_that_fits_a_double() {
     let mut forge = Forge::new();
     for number in [
         "18446744073709551615",

@@ -1,4 +1,4 @@
-//! Requests that lack something, or hold bytes that are no text.
+//! Requests with missing, duplicate or non-text parts.
 
 use super::{Forge, MALFORMED, claims};
 use crate::support::{Core, Outcome, get, inline, pairs, with};
@@ -9,7 +9,7 @@ use serde_json::json;
 const AMBIGUOUS: Outcome = Outcome::Refused(Reason::AmbiguousPath);
 
 #[test]
-fn a_request_without_method_or_path_is_refused_with_any_token_and_with_none() {
+fn request_without_method_or_path_is_rejected() {
     let mut forge = Forge::new();
     let bearer = format!("Bearer {}", forge.sign(&forge.header(), &claims("")));
     for authorization in [bearer.as_str(), "Bearer x", "Basic x", ""] {
@@ -26,27 +26,28 @@ fn a_request_without_method_or_path_is_refused_with_any_token_and_with_none() {
 }
 
 #[test]
-fn an_empty_header_map_is_refused() {
+fn empty_header_map_is_rejected() {
     let mut forge = Forge::new();
     assert_eq!(forge.core.request_of(Vec::new()).arrives(&mut forge.core), AMBIGUOUS);
     assert_eq!(forge.core.request_of(vec![0; 4]).arrives(&mut forge.core), AMBIGUOUS);
 }
 
 #[test]
-fn a_pseudo_header_that_stands_twice_makes_the_request_unreadable() {
+fn duplicate_pseudo_header_makes_the_request_unreadable() {
     let mut forge = Forge::new();
     let token = forge.sign(&forge.header(), &claims(""));
-    for twice in [(":path", "/"), (":path", "/other"), (":method", "GET"), (":method", "POST")] {
+    for duplicate in [(":path", "/"), (":path", "/other"), (":method", "GET"), (":method", "POST")]
+    {
         let mut headers = get("/", &token);
-        headers.extend(pairs(&[twice]));
+        headers.extend(pairs(&[duplicate]));
         let denial = forge.core.denial(&headers);
-        assert_eq!(denial.reason(), Reason::Internal, "{twice:?}");
+        assert_eq!(denial.reason(), Reason::Internal, "{duplicate:?}");
         assert_eq!(denial.detail(), "the request's headers cannot be read");
     }
 }
 
 #[test]
-fn bytes_that_are_no_text_make_a_malformed_token() {
+fn token_with_bytes_that_are_not_text_is_malformed() {
     let mut forge = Forge::new();
     let good = forge.sign(&forge.header(), &claims(""));
     let cut = |at: usize, bytes: &[u8]| {
@@ -70,7 +71,7 @@ fn bytes_that_are_no_text_make_a_malformed_token() {
 }
 
 #[test]
-fn a_scheme_that_is_not_quite_bearer_is_no_token() {
+fn scheme_must_be_bearer_and_one_space() {
     let mut forge = Forge::new();
     let good = forge.sign(&forge.header(), &claims(""));
     for scheme in
@@ -102,28 +103,28 @@ fn empty_parts_and_dots_are_malformed() {
 }
 
 #[test]
-fn a_path_of_strange_bytes_is_ambiguous_only_where_a_rule_looks_at_paths() {
+fn path_with_unusual_bytes_is_ambiguous_only_if_a_rule_has_paths() {
     let forge = Forge::new();
     let token = forge.sign(&forge.header(), &claims(""));
     let rules = json!({ "rules": [{ "paths": ["/*"], "allow": "authenticated" }] });
-    let mut looking = Core::new(&with(inline(&[&forge.key]), rules));
-    let mut blind = Core::new(&inline(&[&forge.key]));
+    let mut with_paths = Core::new(&with(inline(&[&forge.key]), rules));
+    let mut without_rules = Core::new(&inline(&[&forge.key]));
     for path in [&b"/\xff"[..], b"", b"*", b"/a\0b", b"/a%2fb", b"/..;/", b"http://h/", b"/\x7f"] {
         let mut headers = get("/", &token);
         headers[1].1 = path.to_vec();
-        assert_eq!(looking.outcome(&headers), AMBIGUOUS, "{path:?}");
-        assert!(blind.outcome(&headers).passes(), "{path:?}");
+        assert_eq!(with_paths.outcome(&headers), AMBIGUOUS, "{path:?}");
+        assert!(without_rules.outcome(&headers).passes(), "{path:?}");
     }
 }
 
 #[test]
-fn a_method_that_neither_an_rfc_nor_a_rule_names_is_unknown_to_a_rule_that_looks_at_methods() {
+fn unknown_method_is_rejected_only_if_a_rule_has_methods() {
     let forge = Forge::new();
     let token = forge.sign(&forge.header(), &claims(""));
     let rules = json!({ "rules": [{ "methods": ["GET"], "allow": "authenticated" }] });
     let mut core = Core::new(&with(inline(&[&forge.key]), rules));
     assert!(core.outcome(&get("/", &token)).passes());
-    let mut blind = Core::new(&inline(&[&forge.key]));
+    let mut without_rules = Core::new(&inline(&[&forge.key]));
     for (method, reason) in [
         (&b"\xff"[..], Reason::UnknownMethod),
         (b"get", Reason::UnknownMethod),
@@ -135,7 +136,7 @@ fn a_method_that_neither_an_rfc_nor_a_rule_names_is_unknown_to_a_rule_that_looks
         let mut headers = get("/", &token);
         headers[0].1 = method.to_vec();
         assert_eq!(core.outcome(&headers), Outcome::Refused(reason), "{method:?}");
-        assert!(blind.outcome(&headers).passes(), "{method:?}: no rule looks at methods");
+        assert!(without_rules.outcome(&headers).passes(), "{method:?}: no rule has methods");
     }
 }
 

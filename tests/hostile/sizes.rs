@@ -1,4 +1,4 @@
-//! Tokens and lists that are as large as they may be, and larger.
+//! Tokens and lists at and above their limits.
 
 use super::{Forge, MALFORMED, claims};
 use crate::support::{Outcome, get, pairs};
@@ -7,7 +7,7 @@ use sa_authn::verdict::Reason;
 const LARGEST: usize = 1024 * 1024;
 
 #[test]
-fn a_token_of_exactly_the_limit_passes_and_a_byte_more_is_too_large() {
+fn token_of_max_token_bytes_passes_and_one_byte_more_is_too_large() {
     for limit in [16 * 1024, LARGEST] {
         let mut forge = Forge::limited_to(limit);
         let token = padded(&forge, limit);
@@ -21,7 +21,7 @@ fn a_token_of_exactly_the_limit_passes_and_a_byte_more_is_too_large() {
 }
 
 #[test]
-fn a_megabyte_of_nothing_is_too_large_or_malformed() {
+fn megabyte_of_one_character_is_too_large_or_malformed() {
     let mut forge = Forge::limited_to(LARGEST);
     for byte in ["A", ".", "=", "\0", " ", "\u{7f}"] {
         assert_eq!(forge.core.bearer(&byte.repeat(LARGEST)), MALFORMED, "{byte:?}");
@@ -31,20 +31,24 @@ fn a_megabyte_of_nothing_is_too_large_or_malformed() {
 }
 
 #[test]
-fn a_megabyte_of_members_is_read_and_judged() {
+fn megabyte_of_claims_is_parsed_completely() {
     let mut forge = Forge::limited_to(LARGEST);
     let members: Vec<_> = (0..50_000).map(|at| format!(r#""x{at}":{at}"#)).collect();
     let many = members.join(",");
     assert!(forge.with_claims(&claims(&many)).passes());
-    let twice = format!("{many},{}", members[0]);
-    assert_eq!(forge.with_claims(&claims(&twice)), MALFORMED, "the first stands last again");
+    let duplicate = format!("{many},{}", members[0]);
+    assert_eq!(
+        forge.with_claims(&claims(&duplicate)),
+        MALFORMED,
+        "the first member again at the end"
+    );
     let audiences = vec!["\"a\""; 100_000].join(",");
     let claims = super::claims_but("aud", &format!(r#""aud":[{audiences}]"#));
     assert_eq!(forge.with_claims(&claims), Outcome::Refused(Reason::WrongAudience));
 }
 
 #[test]
-fn the_same_token_ten_thousand_times_is_one_token() {
+fn one_token_repeated_10_000_times_does_not_conflict() {
     let mut forge = Forge::new();
     let token = forge.sign(&forge.header(), &claims(""));
     let list = vec![format!("Bearer {token}"); 10_000].join(",");
@@ -57,7 +61,7 @@ fn the_same_token_ten_thousand_times_is_one_token() {
 }
 
 #[test]
-fn one_other_token_among_ten_thousand_conflicts() {
+fn different_token_among_10_000_conflicts() {
     let mut forge = Forge::new();
     let token = forge.sign(&forge.header(), &claims(""));
     let mut items = vec![format!("Bearer {token}"); 10_000];
@@ -72,7 +76,7 @@ fn one_other_token_among_ten_thousand_conflicts() {
 }
 
 #[test]
-fn ten_thousand_credentials_of_other_schemes_are_no_token() {
+fn credentials_of_other_schemes_are_not_tokens() {
     let mut forge = Forge::new();
     for item in ["Basic YTpi", "", " ", "Bearerx", "Digest username=\"Bearer x\""] {
         let list = vec![item; 10_000].join(",");
@@ -82,15 +86,15 @@ fn ten_thousand_credentials_of_other_schemes_are_no_token() {
     }
 }
 
-/// A genuine token of so many bytes.
+/// A validly signed token of this size.
 fn padded(forge: &Forge, bytes: usize) -> String {
     let mut padding = bytes / 4 * 3 - 800;
     loop {
         let token =
             forge.sign(&forge.header(), &claims(&format!(r#""x":"{}""#, "p".repeat(padding))));
-        match bytes.checked_sub(token.len()).expect("a start below") {
+        match bytes.checked_sub(token.len()).expect("a start below the size") {
             0 => return token,
-            // Three bytes are four characters; a rest of one is had by a longer JOSE header.
+            // Three bytes are four characters; a longer JOSE header adds the last one.
             1 => return stretched(forge, padding),
             missing => padding += (missing * 3 / 4).max(1),
         }

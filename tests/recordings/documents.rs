@@ -13,7 +13,7 @@ const KIDS: &str = include_str!("../testdata/kid_check.json");
 const SPKI: &str = include_str!("../../envoy-test/testdata/recorded_spki.b64");
 
 #[test]
-fn the_kid_of_the_public_key_is_the_one_that_kubernetes_derived() {
+fn kid_of_the_public_key_matches_kubernetes() {
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", wrapped(SPKI));
     let key = from_pem(&pem).unwrap();
     let recorded = parse(KIDS);
@@ -24,7 +24,7 @@ fn the_kid_of_the_public_key_is_the_one_that_kubernetes_derived() {
 }
 
 #[test]
-fn the_same_key_is_known_from_pem_and_from_the_recorded_jwks() {
+fn key_from_pem_equals_key_from_the_recorded_jwks() {
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", wrapped(SPKI));
     let set = KeySet::parse(JWKS.as_bytes()).unwrap();
     assert_eq!(set.keys()[0].kid(), parse(KIDS)["kid_in_jwks"][0]);
@@ -32,7 +32,7 @@ fn the_same_key_is_known_from_pem_and_from_the_recorded_jwks() {
 }
 
 #[test]
-fn a_jwks_with_every_kind_of_key_has_five_usable_ones() {
+fn jwks_with_every_key_type_has_five_supported_keys() {
     let set = KeySet::parse(MIXED.as_bytes()).unwrap();
     let algorithms: Vec<_> = set.keys().iter().map(|key| key.algorithm().name()).collect();
     assert_eq!(algorithms, ["ES256", "RS256", "ES384", "ES512", "RS256"]);
@@ -40,7 +40,7 @@ fn a_jwks_with_every_kind_of_key_has_five_usable_ones() {
 }
 
 #[test]
-fn the_recorded_kids_of_a_mixed_set_are_those_that_kubernetes_derives() {
+fn derived_kids_match_the_recorded_kids() {
     for key in KeySet::parse(MIXED.as_bytes()).unwrap().keys() {
         let mut without_kid = serde_json::from_str::<serde_json::Value>(MIXED).unwrap()["keys"]
             .as_array_mut()
@@ -56,13 +56,13 @@ fn the_recorded_kids_of_a_mixed_set_are_those_that_kubernetes_derives() {
 }
 
 #[test]
-fn of_the_recorded_discovery_document_the_path_is_taken_and_not_the_address() {
+fn only_the_path_of_jwks_uri_is_used() {
     let path = discovery::jwks_path(DISCOVERY.as_bytes(), &[ISSUER.to_owned()]);
     assert_eq!(path, Ok("/openid/v1/jwks".to_owned()));
 }
 
 #[test]
-fn the_recorded_discovery_document_speaks_for_no_other_issuer() {
+fn discovery_document_of_another_issuer_is_rejected() {
     for issuer in ["https://kubernetes.default.svc", &format!("{ISSUER}/")] {
         let path = discovery::jwks_path(DISCOVERY.as_bytes(), &[issuer.to_owned()]);
         assert_eq!(path, Err(DiscoveryError::OtherIssuer(ISSUER.to_owned())), "{issuer}");
@@ -70,7 +70,7 @@ fn the_recorded_discovery_document_speaks_for_no_other_issuer() {
 }
 
 #[test]
-fn the_recorded_answers_bring_the_keys_that_verify_a_recorded_token() {
+fn recorded_responses_provide_the_keys_for_a_recorded_token() {
     let mut core = Core::at(
         MINTED,
         &json!({ "issuers": [{

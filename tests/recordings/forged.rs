@@ -1,4 +1,4 @@
-//! The shapes of token that were forged, tampered with or made up for the recording, minted anew.
+//! The forged, modified and malformed tokens of the recording, minted again with test keys.
 
 use super::support::{Core, get};
 use super::{FILTER, ISSUER, MINTED, config, parse, read};
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 const REVIEWS: &str = include_str!("../testdata/tokenreview.json");
 
-/// What only a review can know: the signature is the cluster's and the claims are in order.
+/// Tokens that only a review can reject: their signature is genuine and their claims are consistent.
 const LEFT_TO_REVIEWS: [&str; 2] = ["forged.sa_missing", "forged.wrong_uid"];
 
 struct Forge {
@@ -20,7 +20,7 @@ struct Forge {
 }
 
 #[test]
-fn every_forged_shape_is_judged_as_the_table_says() {
+fn every_forged_token_has_the_expected_verdict() {
     let forge = Forge::new();
     let mut core = forge.core();
     for (case, token, expected) in forge.cases() {
@@ -29,7 +29,7 @@ fn every_forged_shape_is_judged_as_the_table_says() {
 }
 
 #[test]
-fn the_table_names_every_forged_shape_of_the_recording() {
+fn table_covers_every_forged_token_of_the_recording() {
     let cases = Forge::new().cases();
     let named: BTreeSet<_> = cases.iter().map(|(case, ..)| *case).collect();
     let recorded = parse(REVIEWS);
@@ -40,7 +40,7 @@ fn the_table_names_every_forged_shape_of_the_recording() {
 }
 
 #[test]
-fn nothing_passes_that_the_api_server_refused_but_what_only_it_can_know() {
+fn tokens_rejected_by_the_api_server_pass_only_if_a_review_is_required_to_reject_them() {
     let recorded = parse(REVIEWS);
     let refused = |case: &str| recorded[case]["status"]["authenticated"] != json!(true);
     let passing = Forge::new().cases().into_iter().filter(|row| row.2.starts_with("demo/"));
@@ -60,7 +60,7 @@ impl Forge {
         Core::at(MINTED, &config(&[FILTER], &jwks(&[&self.key])))
     }
 
-    /// Case of the recording, token, and what becomes of it.
+    /// Case of the recording, token, and expected verdict.
     fn cases(&self) -> Vec<(&'static str, String, &'static str)> {
         let mut cases = Vec::new();
         for (case, token, expected) in [times(), claims(), headers()].concat() {
@@ -163,7 +163,7 @@ fn headers() -> Vec<(&'static str, Token, &'static str)> {
     let with = |name, value: Value| plain().header(name, value);
     vec![
         ("forged.no_kid", plain().without_header("kid"), "unknown_key"),
-        ("forged.unknown_kid", with("kid", json!("nobody-has-it")), "unknown_key"),
+        ("forged.unknown_kid", with("kid", json!("unknown-kid")), "unknown_key"),
         ("forged.typ_JWT", with("typ", json!("JWT")), "demo/app"),
         ("forged.typ_at+jwt", with("typ", json!("at+jwt")), "malformed_token"),
         ("forged.crit", with("crit", json!(["exp"])), "malformed_token"),
@@ -174,7 +174,7 @@ fn headers() -> Vec<(&'static str, Token, &'static str)> {
     ]
 }
 
-/// What the cases were made from.
+/// The token that the cases modify.
 fn plain() -> Token {
     let token = Token::for_service_account("demo", "app").audience(FILTER);
     token.issued_at(MINTED).lifetime(600).claim("jti", json!("x"))

@@ -1,4 +1,4 @@
-//! What a real kube-apiserver (v1.36.2) minted, published and reviewed, judged by the core.
+//! Tokens, documents and reviews recorded from a real kube-apiserver (v1.36.2).
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
@@ -23,12 +23,12 @@ const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// The audience of tokens that were requested for the filter.
 const FILTER: &str = "https://filter.example";
 
-/// The audience of tokens that were requested for nothing in particular: the API server's own.
+/// The audience of tokens requested without an audience: the API server's own.
 const API: &str = ISSUER;
 
 const JWKS: &str = include_str!("../testdata/jwks.json");
 
-/// The recorded issuer, meant for these audiences, with these keys.
+/// The recorded issuer with these audiences and keys.
 fn config(audiences: &[&str], keys: &Value) -> Value {
     let issuer = json!({
         "name": "recorded", "issuer": ISSUER, "audiences": audiences, "keys": { "inline": keys },
@@ -40,7 +40,7 @@ fn parse(recording: &str) -> Map<String, Value> {
     serde_json::from_str(recording).expect("a recording is a JSON object")
 }
 
-/// Who passes, or the reason why nobody does.
+/// The accepted caller, or the reason of the denial.
 fn read(finished: Option<Finished>) -> String {
     let Some(Finished { verdict, caller, .. }) = finished else { return "held".to_owned() };
     match (verdict, caller) {

@@ -1,4 +1,4 @@
-//! Every recorded TokenReview: which of the API server's answers are believed, and whom they name.
+//! Every recorded TokenReview: approved or rejected, and the caller it names.
 
 use super::{API, FILTER, JWKS, config, named_as, parse};
 use sa_authn::authn::claims::Claims;
@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 const RECORDED: &str = include_str!("../testdata/tokenreview.json");
 
-/// Where the filter's audience is wanted: vouched for, and for whom.
+/// With the filter's audience: approved cases and their callers.
 const ACCEPTED: [(&str, &str); 34] = [
     ("_verbatim_pod_node1", "demo/app in app-1 on node1"),
     ("aud_api_and_filter.aud_filter", "demo/app"),
@@ -67,7 +67,7 @@ const MISMATCHED: [(&str, &str); 12] = [
     ("whitespace.tab", r#"reviewed as "system:anonymous""#),
 ];
 
-/// Not answered at all: the reviewer's fault or ours, never the caller's.
+/// Cases without a review: errors of the reviewer or the filter, not of the caller.
 const UNAVAILABLE: [(&str, &str); 4] = [
     ("garbage.empty", "the API server answered 400"),
     ("reviewer.anonymous", "the API server answered 403"),
@@ -76,7 +76,7 @@ const UNAVAILABLE: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn every_recorded_review_is_believed_or_not_as_the_tables_say() {
+fn every_recorded_review_has_the_expected_result() {
     let wanted = issuer(&[FILTER]);
     for (case, recorded) in reviews() {
         match (judge(&recorded, &wanted), listed(&ACCEPTED, &case)) {
@@ -101,7 +101,7 @@ fn check_refusal(case: &str, recorded: &Value, denial: &Denial) {
 }
 
 #[test]
-fn the_tables_name_every_review_that_is_not_a_plain_no() {
+fn tables_cover_every_review_except_plain_rejections() {
     let named: BTreeSet<_> =
         [&ACCEPTED[..], &MISMATCHED, &UNAVAILABLE].concat().into_iter().map(|row| row.0).collect();
     let recorded = reviews();
@@ -112,11 +112,11 @@ fn the_tables_name_every_review_that_is_not_a_plain_no() {
         .map(|(case, _)| case.as_str())
         .collect();
     assert_eq!(named, expected);
-    assert_eq!(recorded.len() - named.len(), 41, "plain noes");
+    assert_eq!(recorded.len() - named.len(), 41, "plain rejections");
 }
 
 #[test]
-fn where_the_api_servers_own_audience_is_wanted_its_tokens_are_believed() {
+fn api_server_audience_accepts_reviews_of_api_server_tokens() {
     let wanted = issuer(&[API]);
     for (case, detail) in MISMATCHED {
         let (_, recorded) = reviews().into_iter().find(|(name, _)| name == case).unwrap();
@@ -134,7 +134,7 @@ fn where_the_api_servers_own_audience_is_wanted_its_tokens_are_believed() {
 }
 
 #[test]
-fn a_believed_review_carries_the_uid_the_audience_and_the_tokens_id() {
+fn approved_review_contains_uid_audience_and_token_id() {
     let review = judge(&recorded("pod_node1.aud_filter"), &issuer(&[FILTER])).unwrap();
     let review = review.user();
     assert_eq!(review.uid(), "c42e1ca4-75ad-4422-adb7-763aeb1bf2d4");
@@ -146,7 +146,7 @@ fn a_believed_review_carries_the_uid_the_audience_and_the_tokens_id() {
 }
 
 #[test]
-fn what_a_review_does_not_say_is_absent_and_not_empty() {
+fn missing_fields_of_a_review_are_absent_and_not_empty() {
     let wanted = issuer(&[FILTER]);
     let review = judge(&recorded("forged.no_jti"), &wanted).unwrap();
     let review = review.user();
@@ -156,7 +156,7 @@ fn what_a_review_does_not_say_is_absent_and_not_empty() {
 }
 
 #[test]
-fn the_audience_is_the_first_of_ours_that_the_api_server_confirmed() {
+fn audience_is_the_first_configured_audience_that_the_review_confirms() {
     let wanted = issuer(&["https://none.example", FILTER, "https://second.example"]);
     let review = judge(&recorded("aud_two.request_three"), &wanted).unwrap();
     assert_eq!(review.user().audience(), FILTER);
@@ -172,7 +172,7 @@ fn recorded(case: &str) -> Value {
     parse(RECORDED)[case].clone()
 }
 
-/// Reads the recorded answer, for a token that says what the API server says of it.
+/// Evaluates the recorded response for a token with the claims of the response.
 fn judge(recorded: &Value, wanted: &Rc<IssuerIdentity>) -> Result<AcceptedReview, Denial> {
     let status = recorded["http_status"].as_u64().and_then(|status| u16::try_from(status).ok());
     let body = match &recorded["response_body"] {

@@ -1,4 +1,4 @@
-//! Every recorded token, at the time at which it was minted and at the ends of its life.
+//! Every recorded token, at the time it was minted and at the limits of its lifetime.
 
 use super::support::{Core, get};
 use super::{API, FILTER, JWKS, MINTED, config, parse, read};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 const RECORDED: &str = include_str!("../testdata/tokens_raw.json");
 
-/// Each token, and what becomes of it where the filter's audience and where the API's is wanted.
+/// Each token, and its verdict with the filter's audience and with the API server's.
 const TOKENS: [(&str, &str, &str); 16] = [
     ("default", "wrong_audience", "demo/app"),
     ("aud_one_600s", "demo/app", "wrong_audience"),
@@ -30,7 +30,7 @@ const TOKENS: [(&str, &str, &str); 16] = [
 ];
 
 #[test]
-fn every_recorded_token_is_judged_as_the_table_says() {
+fn every_recorded_token_has_the_expected_verdict() {
     for (audience, column) in [(FILTER, 1), (API, 2)] {
         let mut core = core(MINTED, &[audience]);
         for row in TOKENS {
@@ -41,14 +41,14 @@ fn every_recorded_token_is_judged_as_the_table_says() {
 }
 
 #[test]
-fn the_table_names_every_token_of_the_recording() {
+fn table_covers_every_token_of_the_recording() {
     let recorded = parse(RECORDED);
     let named: BTreeSet<_> = TOKENS.iter().map(|(name, ..)| *name).collect();
     assert_eq!(named, recorded.keys().map(String::as_str).collect());
 }
 
 #[test]
-fn a_recorded_token_lives_for_a_minute_longer_than_it_says_and_not_a_second_more() {
+fn recorded_token_expires_one_minute_after_exp() {
     for (name, token) in parse(RECORDED) {
         let Some(expires) = claims(&token)["exp"].as_u64() else { continue };
         let at = |seconds| judge(&mut core(seconds, &[FILTER, API]), &name);
@@ -59,7 +59,7 @@ fn a_recorded_token_lives_for_a_minute_longer_than_it_says_and_not_a_second_more
 }
 
 #[test]
-fn a_recorded_token_is_valid_a_minute_before_it_was_minted_and_not_a_second_earlier() {
+fn recorded_token_is_valid_one_minute_before_iat() {
     for (name, token) in parse(RECORDED) {
         let Some(issued) = claims(&token)["iat"].as_u64() else { continue };
         let at = |seconds| judge(&mut core(seconds, &[FILTER, API]), &name);
@@ -69,7 +69,7 @@ fn a_recorded_token_is_valid_a_minute_before_it_was_minted_and_not_a_second_earl
 }
 
 #[test]
-fn without_the_recorded_key_no_recorded_token_passes() {
+fn recorded_tokens_are_rejected_without_the_recorded_key() {
     let mut other: Value = serde_json::from_str(JWKS).unwrap();
     other["keys"][0]["kid"] = "another".into();
     let mut core = Core::at(MINTED, &config(&[FILTER, API], &other));

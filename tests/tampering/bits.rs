@@ -1,4 +1,4 @@
-//! Every bit of the signature, every character of the rest, and every length.
+//! Every flipped bit of the signature, every replaced character of the rest, and every truncation.
 
 use super::{BAD_SIGNATURE, MALFORMED, Signer, Way};
 use crate::support::Outcome;
@@ -8,35 +8,35 @@ use sa_authn::verdict::Reason;
 use std::collections::HashSet;
 
 #[test]
-fn each_flipped_bit_of_an_rs256_signature_is_a_bad_signature() {
+fn flipped_bit_of_an_rs256_signature_is_a_bad_signature() {
     flip_every_bit("RS256", Way::Native);
 }
 
 #[test]
-fn each_flipped_bit_of_an_rs384_signature_is_a_bad_signature() {
+fn flipped_bit_of_an_rs384_signature_is_a_bad_signature() {
     flip_every_bit("RS384", Way::Native);
 }
 
 #[test]
-fn each_flipped_bit_of_an_rs512_signature_is_a_bad_signature() {
+fn flipped_bit_of_an_rs512_signature_is_a_bad_signature() {
     flip_every_bit("RS512", Way::Native);
 }
 
 #[test]
-fn each_flipped_bit_of_an_ecdsa_signature_is_a_bad_signature() {
+fn flipped_bit_of_an_ecdsa_signature_is_a_bad_signature() {
     flip_every_bit("ES256", Way::Native);
     flip_every_bit("ES384", Way::Native);
 }
 
 #[test]
-fn each_flipped_bit_is_a_bad_signature_by_the_host_too() {
+fn flipped_bit_is_a_bad_signature_if_the_host_verifies() {
     for alg in ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"] {
         flip_every_bit(alg, Way::Host);
     }
 }
 
 #[test]
-fn each_replaced_character_of_header_and_claims_is_refused_before_a_claim_is_believed() {
+fn replaced_character_of_header_or_claims_is_rejected_before_claims_are_used() {
     for alg in ["RS256", "ES256"] {
         let signer = Signer::new(alg);
         let (token, mut core) = (signer.token(), signer.core(Way::Native));
@@ -57,7 +57,7 @@ fn each_replaced_character_of_header_and_claims_is_refused_before_a_claim_is_bel
 }
 
 #[test]
-fn each_replaced_character_of_the_signature_is_bad_or_malformed() {
+fn replaced_character_of_the_signature_is_bad_or_malformed() {
     for alg in ["RS256", "ES256", "ES384"] {
         let signer = Signer::new(alg);
         let (token, mut core) = (signer.token(), signer.core(Way::Native));
@@ -69,7 +69,7 @@ fn each_replaced_character_of_the_signature_is_bad_or_malformed() {
 }
 
 #[test]
-fn each_truncation_is_refused() {
+fn truncated_token_is_rejected() {
     for alg in ["RS256", "ES256", "ES384"] {
         let signer = Signer::new(alg);
         let (token, mut core) = (signer.token(), signer.core(Way::Native));
@@ -83,7 +83,7 @@ fn each_truncation_is_refused() {
 }
 
 #[test]
-fn each_thing_that_is_added_behind_a_token_is_refused() {
+fn token_with_appended_characters_is_rejected() {
     for alg in ["RS256", "ES256", "ES384"] {
         let signer = Signer::new(alg);
         let (token, mut core) = (signer.token(), signer.core(Way::Native));
@@ -114,8 +114,8 @@ fn replaced(token: &str, at: usize) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// What a token with a genuine signing input comes to: a signature that decodes is bad, any other
-/// spelling of one is malformed.
+/// The outcome of a token with a genuine signing input: a signature that decodes is bad, any other
+/// is malformed.
 fn by_shape(token: &str) -> Outcome {
     let parts: Vec<_> = token.split('.').collect();
     match parts[..] {
@@ -127,7 +127,7 @@ fn by_shape(token: &str) -> Outcome {
     }
 }
 
-/// What can be said of a token whose signature nobody looked at, or was found bad.
+/// The reasons for a token whose signature was not checked, or is bad.
 const BEFORE_THE_SIGNATURE: [Reason; 7] = [
     Reason::MalformedToken,
     Reason::UnsupportedAlgorithm,

@@ -1,4 +1,4 @@
-//! Stands in for Envoy's `verify_signature`: protobuf in and out, with keys that the test knows.
+//! A fake of Envoy's `verify_signature` with the test's keys.
 
 use der::asn1::UintRef;
 use der::{Decode, Sequence};
@@ -16,7 +16,7 @@ struct EcdsaSigValue<'a> {
     s: UintRef<'a>,
 }
 
-/// A host that knows this key; for the calling thread.
+/// A host that has this key, for the calling thread.
 pub fn knowing(key: &SigningKey) -> HostVerify {
     KEY.set(Some(key.clone()));
     Verifier::probing(verify_signature).expect("a host that passes the probe");
@@ -24,14 +24,14 @@ pub fn knowing(key: &SigningKey) -> HostVerify {
 }
 
 #[test]
-fn a_host_that_misjudges_a_known_signature_is_not_asked_about_others() {
+fn host_that_fails_the_signature_probe_is_not_used() {
     const ABSENT: &str = "the host has no verify_signature";
     const WRONG: &str = "the host's verify_signature misjudges a known signature";
     let refused = |host| Verifier::probing(host).map(|_| ()).expect_err("a bad host");
     assert_eq!(refused(|_| None), ABSENT);
     assert_eq!(refused(|_| Some(b"no protobuf".to_vec())), ABSENT);
-    assert_eq!(refused(|_| Some(vec![0x08, 0x01])), WRONG, "yes to everything");
-    assert_eq!(refused(|_| Some(vec![0x08, 0x00])), WRONG, "no to everything");
+    assert_eq!(refused(|_| Some(vec![0x08, 0x01])), WRONG, "accepts everything");
+    assert_eq!(refused(|_| Some(vec![0x08, 0x00])), WRONG, "rejects everything");
 }
 
 fn verify_signature(arguments: &[u8]) -> Option<Vec<u8>> {
@@ -42,7 +42,7 @@ fn verify_signature(arguments: &[u8]) -> Option<Vec<u8>> {
     let key = KEY.with_borrow(Clone::clone).filter(|key| key.spki_der() == spki);
     let genuine = match key {
         Some(key) => verify(&key, hash, signature, text),
-        // The probe's key: its private half is known to nobody.
+        // The probe's key, whose private key was discarded.
         None => text == b"sa-authn",
     };
     Some(if genuine { vec![0x08, 0x01] } else { b"\x12\x03bad".to_vec() })

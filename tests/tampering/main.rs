@@ -1,4 +1,4 @@
-//! Genuine tokens, changed in every way that is not quite genuine any more.
+//! Genuine tokens with every kind of modification.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
@@ -16,20 +16,20 @@ use sa_authn::verdict::Reason;
 use serde_json::json;
 use support::{Core, Outcome, good};
 
-/// A key, and the algorithm that its JWK says it is for.
+/// A key, and the algorithm of its JWK.
 struct Signer {
     alg: &'static str,
     key: SigningKey,
 }
 
-/// Who verifies: the library, or the host.
+/// The verifier: the library or the host.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Native,
     Host,
 }
 
-/// A token taken apart, with the signature decoded.
+/// The parts of a token, with the signature decoded.
 #[derive(Clone)]
 struct Parts {
     header: String,
@@ -58,7 +58,7 @@ impl Signer {
         Parts::of(&self.token())
     }
 
-    /// The core that trusts this key alone.
+    /// A core that trusts only this key.
     fn core(&self, way: Way) -> Core {
         let mut jwk = self.key.jwk();
         jwk["alg"] = json!(self.alg);
@@ -99,7 +99,7 @@ const BAD_SIGNATURE: Outcome = Outcome::Refused(Reason::BadSignature);
 const MALFORMED: Outcome = Outcome::Refused(Reason::MalformedToken);
 
 #[test]
-fn untouched_tokens_pass_with_every_algorithm_that_can_be_verified() {
+fn unmodified_tokens_pass_with_every_supported_algorithm() {
     for alg in ["RS256", "RS384", "RS512", "ES256", "ES384"] {
         let signer = Signer::new(alg);
         for way in [Way::Native, Way::Host] {
@@ -110,7 +110,7 @@ fn untouched_tokens_pass_with_every_algorithm_that_can_be_verified() {
 }
 
 #[test]
-fn es512_is_unsupported_without_the_host_and_genuine_with_it() {
+fn es512_is_supported_only_if_the_host_verifies() {
     let signer = Signer::new("ES512");
     let denial = signer.core(Way::Native).denial(&support::get("/", &signer.token()));
     assert_eq!(denial.reason(), Reason::UnsupportedAlgorithm);
@@ -119,7 +119,7 @@ fn es512_is_unsupported_without_the_host_and_genuine_with_it() {
 }
 
 #[test]
-fn what_verifies_under_one_algorithm_of_a_key_does_not_under_another() {
+fn token_with_another_algorithm_than_its_key_is_rejected() {
     let signers = ["RS256", "RS384", "RS512"];
     let key = SigningKey::generate(KeyKind::Rsa2048);
     for wanted in signers {
@@ -128,7 +128,7 @@ fn what_verifies_under_one_algorithm_of_a_key_does_not_under_another() {
             let token = Signer { alg: said, key: key.clone() }.token();
             let expected = Outcome::Refused(Reason::UnsupportedAlgorithm);
             assert_eq!(core.bearer(&token), expected, "{said} for {wanted}");
-            // The header says what the key is for; the signature is of the other kind.
+            // The header has the algorithm of the key; the signature has the other one.
             let mut parts = Parts::of(&token);
             parts.header =
                 URL_SAFE_NO_PAD.encode(json!({ "alg": wanted, "kid": key.kid() }).to_string());

@@ -1,4 +1,4 @@
-//! Parts of genuine tokens, put together anew.
+//! Tokens combined from parts of several genuine tokens.
 
 use super::{BAD_SIGNATURE, MALFORMED, Parts, Signer, Way};
 use crate::support::{Core, good};
@@ -9,7 +9,7 @@ use envoy_test::{Token, jwks};
 use serde_json::{Value, json};
 
 #[test]
-fn the_claims_of_one_token_do_not_go_with_the_signature_of_another() {
+fn claims_with_the_signature_of_another_token_are_rejected() {
     for alg in ["RS256", "ES256", "ES384"] {
         let signer = Signer::new(alg);
         let one = signer.parts();
@@ -23,7 +23,7 @@ fn the_claims_of_one_token_do_not_go_with_the_signature_of_another() {
 }
 
 #[test]
-fn the_header_of_one_key_does_not_go_with_the_rest_of_anothers() {
+fn header_with_the_kid_of_another_key_is_rejected() {
     let signers = ["RS256", "RS256", "ES256", "ES256", "ES384"].map(Signer::new);
     let mut core = core_of(&signers);
     for (at, header) in signers.iter().enumerate() {
@@ -51,7 +51,7 @@ fn parts_in_another_order_are_malformed() {
 }
 
 #[test]
-fn claims_that_are_spelled_otherwise_are_not_what_was_signed() {
+fn reformatted_claims_do_not_match_the_signature() {
     for alg in ["RS256", "ES256"] {
         let signer = Signer::new(alg);
         let genuine = signer.parts();
@@ -65,7 +65,7 @@ fn claims_that_are_spelled_otherwise_are_not_what_was_signed() {
     }
 }
 
-/// The core that trusts all of these.
+/// A core that trusts all of these keys.
 fn core_of(signers: &[Signer]) -> Core {
     let keys: Vec<_> = signers.iter().map(|signer| &signer.key).collect();
     let config = json!({ "issuers": [{
