@@ -166,8 +166,8 @@ impl Evaluation<'_> {
         let is_late = matches!(self.resumption, Some(Resumption::DeadlinePassed));
         match (is_late, should_wait) {
             (false, true) => paused.admit(self.request, hold),
-            (true, _) => Err(hold.unavailable("did not come in time")),
-            (false, false) => Err(hold.unavailable("would have to be waited for")),
+            (true, _) => Err(hold.unavailable(true)),
+            (false, false) => Err(hold.unavailable(false)),
         }
     }
 }

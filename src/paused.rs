@@ -118,13 +118,13 @@ impl PausedRequests {
         };
         let places = self.taken.by(&hold);
         if places.all >= self.capacity {
-            let detail = format!("{} requests wait already", self.capacity);
+            let detail = format!("{} requests are paused already", self.capacity);
             return Err(Reason::Overloaded.because(detail));
         }
         let of_source = places.by_source.entry(source.clone()).or_default();
         let share = self.capacity.div_ceil(SHARE);
         if *of_source >= share {
-            let detail = format!("{share} requests from {source} wait already");
+            let detail = format!("{share} requests from {source} are paused already");
             return Err(Reason::Overloaded.because(detail));
         }
         *of_source += 1;
@@ -289,11 +289,19 @@ impl fmt::Display for Source {
 // === impl Hold ===
 
 impl Hold {
-    /// Why a request is denied that cannot be paused, or not any longer.
-    pub fn unavailable(&self, why: &'static str) -> Denial {
-        match self {
-            Self::Keys { .. } => Reason::KeysUnavailable.because(format!("keys {why}")),
-            Self::Review(_) => Reason::ReviewUnavailable.because(format!("the review {why}")),
+    /// Why a request is denied that cannot be paused, or not any longer. `late`: its deadline has passed.
+    pub fn unavailable(&self, late: bool) -> Denial {
+        match (self, late) {
+            (Self::Keys { .. }, true) => {
+                Reason::KeysUnavailable.because("keys were not fetched in time")
+            }
+            (Self::Keys { .. }, false) => Reason::KeysUnavailable
+                .because("keys are not available, and the request does not wait for them"),
+            (Self::Review(_), true) => {
+                Reason::ReviewUnavailable.because("the review did not finish in time")
+            }
+            (Self::Review(_), false) => Reason::ReviewUnavailable
+                .because("the token is not reviewed yet, and the request does not wait for it"),
         }
     }
 }
@@ -374,7 +382,7 @@ mod tests {
         paused.forget(0);
         assert_eq!(admit_from(&mut paused, 3000, hold(Cause::NoKeys), (0, first)), Ok(()));
         let denial = admit_from(&mut paused, 3001, hold(Cause::NoKeys), (0, first)).unwrap_err();
-        assert_eq!(denial.detail(), "250 requests from 10.0.0.1 wait already");
+        assert_eq!(denial.detail(), "250 requests from 10.0.0.1 are paused already");
         (0..4000).for_each(|id| paused.forget(id));
         assert!(paused.is_empty() && paused.taken.no_keys.by_source.is_empty(), "{paused:?}");
     }

@@ -1,10 +1,9 @@
-//! Tables of what the configuration and the key servers name, looked up for requests.
+//! Tables of names from the configuration and from key servers.
 //!
-//! What is in them no caller decides, so nobody can choose names that collide, and they need not be
-//! hashed as those are that come from callers.
+//! Callers have no influence on the names, so they cannot choose names that collide, and a fast hash is enough.
 
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
 
-/// Facts by name. By its bytes, as requests have them: that a path is text need not be shown to look it up.
+/// Values by name. The name is bytes, as requests have it, so that a lookup needs no check for UTF-8.
 pub(crate) type Table<V> = HashMap<Box<[u8]>, V, FixedState>;

@@ -279,4 +279,4 @@ async fn a_flood_from_a_shared_address_denies_others_there_and_lets_nothing_pass
 
 const DENIED: &str = "wasmcustom.sa_authn.requests.denied.overloaded.none.none";
 /// Envoy does not tell an open circuit breaker from a cluster without a healthy host.
-const OVERFLOW: &str = "tokens of \"local\" cannot be reviewed: Envoy did not send the call";
+const OVERFLOW: &str = "issuer \"local\": TokenReview unavailable: Envoy did not send the call";

@@ -30,7 +30,7 @@ async fn told(
     let lines = || -> Vec<String> {
         let log = gate.envoy.log();
         let told =
-            log.lines().filter_map(|line| line.split_once("keys of \"local\" cannot be fetched: "));
+            log.lines().filter_map(|line| line.split_once("issuer \"local\": cannot fetch keys: "));
         told.map(|(_, why)| why.to_owned()).collect()
     };
     poll::until("a line in the log", async || Ok((!lines().is_empty()).then_some(()))).await?;

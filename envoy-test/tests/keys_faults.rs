@@ -71,7 +71,7 @@ async fn api_server(issuer: &str) -> Result<ApiServer> {
 }
 
 fn failed(name: &str, why: &str) -> String {
-    format!("keys of {name:?} cannot be fetched: {why}")
+    format!("issuer {name:?}: cannot fetch keys: {why}")
 }
 
 fn renewed(log: &str, name: &str) -> usize {

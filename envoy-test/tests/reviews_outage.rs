@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 use support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer, start};
 use support::{Gate, api, check_refused, get};
 
-const FORBIDDEN: &str = "tokens of \"local\" cannot be reviewed: the API server answered 403: who asks \
-    may not create TokenReviews: a ClusterRoleBinding of its service account to ClusterRole \
-    system:auth-delegator is missing";
-const UNAUTHORIZED: &str = "tokens of \"local\" cannot be reviewed: the API server answered 401: it does \
-    not know who asks: the credential that Envoy injects is missing, expired or not for the API \
-    server's audience (check the cluster's credential_injector and its token file)";
+const FORBIDDEN: &str = "issuer \"local\": TokenReview unavailable: the API server answered 403: this \
+    proxy's service account is not allowed to create TokenReviews; bind it to ClusterRole \
+    system:auth-delegator with a ClusterRoleBinding";
+const UNAUTHORIZED: &str = "issuer \"local\": TokenReview unavailable: the API server answered 401: the \
+    credential that Envoy injects is missing, expired or not for the API server's audience; check the \
+    cluster's credential_injector and its token file";
 const NOT_SENT: &str =
-    "tokens of \"local\" cannot be reviewed: Envoy did not send the call: the cluster has";
-const NO_ANSWER: &str = "tokens of \"local\" cannot be reviewed: no answer (503 ";
-const REVIEWED: &str = "tokens of \"local\" are reviewed";
+    "issuer \"local\": TokenReview unavailable: Envoy did not send the call: the cluster has";
+const NO_ANSWER: &str = "issuer \"local\": TokenReview unavailable: no answer (503 ";
+const REVIEWED: &str = "issuer \"local\": TokenReview available";
 
 /// Asks until the outcome is this one; any other than these two is a failure.
 async fn becomes(gate: &Gate, token: &str, from: &str, to: &str) -> Result<()> {

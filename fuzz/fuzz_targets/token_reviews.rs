@@ -1,4 +1,4 @@
-//! Any bytes for the answer to a TokenReview: nobody is vouched for unless it says so.
+//! Any bytes as the response to a TokenReview: a caller is accepted only if the response confirms it.
 #![no_main]
 
 use std::rc::Rc;

@@ -149,7 +149,7 @@ impl Rejected {
             return Err(Reason::Revoked.because(detail));
         }
         if !accepted_before && self.incomplete_until.is_some_and(|until| now < until) {
-            let detail = format!("more than {} rejected tokens to remember", self.capacity);
+            let detail = format!("the list of rejected tokens is full ({} tokens)", self.capacity);
             return Err(Reason::Overloaded.because(detail));
         }
         Ok(())

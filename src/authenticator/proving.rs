@@ -302,7 +302,8 @@ fn check_told_apart(found: &Found) -> Result<(), Denial> {
     for (issuer, keys) in found {
         for key in keys {
             if let Some(other) = fingerprints.insert(key.fingerprint(), &issuer.name) {
-                let detail = format!("issuers {other:?} and {:?} publish one key", issuer.name);
+                let detail =
+                    format!("issuers {other:?} and {:?} publish the same key", issuer.name);
                 return Err(Reason::Internal.because(detail));
             }
         }

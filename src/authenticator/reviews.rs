@@ -94,7 +94,7 @@ impl Reviews {
             Priority::New => self.limit.saturating_sub(self.limit / 4),
         };
         if self.under_way.len() >= limit {
-            let detail = format!("{} reviews are under way already", self.under_way.len());
+            let detail = format!("{} reviews are in progress already", self.under_way.len());
             return Err(Reason::Overloaded.because(detail));
         }
         Ok(())

@@ -56,7 +56,7 @@ fn signer<'f>(
     found: &'f [(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)],
     verifier: Verifier,
 ) -> Result<(&'f Rc<IssuerIdentity>, &'f Rc<Jwk>), Denial> {
-    let mut refusal = Reason::UnknownKey.because("no key fits");
+    let mut refusal = Reason::UnknownKey.because("no key matches");
     let keys = found.iter().flat_map(|(issuer, keys)| keys.iter().map(move |key| (issuer, key)));
     for (issuer, key) in keys {
         match check_signature(jwt, key, verifier) {
@@ -118,7 +118,7 @@ fn check_lifetime(times: &Times, lifetime: Lifetime, expires: UnixTime) -> Resul
     let issued_at = times.issued_at.ok_or_else(|| Reason::MissingClaim.because("no iat"))?;
     let lives = expires.since(issued_at);
     if lives > longest {
-        let detail = format!("lives {} s, at most {} s", lives.as_secs(), longest.as_secs());
+        let detail = format!("lifetime {} s, at most {} s", lives.as_secs(), longest.as_secs());
         return Err(Reason::LifetimeTooLong.because(detail));
     }
     Ok(())
@@ -131,7 +131,7 @@ pub fn matching_audience(claims: &Claims, wanted: &[Rc<str>]) -> Result<Rc<str>,
         wanted.iter().find(|wanted| audience.clone().any(|audience| *audience == ***wanted));
     matching.cloned().ok_or_else(|| {
         let audience: Vec<_> = audience.collect();
-        Reason::WrongAudience.because(format!("aud {audience:?}, want {wanted:?}"))
+        Reason::WrongAudience.because(format!("aud {audience:?}, expected {wanted:?}"))
     })
 }
 

@@ -33,13 +33,13 @@ impl HealthLog {
         let line = match &settled.outcome {
             Settled::Continues => return None,
             Settled::Renewed { keys, skipped, .. } => {
-                let line =
-                    format!("keys of {name:?}: {keys} usable, {skipped} of other kinds skipped");
-                (Level::Info, line)
+                let plural = if *keys == 1 { "key" } else { "keys" };
+                let loaded = format!("loaded {keys} {plural}, skipped {skipped} unsupported");
+                (Level::Info, format!("issuer {name:?}: {loaded}"))
             }
             Settled::Failed(failure) => {
                 let failure = shortened(&failure.to_string());
-                (Level::Warn, format!("keys of {name:?} cannot be fetched: {failure}"))
+                (Level::Warn, format!("issuer {name:?}: cannot fetch keys: {failure}"))
             }
         };
         self.on_change(Topic::Keys(settled.issuer), line, now)
@@ -58,8 +58,8 @@ impl HealthLog {
             (denial.reason() == Reason::ReviewUnavailable).then(|| shortened(denial.detail()))
         };
         let line = match settled.reviewed.outcome().err().and_then(unavailable) {
-            None => (Level::Info, format!("tokens of {name:?} are reviewed")),
-            Some(why) => (Level::Warn, format!("tokens of {name:?} cannot be reviewed: {why}")),
+            None => (Level::Info, format!("issuer {name:?}: TokenReview available")),
+            Some(why) => (Level::Warn, format!("issuer {name:?}: TokenReview unavailable: {why}")),
         };
         self.on_change(topic, line, now)
     }

@@ -130,9 +130,8 @@ impl Running {
     ) {
         let id = request.id;
         let Some(headers) = headers else {
-            let why = "the host gives no headers";
-            effects
-                .push_back(Effect::Log(Level::Error, format!("a request cannot be judged: {why}")));
+            let why = "the host returned no headers";
+            effects.push_back(Effect::Log(Level::Error, format!("request denied: {why}")));
             let finished = Finished::refused(Reason::Internal.because(why));
             return self.finish(request, finished, now, effects);
         };
@@ -205,7 +204,9 @@ impl Running {
                 (Level::Error, "request trailers cannot be edited", status)
             }
             Refusal::FilterState { status } => (Level::Warn, "filter state cannot be set", status),
-            Refusal::Response { status } => (Level::Error, "a refusal cannot be sent", status),
+            Refusal::Response { status } => {
+                (Level::Error, "the response to a denied request cannot be sent", status)
+            }
         };
         effects.push_back(Effect::Log(level, format!("{what}: status {status}")));
     }
@@ -293,7 +294,7 @@ impl Running {
         }
     }
 
-    /// Tells Envoy what was counted: not with each request, because each call to the host costs.
+    /// Adds the counts to Envoy's stats. Not with each request, because each change is a call to the host.
     fn flush(&mut self, effects: &mut Effects) {
         self.metrics.waiting(self.paused.len());
         self.metrics.looked_up(self.authenticator.take_tally());
@@ -339,5 +340,5 @@ const SOON: Duration = Duration::from_millis(1);
 /// How often the time is looked at when nothing is due: a clock can be set back.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How often Envoy is told what was counted.
+/// How often counts are added to Envoy's stats.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);

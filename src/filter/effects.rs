@@ -224,7 +224,7 @@ impl<'d> Performance<'d> {
         }
     }
 
-    /// What becomes of a request: in its own callback that is what the callback returns, else it is resumed.
+    /// Continues or holds a request: by the return value of its callback, or by resuming it.
     fn answer(&mut self, id: RequestId, action: Action) {
         if self.current == Some(id) {
             self.action = action;

@@ -1,7 +1,7 @@
-//! The one list of reasons for a refusal, and the one place that says what each of them answers.
+//! The reasons for a denial, with the response of each.
 
-/// Why a request was refused. The code is stable: it stands in the answer's body, the log, the
-/// response code details, the command line's output and docs/troubleshooting.md.
+/// Why a request is denied. The code is stable. It is in the response's body, the log, the response code details, the command
+/// line's output and docs/troubleshooting.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// No token in any of the configured headers.
@@ -12,7 +12,7 @@ pub enum Reason {
     TokenTooLarge,
     /// `alg` is not what the key is for, or nothing that Kubernetes signs with.
     UnsupportedAlgorithm,
-    /// `iss` is none of the configured issuers.
+    /// `iss` is not a configured issuer.
     UnknownIssuer,
     /// A token from a Secret (before Kubernetes 1.24): it has no audience and never expires.
     LegacyToken,
@@ -48,13 +48,13 @@ pub enum Reason {
     UnknownMethod,
     /// Genuine, but no rule lets this caller do this.
     Forbidden,
-    /// The issuer's keys could not be had.
+    /// The issuer's keys are not available.
     KeysUnavailable,
-    /// The API server's TokenReview could not be had.
+    /// The API server's TokenReview is not available.
     ReviewUnavailable,
-    /// Too many requests wait already.
+    /// Too many requests are paused already.
     Overloaded,
-    /// The filter could not do its work.
+    /// The filter failed.
     Internal,
 }
 
@@ -101,8 +101,7 @@ impl Reason {
         self.texts().1
     }
 
-    /// The HTTP status. What is our failure is 503 and never 401: a caller that is told 401 throws a
-    /// good token away.
+    /// The HTTP status. A failure of the filter is 503 and never 401, because clients discard a token after a 401.
     pub const fn status(self) -> u16 {
         match self {
             Self::ConflictingTokens | Self::AmbiguousPath | Self::UnknownMethod => 400,
@@ -124,7 +123,7 @@ impl Reason {
         }
     }
 
-    /// Code and message for callers that are to be told no more than the status.
+    /// Code and message for responses that leave out the reason.
     pub const fn hidden(self) -> (&'static str, &'static str) {
         match self.status() {
             400 => ("bad_request", "bad request"),

@@ -180,7 +180,7 @@ fn denial_prints_reason_answer_and_remedy() {
     for line in [
         "NO  times     exp 2026-11-22T07:50:00Z (1h 10m ago)",
         "NO  audience  aud [\"orders\"], expected one of [\"secret-store\"]",
-        "              wrong_audience: aud [\"orders\"], want [\"secret-store\"]",
+        "              wrong_audience: aud [\"orders\"], expected [\"secret-store\"]",
         "NO  rule      \"secrets\" covers the request; allow requires an authenticated caller, and this request has none",
         "    VERDICT   DENIED: expired by rule \"secrets\"",
         "    answer    HTTP 401 or gRPC 16: {\"reason\":\"expired\",\"message\":\"the token has expired\"}",

@@ -51,7 +51,7 @@ fn key_published_by_both_clusters_is_an_internal_error() {
     core.answer("west", || ok(set(&[&shared])));
     let denial = core.denial_of(&shared);
     assert_eq!(denial.reason(), Reason::Internal);
-    assert_eq!(denial.detail(), r#"issuers "east" and "west" publish one key"#);
+    assert_eq!(denial.detail(), r#"issuers "east" and "west" publish the same key"#);
     assert_eq!(caller(&mut core, &east), "east");
 }
 

@@ -150,8 +150,7 @@ fn no_review_is_sent_during_an_outage_and_the_log_has_the_cause() {
     assert!(world.answered(&first, answered(500, &json!({}))).passes());
     for caller in [&first, &second] {
         let (why, line) = unreviewed(&mut world, caller);
-        let expected =
-            "outage of the API server: the API server answered 500: an unexpected status";
+        let expected = "outage of the API server: the API server answered 500: unexpected status";
         assert_eq!(why, expected);
         let sub = &caller.claims["sub"];
         assert_eq!(line, json!({ "verdict": "allowed", "unreviewed": expected, "sub": sub }));
@@ -259,7 +258,7 @@ fn only_previously_approved_tokens_pass_if_the_rejected_tokens_exceed_the_cache(
     let new = world.caller("new");
     let denial = world.denial(&new);
     assert_eq!(denial.reason(), Reason::Overloaded);
-    assert_eq!(denial.detail(), "more than 1000 rejected tokens to remember");
+    assert_eq!(denial.detail(), "the list of rejected tokens is full (1000 tokens)");
     assert!(world.passes(&known));
 }
 

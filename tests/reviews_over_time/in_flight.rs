@@ -63,7 +63,7 @@ fn thousand_invalid_tokens_cause_48_reviews_with_instead() {
 #[test]
 fn refresh_without_a_free_review_is_retried_without_pausing_requests() {
     let mut world = configured(json!({}), json!({ "limits": { "maxReviews": 1 } }));
-    let (known, new_caller) = (world.caller("known"), world.caller("new_caller"));
+    let (known, new_caller) = (world.caller("known"), world.caller("new"));
     world.admit(&known);
     world.wait(seconds(24));
     world.held(&new_caller);

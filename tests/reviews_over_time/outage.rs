@@ -18,12 +18,12 @@ fn failed_review_has_its_cause_in_the_detail() {
                     there?), or its circuit breaker is open";
     let overflow =
         "a proxy before the server dropped the call: its circuit breaker is open (503, overflow)";
-    let unauthorized = "the API server answered 401: it does not know who asks: the credential that \
-                        Envoy injects is missing, expired or not for the API server's audience \
-                        (check the cluster's credential_injector and its token file)";
-    let forbidden = "the API server answered 403: who asks may not create TokenReviews: a \
-                     ClusterRoleBinding of its service account to ClusterRole system:auth-delegator \
-                     is missing";
+    let unauthorized = "the API server answered 401: the credential that Envoy injects is missing, \
+                        expired or not for the API server's audience; check the cluster's \
+                        credential_injector and its token file";
+    let forbidden = "the API server answered 403: this proxy's service account is not allowed to \
+                     create TokenReviews; bind it to ClusterRole system:auth-delegator with a \
+                     ClusterRoleBinding";
     for (reply, expected) in [
         (Reply::UnknownCluster, unknown),
         (Reply::NotSent, not_sent),
@@ -35,11 +35,11 @@ fn failed_review_has_its_cause_in_the_detail() {
         (answered(403, &json!({})), forbidden),
         (
             answered(404, &json!({})),
-            "the API server answered 404: it serves no TokenReviews there: is the cluster an API server?",
+            "the API server answered 404: there is no TokenReview API at this address; check that the cluster is an API server",
         ),
-        (answered(429, &json!({})), "the API server answered 429: it has too much to do"),
-        (answered(500, &json!({})), "the API server answered 500: an unexpected status"),
-        (answered(302, &json!({})), "the API server answered 302: an unexpected status"),
+        (answered(429, &json!({})), "the API server answered 429: too many requests"),
+        (answered(500, &json!({})), "the API server answered 500: unexpected status"),
+        (answered(302, &json!({})), "the API server answered 302: unexpected status"),
         (
             Reply::Response { status: 201, cache_control: None, body: None },
             "the answer is larger than 262144 bytes",

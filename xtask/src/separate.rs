@@ -14,7 +14,7 @@ pub struct Separate {
     name: &'static str,
     about: &'static str,
     package: &'static str,
-    /// What the package is told before the user's own arguments.
+    /// The package's arguments before the user's own.
     arguments: &'static [&'static str],
     profile: &'static str,
 }

@@ -102,16 +102,18 @@ fn user(status: Status, issuer: &Rc<IssuerIdentity>) -> Result<ReviewedUser, Den
 fn refused(status: u16) -> String {
     let remedy = match status {
         401 => {
-            "it does not know who asks: the credential that Envoy injects is missing, expired or not for \
-             the API server's audience (check the cluster's credential_injector and its token file)"
+            "the credential that Envoy injects is missing, expired or not for the API server's audience; \
+             check the cluster's credential_injector and its token file"
         }
         403 => {
-            "who asks may not create TokenReviews: a ClusterRoleBinding of its service account to \
-             ClusterRole system:auth-delegator is missing"
+            "this proxy's service account is not allowed to create TokenReviews; bind it to ClusterRole \
+             system:auth-delegator with a ClusterRoleBinding"
         }
-        404 => "it serves no TokenReviews there: is the cluster an API server?",
-        429 => "it has too much to do",
-        _ => "an unexpected status",
+        404 => {
+            "there is no TokenReview API at this address; check that the cluster is an API server"
+        }
+        429 => "too many requests",
+        _ => "unexpected status",
     };
     format!("the API server answered {status}: {remedy}")
 }

@@ -99,13 +99,13 @@ fn denied(rule: &Rule, caller: Result<&ServiceAccount, &Denial>) -> Result<(), D
     let name = &rule.name;
     match (&rule.deny, caller) {
         (Some(Who::Anyone), _) => {
-            Err(Reason::Forbidden.because(format!("rule {name:?} refuses everybody")))
+            Err(Reason::Forbidden.because(format!("rule {name:?} denies every caller")))
         }
         (Some(Who::Authenticated), Ok(caller)) => {
-            Err(forbidden(caller, format!("rule {name:?} refuses every service account")))
+            Err(forbidden(caller, format!("rule {name:?} denies every service account")))
         }
         (Some(Who::Listed(accounts)), Ok(caller)) if accounts.contains(caller, Missing::Holds) => {
-            Err(forbidden(caller, format!("rule {name:?} refuses it")))
+            Err(forbidden(caller, format!("rule {name:?} denies it")))
         }
         (Some(_), Err(denial)) => Err(denial.clone()),
         (Some(_), Ok(_)) | (None, _) => Ok(()),
@@ -120,7 +120,7 @@ fn allowed(rule: &Rule, who: &Who, caller: Result<&ServiceAccount, &Denial>) -> 
     match who {
         Who::Anyone | Who::Authenticated => Ok(()),
         Who::Listed(accounts) if accounts.contains(caller, Missing::Fails) => Ok(()),
-        Who::Listed(_) => Err(forbidden(caller, format!("rule {:?} does not list it", rule.name))),
+        Who::Listed(_) => Err(forbidden(caller, format!("rule {:?} does not allow it", rule.name))),
     }
 }
 

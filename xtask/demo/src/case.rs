@@ -20,7 +20,7 @@ pub struct Case {
 /// What must become of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// It reaches the upstream, which is told this caller (`namespace/name`), or none.
+    /// It reaches the upstream, with this caller (`namespace/name`) or none in the identity headers.
     Passes(Option<&'static str>),
     /// The filter answers with this status and reason, and nothing reaches the upstream.
     Refused(u16, &'static str),

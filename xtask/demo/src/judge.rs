@@ -44,7 +44,7 @@ fn challenge(expected: Expected) -> String {
 
 fn at_upstream(expected: Expected) -> String {
     match expected {
-        Expected::Passes(caller) => told(caller.unwrap_or(NOBODY), false),
+        Expected::Passes(caller) => told(caller.unwrap_or(NO_CALLER), false),
         Expected::Refused(..) => NOTHING.to_owned(),
     }
 }
@@ -91,7 +91,7 @@ fn caller(received: &Received) -> String {
         values.join("+")
     };
     match (values("x-sa-namespace"), values("x-sa-name")) {
-        (namespace, name) if namespace.is_empty() && name.is_empty() => NOBODY.to_owned(),
+        (namespace, name) if namespace.is_empty() && name.is_empty() => NO_CALLER.to_owned(),
         (namespace, name) => format!("{namespace}/{name}"),
     }
 }
@@ -109,7 +109,7 @@ fn text(value: Option<&str>) -> String {
 }
 
 const NOTHING: &str = "-";
-const NOBODY: &str = "no caller";
+const NO_CALLER: &str = "no caller";
 
 #[cfg(test)]
 impl Seen {

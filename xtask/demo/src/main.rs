@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: real requests go through a real Envoy, and a table of what became of each comes out.
+//! `cargo xtask demo`: sends requests through a real Envoy and prints a table of the outcomes.
 //!
 //! `cases` lists the requests and what must become of them, `tokens` mints what they carry, `stage` is
 //! everything that runs, `judge` compares, `table` and `summary` print, and `keep` is `--keep`.
@@ -82,7 +82,7 @@ impl Options {
     }
 }
 
-/// Sends every request and prints what became of it; whether each became what it must.
+/// Sends every request and prints its outcome. Returns whether each outcome is the expected one.
 async fn show(stage: &Stage) -> Result<bool> {
     let mut rows = play(stage, cases::cases(stage.api_server())).await?;
     stage.rotate_key().await;
@@ -110,8 +110,8 @@ async fn play(stage: &Stage, cases: Vec<case::Case>) -> Result<Vec<Row>> {
 
 /// What one must know to read the table.
 const INTRODUCTION: &str = "
-Anyone may call /healthz; the service accounts api/api and batch/* may GET /secrets/*; nobody may do more.
-The upstream is told the caller in x-sa-namespace and x-sa-name, shown here as namespace/name.
+Anyone may call /healthz; the service accounts api/api and batch/* may GET /secrets/*; no caller may do more.
+The upstream receives the caller in x-sa-namespace and x-sa-name, shown here as namespace/name.
 ";
 
 /// What the reader can do now.

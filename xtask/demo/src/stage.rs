@@ -22,7 +22,7 @@ impl Stage {
     /// Starts everything and waits until Envoy listens.
     pub async fn start(envoy_version: &str, module: PathBuf) -> Result<Self> {
         eprintln!("Starting a fake kube-apiserver, an upstream that echoes, and Envoy ...");
-        // Nobody is served without a login, so the keys prove that Envoy's own credential works.
+        // The API server requires a login, so the keys prove that Envoy's own credential works.
         let options = ApiServerOptions { anonymous_auth: false, ..ApiServerOptions::default() };
         let api_server = ApiServer::start(options).await?;
         api_server.grant_auth_delegator("envoy-system", "sa-authn");

@@ -1,15 +1,15 @@
-//! The requests and what became of them come in; a table of plain text goes out.
+//! Formats the outcomes of requests as a table of plain text.
 
 use super::case::Case;
 use super::judge::Seen;
 use super::style::Style;
 
-/// One request, what became of it, and what of that is wrong.
+/// One request, its outcome, and what is wrong with it.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// The request.
     pub case: Case,
-    /// What became of it.
+    /// Its outcome.
     pub seen: Seen,
     /// What is not as it must be.
     pub faults: Vec<String>,

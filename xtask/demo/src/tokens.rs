@@ -44,7 +44,7 @@ pub fn of_a_user(api_server: &ApiServer) -> String {
     token.sign(&api_server.signing_key())
 }
 
-/// The kind that Kubernetes kept in Secrets before 1.24: signed by the same key, for nobody, for ever.
+/// The kind that Kubernetes kept in Secrets before 1.24: signed by the same key, without an audience and without an end.
 pub fn legacy(api_server: &ApiServer) -> String {
     api_server.mint(Token::legacy_secret("api", "api", "api-token-x7k2p"))
 }
