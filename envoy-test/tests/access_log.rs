@@ -1,4 +1,4 @@
-//! observability/access-log.yaml as Envoy writes it.
+//! The access log format of observability/access-log.yaml in Envoy.
 
 mod support;
 
@@ -16,7 +16,7 @@ fn with_format(tree: &mut Value) {
 }
 
 #[tokio::test]
-async fn it_says_who_called_with_which_token_and_why_the_filter_refused() -> Result<()> {
+async fn access_log_has_caller_token_id_and_denial_reason() -> Result<()> {
     for version in versions() {
         let key = SigningKey::generate(KeyKind::P256);
         let mut config = rules(&key);

@@ -1,6 +1,6 @@
-//! An attacker's round: forty and more ways to reach a protected path, or to be taken for somebody else.
+//! Attacks on rules and identity headers: more than 40 requests that try to reach a protected path or forge an identity.
 //!
-//! The attacker has a valid token of the wrong service account, or none. What is gained: nothing.
+//! The attacker has a valid token of the wrong service account, or no token. No attack succeeds.
 
 use anyhow::{Context, Result, ensure};
 use envoy_test::client::raw;
@@ -34,31 +34,31 @@ struct World {
     api_server: ApiServer,
     upstream: Upstream,
     envoy: Envoy,
-    /// A valid token of web/web, which may do nothing but read.
+    /// A valid token of web/web, which may only read.
     web: String,
 }
 
 async fn start(version: &str) -> Result<World> {
     let options = ApiServerOptions { key_kind: KeyKind::Rsa2048, ..ApiServerOptions::default() };
     let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
-    // Envoy's own normalisation is off: the filter must not need it.
+    // Envoy's path normalization is off: the filter must not depend on it.
     let setup = EnvoySetup::new().version(version).api_server(&api_server).upstream(&upstream);
     let envoy = setup.plugin_config(config()).normalize_path(false).start().await?;
     let web = api_server.mint(Token::for_service_account("web", "web"));
     Ok(World { api_server, upstream, envoy, web })
 }
 
-/// Ways to reach `/admin/keys`, `admin.example` or a write, with a token of web/web.
-fn ways_in(world: &World) -> Vec<(&'static str, Request)> {
+/// Requests for `/admin/keys`, `admin.example` or a write, with a token of web/web.
+fn bypasses(world: &World) -> Vec<(&'static str, Request)> {
     let get = |path: &str| Request::get(path).bearer(&world.web);
     let read = || get("/admin/keys");
     vec![
         ("straight", read()),
         ("the base", get("/admin")),
         ("two slashes", get("//admin//keys")),
-        ("a host for a segment", get("//public/admin/keys")),
-        ("two slashes behind a dot segment", get("/.//public/../admin/keys")),
-        ("two slashes behind a removed segment", get("/public/..//public/admin/keys")),
+        ("a host as the first segment", get("//public/admin/keys")),
+        ("two slashes after a dot segment", get("/.//public/../admin/keys")),
+        ("two slashes after a removed segment", get("/public/..//public/admin/keys")),
         ("dot segments", get("/public/../admin/keys")),
         ("escaped dots", get("/public/%2e%2e/admin/keys")),
         ("half escaped dots", get("/public/.%2E/admin/keys")),
@@ -77,7 +77,7 @@ fn ways_in(world: &World) -> Vec<(&'static str, Request)> {
         ("overlong UTF-8", get("/public/%c0%ae%c0%ae/admin/keys")),
         ("an escaped question mark", get("/public/..%3f/admin/keys")),
         ("an escaped fragment", get("/public/..%23/../admin/keys")),
-        ("dots behind an empty segment", get("/public//../../admin/keys")),
+        ("dots after an empty segment", get("/public//../../admin/keys")),
         ("a single dot", get("/./admin/./keys")),
         ("the path in the query", get("/?/../public/../admin/keys")),
         ("x-original-url", read().header("x-original-url", "/public/a")),
@@ -101,7 +101,7 @@ fn ways_in(world: &World) -> Vec<(&'static str, Request)> {
     ]
 }
 
-/// Tokens that say ops/admin, in front of `/admin/keys`.
+/// Forged tokens of ops/admin, sent to `/admin/keys`.
 fn forgeries(world: &World) -> Vec<(&'static str, Request)> {
     let key = world.api_server.signing_key();
     let own = SigningKey::generate(KeyKind::Rsa2048);
@@ -142,8 +142,8 @@ fn forgeries(world: &World) -> Vec<(&'static str, Request)> {
     ]
 }
 
-/// Headers that say ops/admin, where anybody may pass.
-fn masks(world: &World) -> Vec<(&'static str, Request)> {
+/// Identity headers of ops/admin, sent to an open path.
+fn forged_identities(world: &World) -> Vec<(&'static str, Request)> {
     let open = || Request::get("/public/a");
     let named = |name: &str| open().header(name, "admin");
     vec![
@@ -163,11 +163,11 @@ fn masks(world: &World) -> Vec<(&'static str, Request)> {
 }
 
 #[tokio::test]
-async fn no_way_leads_past_the_rules() -> Result<()> {
+async fn protected_paths_cannot_be_reached_without_permission() -> Result<()> {
     for version in envoy_test::envoy::versions() {
         let world = start(&version).await?;
         let mut tried = 0;
-        for (name, request) in ways_in(&world).into_iter().chain(forgeries(&world)) {
+        for (name, request) in bypasses(&world).into_iter().chain(forgeries(&world)) {
             let response = request.send(world.envoy.port()).await;
             ensure!(
                 world.upstream.count() == 0,
@@ -175,7 +175,7 @@ async fn no_way_leads_past_the_rules() -> Result<()> {
             );
             tried += 1;
         }
-        for (name, lines) in raw_ways(&world) {
+        for (name, lines) in raw_bypasses(&world) {
             raw(world.envoy.port(), lines.as_bytes()).await?;
             ensure!(world.upstream.count() == 0, "Envoy {version}: {name} reached the upstream");
             tried += 1;
@@ -187,8 +187,8 @@ async fn no_way_leads_past_the_rules() -> Result<()> {
             (200, 1),
             "Envoy {version}: the one who may"
         );
-        assert!(tried >= 40, "{tried} ways");
-        println!("Envoy {version}: {tried} ways, none leads in");
+        assert!(tried >= 40, "only {tried} requests");
+        println!("Envoy {version}: {tried} requests, none reached a protected path");
     }
     Ok(())
 }
@@ -196,7 +196,7 @@ async fn no_way_leads_past_the_rules() -> Result<()> {
 /// Envoy's advisories of October 2026. CVE-2026-73551: dot segments with a parameter, which Envoy did not resolve;
 /// CVE-2026-73511: a parameter by which a path did not match. Upstreams such as Tomcat remove parameters.
 #[tokio::test]
-async fn no_path_parameter_leads_past_the_rules_cve_2026_73551_and_cve_2026_73511() -> Result<()> {
+async fn path_parameters_do_not_bypass_rules_cve_2026_73551_and_cve_2026_73511() -> Result<()> {
     let paths = [
         "/public/..;/admin/keys",
         "/public/..;x/admin/keys",
@@ -230,7 +230,7 @@ async fn no_path_parameter_leads_past_the_rules_cve_2026_73551_and_cve_2026_7351
 }
 
 #[tokio::test]
-async fn no_method_in_other_letters_skips_a_rule() -> Result<()> {
+async fn method_in_another_case_does_not_bypass_a_rule() -> Result<()> {
     for version in envoy_test::envoy::versions() {
         let world = start(&version).await?;
         let send = |method: &str| Request::method(method, "/public/a").http2().bearer(&world.web);
@@ -252,18 +252,18 @@ async fn check_refused(world: &World, request: &Request, reason: &str) -> Result
     let response = request.send(world.envoy.port()).await?;
     let said = response.reason();
     ensure!((response.status, said.as_deref()) == (400, Some(reason)), "{}", response.text());
-    ensure!(world.upstream.count() == 0, "it reached the upstream");
+    ensure!(world.upstream.count() == 0, "the request at the upstream");
     Ok(())
 }
 
 #[tokio::test]
-async fn no_caller_is_taken_for_another_by_a_header() -> Result<()> {
+async fn forged_identity_headers_do_not_reach_the_upstream() -> Result<()> {
     for version in envoy_test::envoy::versions() {
         let world = start(&version).await?;
-        for (name, request) in masks(&world) {
+        for (name, request) in forged_identities(&world) {
             let response = request.send(world.envoy.port()).await?;
             assert_eq!(response.status, 200, "Envoy {version}: {name}: {}", response.text());
-            let received = world.upstream.last().expect("it reached the upstream");
+            let received = world.upstream.last().expect("the request at the upstream");
             let forged = forged_headers(&received);
             assert_eq!(forged, Vec::<String>::new(), "Envoy {version}: {name}");
         }
@@ -271,8 +271,8 @@ async fn no_caller_is_taken_for_another_by_a_header() -> Result<()> {
     Ok(())
 }
 
-/// Headers that an application could take for the filter's and that say admin; trailers too, which some
-/// hand on as headers.
+/// Headers with the value admin that an application could treat as identity headers; trailers too, because some
+/// applications forward them as headers.
 fn forged_headers(received: &Received) -> Vec<String> {
     let like = |name: &str| name.replace(['_', '.'], "-").eq_ignore_ascii_case("x-sa-name");
     let all = received.headers.iter().chain(&received.trailers);
@@ -280,8 +280,8 @@ fn forged_headers(received: &Received) -> Vec<String> {
     forged.map(|(name, _)| name.clone()).collect()
 }
 
-/// What a well-behaved client cannot send.
-fn raw_ways(world: &World) -> Vec<(&'static str, String)> {
+/// Requests that no HTTP library sends.
+fn raw_bypasses(world: &World) -> Vec<(&'static str, String)> {
     let token = &world.web;
     let request = |line: &str, more: &str| {
         format!(

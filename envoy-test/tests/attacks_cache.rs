@@ -1,4 +1,4 @@
-//! Attacks on what the filter remembers of tokens: to be taken for another, to push others out, to outlive one's time.
+//! Attacks on the token and review caches: poisoning, eviction, expired entries, and timing.
 
 mod support;
 
@@ -24,9 +24,9 @@ async fn status(gate: &Gate, token: &str) -> Result<u16> {
     Ok(get(token).send(gate.envoy.port()).await?.status)
 }
 
-/// The cache goes by the end of a token, which is its signature, and then by all of it.
+/// The cache compares the end of a token, which is its signature, and then the complete token.
 #[tokio::test]
-async fn a_remembered_signature_carries_no_other_claims() -> Result<()> {
+async fn cached_signature_does_not_verify_other_claims() -> Result<()> {
     for version in versions() {
         let key = SigningKey::generate(KeyKind::P256);
         let gate = gate(&version, &key, json!({})).await?;
@@ -42,7 +42,7 @@ async fn a_remembered_signature_carries_no_other_claims() -> Result<()> {
         for forged in [&admin, &longer, &admin, &longer] {
             check_refused(&get(forged).send(gate.envoy.port()).await?, 401, "bad_signature")?;
         }
-        // What was refused poisons nothing, either.
+        // The rejected token does not poison the cache.
         assert_eq!(status(&gate, &good).await?, 200, "Envoy {version}");
         let genuine = Token::for_service_account("ops", "admin").sign(&key);
         assert_eq!(status(&gate, &genuine).await?, 200, "Envoy {version}");
@@ -54,7 +54,7 @@ async fn a_remembered_signature_carries_no_other_claims() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_remembered_token_ends_with_its_time() -> Result<()> {
+async fn cached_token_expires_at_exp() -> Result<()> {
     for version in versions() {
         let key = SigningKey::generate(KeyKind::P256);
         let gate = gate(&version, &key, json!({})).await?;
@@ -65,7 +65,7 @@ async fn a_remembered_token_ends_with_its_time() -> Result<()> {
         let ends = unix_now() + 3;
         let token = api().expires_at(ends).sign(&key);
         while unix_now() < ends {
-            // Whoever is asked in the last second of a token may answer in the next.
+            // A request in the last second of a token may be evaluated in the next.
             let answer = get(&token).send(strict.envoy.port()).await?;
             ensure!(
                 answer.status == 200 || unix_now() >= ends,
@@ -75,15 +75,15 @@ async fn a_remembered_token_ends_with_its_time() -> Result<()> {
         }
         check_refused(&get(&token).send(strict.envoy.port()).await?, 401, "expired")?;
         assert!(strict.envoy.stat(HITS).await.is_ok());
-        // With the default leeway it has a minute more.
+        // With the default leeway the token is valid for one more minute.
         assert_eq!(status(&gate, &token).await?, 200, "Envoy {version}");
     }
     Ok(())
 }
 
-/// Somebody with an account asks for token after token, and sends each once.
+/// A caller with an account requests many tokens, and sends each once.
 #[tokio::test]
-async fn a_flood_of_genuine_tokens_pushes_no_steady_caller_out() -> Result<()> {
+async fn flood_of_valid_tokens_does_not_evict_steady_callers() -> Result<()> {
     const ENTRIES: usize = 100;
     const FLOOD: usize = 1000;
     for version in versions() {
@@ -113,7 +113,7 @@ async fn a_flood_of_genuine_tokens_pushes_no_steady_caller_out() -> Result<()> {
     Ok(())
 }
 
-/// How many look-ups found their token and how many did not, once all of them are counted.
+/// The hits and misses of the token cache, after `all` lookups are counted.
 async fn looked_up(gate: &Gate, all: u64) -> Result<(u64, u64)> {
     poll::until("all look-ups to be counted", async || {
         let stats = gate.envoy.stats().await?;
@@ -124,9 +124,9 @@ async fn looked_up(gate: &Gate, all: u64) -> Result<(u64, u64)> {
     .await
 }
 
-/// A no is remembered apart: a flood of bad tokens costs no good one its yes.
+/// Rejections are cached separately, so that they do not evict approvals.
 #[tokio::test]
-async fn a_flood_of_junk_pushes_no_review_out() -> Result<()> {
+async fn flood_of_rejected_tokens_does_not_evict_an_approval() -> Result<()> {
     for version in versions() {
         let api_server = reviewer().await?;
         let mut config = reviewed("instead", json!({ "cacheTtl": "1h" }));
@@ -134,7 +134,7 @@ async fn a_flood_of_junk_pushes_no_review_out() -> Result<()> {
         let gate = reviewing(&version, &api_server, config).await?;
         let good = api_server.mint(api());
         assert_eq!(status(&gate, &good).await?, 200, "Envoy {version}");
-        for token in support::reviews::junk(api_server.signing_key().kid(), 100) {
+        for token in support::reviews::invalid(api_server.signing_key().kid(), 100) {
             check_refused(&get(&token).send(gate.envoy.port()).await?, 401, "revoked")?;
         }
         let asked = api_server.count(envoy_test::Endpoint::TokenReview);
@@ -145,11 +145,11 @@ async fn a_flood_of_junk_pushes_no_review_out() -> Result<()> {
     Ok(())
 }
 
-/// What an attacker learns by a clock: whether the very token that he holds was sent before. To learn that of another
-/// he would need it to the last byte, so a token that differs anywhere must take as long wherever it differs.
+/// An attacker can measure whether a token that it holds was sent before. For any other token the attacker would need
+/// all of its bytes, so the response time must not depend on where two tokens differ.
 #[tokio::test]
 #[ignore = "measures time: needs a machine without other load"]
-async fn time_tells_nothing_of_a_token_that_one_does_not_hold() -> Result<()> {
+async fn response_time_does_not_depend_on_where_a_signature_differs() -> Result<()> {
     let version = versions().pop().context("a version")?;
     let key = SigningKey::generate(KeyKind::P256);
     let gate = gate(&version, &key, json!({})).await?;
@@ -184,7 +184,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 #[tokio::test]
-async fn a_token_that_was_refused_once_is_judged_again() -> Result<()> {
+async fn rejected_token_is_evaluated_again_when_it_becomes_valid() -> Result<()> {
     for version in versions() {
         let key = SigningKey::generate(KeyKind::P256);
         let mut config = config(json!({ "inline": jwks(&[&key]) }));

@@ -1,4 +1,4 @@
-//! Shortages that a caller creates: they deny requests, and never let one pass or take the places of other callers.
+//! Shortages that a caller creates: they deny requests, but do not pass one or use the places of other callers.
 
 mod support;
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use support::reviews::{outcome, reviewed, reviewer};
 use support::{ACTIVE, Gate, api, check_refused, config, discovery, get};
 
-/// `onOutage: "acceptVerified"`, and nothing of a review is remembered.
+/// `onOutage: "acceptVerified"` without a cache of reviews.
 fn accepting() -> Value {
     let review = json!({ "onOutage": "acceptVerified", "cacheTtl": "0s", "timeout": "20s" });
     let mut config = reviewed("afterVerification", review);
@@ -31,7 +31,7 @@ struct World {
     api_server: ApiServer,
     gate: Gate,
     revoked: String,
-    /// How many requests the upstream had seen before.
+    /// The number of requests at the upstream before.
     before: usize,
 }
 
@@ -75,7 +75,7 @@ fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usiz
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revoked_token_does_not_pass_when_too_many_requests_wait() -> Result<()> {
+async fn revoked_token_does_not_pass_if_too_many_requests_are_paused() -> Result<()> {
     for version in oldest_and_newest() {
         let World { api_server, gate, revoked, before } =
             World::with_fault(&version, Fault::UntilMended, |_| {}).await?;
@@ -97,7 +97,7 @@ async fn a_revoked_token_does_not_pass_when_too_many_requests_wait() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revoked_token_does_not_pass_when_new_tokens_take_all_reviews() -> Result<()> {
+async fn revoked_token_does_not_pass_if_new_tokens_use_all_reviews() -> Result<()> {
     for version in oldest_and_newest() {
         let World { api_server, gate, revoked, before } =
             World::with_fault(&version, Fault::UntilMended, |_| {}).await?;
@@ -123,7 +123,7 @@ async fn a_revoked_token_does_not_pass_when_new_tokens_take_all_reviews() -> Res
 }
 
 #[tokio::test]
-async fn a_429_for_one_token_says_nothing_about_another() -> Result<()> {
+async fn review_with_429_does_not_affect_another_token() -> Result<()> {
     for version in oldest_and_newest() {
         let World { api_server, gate, revoked, before } =
             World::with_fault(&version, Fault::Status(429), |_| {}).await?;
@@ -138,7 +138,7 @@ async fn a_429_for_one_token_says_nothing_about_another() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_open_circuit_breaker_is_not_an_outage() -> Result<()> {
+async fn open_circuit_breaker_is_not_an_outage() -> Result<()> {
     for version in oldest_and_newest() {
         let breaker = |tree: &mut Value| {
             let limits =
@@ -157,7 +157,7 @@ async fn an_open_circuit_breaker_is_not_an_outage() -> Result<()> {
                 Ok((api_server.under_way(Endpoint::TokenReview) == 1).then_some(()))
             })
             .await?;
-            // The log says so at most once a second.
+            // Logged at most once a second.
             poll::until("the log to say why", async || {
                 let response = get(&revoked).send(gate.envoy.port()).await?;
                 check_refused(&response, 503, "review_unavailable")?;
@@ -177,9 +177,9 @@ async fn an_open_circuit_breaker_is_not_an_outage() -> Result<()> {
     Ok(())
 }
 
-/// Envoy does not say why it did not send a call: an open circuit breaker could be the reason.
+/// Envoy does not report why it did not send a call, so an open circuit breaker could be the reason.
 #[tokio::test]
-async fn a_call_that_envoy_does_not_send_is_not_an_outage() -> Result<()> {
+async fn call_that_envoy_does_not_send_is_not_an_outage() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = reviewer().await?;
         let setup = EnvoySetup::new().version(&version).api_server(&api_server);
@@ -194,7 +194,7 @@ async fn a_call_that_envoy_does_not_send_is_not_an_outage() -> Result<()> {
     Ok(())
 }
 
-/// The same with keys that stand in the configuration.
+/// The same with inline keys.
 fn accepting_inline(api_server: &ApiServer) -> Value {
     let mut config = accepting();
     config["issuers"][0]["keys"] =
@@ -210,11 +210,11 @@ async fn slow() -> Result<ApiServer> {
     Ok(api_server)
 }
 
-/// Unsigned tokens, each with a key ID of its own.
-fn junk(count: usize) -> Vec<Request> {
+/// Unsigned tokens with different key IDs.
+fn invalid(count: usize) -> Vec<Request> {
     let token = |number: usize| {
         let header = json!({ "alg": "ES256", "kid": format!("kid-{number}") }).to_string();
-        let token = api().claim("jti", json!(format!("junk-{number}")));
+        let token = api().claim("jti", json!(format!("invalid-{number}")));
         get(&assemble(&header, &token.claims().to_string(), |_| vec![7; 64]))
     };
     (0..count).map(token).collect()
@@ -230,8 +230,8 @@ async fn flood(
     let setup = EnvoySetup::new().version(version).api_server(&api_server);
     let gate = Gate::start(setup.plugin_config(config(discovery(json!({}))))).await?;
     let port = gate.envoy.port();
-    let (junk, genuine) = (junk(2000), fresh(&api_server, 100));
-    let halves = junk.split_at(1000);
+    let (invalid, genuine) = (invalid(2000), fresh(&api_server, 100));
+    let halves = invalid.split_at(1000);
     let attack = [
         Connection::http2_from(attacker, port).await?,
         Connection::http2_from(attacker, port).await?,
@@ -243,33 +243,33 @@ async fn flood(
     };
     let (first, second, genuine) =
         tokio::join!(attack[0].send_at_once(halves.0), attack[1].send_at_once(halves.1), genuine);
-    let mut junk = first?;
-    junk.extend(second?);
-    let counts = [counted(&junk), counted(&genuine?)];
+    let mut invalid = first?;
+    invalid.extend(second?);
+    let counts = [counted(&invalid), counted(&genuine?)];
     ensure!(!counts[0].contains_key("200"), "Envoy {version}: {counts:?}");
     Ok(counts)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_from_one_address_takes_no_place_of_callers_at_another() -> Result<()> {
+async fn flood_from_one_address_does_not_use_places_of_another() -> Result<()> {
     for version in oldest_and_newest() {
         let (attacker, caller) = (Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3));
-        let [junk, genuine] = flood(&version, attacker, caller).await?;
-        println!("Envoy {version}: junk {junk:?}, genuine {genuine:?}");
-        assert_eq!(genuine, counts([("200", 100)]), "Envoy {version}; junk: {junk:?}");
-        assert!(junk.get("503 overloaded").is_some_and(|denied| *denied > 0), "{junk:?}");
+        let [invalid, genuine] = flood(&version, attacker, caller).await?;
+        println!("Envoy {version}: invalid {invalid:?}, genuine {genuine:?}");
+        assert_eq!(genuine, counts([("200", 100)]), "Envoy {version}; invalid: {invalid:?}");
+        assert!(invalid.get("503 overloaded").is_some_and(|denied| *denied > 0), "{invalid:?}");
     }
     Ok(())
 }
 
-/// What stays open: behind one address (a gateway, a NAT) the filter cannot tell callers apart before their tokens
-/// are verified, so a flood there denies others there. None of it passes.
+/// A known limitation: behind one address (a gateway, a NAT) the filter cannot distinguish callers before their tokens
+/// are verified, so a flood denies other callers at that address. No invalid token passes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_from_a_shared_address_denies_others_there_and_lets_nothing_pass() -> Result<()> {
+async fn flood_from_a_shared_address_denies_other_callers_there_and_does_not_pass() -> Result<()> {
     for version in oldest_and_newest() {
         let shared = Ipv4Addr::new(127, 0, 0, 4);
-        let [junk, genuine] = flood(&version, shared, shared).await?;
-        println!("Envoy {version}: junk {junk:?}, genuine {genuine:?}");
+        let [invalid, genuine] = flood(&version, shared, shared).await?;
+        println!("Envoy {version}: invalid {invalid:?}, genuine {genuine:?}");
         let denied = genuine.get("503 overloaded").copied().unwrap_or_default();
         let passed = genuine.get("200").copied().unwrap_or_default();
         assert_eq!(denied + passed, 100, "Envoy {version}: {genuine:?}");
@@ -278,5 +278,5 @@ async fn a_flood_from_a_shared_address_denies_others_there_and_lets_nothing_pass
 }
 
 const DENIED: &str = "wasmcustom.sa_authn.requests.denied.overloaded.none.none";
-/// Envoy does not tell an open circuit breaker from a cluster without a healthy host.
+/// Envoy does not distinguish an open circuit breaker from a cluster without a healthy host.
 const OVERFLOW: &str = "issuer \"local\": TokenReview unavailable: Envoy did not send the call";

@@ -1,6 +1,6 @@
-//! What an attacker can make of a token: of one's own key, or of a genuine token of the wrong account.
+//! Forged tokens: signed with the attacker's key, or derived from a genuine token of another account.
 //!
-//! Each is sent to a path that only `ops/admin` may call; none reaches the upstream, and each is told its reason.
+//! Each is sent to a path that only `ops/admin` may call; the filter rejects each with its reason.
 
 mod support;
 
@@ -13,13 +13,13 @@ use envoy_test::{EnvoySetup, KeyKind, Request, SigningKey, Token, jwks};
 use serde_json::{Value, json};
 use support::{Gate, config, discovery};
 
-/// What is tried, the token, and the reason that it is refused for.
+/// The name of the attack, the token, and the expected reason.
 type Case = (String, String, &'static str);
 
 struct Attacker {
     /// The cluster's key; the attacker has its public half.
     key: SigningKey,
-    /// The attacker's own.
+    /// The attacker's key.
     own: SigningKey,
     /// A genuine token of `web/web`.
     web: String,
@@ -50,7 +50,7 @@ impl Attacker {
         [self.headers(), self.wrapped(), self.malleable(), self.members()].concat()
     }
 
-    /// The attacker's own key, and a header that is to have it believed.
+    /// Headers that refer to the attacker's key.
     fn headers(&self) -> Vec<Case> {
         let (kid, own, claims) = (self.key.kid(), &self.own, admin().claims().to_string());
         let known = |name: &str, value: Value| {
@@ -91,7 +91,7 @@ impl Attacker {
         cases
     }
 
-    /// A genuine token, wrapped, packed or put into another form of JOSE.
+    /// A genuine token, nested, compressed or in another JOSE serialization.
     fn wrapped(&self) -> Vec<Case> {
         let (kid, key, web) = (self.key.kid(), &self.key, &self.web);
         let sign = |header: Value, payload: &str| {
@@ -123,7 +123,7 @@ impl Attacker {
         ]
     }
 
-    /// Other bytes that some decoders take for the same.
+    /// Other encodings that some decoders accept as the same token.
     fn malleable(&self) -> Vec<Case> {
         let web = &self.web;
         let parts: Vec<&str> = web.split('.').collect();
@@ -156,7 +156,7 @@ impl Attacker {
                 "malformed_token",
             ),
         ];
-        // The last letter of a part that is no multiple of four has bits that mean nothing.
+        // The last character of a part whose length is not a multiple of four has unused bits.
         for (at, part) in parts.iter().enumerate().filter(|(_, part)| part.len() % 4 != 0) {
             let mut other = parts.clone();
             let stray = with_stray_bits(part);
@@ -170,7 +170,7 @@ impl Attacker {
         cases
     }
 
-    /// Members twice, names in other letters: signed by the cluster's own key, as no API server would.
+    /// Duplicate members and look-alike names, signed with the cluster's key.
     fn members(&self) -> Vec<Case> {
         let (kid, key) = (self.key.kid(), &self.key);
         let header = json!({ "alg": key.alg(), "kid": kid }).to_string();
@@ -255,7 +255,7 @@ fn with_stray_bits(part: &str) -> String {
 }
 
 #[tokio::test]
-async fn no_token_that_an_attacker_can_make_passes_for_the_admins() -> Result<()> {
+async fn forged_tokens_are_rejected_with_their_reason() -> Result<()> {
     for version in versions() {
         for kind in [KeyKind::Rsa2048, KeyKind::P256] {
             let attacker = Attacker::new(kind);
@@ -277,15 +277,15 @@ async fn no_token_that_an_attacker_can_make_passes_for_the_admins() -> Result<()
             let good = Request::get("/admin/keys").bearer(&admin().sign(&attacker.key));
             assert_eq!(good.send(gate.envoy.port()).await?.status, 200, "Envoy {version}");
             assert_eq!(gate.envoy.vm_failures().await?, [""; 0], "Envoy {version}");
-            println!("Envoy {version}, {kind:?}: {} tokens, none passes", cases.len());
+            println!("Envoy {version}, {kind:?}: {} tokens, all rejected", cases.len());
         }
     }
     Ok(())
 }
 
-/// ECDSA has two signatures for each: (r, s) and (r, n - s). Both are genuine, and say the same.
+/// ECDSA has two valid signatures for each message: (r, s) and (r, n - s).
 #[tokio::test]
-async fn the_second_signature_of_ecdsa_gives_nobody_another_name() -> Result<()> {
+async fn second_ecdsa_signature_passes_as_the_same_account() -> Result<()> {
     let key = SigningKey::generate(KeyKind::P256);
     let web = Token::for_service_account("web", "web").sign(&key);
     let (input, signature) = web.rsplit_once('.').context("a signature")?;
@@ -312,12 +312,12 @@ async fn the_second_signature_of_ecdsa_gives_nobody_another_name() -> Result<()>
     Ok(())
 }
 
-/// A key of another cluster, which has accounts of the same names and the same issuer.
+/// A key of another cluster with the same account names and the same issuer.
 #[tokio::test]
-async fn another_clusters_token_of_the_same_name_does_not_pass() -> Result<()> {
+async fn token_of_another_cluster_with_equal_names_is_rejected() -> Result<()> {
     for version in versions() {
         let (ours, theirs) = (support::stalled().await?, support::stalled().await?);
-        support::mend(&ours);
+        support::clear_fault(&ours);
         let mut config = config(discovery(json!({})));
         config["rules"] = json!([{ "paths": ["/secrets/*"], "allow": ["api/api"] }]);
         let setup = EnvoySetup::new().version(&version).api_server(&ours).plugin_config(config);

@@ -1,4 +1,4 @@
-//! The caller's Envoy: each service gets the token that was made for it, and no other gets any.
+//! The caller's Envoy adds to each request the token for its destination, and no other token.
 
 mod support;
 
@@ -17,7 +17,7 @@ const ORDERS_SOURCE: &str = "/static_resources/clusters/0/typed_extension_protoc
     typed_config/credential/sds_config/path_config_source";
 
 #[tokio::test]
-async fn each_service_gets_its_own_token_and_no_other_gets_any() -> Result<()> {
+async fn each_service_receives_only_its_own_token() -> Result<()> {
     for version in versions() {
         let town = Town::new(&version).await?;
         let envoy = town.caller_with_tokens().await?;
@@ -26,7 +26,7 @@ async fn each_service_gets_its_own_token_and_no_other_gets_any() -> Result<()> {
             send(&to(service).http2(), &envoy).await?;
             send(&Request::get("/1").header("host", format!("{service}.shop.svc:443")), &envoy)
                 .await?;
-            // As an application sends it that has Envoy for its HTTP_PROXY.
+            // As an application sends it with Envoy as its HTTP_PROXY.
             send(&Request::get(&format!("http://{service}.shop.svc/1")), &envoy).await?;
         }
         let strange = to("unknown").send(envoy.port()).await?;
@@ -50,8 +50,7 @@ async fn each_service_gets_its_own_token_and_no_other_gets_any() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_token_that_the_application_sends_itself_is_replaced_there_and_left_alone_elsewhere()
--> Result<()> {
+async fn application_token_is_replaced_only_for_configured_services() -> Result<()> {
     for version in versions() {
         let town = Town::new(&version).await?;
         let envoy = town.caller_with_tokens().await?;
@@ -76,9 +75,9 @@ async fn a_token_that_the_application_sends_itself_is_replaced_there_and_left_al
     Ok(())
 }
 
-/// Older Envoys need `watched_directory`; these watch the folder of a secret's file by themselves.
+/// Older Envoys need `watched_directory`; these watch the folder of a secret's file without it.
 #[tokio::test]
-async fn a_token_rotates_without_a_watched_directory_too() -> Result<()> {
+async fn token_rotates_without_a_watched_directory() -> Result<()> {
     for version in versions() {
         let town = Town::new(&version).await?;
         let setup = with_tokens(town.caller()).patch(|tree| {
@@ -100,7 +99,7 @@ async fn a_token_rotates_without_a_watched_directory_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_a_token_nothing_is_sent_until_there_is_one() -> Result<()> {
+async fn requests_are_sent_only_after_a_token_exists() -> Result<()> {
     for version in versions() {
         let which = || format!("Envoy {version}");
         let town = Town::new(&version).await?;
@@ -128,7 +127,7 @@ async fn without_a_token_nothing_is_sent_until_there_is_one() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_a_token_file_nothing_is_sent() -> Result<()> {
+async fn requests_are_not_sent_without_a_token_file() -> Result<()> {
     for version in versions() {
         let town = Town::new(&version).await?;
         let envoy = town.caller().token(ORDERS, ORDERS_TOKEN).start().await?;
@@ -141,7 +140,7 @@ async fn without_a_token_file_nothing_is_sent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_prove_its_name_gets_no_token() -> Result<()> {
+async fn server_with_an_invalid_certificate_receives_no_token() -> Result<()> {
     for version in versions() {
         let town = Town::new(&version).await?;
         let impostors = [

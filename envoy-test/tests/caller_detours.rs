@@ -1,4 +1,4 @@
-//! Where else a caller's token could go: mirrors, redirects and logs.
+//! Mirrors, redirects and access logs do not leak a caller's token.
 
 mod support;
 
@@ -8,9 +8,9 @@ use envoy_test::envoy::versions;
 use serde_json::{Value, json};
 use support::town::{ORDERS_TOKEN, Town, bearer, send, to, tokens, with_tokens};
 
-/// Why the access log does not ask for it: the injector writes into the one set of headers that there is.
+/// The injector writes into the headers that the access log reads, so the log format must not contain the header.
 #[tokio::test]
-async fn an_access_log_that_asks_for_the_header_would_print_the_token() -> Result<()> {
+async fn access_log_of_the_authorization_header_would_contain_the_token() -> Result<()> {
     for version in versions() {
         let town = Town::new(&version).await?;
         let asking = with_tokens(town.caller()).patch(|tree| {
@@ -26,7 +26,7 @@ async fn an_access_log_that_asks_for_the_header_would_print_the_token() -> Resul
 }
 
 #[tokio::test]
-async fn a_mirror_gets_no_token_and_a_redirect_goes_back_to_the_application() -> Result<()> {
+async fn mirror_receives_no_token_and_redirects_are_returned_to_the_application() -> Result<()> {
     for version in versions() {
         let town = Town::redirecting(&version).await?;
         let envoy = with_tokens(town.caller()).patch(mirrored).start().await?;
@@ -38,9 +38,9 @@ async fn a_mirror_gets_no_token_and_a_redirect_goes_back_to_the_application() ->
     Ok(())
 }
 
-/// Why the injector does not stand in the listener: there the token goes wherever the request goes.
+/// In the listener, the injector would add the token to every copy of the request.
 #[tokio::test]
-async fn an_injector_in_the_listener_would_give_the_token_to_the_mirror() -> Result<()> {
+async fn injector_in_the_listener_would_send_the_token_to_the_mirror() -> Result<()> {
     for version in versions() {
         let town = Town::redirecting(&version).await?;
         let setup = with_tokens(town.caller()).patch(mirrored);
@@ -53,10 +53,9 @@ async fn an_injector_in_the_listener_would_give_the_token_to_the_mirror() -> Res
     Ok(())
 }
 
-/// Why no route that gets a token has a bare `internal_redirect_policy`.
+/// A route with a token must not have an `internal_redirect_policy` without a predicate.
 #[tokio::test]
-async fn a_redirect_that_envoy_follows_takes_the_token_along_unless_it_may_not_leave_the_service()
--> Result<()> {
+async fn internal_redirect_forwards_the_token_unless_limited_to_the_service() -> Result<()> {
     for version in versions() {
         let town = Town::redirecting(&version).await?;
         let anywhere = with_tokens(town.caller()).patch(|tree| follow_redirects(tree, json!([])));

@@ -1,4 +1,4 @@
-//! The mesh's manifests of the caller's side say what the configuration says that the other tests run.
+//! The caller's Istio manifests equal the configuration that the other tests run.
 
 use std::fs;
 use std::path::Path;
@@ -26,8 +26,7 @@ fn clusters() -> Result<Vec<Value>> {
 const OPTIONS: &str = "typed_extension_protocol_options";
 
 #[test]
-fn the_envoy_filter_gives_each_cluster_what_is_tested_and_no_other_cluster_anything() -> Result<()>
-{
+fn envoy_filter_patches_exactly_the_tested_clusters() -> Result<()> {
     let filter = kind("EnvoyFilter")?;
     assert_eq!(filter["spec"]["workloadSelector"]["labels"], json!({ "app": "api" }));
     let with_tokens = clusters()?.into_iter().filter(|cluster| cluster[OPTIONS].is_object());
@@ -50,7 +49,7 @@ fn the_envoy_filter_gives_each_cluster_what_is_tested_and_no_other_cluster_anyth
 }
 
 #[test]
-fn the_config_map_has_the_files_that_are_tested() -> Result<()> {
+fn config_map_contains_the_tested_files() -> Result<()> {
     let map = kind("ConfigMap")?;
     let data = map["data"].as_object().context("data")?;
     assert_eq!(data.keys().collect::<Vec<_>>(), ["orders-token.yaml", "secret-store-token.yaml"]);
@@ -63,7 +62,7 @@ fn the_config_map_has_the_files_that_are_tested() -> Result<()> {
 }
 
 #[test]
-fn the_sidecar_finds_each_token_where_its_file_says() -> Result<()> {
+fn token_volumes_match_the_paths_in_the_secret_files() -> Result<()> {
     let deployment = kind("Deployment")?;
     let template = &deployment["spec"]["template"];
     let mounts = &template["metadata"]["annotations"]["sidecar.istio.io/userVolumeMount"];

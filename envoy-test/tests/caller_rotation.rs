@@ -1,4 +1,4 @@
-//! The caller's tokens rotate while requests flow, and not one of these is refused.
+//! Token rotation on the caller's side under load rejects no request.
 
 mod support;
 
@@ -10,14 +10,14 @@ use envoy_test::{Token, poll};
 use serde_json::Value;
 use support::services::{Caller, How, Service, shipped};
 
-/// How often the kubelet swaps the volume in one test.
+/// The number of rotations in one test.
 const ROTATIONS: usize = 5;
 
-/// How many applications send all the time.
+/// The number of applications that send continuously.
 const SENDERS: usize = 3;
 
 #[tokio::test]
-async fn a_token_in_x_client_id_rotates_under_load() -> Result<()> {
+async fn x_client_id_token_rotates_under_load() -> Result<()> {
     for version in versions() {
         let config = shipped("x-client-id")?;
         check(&version, How::ClientId, config).await.with_context(|| version)?;
@@ -26,10 +26,10 @@ async fn a_token_in_x_client_id_rotates_under_load() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_bearer_token_rotates_under_load() -> Result<()> {
+async fn bearer_token_rotates_under_load() -> Result<()> {
     for version in versions() {
         let mut config = shipped("x-client-id")?;
-        // Bearer is where the filter looks unless it is told otherwise.
+        // The filter reads the Bearer token by default.
         config.as_object_mut().context("an object")?.remove("tokenFrom");
         check(&version, How::Bearer, config).await.with_context(|| version)?;
     }
@@ -40,7 +40,7 @@ async fn check(version: &str, how: How, config: Value) -> Result<()> {
     let mut service = Service::start(version, config).await?;
     let (first, first_id) = mint(&service);
     let mut caller = Caller::start(service.calling(how, &first).concurrency(2), how).await?;
-    wait_until_told(&mut caller, &first_id).await?;
+    wait_until_received(&mut caller, &first_id).await?;
     let mut senders = Vec::new();
     for _ in 0..SENDERS {
         senders.push(caller.load().await?);
@@ -49,10 +49,10 @@ async fn check(version: &str, how: How, config: Value) -> Result<()> {
     for _ in 0..ROTATIONS {
         let (token, id) = mint(&service);
         caller.rotate(&token)?;
-        wait_until_told(&mut caller, &id).await?;
+        wait_until_received(&mut caller, &id).await?;
         ids.insert(id);
         for sender in &mut senders {
-            // Each of them has sent something with each token.
+            // Each application has sent a request with each token.
             let before = sender.sent().await?;
             poll::until("more requests", async || {
                 Ok((sender.sent().await? > before + 20).then_some(()))
@@ -66,19 +66,19 @@ async fn check(version: &str, how: How, config: Value) -> Result<()> {
         assert_eq!(report.refused, Vec::<String>::new(), "{how:?}, of {}", report.sent);
         sent += report.sent;
     }
-    println!("Envoy {version}, {how:?}: {sent} requests, {ROTATIONS} rotations, none refused");
+    println!("Envoy {version}, {how:?}: {sent} requests, {ROTATIONS} rotations, none rejected");
     check_received(&mut service, sent, &ids).await
 }
 
-/// A token of `api/api`, and what tells it from the others.
+/// A token of `api/api` and its ID.
 fn mint(service: &Service) -> (String, String) {
     let token = Token::for_service_account("api", "api").audience("server").pod("api-7d9f");
     let id = token.claims()["jti"].as_str().unwrap_or_default().to_owned();
     (service.api_server.mint(token), id)
 }
 
-/// Asks until the server application is told of this token; no answer may be anything but 200.
-async fn wait_until_told(caller: &mut Caller, id: &str) -> Result<()> {
+/// Sends requests until the server application receives this token ID; every response must be 200.
+async fn wait_until_received(caller: &mut Caller, id: &str) -> Result<()> {
     poll::until(&format!("the token {id}"), async || {
         let response = caller.get("/").await?;
         anyhow::ensure!(response.status == 200, "{} {}", response.status, response.text());
@@ -87,7 +87,7 @@ async fn wait_until_told(caller: &mut Caller, id: &str) -> Result<()> {
     .await
 }
 
-/// Every request came from `api/api`, with one of these tokens, which nobody behind the filter saw.
+/// Every request came from `api/api` with one of these tokens, and reached the application without it.
 async fn check_received(service: &mut Service, sent: usize, ids: &BTreeSet<String>) -> Result<()> {
     let received = service.app.received().await?;
     assert!(received.len() > sent, "{} of {sent} arrived", received.len());

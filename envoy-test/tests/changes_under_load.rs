@@ -1,5 +1,5 @@
-//! Configuration and module are changed through Envoy's file-based xDS while requests come: each is judged by what
-//! was there when it came.
+//! Configuration and module change through Envoy's file-based xDS under load: each request is evaluated with the
+//! configuration it arrived under.
 
 mod support;
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use support::{Gate, api, config, discovery, get};
 use tokio::task::JoinHandle;
 
-/// The even configurations let `api/api` in and the odd ones `web/web`.
+/// Even configurations allow `api/api`, odd ones `web/web`.
 fn numbered(number: u64) -> Value {
     let mut config = config(discovery(json!({})));
     let account = if number.is_multiple_of(2) { "api/api" } else { "web/web" };
@@ -40,7 +40,7 @@ async fn start(version: &str, api_server: &ApiServer) -> Result<Gate> {
     Ok(gate)
 }
 
-/// Which configurations may judge: `2 * n` means n alone, `2 * n + 1` means n or the next.
+/// The configurations that may be active: `2 * n` means only n, `2 * n + 1` means n or n + 1.
 #[derive(Debug, Default)]
 struct Epoch(AtomicU64);
 
@@ -58,10 +58,10 @@ impl Epoch {
     }
 }
 
-/// A request, and what each configuration answers.
+/// A request, and the expected response of each configuration.
 type Kind = (Request, fn(u64) -> u16);
 
-/// Requests of one kind, each on a connection of its own, until they are stopped; how many.
+/// Requests of one kind, each on a new connection, until they are stopped, and their number.
 struct Callers {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
@@ -105,7 +105,7 @@ impl Callers {
         Self::start(port, epoch, kinds)
     }
 
-    /// Fails as soon as one of them has.
+    /// Fails as soon as a request has failed.
     async fn more(&mut self, count: u64) -> Result<()> {
         let enough = self.sent.load(Ordering::Relaxed) + count;
         poll::until("more requests", async || {
@@ -126,7 +126,7 @@ impl Callers {
     }
 }
 
-/// Changes the listener, and returns when each worker has taken it.
+/// Changes the listener, and returns when each worker uses it.
 async fn change(gate: &Gate, epoch: &Epoch, change: impl FnOnce(&mut Value)) -> Result<()> {
     let taken = gate.envoy.stat(TAKEN).await? + u64::from(WORKERS);
     epoch.begins_to_change();
@@ -151,7 +151,7 @@ fn fetches(api_server: &ApiServer) -> [usize; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_changes_under_load_give_not_one_wrong_verdict() -> Result<()> {
+async fn hundred_configuration_changes_under_load_cause_no_wrong_verdict() -> Result<()> {
     for version in oldest_and_newest() {
         let (api_server, epoch) = (api_server().await?, Arc::new(Epoch::default()));
         let gate = start(&version, &api_server).await?;
@@ -166,8 +166,8 @@ async fn a_hundred_changes_under_load_give_not_one_wrong_verdict() -> Result<()>
             more.with_context(|| format!("Envoy {version}, change {number}"))?;
         }
         let sent = callers.stop().await.with_context(|| format!("Envoy {version}"))?;
-        println!("Envoy {version}: 100 changes, {sent} requests, none judged wrongly");
-        // Each VM fetched once; a new configuration takes over the keys of the old one.
+        println!("Envoy {version}: 100 changes, {sent} requests, no wrong verdict");
+        // Each VM fetches once; a new configuration takes over the keys of the old one.
         let vms = WORKERS as usize + 1;
         assert_eq!(fetches(&api_server), [vms, vms], "Envoy {version}, {sent} requests");
         gate.check_alive(&api_server.mint(api())).await?;
@@ -175,7 +175,7 @@ async fn a_hundred_changes_under_load_give_not_one_wrong_verdict() -> Result<()>
     Ok(())
 }
 
-/// The release module with a custom section that says which copy it is: other bytes that do the same.
+/// The release module with a custom section that contains a number: different bytes, same behaviour.
 fn copy(folder: &Path, number: u8) -> Result<std::path::PathBuf> {
     let mut bytes = std::fs::read(default_module())?;
     // Section 0, of three bytes: a name of one letter, and the number.
@@ -186,7 +186,7 @@ fn copy(folder: &Path, number: u8) -> Result<std::path::PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_module_is_upgraded_under_load_without_a_wrong_verdict() -> Result<()> {
+async fn module_upgrades_under_load_cause_no_wrong_verdict() -> Result<()> {
     const UPGRADES: u8 = 4;
     for version in oldest_and_newest() {
         let (api_server, epoch) = (api_server().await?, Arc::new(Epoch::default()));
@@ -207,21 +207,21 @@ async fn the_module_is_upgraded_under_load_without_a_wrong_verdict() -> Result<(
             more.with_context(|| format!("Envoy {version}, upgrade {number}"))?;
         }
         let sent = callers.stop().await.with_context(|| format!("Envoy {version}"))?;
-        println!("Envoy {version}: {UPGRADES} upgrades, {sent} requests, none judged wrongly");
+        println!("Envoy {version}: {UPGRADES} upgrades, {sent} requests, no wrong verdict");
         // A new module is a new VM, which fetches its own keys.
         let vms_in_all = (WORKERS as usize + 1) * (usize::from(UPGRADES) + 1);
         let expected = [vms_in_all, vms_in_all];
         assert_eq!(fetches(&api_server), expected, "Envoy {version}, {sent} requests");
-        // The VMs of the old modules go when their last request has gone.
+        // The VMs of the old modules end with their last request.
         gate.envoy.wait_stat(VMS, |now| now <= vms).await.with_context(|| version.clone())?;
         gate.check_alive(&api_server.mint(api())).await?;
     }
     Ok(())
 }
 
-/// With 600 changes it was the same: no page more after the first hundred.
+/// With 600 changes the result was the same: no growth after the first 100.
 #[tokio::test]
-async fn a_configuration_that_was_replaced_leaves_nothing_in_the_vm() -> Result<()> {
+async fn replaced_configurations_do_not_leak_memory() -> Result<()> {
     let api_server = api_server().await?;
     let setup = EnvoySetup::new().api_server(&api_server).plugin_config(numbered(0));
     let gate = Gate::start(setup.dynamic_listener(Duration::from_secs(1))).await?;
@@ -232,7 +232,7 @@ async fn a_configuration_that_was_replaced_leaves_nothing_in_the_vm() -> Result<
             plugin(listener)["configuration"]["value"] = json!(config);
         })?;
         gate.envoy.wait_stat(TAKEN, |now| now > taken).await?;
-        // Memory never shrinks, so what counts is how many configurations live at once: no more in the second half.
+        // Wasm memory never shrinks, so it must not grow in the second half.
         gate.envoy.wait_stat(DRAINING, |listeners| listeners <= 10).await?;
         let status = get(&api_server.mint(api())).send(gate.envoy.port()).await?.status;
         ensure!(status == if number.is_multiple_of(2) { 200 } else { 403 }, "{status} by {number}");
@@ -252,7 +252,7 @@ const DRAINING: &str = "listener_manager.total_listeners_draining";
 
 const WORKERS: u32 = 2;
 
-/// While a worker compiles a module it answers nobody. When this is over, Envoy cuts who came before.
+/// A worker that compiles a module sends no responses. After this time, Envoy closes the old connections.
 const DRAIN_TIME: Duration = Duration::from_secs(8);
 
 /// Counts each worker that has taken a listener.

@@ -1,4 +1,4 @@
-//! The table of signatures and keys through real Envoys, where the host verifies.
+//! The table of signatures and keys in real Envoys, where the host verifies.
 
 use std::thread;
 
@@ -11,9 +11,9 @@ use envoy_test::{
 };
 
 #[test]
-fn every_signature_and_every_key_is_judged_as_it_must_be_in_every_envoy() -> Result<()> {
+fn every_signature_and_key_has_the_expected_verdict_in_every_envoy() -> Result<()> {
     let (tables, versions) = (tables(), versions());
-    // Side by side, because most of it is waiting.
+    // In parallel, because most of the time is waiting.
     let failures: Result<Vec<_>> = thread::scope(|threads| {
         let envoys = versions.iter().map(|version| threads.spawn(|| in_envoy(version, &tables)));
         let envoys: Vec<_> = envoys.collect();

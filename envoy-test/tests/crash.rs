@@ -1,6 +1,6 @@
-//! A VM that dies: what becomes of its requests, and that nobody passes without a verdict.
+//! Crashed VMs: the outcome of their requests, and that no request passes without a verdict.
 //!
-//! The module that ships has no switch for that; `crash_switch` puts one around its bytes.
+//! The shipped module cannot be made to crash; `crash_switch` wraps it with a switch.
 
 #[path = "support/crash_switch.rs"]
 mod crash_switch;
@@ -16,7 +16,7 @@ use envoy_test::envoy::versions;
 use envoy_test::{ApiServer, Endpoint, EnvoySetup, KeyKind, Request, SigningKey, Token, poll};
 use serde_json::{Value, json};
 use support::{
-    ACTIVE, Gate, api, check_refused, config, discovery, get, http_options, mend, patient,
+    ACTIVE, Gate, api, check_refused, clear_fault, config, discovery, get, http_options, long_wait,
     send_all, stalled,
 };
 
@@ -34,7 +34,7 @@ async fn start(
     policy: &'static str,
     workers: u32,
 ) -> Result<Gate> {
-    // Deleted when Envoy has read it.
+    // Deleted after Envoy has read it.
     let folder = tempfile::tempdir()?;
     let module = crash_switch::write(folder.path())?;
     let setup = EnvoySetup::new().version(version).module(module).api_server(api_server);
@@ -48,12 +48,12 @@ async fn start(
 
 async fn api_server() -> Result<ApiServer> {
     let api_server = stalled().await?;
-    mend(&api_server);
+    clear_fault(&api_server);
     Ok(api_server)
 }
 
-/// Tokens in front of `/secrets/1` that must never pass, and why.
-fn strangers(api_server: &ApiServer) -> Vec<(Request, u16, &'static str)> {
+/// Requests for `/secrets/1` that must never pass, with their reasons.
+fn rejected(api_server: &ApiServer) -> Vec<(Request, u16, &'static str)> {
     let forged = api().header("kid", json!(api_server.signing_key().kid()));
     let forged = forged.sign(&SigningKey::generate(KeyKind::P256));
     let web = api_server.mint(Token::for_service_account("web", "web"));
@@ -65,7 +65,7 @@ fn strangers(api_server: &ApiServer) -> Vec<(Request, u16, &'static str)> {
 }
 
 #[tokio::test]
-async fn a_vm_that_dies_refuses_everybody_until_it_is_back_with_its_keys() -> Result<()> {
+async fn crashed_vm_rejects_requests_until_it_has_keys_again() -> Result<()> {
     for version in versions() {
         let api_server = api_server().await?;
         let gate = start(&version, &api_server, guarded(), "FAIL_RELOAD", 1).await?;
@@ -74,31 +74,31 @@ async fn a_vm_that_dies_refuses_everybody_until_it_is_back_with_its_keys() -> Re
         for crash in 1..=3 {
             let passed = gate.upstream.count();
             assert_eq!(pull(good.clone()).send(port).await?.status, 503, "Envoy {version}");
-            // The reload waits a second: until then even the good are refused.
+            // The reload waits one second: until then valid tokens are rejected too.
             assert_eq!(good.send(port).await?.status, 503, "Envoy {version}");
             poll::until("the VM to be back", async || {
-                for (request, status, _) in strangers(&api_server) {
+                for (request, status, _) in rejected(&api_server) {
                     let answer = request.send(port).await?.status;
                     ensure!(answer == status || answer == 503, "{answer} instead of {status}");
                 }
-                ensure!(gate.upstream.count() == passed, "a stranger reached the upstream");
-                Ok((strangers(&api_server)[0].0.send(port).await?.status == 401).then_some(()))
+                ensure!(gate.upstream.count() == passed, "a rejected request reached the upstream");
+                Ok((rejected(&api_server)[0].0.send(port).await?.status == 401).then_some(()))
             })
             .await?;
             assert_eq!(good.send(port).await?.status, 200, "Envoy {version}, crash {crash}");
-            for (request, status, reason) in strangers(&api_server) {
+            for (request, status, reason) in rejected(&api_server) {
                 check_refused(&request.send(port).await?, status, reason)?;
             }
             assert_eq!(gate.upstream.count(), passed + 1, "Envoy {version}");
         }
-        // The main thread's VM and the worker's fetched once, and the worker's again after each crash.
+        // The VMs of the main thread and of the worker fetch once, and the worker's VM again after each crash.
         assert_eq!(api_server.count(Endpoint::Jwks), 2 + 3, "Envoy {version}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn under_fail_closed_a_vm_that_died_refuses_everybody_for_ever() -> Result<()> {
+async fn crashed_vm_with_fail_closed_rejects_requests_permanently() -> Result<()> {
     for version in versions() {
         let api_server = api_server().await?;
         let gate = start(&version, &api_server, guarded(), "FAIL_CLOSED", 1).await?;
@@ -121,7 +121,7 @@ async fn under_fail_closed_a_vm_that_died_refuses_everybody_for_ever() -> Result
 }
 
 #[tokio::test]
-async fn the_other_workers_go_on() -> Result<()> {
+async fn crash_of_one_worker_does_not_affect_the_others() -> Result<()> {
     const CONNECTIONS: usize = 32;
     for version in versions() {
         let api_server = api_server().await?;
@@ -133,7 +133,7 @@ async fn the_other_workers_go_on() -> Result<()> {
             ensure!(connection.send(&good).await?.status == 200, "Envoy {version}");
             connections.push(connection);
         }
-        // Kernels spread connections over the workers as they like: over more than one, with so many.
+        // The kernel distributes connections over the workers; this many use more than one.
         let crash = connections[0].send(&pull(good.clone())).await?;
         assert_eq!(crash.status, 503, "Envoy {version}");
         let mut answers = Vec::new();
@@ -148,15 +148,15 @@ async fn the_other_workers_go_on() -> Result<()> {
     Ok(())
 }
 
-/// The VM had the timer, too, so nobody but Envoy ends their waiting: by its `stream_idle_timeout`, which is
-/// five minutes where nothing else is said.
+/// The VM had the timer, so only Envoy's `stream_idle_timeout` ends these requests, which is
+/// five minutes by default.
 #[tokio::test]
-async fn who_waits_in_a_vm_that_dies_never_reaches_the_upstream() -> Result<()> {
+async fn requests_paused_in_a_crashed_vm_never_reach_the_upstream() -> Result<()> {
     const WAITING: u64 = 12;
     for version in versions() {
         let api_server = stalled().await?;
-        // A VM that dies while it fetches leaves its lease behind, which lasts as long as the fetch could.
-        let mut config = patient(json!({}));
+        // A VM that crashes during a fetch leaves its lease, which lasts as long as the fetch timeout.
+        let mut config = long_wait(json!({}));
         config["issuers"][0]["keys"]["timeout"] = json!("5s");
         let gate = start(&version, &api_server, config, "FAIL_RELOAD", 1).await?;
         let good = api_server.mint(api());
@@ -166,7 +166,7 @@ async fn who_waits_in_a_vm_that_dies_never_reaches_the_upstream() -> Result<()> 
         gate.envoy.wait_stat(ACTIVE, |active| active == WAITING).await?;
         let crash = pull(get(&good)).send(gate.envoy.port()).await?;
         assert_eq!(crash.status, 503, "Envoy {version}");
-        mend(&api_server);
+        clear_fault(&api_server);
         while let Some(ended) = sent.join_next().await {
             let (at, answer) = ended?;
             let answer =
@@ -177,7 +177,7 @@ async fn who_waits_in_a_vm_that_dies_never_reaches_the_upstream() -> Result<()> 
         let ended = log.iter().filter(|line| line["flags"] == STREAM_IDLE_TIMEOUT);
         assert_eq!(ended.count() as u64, WAITING, "Envoy {version}");
         assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
-        // Who comes again passes.
+        // A repeated request passes.
         poll::until("the VM to be back", async || {
             Ok((get(&good).send(gate.envoy.port()).await?.status == 200).then_some(()))
         })
@@ -186,7 +186,7 @@ async fn who_waits_in_a_vm_that_dies_never_reaches_the_upstream() -> Result<()> 
     Ok(())
 }
 
-/// Callers until they are stopped: how many were answered each status.
+/// Callers until they are stopped, and the number of responses per status.
 fn call(
     port: u16,
     request: Request,
@@ -208,7 +208,7 @@ fn call(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn crash_after_crash_under_load_lets_nobody_through_unjudged() -> Result<()> {
+async fn repeated_crashes_under_load_pass_no_request_without_a_verdict() -> Result<()> {
     const CRASHES: usize = 6;
     for version in versions() {
         let api_server = api_server().await?;
@@ -217,7 +217,7 @@ async fn crash_after_crash_under_load_lets_nobody_through_unjudged() -> Result<(
         assert_eq!(good.send(port).await?.status, 200, "Envoy {version}");
         let stop = Arc::new(AtomicBool::new(false));
         let mut callers = vec![call(port, good.clone(), 200, &stop)];
-        for (request, status, _) in strangers(&api_server) {
+        for (request, status, _) in rejected(&api_server) {
             callers.push(call(port, request, status, &stop));
         }
         for _ in 0..CRASHES {
@@ -237,7 +237,9 @@ async fn crash_after_crash_under_load_lets_nobody_through_unjudged() -> Result<(
         for caller in callers {
             counts.push(caller.await?.with_context(|| format!("Envoy {version}"))?);
         }
-        println!("Envoy {version}: right and 503, of the good and of three strangers: {counts:?}");
+        println!(
+            "Envoy {version}: expected responses and 503 of the valid and the three invalid requests: {counts:?}"
+        );
         assert!(counts.iter().all(|[right, refused]| *right > 100 && *refused > 0), "{counts:?}");
         for received in gate.upstream.received() {
             assert_eq!(received.header("x-sa-name").as_deref(), Some("api"), "Envoy {version}");

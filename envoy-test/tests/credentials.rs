@@ -1,4 +1,4 @@
-//! The credential that Envoy puts on what the filter sends: none, bad ones, and one that rotates.
+//! The credential that Envoy adds to the filter's calls: missing, invalid, and rotating.
 
 mod support;
 
@@ -27,7 +27,7 @@ async fn api_server(anonymous_auth: bool) -> Result<ApiServer> {
         .await
 }
 
-/// Keys that are fetched again and again, for requests that do not wait long.
+/// Short intervals between fetches, and a short timeout of paused requests.
 fn impatient() -> Value {
     let pace = json!({ "refreshInterval": "1s", "minRefetchInterval": "1s" });
     let mut config = config(discovery(pace));
@@ -39,7 +39,7 @@ fn setup(version: &str, api_server: &ApiServer) -> EnvoySetup {
     EnvoySetup::new().version(version).api_server(api_server).plugin_config(impatient())
 }
 
-/// Envoy's own token, in the name of this service account.
+/// A token for Envoy, of this service account.
 fn own(api_server: &ApiServer, name: &str) -> Token {
     Token::for_service_account("envoy-system", name).audience(&api_server.audience())
 }
@@ -50,7 +50,7 @@ fn put(gate: &Gate, api_server: &ApiServer, token: &str) -> Result<()> {
     gate.envoy.credential("kube-apiserver").update(&files)
 }
 
-/// Tokens that the API server answers with 401.
+/// Tokens that the API server rejects with 401.
 fn bad(api_server: &ApiServer) -> [(&'static str, String); 3] {
     let expired = own(api_server, "sa-authn").issued_at(unix_now() - 7200).lifetime(3600);
     let foreign = own(api_server, "sa-authn").audience("another-service");
@@ -61,8 +61,8 @@ fn bad(api_server: &ApiServer) -> [(&'static str, String); 3] {
     ]
 }
 
-/// Starts with this credential, which gets no keys and has that logged.
-async fn told(
+/// Starts with this credential, and waits until the failed fetch is logged.
+async fn start_without_keys(
     setup: EnvoySetup,
     api_server: &ApiServer,
     credential: Option<&str>,
@@ -79,8 +79,8 @@ async fn told(
     Ok(gate)
 }
 
-/// Puts a good credential in place, with which requests must pass by themselves.
-async fn check_mended(gate: &Gate, api_server: &ApiServer) -> Result<()> {
+/// Writes a valid credential, after which requests must pass without a restart.
+async fn check_recovers(gate: &Gate, api_server: &ApiServer) -> Result<()> {
     put(gate, api_server, &api_server.mint(own(api_server, "sa-authn")))?;
     let token = api_server.mint(api());
     poll::until("a request to pass", async || {
@@ -95,57 +95,58 @@ async fn check_mended(gate: &Gate, api_server: &ApiServer) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_credential_that_the_api_server_refuses_is_told_and_mended_without_a_restart()
--> Result<()> {
+async fn rejected_credential_is_logged_and_can_be_replaced_without_a_restart() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = api_server(false).await?;
         for (name, token) in bad(&api_server) {
             let which = || format!("a credential that is {name}, Envoy {version}");
             let setup = setup(&version, &api_server);
-            let gate = told(setup, &api_server, Some(&token), UNAUTHORIZED).await;
-            check_mended(&gate.with_context(which)?, &api_server).await.with_context(which)?;
+            let gate = start_without_keys(setup, &api_server, Some(&token), UNAUTHORIZED).await;
+            check_recovers(&gate.with_context(which)?, &api_server).await.with_context(which)?;
         }
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn an_empty_token_file_is_told_and_mended_without_a_restart() -> Result<()> {
+async fn empty_token_file_is_logged_and_can_be_replaced_without_a_restart() -> Result<()> {
     for version in oldest_and_newest() {
         let which = || format!("Envoy {version}");
         let api_server = api_server(false).await?;
-        let gate = told(setup(&version, &api_server), &api_server, Some(""), NOT_SENT).await;
-        // Nothing at all is sent with an empty one.
+        let gate =
+            start_without_keys(setup(&version, &api_server), &api_server, Some(""), NOT_SENT).await;
+        // Envoy sends no request with an empty token.
         assert_eq!(api_server.requests().len(), 0, "Envoy {version}");
-        check_mended(&gate.with_context(which)?, &api_server).await.with_context(which)?;
+        check_recovers(&gate.with_context(which)?, &api_server).await.with_context(which)?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_missing_token_file_is_told_and_newer_envoys_find_it_when_it_comes() -> Result<()> {
+async fn missing_token_file_is_logged_and_found_later_by_newer_envoys() -> Result<()> {
     for version in oldest_and_newest() {
         let which = || format!("Envoy {version}");
         let api_server = api_server(false).await?;
-        let gate = told(setup(&version, &api_server), &api_server, None, NOT_SENT).await;
+        let gate =
+            start_without_keys(setup(&version, &api_server), &api_server, None, NOT_SENT).await;
         let gate = gate.with_context(which)?;
         assert_eq!(api_server.requests().len(), 0, "Envoy {version}");
         let log = gate.envoy.log();
         let file = gate.envoy.credential("kube-apiserver").file("token");
         assert!(log.contains(&format!("Invalid path: {}", file.display())), "{version}: {log}");
-        // Envoy 1.36 watches only what it has read once, and needs a restart.
+        // Envoy 1.36 watches only files it has read before, and needs a restart.
         if !version.starts_with("1.36.") {
-            // The kubelet swaps the folder first and then links what is new in it, so Envoy may look
+            // The kubelet swaps the folder first and then links new files, so Envoy may look
             // between the two: it finds the file with the next swap at the latest.
             put(&gate, &api_server, &api_server.mint(own(&api_server, "sa-authn")))?;
-            check_mended(&gate, &api_server).await.with_context(which)?;
+            check_recovers(&gate, &api_server).await.with_context(which)?;
         }
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_cluster_without_an_injector_is_told_that_it_needs_one() -> Result<()> {
+async fn cluster_without_a_credential_injector_is_logged() -> Result<()> {
     for version in oldest_and_newest() {
         for (anonymous_auth, problem) in [(true, FORBIDDEN), (false, UNAUTHORIZED)] {
             let api_server = api_server(anonymous_auth).await?;
@@ -160,7 +161,7 @@ async fn a_cluster_without_an_injector_is_told_that_it_needs_one() -> Result<()>
     Ok(())
 }
 
-/// Only the codec is left of the upstream filters.
+/// Removes all upstream filters except the codec.
 fn without_injector(tree: &mut Value) {
     let filters = "/static_resources/clusters/1/typed_extension_protocol_options\
         /envoy.extensions.upstreams.http.v3.HttpProtocolOptions/http_filters";
@@ -169,7 +170,7 @@ fn without_injector(tree: &mut Value) {
 }
 
 #[tokio::test]
-async fn a_credential_that_goes_bad_is_told_and_the_keys_go_on() -> Result<()> {
+async fn expired_credential_is_logged_and_cached_keys_remain_valid() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = api_server(false).await?;
         let gate = Gate::start(setup(&version, &api_server)).await?;
@@ -184,12 +185,12 @@ async fn a_credential_that_goes_bad_is_told_and_the_keys_go_on() -> Result<()> {
             })
             .await
             .with_context(|| format!("Envoy {version}"))?;
-            put(&gate, &api_server, &api_server.mint(own(&api_server, "mended")))?;
+            put(&gate, &api_server, &api_server.mint(own(&api_server, "recovered")))?;
             let before = fetches(&api_server).len();
             poll::until("keys to be fetched again", async || {
                 gate.check_alive(&token).await?;
                 let fetches = fetches(&api_server);
-                Ok(fetches[before..].iter().any(is_from("mended")).then_some(()))
+                Ok(fetches[before..].iter().any(is_from("recovered")).then_some(()))
             })
             .await
             .with_context(|| format!("Envoy {version}, after {problem}"))?;
@@ -199,7 +200,7 @@ async fn a_credential_that_goes_bad_is_told_and_the_keys_go_on() -> Result<()> {
 }
 
 #[tokio::test]
-async fn five_rotations_of_the_credential_lose_no_fetch_and_no_request() -> Result<()> {
+async fn five_credential_rotations_lose_no_fetch_and_no_request() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = api_server(false).await?;
         let gate = Gate::start(setup(&version, &api_server).concurrency(2)).await?;
@@ -220,7 +221,7 @@ async fn five_rotations_of_the_credential_lose_no_fetch_and_no_request() -> Resu
         let mut expected = BTreeSet::from([user("sa-authn")]);
         expected.extend((1..=5).map(|number| user(&format!("rotated-{number}"))));
         assert_eq!(callers, expected, "Envoy {version}");
-        // Each new credential stays: the old one is never sent again.
+        // After a rotation the old credential is never sent again.
         let mut order: Vec<_> = asked.into_iter().map(|request| request.caller).collect();
         order.dedup();
         assert_eq!(order.len(), 6, "Envoy {version}: {order:?}");

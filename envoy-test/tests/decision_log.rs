@@ -1,4 +1,4 @@
-//! Envoy's log as the filter writes it: what a flood hides, and what callers and servers can write into it.
+//! The decision log in Envoy's log: dropped lines in a flood, and escaping of caller and server input.
 
 mod support;
 
@@ -17,17 +17,16 @@ fn lines(envoy: &Envoy) -> Vec<Value> {
     lines.filter_map(|line| serde_json::from_str(line.get(line.find('{')?..)?).ok()).collect()
 }
 
-/// How many requests the lines speak of that were refused for this reason, and how many of these were dropped.
-fn told(lines: &[Value], reason: &str) -> (usize, u64) {
+/// The number of lines for requests denied with this reason, and of dropped lines.
+fn counted(lines: &[Value], reason: &str) -> (usize, u64) {
     let written = lines.iter().filter(|line| line["reason"] == reason).count();
     let dropped = lines.iter().filter_map(|line| line["dropped"][reason].as_u64());
     (written, dropped.sum())
 }
 
 #[tokio::test]
-async fn a_flood_of_junk_hides_no_genuine_denial_and_no_unreviewed_pass_and_every_line_is_counted()
--> Result<()> {
-    const JUNK: u64 = 600;
+async fn flood_of_invalid_tokens_does_not_hide_log_lines_of_authenticated_callers() -> Result<()> {
+    const INVALID: u64 = 600;
     for version in versions() {
         let api_server = reviewer().await?;
         let mut config = reviewed("afterVerification", json!({ "onOutage": "acceptVerified" }));
@@ -38,9 +37,9 @@ async fn a_flood_of_junk_hides_no_genuine_denial_and_no_unreviewed_pass_and_ever
             (api_server.mint(api()), api_server.mint(Token::for_service_account("web", "web")));
         ensure!(get(&good).send(port).await?.status == 200, "the keys are there");
         api_server.set_fault(Endpoint::TokenReview, Some(Fault::Status(500)));
-        let junk = (0..JUNK).map(|_| get("a.b.c"));
-        let flood = support::send_all(port, junk);
-        // In the midst of it.
+        let invalid = (0..INVALID).map(|_| get("a.b.c"));
+        let flood = support::send_all(port, invalid);
+        // During the flood.
         let (forbidden, unreviewed) = (get(&other), get(&api_server.mint(api())));
         let (forbidden, unreviewed) = tokio::join!(forbidden.send(port), unreviewed.send(port));
         ensure!(forbidden?.status == 403, "Envoy {version}");
@@ -49,15 +48,15 @@ async fn a_flood_of_junk_hides_no_genuine_denial_and_no_unreviewed_pass_and_ever
             support::check_refused(&answer, 401, "malformed_token")?;
         }
         poll::until("a line or a count for every request", async || {
-            let (written, dropped) = told(&lines(&gate.envoy), "malformed_token");
-            Ok((written as u64 + dropped == JUNK).then_some(()))
+            let (written, dropped) = counted(&lines(&gate.envoy), "malformed_token");
+            Ok((written as u64 + dropped == INVALID).then_some(()))
         })
         .await?;
         let lines = lines(&gate.envoy);
-        let (written, dropped) = told(&lines, "malformed_token");
-        println!("Envoy {version}: {written} lines, {dropped} counted");
+        let (written, dropped) = counted(&lines, "malformed_token");
+        println!("Envoy {version}: {written} lines, {dropped} dropped");
         ensure!(dropped > 0, "Envoy {version}: the flood was none: {written} lines");
-        ensure!(told(&lines, "forbidden") == (1, 0), "Envoy {version}");
+        ensure!(counted(&lines, "forbidden") == (1, 0), "Envoy {version}");
         let unreviewed = lines.iter().filter(|line| line.get("unreviewed").is_some());
         let unreviewed: Vec<_> = unreviewed.filter(|line| line["verdict"] == "allowed").collect();
         ensure!(unreviewed.len() == 1, "Envoy {version}: {unreviewed:?}");
@@ -70,8 +69,7 @@ async fn a_flood_of_junk_hides_no_genuine_denial_and_no_unreviewed_pass_and_ever
 const HOSTILE: &str = "\u{85}\u{9b}2J\u{7f}\u{202e}\u{2066}\u{2028}\u{feff}";
 
 #[tokio::test]
-async fn nothing_that_callers_and_servers_write_reaches_the_log_but_as_printable_ascii()
--> Result<()> {
+async fn caller_and_server_input_is_logged_as_printable_ascii() -> Result<()> {
     for version in versions() {
         let api_server = reviewer().await?;
         let document = json!({ "issuer": HOSTILE, "jwks_uri": HOSTILE }).to_string().into_bytes();

@@ -1,7 +1,7 @@
-//! docker-compose.yaml as users run it: both callers with their rotating tokens, and what README.md says that `curl` prints.
+//! docker-compose.yaml as users run it: both callers with their rotating tokens, and the `curl` output in README.md.
 //!
-//! What differs: the programs were compiled by the cargo that runs this test and not by the Dockerfile's first stage, and
-//! base images that are absent are made of this machine's files.
+//! Differences: the programs are compiled by the cargo that runs this test and not by the Dockerfile's first stage, and
+//! missing base images are built from files of the host.
 
 mod support;
 
@@ -18,7 +18,7 @@ use envoy_test::poll;
 use serde_json::{Value, json};
 use support::docker::{self, Image};
 
-/// Everything that the file describes, running; gone when this is dropped.
+/// The running services of the file, stopped on drop.
 struct Town {
     compose: &'static [&'static str],
     project: String,
@@ -27,7 +27,7 @@ struct Town {
 }
 
 #[tokio::test]
-async fn callers_with_rotating_tokens_are_told_what_the_readme_says() -> Result<()> {
+async fn callers_with_rotating_tokens_receive_the_documented_responses() -> Result<()> {
     if !docker::answers("docker-compose.yaml")? {
         return Ok(());
     }
@@ -54,7 +54,7 @@ impl Town {
         let project = format!("sa-authn-test-{}", process::id());
         docker::ensure_envoy()?;
         let programs = programs(&project)?;
-        // Free until now, and nobody else's in the moments until Docker has it.
+        // A free port, which no other process uses until Docker opens it.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let town = Self { compose, project, port, _programs: programs };
         docker::output(town.command().args(["up", "--detach", "--no-build"]))?;
@@ -68,7 +68,7 @@ impl Town {
         self.check_readme()
     }
 
-    /// Waits until a caller has used two tokens; every answer to it must be this: status, reason, and who was told of.
+    /// Waits until a caller has used two tokens; every response to it must have this status, reason and identity.
     async fn tokens_seen(&self, service: &str, expected: Value) -> Result<BTreeSet<String>> {
         poll::until_within(ROTATION, &format!("a second token of {service}"), async || {
             let mut tokens = BTreeSet::new();
@@ -86,7 +86,7 @@ impl Town {
         .await
     }
 
-    /// Types every line of README.md that begins with `$`, and sees the others.
+    /// Runs every line of README.md that begins with `$`, and compares the output with the other lines.
     fn check_readme(&self) -> Result<()> {
         let readme = fs::read_to_string(folder().join("README.md"))?;
         let (_, section) = readme.split_once("<!-- run -->\n```console\n").context("a console")?;
@@ -129,7 +129,7 @@ impl Town {
             .env("PORT", self.port.to_string())
     }
 
-    /// The command as a shell takes it.
+    /// The command as typed in a shell.
     fn typed(&self) -> String {
         format!(
             "{} -f '{}'",
@@ -149,7 +149,7 @@ impl Drop for Town {
     }
 }
 
-/// The image of the Dockerfile's last stage, with the programs that cargo has built for this test.
+/// The image of the Dockerfile's last stage, with the programs that cargo built for this test.
 fn programs(tag: &str) -> Result<Image> {
     let built = [
         env!("CARGO_BIN_EXE_kube-apiserver"),
@@ -180,7 +180,7 @@ fn folder() -> &'static Path {
 }
 
 #[test]
-fn the_envoy_is_the_one_that_is_tested() -> Result<()> {
+fn docker_compose_uses_a_tested_envoy_image() -> Result<()> {
     let file: Value =
         serde_saphyr::from_str(&fs::read_to_string(folder().join("docker-compose.yaml"))?)?;
     let image = format!("envoyproxy/envoy:v{DEFAULT_VERSION}");
@@ -188,5 +188,5 @@ fn the_envoy_is_the_one_that_is_tested() -> Result<()> {
     Ok(())
 }
 
-/// Starting takes some seconds, and a token is replaced every ten.
+/// Startup takes some seconds, and a token rotates every ten seconds.
 const ROTATION: Duration = Duration::from_secs(60);

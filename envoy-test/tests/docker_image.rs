@@ -1,4 +1,4 @@
-//! The image of the Dockerfile: what Istio finds in the image that Docker makes.
+//! The module in the image that Docker builds, as Istio finds it.
 
 mod support;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::docker;
 
 #[test]
-fn the_last_layer_of_the_image_that_docker_builds_is_the_module() -> Result<()> {
+fn last_layer_of_the_docker_image_is_the_module() -> Result<()> {
     if !docker::answers("Dockerfile")? {
         return Ok(());
     }

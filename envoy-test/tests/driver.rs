@@ -1,4 +1,4 @@
-//! Envoys without the filter come in: what the driver itself promises, in the oldest and newest Envoy.
+//! The test driver itself, with Envoys without the filter.
 
 use anyhow::Result;
 use envoy_test::envoy::oldest_and_newest;
@@ -36,7 +36,7 @@ fn route_to(cluster: &'static str) -> impl FnOnce(&mut Value) {
 }
 
 #[tokio::test]
-async fn requests_reach_the_upstream_as_they_were_sent() -> Result<()> {
+async fn requests_reach_the_upstream_unchanged() -> Result<()> {
     for version in oldest_and_newest() {
         let upstream = Upstream::start().await?;
         let envoy = setup(&version, &upstream).start().await?;
@@ -68,7 +68,7 @@ async fn requests_reach_the_upstream_as_they_were_sent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn grpc_calls_carry_trailers_both_ways() -> Result<()> {
+async fn grpc_calls_have_trailers_in_both_directions() -> Result<()> {
     let upstream = Upstream::start().await?;
     let envoy = setup(&newest(), &upstream).start().await?;
     let call = Request::post("/service/Method").grpc().body("message").trailer("x-end", "yes");
@@ -80,7 +80,7 @@ async fn grpc_calls_carry_trailers_both_ways() -> Result<()> {
 }
 
 #[tokio::test]
-async fn envoy_is_known_to_the_api_server_and_its_credential_rotates() -> Result<()> {
+async fn envoy_authenticates_to_the_api_server_with_a_rotating_credential() -> Result<()> {
     for version in oldest_and_newest() {
         let (upstream, api_server) = (Upstream::start().await?, api_server().await?);
         let envoy = setup(&version, &upstream)
@@ -114,7 +114,7 @@ fn caller(api_server: &ApiServer) -> String {
 }
 
 #[tokio::test]
-async fn several_api_servers_live_side_by_side() -> Result<()> {
+async fn several_api_servers_run_in_parallel() -> Result<()> {
     let upstream = Upstream::start().await?;
     let (east, west) = (api_server().await?, api_server().await?);
     let envoy = setup(&newest(), &upstream)
@@ -134,7 +134,7 @@ async fn several_api_servers_live_side_by_side() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_api_server_that_is_down_is_a_503_and_comes_back() -> Result<()> {
+async fn stopped_api_server_is_503_until_it_restarts() -> Result<()> {
     let (upstream, api_server) = (Upstream::start().await?, api_server().await?);
     let envoy = setup(&newest(), &upstream)
         .api_server(&api_server)
@@ -162,7 +162,7 @@ async fn statistics_can_be_read() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_configuration_that_envoy_refuses_ends_it_with_a_log() -> Result<()> {
+async fn rejected_envoy_configuration_exits_with_a_log() -> Result<()> {
     for version in oldest_and_newest() {
         let broken =
             |tree: &mut Value| tree["static_resources"]["listeners"] = json!([{ "nonsense": 1 }]);
@@ -186,7 +186,7 @@ async fn a_configuration_that_envoy_refuses_ends_it_with_a_log() -> Result<()> {
 }
 
 #[tokio::test]
-async fn dropping_it_ends_the_process() -> Result<()> {
+async fn dropping_the_envoy_ends_its_process() -> Result<()> {
     let upstream = Upstream::start().await?;
     let envoy: Envoy = setup(&newest(), &upstream).start().await?;
     let port = envoy.port();

@@ -1,4 +1,4 @@
-//! What callers see of each trouble that a key server can have: with keys at hand, and at the very start.
+//! Faults of a key server under load: with cached keys, and at startup.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use envoy_test::{
 };
 use serde_json::json;
 
-/// A trouble, and what a good caller sees who comes before there are any keys.
-struct Trouble {
+/// A fault, and the response to a valid caller before the first keys.
+struct KeyServerFault {
     name: &'static str,
     endpoint: Endpoint,
     fault: Option<Fault>,
     at_start: &'static str,
 }
 
-fn troubles() -> Vec<Trouble> {
-    let jwks = |name, fault| Trouble {
+fn faults() -> Vec<KeyServerFault> {
+    let jwks = |name, fault| KeyServerFault {
         name,
         endpoint: Endpoint::Jwks,
         fault: Some(fault),
@@ -27,13 +27,13 @@ fn troubles() -> Vec<Trouble> {
     };
     let foreign = r#"{"issuer":"https://other.example","jwks_uri":"https://other.example/keys"}"#;
     vec![
-        Trouble {
+        KeyServerFault {
             name: "down",
             endpoint: Endpoint::Jwks,
             fault: None,
             at_start: "503 keys_unavailable",
         },
-        Trouble { at_start: "200", ..jwks("slow", Fault::Slow(Duration::from_millis(700))) },
+        KeyServerFault { at_start: "200", ..jwks("slow", Fault::Slow(Duration::from_millis(700))) },
         jwks("stalled", Fault::Stall),
         jwks("stalled mid-body", Fault::StallMidBody),
         jwks("500", Fault::Status(500)),
@@ -42,7 +42,7 @@ fn troubles() -> Vec<Trouble> {
         jwks("10 MB", Fault::Body(vec![b' '; 10 << 20])),
         jwks("truncated", Fault::Truncate),
         jwks("redirect", Fault::Redirect("https://elsewhere.example/keys".to_owned())),
-        Trouble {
+        KeyServerFault {
             name: "another issuer",
             endpoint: Endpoint::Discovery,
             fault: Some(Fault::Body(foreign.as_bytes().to_vec())),
@@ -57,8 +57,8 @@ struct World {
     envoy: Envoy,
 }
 
-/// An Envoy of four workers that refreshes every second; `trouble` is there before it.
-async fn start(trouble: Option<&Trouble>) -> Result<World> {
+/// An Envoy with four workers that refreshes every second; the fault begins before it starts.
+async fn start(fault: Option<&KeyServerFault>) -> Result<World> {
     let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
     let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
     let config = json!({
@@ -73,23 +73,23 @@ async fn start(trouble: Option<&Trouble>) -> Result<World> {
         "limits": { "waitTimeout": "2s" },
     });
     let setup = EnvoySetup::new().api_server(&api_server).upstream(&upstream).concurrency(4);
-    if let Some(trouble) = trouble {
-        begin(trouble, &api_server).await;
+    if let Some(fault) = fault {
+        begin(fault, &api_server).await;
     }
     let envoy = setup.plugin_config(config).start().await?;
     Ok(World { api_server, _upstream: upstream, envoy })
 }
 
-async fn begin(trouble: &Trouble, api_server: &ApiServer) {
-    match &trouble.fault {
-        Some(fault) => api_server.set_fault(trouble.endpoint, Some(fault.clone())),
+async fn begin(fault: &KeyServerFault, api_server: &ApiServer) {
+    match &fault.fault {
+        Some(response) => api_server.set_fault(fault.endpoint, Some(response.clone())),
         None => api_server.stop().await,
     }
 }
 
-async fn end(trouble: &Trouble, api_server: &ApiServer) -> Result<()> {
-    match trouble.fault {
-        Some(_) => api_server.set_fault(trouble.endpoint, None),
+async fn end(fault: &KeyServerFault, api_server: &ApiServer) -> Result<()> {
+    match fault.fault {
+        Some(_) => api_server.set_fault(fault.endpoint, None),
         None => api_server.restart().await?,
     }
     Ok(())
@@ -113,51 +113,51 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_with_keys_at_hand_notice_none_of_it() -> Result<()> {
+async fn key_server_faults_do_not_affect_callers_with_cached_keys() -> Result<()> {
     let world = start(None).await?;
     world.wait_for("200", &world.token()).await?;
-    for trouble in troubles() {
+    for fault in faults() {
         let steady = Steady::start(world.envoy.port(), world.token());
         let asked = world.api_server.requests().len();
-        begin(&trouble, &world.api_server).await;
+        begin(&fault, &world.api_server).await;
         let (began, before) = (std::time::Instant::now(), steady.sent());
-        // Two refreshes' worth of trouble, as far as the API server is there to be asked.
+        // Two refreshes during the fault, if the API server is running.
         poll::until("two refreshes", async || {
             let long = began.elapsed() > Duration::from_millis(2500);
             Ok((long && steady.sent() > before).then_some(()))
         })
         .await?;
-        end(&trouble, &world.api_server).await?;
+        end(&fault, &world.api_server).await?;
         let report = steady.stop().await?;
-        ensure!(report.sent > 100, "{}: only {} requests", trouble.name, report.sent);
-        assert_eq!(report.refused, Vec::<String>::new(), "{} of {}", trouble.name, report.sent);
+        ensure!(report.sent > 100, "{}: only {} requests", fault.name, report.sent);
+        assert_eq!(report.refused, Vec::<String>::new(), "{} of {}", fault.name, report.sent);
         let asked = world.api_server.requests().len() - asked;
-        ensure!(asked > 0 || trouble.fault.is_none(), "{}: nobody asked", trouble.name);
-        // The next trouble begins when this one is over for the filter too, backoff included.
+        ensure!(asked > 0 || fault.fault.is_none(), "{}: no call", fault.name);
+        // The next fault begins after the filter has recovered from this one, including its backoff.
         world
             .api_server
             .wait_count(Endpoint::Jwks, world.api_server.count(Endpoint::Jwks) + 1)
             .await?;
-        println!("{}: {} requests, none refused, {asked} calls", trouble.name, report.sent);
+        println!("{}: {} requests, none rejected, {asked} calls", fault.name, report.sent);
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_at_the_start_wait_or_are_told_to_come_back() -> Result<()> {
-    for trouble in troubles() {
-        let world = start(Some(&trouble)).await?;
+async fn key_server_faults_at_startup_pause_or_reject_callers_until_they_end() -> Result<()> {
+    for fault in faults() {
+        let world = start(Some(&fault)).await?;
         let token = world.token();
-        assert_eq!(world.answer(&token).await?, trouble.at_start, "{}", trouble.name);
-        end(&trouble, &world.api_server).await?;
+        assert_eq!(world.answer(&token).await?, fault.at_start, "{}", fault.name);
+        end(&fault, &world.api_server).await?;
         world.wait_for("200", &token).await?;
-        println!("{}: {} at the start, 200 once it is over", trouble.name, trouble.at_start);
+        println!("{}: {} at startup, 200 after the fault", fault.name, fault.at_start);
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_is_rotated_out_and_a_clock_that_is_ahead_are_told_apart() -> Result<()> {
+async fn removed_key_and_fast_clock_have_different_reasons() -> Result<()> {
     let world = start(None).await?;
     let old = world.token();
     world.wait_for("200", &old).await?;

@@ -1,4 +1,4 @@
-//! Requests of forms that no well-behaved client sends, as bytes: who refuses each, and that the filter lives on.
+//! Malformed HTTP/1 requests as raw bytes: the filter or Envoy rejects them, and the filter does not crash.
 
 mod support;
 
@@ -13,7 +13,7 @@ fn request(line: &str, headers: &str, body: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn requests_of_every_form_are_judged_and_the_filter_lives_on() -> Result<()> {
+async fn malformed_http1_requests_are_rejected_without_a_crash() -> Result<()> {
     let key = SigningKey::generate(KeyKind::P256);
     let token = api().sign(&key);
     let bearer = format!("authorization: Bearer {token}\r\n");
@@ -79,7 +79,7 @@ fn methods(bearer: &str) -> Vec<Case> {
             Outcome::refused(401, "missing_token"),
         ),
         ("a method in small letters", to("get", "/secrets/1", bearer), codec_error()),
-        ("a method that nobody knows", to("FROB", "/secrets/1", bearer), codec_error()),
+        ("an unknown method", to("FROB", "/secrets/1", bearer), codec_error()),
         ("a method of 5,000 letters", to(&"A".repeat(5000), "/secrets/1", bearer), codec_error()),
         ("HTTP/0.9", b"GET /secrets/1\r\n\r\n".to_vec(), Outcome::envoy(426, "low_version")),
         (
@@ -120,7 +120,7 @@ fn framing(bearer: &str) -> Vec<Case> {
             with("content-length: 6\r\ncontent-length: 5", "hello"),
             Outcome::envoy(400, "http1.codec_error"),
         ),
-        // The upstream gets it, and answers without an upgrade.
+        // The upstream receives the request, and answers without an upgrade.
         (
             "a WebSocket",
             with(websocket, ""),
@@ -151,7 +151,7 @@ fn headers(bearer: &str) -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn an_identity_header_cannot_be_smuggled_past_the_filter() -> Result<()> {
+async fn smuggled_identity_headers_are_removed() -> Result<()> {
     let key = SigningKey::generate(KeyKind::P256);
     let token = api().sign(&key);
     for version in versions() {
@@ -181,7 +181,7 @@ async fn an_identity_header_cannot_be_smuggled_past_the_filter() -> Result<()> {
     Ok(())
 }
 
-/// Whatever of the last request the upstream could take for a name.
+/// The headers of the last request that the upstream could treat as an identity.
 fn identities(upstream: &Upstream) -> Vec<String> {
     let received = upstream.last().unwrap();
     let mut found: Vec<_> = received
@@ -196,7 +196,7 @@ fn identities(upstream: &Upstream) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn requests_in_one_packet_are_judged_one_by_one() -> Result<()> {
+async fn pipelined_requests_are_evaluated_separately() -> Result<()> {
     let key = SigningKey::generate(KeyKind::P256);
     let token = api().sign(&key);
     for version in versions() {
@@ -214,9 +214,9 @@ async fn requests_in_one_packet_are_judged_one_by_one() -> Result<()> {
     Ok(())
 }
 
-/// `check_alive` is worth nothing if it cannot fail.
+/// Proves that `check_alive` can fail.
 #[tokio::test]
-async fn a_vm_that_dies_is_noticed() -> Result<()> {
+async fn crashed_vm_is_detected_by_the_tests() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let module = folder.path().join("trap.wasm");
     std::fs::write(&module, TRAP)?;

@@ -1,4 +1,4 @@
-//! Hosts that Envoy's router reads otherwise than rules could, with each of Envoy's settings for ports and dots.
+//! Ambiguous hosts, with each of Envoy's settings for ports and dots.
 
 mod support;
 
@@ -8,13 +8,13 @@ use envoy_test::{EnvoySetup, KeyKind, SigningKey, jwks};
 use serde_json::{Value, json};
 use support::{Case, Gate, Outcome, config, http_options};
 
-/// `GET /` of `host`, without a token: what passes has met the open rule.
+/// `GET /` of `host` without a token: a request that passes has matched the open rule.
 fn ask(host: &'static str, expected: Outcome) -> Case {
     let bytes = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     (host, bytes.into_bytes(), expected)
 }
 
-/// Only `open` is open, and the router has a virtual host for it: every other host is routed to the default one, which
+/// Only `open` is open, and the router has a virtual host for it. Every other host is routed to the default one, which
 /// answers 404.
 async fn gate(version: &str, open: &str, setting: &'static [&'static str]) -> Result<Gate> {
     let key = SigningKey::generate(KeyKind::P256);
@@ -45,7 +45,7 @@ async fn gate(version: &str, open: &str, setting: &'static [&'static str]) -> Re
 }
 
 #[tokio::test]
-async fn a_host_is_judged_as_envoys_router_reads_it() -> Result<()> {
+async fn host_rules_match_what_envoys_router_matches() -> Result<()> {
     let passes = Outcome::passes;
     let closed = || Outcome::refused(401, "missing_token");
     let ambiguous = || Outcome::refused(400, "ambiguous_path");
@@ -100,7 +100,7 @@ async fn a_host_is_judged_as_envoys_router_reads_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_listeners_own_port_is_removed_by_strip_matching_host_port() -> Result<()> {
+async fn strip_matching_host_port_removes_the_port_of_the_listener() -> Result<()> {
     for version in versions() {
         let gate = gate(&version, "www.example", &["strip_matching_host_port"]).await?;
         let port = gate.envoy.port();

@@ -1,4 +1,4 @@
-//! HTTP/2 that no library sends, frame by frame: who refuses it, and that the filter lives on.
+//! Malformed HTTP/2 frames: the filter or Envoy rejects them, and the filter does not crash.
 
 mod support;
 
@@ -96,7 +96,7 @@ fn cases(token: &str) -> Vec<Case> {
         case("an empty path", path(""), reset()),
         case("two paths", fields("GET", Some("/public/1"), &[(":path", b"/secrets/1")]), reset()),
         case("a path without a slash", path("public/1"), reset()),
-        case("a URL for a path", path("http://a/public/1"), reset()),
+        case("a URL as the path", path("http://a/public/1"), reset()),
         case("a path with a space", path("/public/a b"), reset()),
         case("a path with a NUL", path("/public/\0"), reset()),
         case("a path with a line end", path("/public/ HTTP/1.1\r\nx-sa-name: x"), reset()),
@@ -108,7 +108,7 @@ fn cases(token: &str) -> Vec<Case> {
             fields("OPTIONS", Some("*"), &[]),
             Outcome::envoy(404, "absolute_path_rejected"),
         ),
-        case("a pseudo-header that nobody knows", with(&[(":x", b"y")]), reset()),
+        case("an unknown pseudo-header", with(&[(":x", b"y")]), reset()),
         case("a name in capitals", with(&[("X-SA-Name", b"admin")]), reset()),
         case("a name with a space", with(&[("x-sa-name ", b"admin")]), reset()),
         case("a name with a colon", with(&[("x-sa-name:", b"admin")]), reset()),
@@ -127,7 +127,7 @@ fn cases(token: &str) -> Vec<Case> {
             Outcome::passes(),
         ),
         case(
-            "1,000 times the same junk",
+            "the same invalid token 1,000 times",
             fields("GET", Some("/secrets/1"), &[("authorization", b"Bearer x".as_slice()); 1000]),
             malformed(),
         ),
@@ -136,7 +136,7 @@ fn cases(token: &str) -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn frames_of_every_form_are_judged_and_the_filter_lives_on() -> Result<()> {
+async fn malformed_http2_frames_are_rejected_without_a_crash() -> Result<()> {
     let key = SigningKey::generate(KeyKind::P256);
     let token = api().sign(&key);
     for version in versions() {
@@ -152,7 +152,7 @@ async fn frames_of_every_form_are_judged_and_the_filter_lives_on() -> Result<()>
     Ok(())
 }
 
-/// The stream stays open, as it does for those who have something to send.
+/// The stream stays open, as for clients that send data.
 fn tunnels(token: &str) -> Vec<Case> {
     let bearer = format!("Bearer {token}");
     let bearer: (&str, &[u8]) = ("authorization", bearer.as_bytes());
@@ -172,7 +172,7 @@ fn tunnels(token: &str) -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn identity_headers_that_are_no_text_are_removed() -> Result<()> {
+async fn identity_headers_that_are_not_text_are_removed() -> Result<()> {
     let key = SigningKey::generate(KeyKind::P256);
     let config = config(json!({ "inline": jwks(&[&key]) }));
     for version in versions() {

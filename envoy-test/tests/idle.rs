@@ -1,4 +1,4 @@
-//! What the filter does when nobody asks it anything: nothing, but for a look at the clock each second.
+//! An idle filter only reads the clock once a second.
 
 mod support;
 
@@ -10,13 +10,13 @@ use envoy_test::{EnvoySetup, Upstream};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn without_keys_to_fetch_envoys_threads_sleep() -> Result<()> {
+async fn envoy_threads_sleep_without_keys_to_fetch() -> Result<()> {
     for version in oldest_and_newest() {
         let upstream = Upstream::start().await?;
         let setup = EnvoySetup::new().version(&version).upstream(&upstream);
         let envoy = setup.plugin_config(static_keys()).start().await?;
         let before = switches(envoy.pid())?;
-        // Not to wait for something, but to see that for so long nothing happens.
+        // Measures the wake-ups during this time.
         tokio::time::sleep(WATCHED).await;
         let woken = switches(envoy.pid())? - before;
         ensure!(woken < MOST, "Envoy {version} woke {woken} times in {WATCHED:?}");
@@ -24,7 +24,7 @@ async fn without_keys_to_fetch_envoys_threads_sleep() -> Result<()> {
     Ok(())
 }
 
-/// How often the threads of a process have gone to sleep.
+/// The voluntary context switches of all threads of a process.
 fn switches(pid: u32) -> Result<u64> {
     let mut sum = 0;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -36,7 +36,7 @@ fn switches(pid: u32) -> Result<u64> {
 }
 
 fn static_keys() -> Value {
-    // Any key will do: it is the one of RFC 7517, appendix A.1.
+    // The key of RFC 7517, appendix A.1.
     let key = json!({
         "kty": "EC",
         "crv": "P-256",
@@ -53,5 +53,5 @@ fn static_keys() -> Value {
 
 const WATCHED: Duration = Duration::from_secs(1);
 
-/// A tick of one millisecond would make a thousand on each thread that has a VM.
+/// A tick of one millisecond would cause a thousand on each thread with a VM.
 const MOST: u64 = 300;

@@ -1,5 +1,5 @@
-//! What the manifests of istio/ amount to, in plain Envoy: their own cluster, their own plugin configuration, in the form that
-//! Istio gives the filter, with addresses and file paths of the test.
+//! The manifests of istio/ in plain Envoy: their cluster and their plugin configuration, in the form that
+//! Istio generates, with addresses and file paths of the test.
 
 mod support;
 
@@ -14,10 +14,10 @@ use envoy_test::{
 use serde_json::{Value, json};
 use support::http_options;
 use support::istio::{added_cluster, one, text};
-use support::services::{check_told, cluster, outcome};
+use support::services::{check_identity, cluster, outcome};
 use tempfile::TempDir;
 
-/// A place for the filter in a mesh, and a request that its rules let api/api make.
+/// A deployment of the filter in a mesh, and a request that its rules allow for api/api.
 struct Use {
     name: &'static str,
     cluster_in: &'static str,
@@ -41,7 +41,7 @@ const USES: [Use; 3] = [
     Use { name: "waypoint", cluster_in: "Bootstrap", host: "books.store", path: "/books/1" },
 ];
 
-/// An Envoy as Istio would configure it, and what it stands between.
+/// An Envoy as Istio configures it, with its API server and upstream.
 struct Proxy {
     envoy: Envoy,
     api_server: ApiServer,
@@ -70,7 +70,7 @@ impl Proxy {
     }
 }
 
-/// A token of the pod that the proxy runs in.
+/// A token of the proxy's pod.
 fn login(api_server: &ApiServer, name: &str) -> String {
     let token = Token::for_service_account("mesh", name).audience(&api_server.audience());
     api_server.mint(token)
@@ -97,7 +97,7 @@ fn as_istio_does(tree: &mut Value, plugin: Value) {
         json!({ "key_values": { "ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION": "1" } });
 }
 
-/// Adds the manifest's cluster in the manifest's way, and writes the SDS file that it names.
+/// Adds the manifest's cluster, and writes its SDS file.
 fn with_cluster(setup: EnvoySetup, place: &Use, folder: &Path, port: u16) -> Result<EnvoySetup> {
     let file = format!("api-server-{}.yaml", place.name);
     let files = config_map(&file, "sa-authn-api-server")?;
@@ -128,7 +128,7 @@ fn config_map(file: &str, name: &str) -> Result<support::istio::Document> {
     found.find(|document| document.name() == name).with_context(|| format!("{file}: {name}"))
 }
 
-/// Addresses are the test's; that of the manifest must be the API server's.
+/// Replaces the address of the API server with the test's.
 fn redirect(cluster: &mut Value, port: u16) {
     let endpoint = &mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
     let address = &mut endpoint["address"]["socket_address"];
@@ -140,7 +140,7 @@ fn redirect(cluster: &mut Value, port: u16) {
 }
 
 #[tokio::test]
-async fn one_caller_is_let_in_and_the_other_is_not_wherever_the_filter_stands() -> Result<()> {
+async fn every_istio_deployment_passes_one_caller_and_rejects_the_other() -> Result<()> {
     for version in versions() {
         for place in &USES {
             let config = plugin_config(place, "WasmPlugin")?;
@@ -158,7 +158,7 @@ async fn check(proxy: &Proxy, place: &Use, audience: &str) -> Result<()> {
         proxy.api_server.mint(Token::for_service_account(name, name).audience(audience))
     };
     let allowed = proxy.send(place, Some(&of("api"))).await?;
-    check_told(&allowed, &[("x-sa-namespace", "api"), ("x-sa-name", "api")])?;
+    check_identity(&allowed, &[("x-sa-namespace", "api"), ("x-sa-name", "api")])?;
     ensure!(outcome(&proxy.send(place, Some(&of("web"))).await?) == "403 forbidden");
     ensure!(outcome(&proxy.send(place, None).await?) == "401 missing_token");
     let elsewhere =
@@ -166,15 +166,15 @@ async fn check(proxy: &Proxy, place: &Use, audience: &str) -> Result<()> {
     ensure!(outcome(&proxy.send(place, Some(&elsewhere)).await?) == "401 wrong_audience");
     ensure!(proxy.upstream.count() == 1);
 
-    // The proxy was logged in by the pod's own token, and by nothing else.
+    // The proxy authenticated only with the pod's token.
     let callers = proxy.api_server.requests().into_iter().map(|request| request.caller);
-    let strangers: Vec<_> = callers.filter(|caller| caller.as_deref() != Some(PROXY)).collect();
-    ensure!(strangers.is_empty(), "{strangers:?}");
+    let others: Vec<_> = callers.filter(|caller| caller.as_deref() != Some(PROXY)).collect();
+    ensure!(others.is_empty(), "{others:?}");
     Ok(())
 }
 
 #[test]
-fn a_traffic_extension_says_what_the_wasm_plugin_says() -> Result<()> {
+fn traffic_extension_equals_the_wasm_plugin() -> Result<()> {
     for place in &USES {
         let plugin = one(&format!("wasmplugin-{}.yaml", place.name), "WasmPlugin")?;
         let extension = one(&format!("trafficextension-{}.yaml", place.name), "TrafficExtension")?;
@@ -193,7 +193,7 @@ fn a_traffic_extension_says_what_the_wasm_plugin_says() -> Result<()> {
 }
 
 #[test]
-fn the_cluster_is_the_same_wherever_the_filter_stands() -> Result<()> {
+fn every_istio_deployment_adds_the_same_cluster() -> Result<()> {
     let sidecar = added_cluster(&one("api-server-sidecar.yaml", "EnvoyFilter")?)?;
     let gateway = added_cluster(&one("api-server-gateway.yaml", "EnvoyFilter")?)?;
     let waypoint = added_cluster(&config_map("api-server-waypoint.yaml", "sa-authn-api-server")?)?;
@@ -203,9 +203,9 @@ fn the_cluster_is_the_same_wherever_the_filter_stands() -> Result<()> {
     Ok(())
 }
 
-/// What the agent puts in the filter's place when it cannot pull the module (istio/istio, `pkg/wasm/convert.go`).
+/// The configuration that the agent uses if it cannot pull the module (istio/istio, `pkg/wasm/convert.go`).
 #[tokio::test]
-async fn where_the_module_cannot_be_pulled_nobody_is_let_in() -> Result<()> {
+async fn requests_are_rejected_if_the_module_cannot_be_pulled() -> Result<()> {
     for version in versions() {
         let upstream = Upstream::start().await?;
         let deny = |tree: &mut Value| {
@@ -230,9 +230,9 @@ async fn where_the_module_cannot_be_pulled_nobody_is_let_in() -> Result<()> {
     Ok(())
 }
 
-/// The new token is another account's, so that the API server can tell the two apart.
+/// The new token is of another account, so that the API server can distinguish the two.
 #[tokio::test]
-async fn the_proxys_login_follows_the_rotation_of_its_token() -> Result<()> {
+async fn proxy_uses_its_new_token_after_a_rotation() -> Result<()> {
     let [place, ..] = &USES;
     for version in versions() {
         let mut config = plugin_config(place, "WasmPlugin")?;
@@ -247,7 +247,7 @@ async fn the_proxys_login_follows_the_rotation_of_its_token() -> Result<()> {
             asked.into_iter().map(|request| request.caller.unwrap_or_default()).collect()
         };
 
-        // New keys make the filter fetch again, until it has logged in with the new token three times in a row:
+        // New keys cause fetches, until three in a row use the new token:
         // Envoy updates its threads one by one, so a call with the old token can follow a call with the new one.
         let mint = || {
             api_server.rotate(Rotation::KeepOld);

@@ -1,4 +1,4 @@
-//! Every name that a manifest of istio/ refers to is one that another manifest, Istio or Kubernetes gives.
+//! Every name in the manifests of istio/ is defined by another manifest, Istio or Kubernetes.
 
 mod support;
 
@@ -8,10 +8,10 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use support::istio::{Document, added_cluster, documents, list, of_kind, text};
 
-/// A volume as a proxy sees it: where it is, and which files are in it.
+/// A mounted volume: its path and its files.
 type Mounts = BTreeMap<String, Vec<String>>;
 
-/// What there is, and what was found to be missing.
+/// The defined names, and the missing ones.
 struct Names {
     documents: Vec<Document>,
     missing: Vec<String>,
@@ -41,13 +41,13 @@ impl Names {
         }
     }
 
-    /// Fails if something is missing, or if fewer names were looked up than there must be.
+    /// Fails if a name is missing, or if fewer names were looked up than expected.
     fn check(&self, at_least: usize) {
         assert_eq!(self.missing, [""; 0]);
         assert!(self.looked_up >= at_least, "only {} names", self.looked_up);
     }
 
-    /// The pod of a Deployment, or what is added to the one that Istio makes for a Gateway.
+    /// The pod of a Deployment, or the patch of the pod that Istio creates for a Gateway.
     fn pods(&self) -> Result<Vec<(&Document, Value)>> {
         let mut pods = Vec::new();
         for document in &self.documents {
@@ -62,13 +62,13 @@ impl Names {
     }
 }
 
-/// `true` if all of these labels are among those.
+/// Whether `labels` contains all `wanted` labels.
 fn labelled(labels: &Value, wanted: &Value) -> bool {
     let Some(wanted) = wanted.as_object().filter(|wanted| !wanted.is_empty()) else { return false };
     wanted.iter().all(|(name, value)| labels[name] == *value)
 }
 
-/// What a pod's containers mount, the sidecar that Istio injects included, by the volumes' names.
+/// The mounts of a pod's containers by volume name, including the sidecar that Istio injects.
 fn mounted(pod: &Value) -> Result<Vec<(String, String)>> {
     let containers = list(&pod["spec"]["containers"]).iter();
     let of_containers = containers.flat_map(|container| list(&container["volumeMounts"]));
@@ -86,11 +86,11 @@ fn mounted(pod: &Value) -> Result<Vec<(String, String)>> {
 }
 
 #[test]
-fn each_namespace_account_and_volume_of_a_pod_is_there() -> Result<()> {
+fn namespaces_accounts_and_volumes_of_pods_exist() -> Result<()> {
     let mut names = Names::read()?;
     for document in names.documents.clone() {
         let namespace = document.namespace();
-        // Istio's own.
+        // Created by Istio.
         if !namespace.is_empty() && namespace != "istio-system" {
             let there = names.has("Namespace", "", namespace);
             names.expect(there, &document, &format!("namespace {namespace}"));
@@ -112,7 +112,7 @@ fn each_namespace_account_and_volume_of_a_pod_is_there() -> Result<()> {
         }
         for source in volumes.iter().flat_map(sources) {
             let Some(map) = source["configMap"]["name"].as_str() else { continue };
-            // Kubernetes puts it into every namespace.
+            // Kubernetes creates it in every namespace.
             let there = map == "kube-root-ca.crt" || names.has("ConfigMap", namespace, map);
             names.expect(there, from, &format!("ConfigMap {map}"));
         }
@@ -121,7 +121,7 @@ fn each_namespace_account_and_volume_of_a_pod_is_there() -> Result<()> {
     Ok(())
 }
 
-/// A volume as the sources that it has: itself, or those of a projected one.
+/// The sources of a volume: itself, or those of a projected volume.
 fn sources(volume: &Value) -> Vec<&Value> {
     match list(&volume["projected"]["sources"]) {
         [] => vec![volume],
@@ -130,7 +130,7 @@ fn sources(volume: &Value) -> Vec<&Value> {
 }
 
 #[test]
-fn each_selector_and_reference_finds_what_it_means() -> Result<()> {
+fn selectors_and_references_have_targets() -> Result<()> {
     let mut names = Names::read()?;
     for document in names.documents.clone() {
         let (namespace, spec) = (document.namespace(), &document.value["spec"]);
@@ -180,8 +180,7 @@ fn selected(names: &Names, namespace: &str, selector: &Value) -> bool {
 }
 
 #[test]
-fn each_cluster_that_a_plugin_calls_is_added_to_its_proxy_and_finds_its_files_there() -> Result<()>
-{
+fn clusters_called_by_plugins_exist_with_their_files() -> Result<()> {
     let mut names = Names::read()?;
     let mut clusters = BTreeMap::new();
     for document in &names.documents {
@@ -229,7 +228,7 @@ fn called(config: &Value) -> Vec<String> {
     places.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Where the proxy of a namespace that has a plugin has which files.
+/// The mounted files of the proxies in a namespace with a plugin.
 fn mounts(names: &Names, namespace: &str) -> Result<Mounts> {
     let mut mounts = Mounts::new();
     for (from, pod) in names.pods()?.iter().filter(|(from, _)| from.namespace() == namespace) {
@@ -278,7 +277,7 @@ fn holds(mounts: &Mounts, path: &str) -> bool {
 }
 
 #[test]
-fn the_applications_traffic_to_the_api_server_keeps_its_way() -> Result<()> {
+fn application_traffic_to_the_api_server_is_unchanged() -> Result<()> {
     let documents = documents()?;
     let added: Vec<_> =
         documents.iter().filter(|document| document.name() == "sa-authn-api-server").collect();

@@ -1,4 +1,4 @@
-//! Every manifest of istio/ passes the schema of its kind, in which unknown fields are errors.
+//! Every manifest of istio/ is valid in the schema of its kind, with unknown fields as errors.
 
 mod support;
 
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use support::istio::{Document, documents};
 
-/// What is wrong with a document, each with its place.
+/// The errors of a document, each with its path.
 fn faults(document: &Document) -> Result<Vec<String>> {
     let value = &document.value;
     let api_version = value["apiVersion"].as_str().context("an apiVersion")?;
@@ -31,7 +31,7 @@ fn faults(document: &Document) -> Result<Vec<String>> {
     }
 }
 
-/// The fields that Kubernetes' own type does not have: they are lost on the way through it.
+/// The fields that the Kubernetes type does not have: deserialization drops them.
 fn known<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Vec<String>> {
     let understood = serde_json::to_value(serde_json::from_value::<T>(value.clone())?)?;
     let mut lost = Vec::new();
@@ -56,7 +56,7 @@ fn compare(path: &str, value: &Value, understood: &Value, lost: &mut Vec<String>
     }
 }
 
-/// `spec` by the CRD's schema; the rest is Kubernetes' own.
+/// Validates `spec` with the CRD's schema; the rest is defined by Kubernetes.
 fn against_schema(api_version: &str, kind: &str, value: &Value) -> Result<Vec<String>> {
     let all: Vec<Value> = serde_json::from_str(SCHEMAS)?;
     let named = |schema: &&Value| {
@@ -69,12 +69,12 @@ fn against_schema(api_version: &str, kind: &str, value: &Value) -> Result<Vec<St
     let mut schema = closed(&found["schema"]);
     schema["additionalProperties"] = json!(true);
     let validator = jsonschema::draft7::new(&schema)?;
-    let told =
+    let describe =
         |error: jsonschema::ValidationError<'_>| format!("{}: {error}", error.instance_path());
-    Ok(validator.iter_errors(value).map(told).collect())
+    Ok(validator.iter_errors(value).map(describe).collect())
 }
 
-/// A structural schema of Kubernetes as a JSON schema that refuses unknown fields.
+/// A structural schema of Kubernetes as a JSON schema that rejects unknown fields.
 fn closed(schema: &Value) -> Value {
     let mut closed = schema.clone();
     let Some(members) = closed.as_object_mut() else { return closed };
@@ -103,7 +103,7 @@ fn closed(schema: &Value) -> Value {
 }
 
 #[test]
-fn every_manifest_passes_the_schema_of_its_kind() -> Result<()> {
+fn every_manifest_is_valid_in_its_schema() -> Result<()> {
     let documents = documents()?;
     let mut failures = Vec::new();
     for document in &documents {
@@ -127,7 +127,7 @@ fn every_manifest_passes_the_schema_of_its_kind() -> Result<()> {
 }
 
 #[test]
-fn what_stands_inside_of_manifests_has_known_fields_too() -> Result<()> {
+fn embedded_objects_of_manifests_have_only_known_fields() -> Result<()> {
     let (mut deployments, mut mounts) = (0, 0);
     for document in documents()? {
         let whereabouts = document.whereabouts();
@@ -150,9 +150,9 @@ fn what_stands_inside_of_manifests_has_known_fields_too() -> Result<()> {
     Ok(())
 }
 
-/// The test above is worth nothing if it cannot fail.
+/// Proves that the test above can fail.
 #[test]
-fn a_misspelled_field_is_found_wherever_it_stands() -> Result<()> {
+fn misspelled_field_is_reported_at_any_depth() -> Result<()> {
     let documents = documents()?;
     for (kind, parent, expected) in [
         (
@@ -216,5 +216,5 @@ fn a_misspelled_field_is_found_wherever_it_stands() -> Result<()> {
     Ok(())
 }
 
-/// Istio's own, and an excerpt of the Gateway API's: testdata/istio/README.md.
+/// The schemas of Istio, and an excerpt of those of the Gateway API; see testdata/istio/README.md.
 const SCHEMAS: &str = include_str!("../testdata/istio/crd-schemas.json");

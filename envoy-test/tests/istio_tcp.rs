@@ -1,6 +1,6 @@
-//! TCP filter chains of a sidecar: what reaches the application beside the filter, and how the AuthorizationPolicy closes it.
+//! TCP filter chains of a sidecar: connections that bypass the filter, and the AuthorizationPolicy that denies them.
 //!
-//! No istiod runs here. `sidecar` stands in for its inbound listener (istio/istio, `pilot/pkg/networking/core/listener_inbound.go`,
+//! No istiod runs here. `sidecar` imitates its inbound listener (istio/istio, `pilot/pkg/networking/core/listener_inbound.go`,
 //! a port whose protocol is not declared), and `support::authorization` for its translation of the policy.
 
 mod support;
@@ -52,7 +52,7 @@ fn sidecar(tree: &mut Value, policy: Option<&Value>) {
         },
     }]);
     let http = &mut listener["filter_chains"][0];
-    // Istio lists http/1.0 only where it is told to (PILOT_HTTP10).
+    // Istio lists http/1.0 only with PILOT_HTTP10.
     http["filter_chain_match"] = json!({ "application_protocols": ["http/1.1", "h2c"] });
     let chains = listener["filter_chains"].as_array_mut().expect("chains");
     chains.push(json!({ "filters": tcp }));
@@ -82,7 +82,7 @@ fn shipped() -> Result<Value> {
 }
 
 #[test]
-fn each_sidecar_manifest_denies_tcp_on_the_workload_of_its_plugin() -> Result<()> {
+fn sidecar_manifests_deny_tcp_for_the_workload_of_their_plugin() -> Result<()> {
     for (file, kind) in [
         ("wasmplugin-sidecar.yaml", "WasmPlugin"),
         ("trafficextension-sidecar.yaml", "TrafficExtension"),
@@ -101,9 +101,9 @@ fn each_sidecar_manifest_denies_tcp_on_the_workload_of_its_plugin() -> Result<()
     Ok(())
 }
 
-/// An ALLOW policy would void the other ALLOW policies of the workload: they are a union.
+/// An ALLOW policy would extend the other ALLOW policies of the workload: they are a union.
 #[test]
-fn no_manifest_has_an_authorization_policy_that_allows() -> Result<()> {
+fn manifests_have_no_allow_policy() -> Result<()> {
     let documents = documents()?;
     let policies = of_kind(&documents, "AuthorizationPolicy");
     assert_eq!(policies.len(), 2);
@@ -115,7 +115,7 @@ fn no_manifest_has_an_authorization_policy_that_allows() -> Result<()> {
 
 /// With the protocol declared there is no TCP chain for the port. `https` is TCP to Istio.
 #[test]
-fn each_service_in_front_of_a_plugin_declares_its_ports_as_http() -> Result<()> {
+fn services_with_a_plugin_declare_http_ports() -> Result<()> {
     let mut ports = 0;
     for service in of_kind(&documents()?, "Service") {
         for port in list(&service.value["spec"]["ports"]) {
@@ -129,9 +129,9 @@ fn each_service_in_front_of_a_plugin_declares_its_ports_as_http() -> Result<()> 
     Ok(())
 }
 
-/// The reason for the policy: this is what the filter alone does not see.
+/// The reason for the policy: without it, the filter does not see this connection.
 #[tokio::test]
-async fn without_the_policy_http_1_0_reaches_the_application_without_a_token() -> Result<()> {
+async fn http_1_0_bypasses_the_filter_without_the_policy() -> Result<()> {
     for version in versions() {
         let upstream = Upstream::start().await?;
         let envoy = start(&version, &key(), &upstream, None).await?;
@@ -146,7 +146,7 @@ async fn without_the_policy_http_1_0_reaches_the_application_without_a_token() -
 }
 
 #[tokio::test]
-async fn with_the_policy_raw_tcp_gets_nothing_and_http_reaches_the_filter() -> Result<()> {
+async fn policy_denies_raw_tcp_and_passes_http_to_the_filter() -> Result<()> {
     for version in versions() {
         let (key, upstream) = (key(), Upstream::start().await?);
         let envoy = start(&version, &key, &upstream, Some(shipped()?)).await?;
@@ -191,7 +191,7 @@ async fn check_http_is_filtered(envoy: &Envoy, key: &SigningKey) -> Result<()> {
 
 /// The policy of istio/README.md for a workload with a TCP port, with the listener's port for the one in the text.
 #[tokio::test]
-async fn the_documented_exemption_opens_its_port_and_no_other() -> Result<()> {
+async fn documented_exemption_opens_only_its_port() -> Result<()> {
     let documented = documented_exemption()?;
     let mut expected = shipped()?;
     expected["spec"]["rules"][0]["to"][0]["operation"]["notPorts"] = json!(["5432"]);
@@ -223,10 +223,10 @@ async fn the_documented_exemption_opens_its_port_and_no_other() -> Result<()> {
     Ok(())
 }
 
-/// Istio sniffs no protocol on a port that is declared TCP. Envoy connects such a port to the application at once, and its
+/// Istio detects no protocol on a port that is declared as TCP. Envoy connects such a port to the application at once, and its
 /// network RBAC filter decides on the first byte of the caller's (envoyproxy/envoy#9023).
 #[tokio::test]
-async fn an_application_that_speaks_first_is_heard_until_the_caller_sends_a_byte() -> Result<()> {
+async fn greeting_of_the_application_is_sent_until_the_caller_sends_a_byte() -> Result<()> {
     for version in versions() {
         let greeter = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = greeter.local_addr()?.port();

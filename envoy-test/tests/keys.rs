@@ -1,4 +1,4 @@
-//! Where keys come from, and what becomes of tokens when they change.
+//! Key sources, and the effect of key changes on tokens.
 
 mod support;
 
@@ -17,7 +17,7 @@ use support::{Gate, api, check_refused, config, discovery, get};
 fn options(issuer: &str) -> ApiServerOptions {
     ApiServerOptions {
         key_kind: KeyKind::P256,
-        // What a hardened cluster has.
+        // As in a hardened cluster.
         anonymous_auth: false,
         ..ApiServerOptions::with_issuer(issuer)
     }
@@ -34,7 +34,7 @@ async fn start(version: &str, api_server: &ApiServer, pace: serde_json::Value) -
     Ok(gate)
 }
 
-/// Who asked the API server, by how often.
+/// The callers of the API server with the number of their requests.
 fn callers(api_server: &ApiServer) -> HashMap<Option<String>, usize> {
     let mut callers = HashMap::new();
     for request in api_server.requests() {
@@ -44,7 +44,7 @@ fn callers(api_server: &ApiServer) -> HashMap<Option<String>, usize> {
 }
 
 #[tokio::test]
-async fn discovery_jwks_inline_keys_and_pem_each_let_a_good_token_in() -> Result<()> {
+async fn every_key_source_accepts_a_valid_token() -> Result<()> {
     for version in oldest_and_newest() {
         let found = ApiServer::start(options("https://found.test")).await?;
         let named = ApiServer::start(options("https://named.test")).await?;
@@ -79,7 +79,7 @@ async fn discovery_jwks_inline_keys_and_pem_each_let_a_good_token_in() -> Result
             (of("https://inline.test").sign(inline), "inline"),
             (of("https://pem.test").sign(pkcs1), "pem"),
             (of("https://pem.test").sign(spki), "pem"),
-            // No kid: every key that fits is tried.
+            // Without a kid, the filter tries every key of the algorithm.
             (of("https://pem.test").without_header("kid").sign(spki), "pem"),
         ] {
             let response = get(&token).send(gate.envoy.port()).await?;
@@ -87,7 +87,7 @@ async fn discovery_jwks_inline_keys_and_pem_each_let_a_good_token_in() -> Result
             let seen = gate.upstream.last().unwrap().header("x-sa-issuer");
             assert_eq!(seen.as_deref(), Some(issuer), "Envoy {version}");
         }
-        // A key of one issuer vouches for no other.
+        // A key of one issuer does not verify tokens of another.
         let swapped = of("https://pem.test").sign(inline);
         check_refused(&get(&swapped).send(gate.envoy.port()).await?, 401, "unknown_key")?;
 
@@ -100,7 +100,7 @@ async fn discovery_jwks_inline_keys_and_pem_each_let_a_good_token_in() -> Result
             assert_eq!(asked.keys().collect::<Vec<_>>(), [&me], "Envoy {version}");
             let mut seen: Vec<_> =
                 api_server.requests().into_iter().map(|request| request.path).collect();
-            // Two VMs ask: the main thread's and the worker's.
+            // Two VMs fetch: the main thread's and the worker's.
             seen.sort();
             seen.dedup();
             assert_eq!(seen, paths, "Envoy {version}");
@@ -110,8 +110,7 @@ async fn discovery_jwks_inline_keys_and_pem_each_let_a_good_token_in() -> Result
 }
 
 #[tokio::test]
-async fn a_token_without_a_kid_is_tried_against_a_lone_p521_key_and_against_none_of_several()
--> Result<()> {
+async fn token_without_kid_is_verified_only_with_a_single_p521_key() -> Result<()> {
     for version in oldest_and_newest() {
         let keys = [KeyKind::P521, KeyKind::P521].map(SigningKey::generate);
         let [one, two] = &keys;
@@ -133,14 +132,14 @@ async fn a_token_without_a_kid_is_tried_against_a_lone_p521_key_and_against_none
 }
 
 #[tokio::test]
-async fn a_key_that_is_rotated_in_is_accepted_on_its_very_first_request() -> Result<()> {
+async fn new_key_is_accepted_on_its_first_request() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = api_server().await?;
-        // Nothing but the token itself makes the filter ask again.
+        // Only the token causes another fetch.
         let gate = start(&version, &api_server, json!({ "refreshInterval": "1h" })).await?;
         let old = api_server.mint(api());
         let before = (api_server.count(Endpoint::Jwks), Instant::now());
-        // Keys that were fetched within the last second count as those of now.
+        // A fetch within the last second counts as current.
         poll::until("the keys to be a second old", async || {
             Ok((before.1.elapsed() > Duration::from_millis(1200)).then_some(()))
         })
@@ -159,14 +158,14 @@ async fn a_key_that_is_rotated_in_is_accepted_on_its_very_first_request() -> Res
 }
 
 #[tokio::test]
-async fn a_key_that_is_taken_away_ends_its_tokens_with_the_next_refresh() -> Result<()> {
+async fn removed_key_is_rejected_after_the_next_refresh() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = api_server().await?;
         let pace = json!({ "refreshInterval": "1s", "minRefetchInterval": "500ms" });
         let gate = start(&version, &api_server, pace).await?;
         let old = api_server.mint(api());
         api_server.rotate(Rotation::RemoveOld);
-        // The credential for the API server was signed with the old key, too.
+        // The credential for the API server was signed with the old key too.
         let token = envoy_test::Token::for_service_account("envoy-system", "sa-authn");
         let token = api_server.mint(token.audience(&api_server.audience()));
         let files = [("token", token.as_str()), ("ca.crt", api_server.ca_pem())];
@@ -183,31 +182,31 @@ async fn a_key_that_is_taken_away_ends_its_tokens_with_the_next_refresh() -> Res
 }
 
 #[tokio::test]
-async fn a_flood_of_unknown_kids_costs_the_api_server_no_more_than_the_ration() -> Result<()> {
+async fn flood_of_unknown_kids_causes_only_rate_limited_refetches() -> Result<()> {
     const BURST: usize = 3;
     for version in oldest_and_newest() {
         let api_server = api_server().await?;
         let pace = json!({ "refreshInterval": "1h", "minRefetchInterval": "1h" });
         let gate = start(&version, &api_server, pace).await?;
-        let (stranger, good) = (SigningKey::generate(KeyKind::P256), api_server.mint(api()));
+        let (unknown_key, good) = (SigningKey::generate(KeyKind::P256), api_server.mint(api()));
         let before = api_server.count(Endpoint::Jwks);
         let mut connection = Connection::http1(gate.envoy.port()).await?;
         let (mut sent, start) = (0, Instant::now());
-        // As fast as it goes, until the ration is used up and then 300 more.
-        let mut turned_away = 0;
-        while turned_away < 300 {
+        // Without pauses, until the refetch limit is reached, and then 300 more.
+        let mut denied = 0;
+        while denied < 300 {
             sent += 1;
-            let token = api().header("kid", json!(format!("kid-{sent}"))).sign(&stranger);
+            let token = api().header("kid", json!(format!("kid-{sent}"))).sign(&unknown_key);
             let response = connection.send(&get(&token)).await?;
             match response.status {
-                // As far as anybody can know, this key may be a genuine one: not 401.
+                // The key may be a new genuine one, so the status is not 401.
                 503 => {
                     check_refused(&response, 503, "keys_unavailable")?;
-                    turned_away += 1;
+                    denied += 1;
                 }
                 _ => check_refused(&response, 401, "unknown_key")?,
             }
-            assert!(start.elapsed() < poll::LIMIT, "{turned_away} of {sent} were turned away");
+            assert!(start.elapsed() < poll::LIMIT, "{denied} of {sent} were denied");
         }
         assert_eq!(
             api_server.count(Endpoint::Jwks) - before,

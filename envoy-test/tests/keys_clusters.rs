@@ -1,4 +1,4 @@
-//! A cluster that is set up wrongly: nobody passes, and the log says what to change.
+//! Wrongly configured clusters: requests are denied, and the log has the remedy.
 
 mod support;
 
@@ -13,8 +13,8 @@ fn cluster(tree: &mut Value) -> &mut Value {
     &mut tree["static_resources"]["clusters"][1]
 }
 
-/// The lines of the log that tell why there are no keys, after a caller was turned away.
-async fn told(
+/// The logged reasons for missing keys, after a request was denied.
+async fn logged_failures(
     version: &str,
     patch: impl FnOnce(&mut Value) + Send + 'static,
 ) -> Result<Vec<String>> {
@@ -26,22 +26,22 @@ async fn told(
     let gate = Gate::start(setup.plugin_config(config)).await?;
     let response = get(&api_server.mint(api())).send(gate.envoy.port()).await?;
     check_refused(&response, 503, "keys_unavailable")?;
-    ensure!(gate.upstream.count() == 0, "it reached the upstream");
+    ensure!(gate.upstream.count() == 0, "the request reached the upstream");
     let lines = || -> Vec<String> {
         let log = gate.envoy.log();
-        let told =
+        let failures =
             log.lines().filter_map(|line| line.split_once("issuer \"local\": cannot fetch keys: "));
-        told.map(|(_, why)| why.to_owned()).collect()
+        failures.map(|(_, why)| why.to_owned()).collect()
     };
     poll::until("a line in the log", async || Ok((!lines().is_empty()).then_some(()))).await?;
-    ensure!(gate.envoy.vm_failures().await?.is_empty(), "a VM died");
+    ensure!(gate.envoy.vm_failures().await?.is_empty(), "a VM crashed");
     Ok(lines())
 }
 
 #[tokio::test]
-async fn without_a_credential_the_log_names_the_cluster_role() -> Result<()> {
+async fn missing_credential_is_logged_with_the_cluster_role() -> Result<()> {
     for version in oldest_and_newest() {
-        let lines = told(&version, |tree| {
+        let lines = logged_failures(&version, |tree| {
             let options =
                 cluster(tree)["typed_extension_protocol_options"].as_object_mut().unwrap();
             let filters =
@@ -57,9 +57,9 @@ async fn without_a_credential_the_log_names_the_cluster_role() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_tls_the_log_names_the_transport_socket() -> Result<()> {
+async fn missing_tls_is_logged_with_the_transport_socket() -> Result<()> {
     for version in oldest_and_newest() {
-        let lines = told(&version, |tree| {
+        let lines = logged_failures(&version, |tree| {
             cluster(tree).as_object_mut().unwrap().remove("transport_socket");
         });
         let expected = "status 400: the request may have been sent in plain text to a TLS port; check transport_socket";
@@ -69,18 +69,18 @@ async fn without_tls_the_log_names_the_transport_socket() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_handshake_that_fails_points_to_trusted_ca_and_sni() -> Result<()> {
+async fn failed_handshake_is_logged_with_trusted_ca_and_sni() -> Result<()> {
     let foreign = ApiServer::start(ApiServerOptions::default()).await?;
     for version in oldest_and_newest() {
         let foreign = foreign.ca_pem().to_owned();
         for lines in [
-            told(&version, move |tree| {
+            logged_failures(&version, move |tree| {
                 let tls =
                     &mut cluster(tree)["transport_socket"]["typed_config"]["common_tls_context"];
                 tls["validation_context"]["trusted_ca"] = json!({ "inline_string": foreign });
             })
             .await?,
-            told(&version, |tree| {
+            logged_failures(&version, |tree| {
                 let tls =
                     &mut cluster(tree)["transport_socket"]["typed_config"]["common_tls_context"];
                 let names = &mut tls["validation_context"]["match_typed_subject_alt_names"];
@@ -95,16 +95,16 @@ async fn a_handshake_that_fails_points_to_trusted_ca_and_sni() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cluster_that_envoy_does_not_have_is_named_and_not_ten_times_a_second() -> Result<()> {
+async fn unknown_cluster_is_logged_at_a_limited_rate() -> Result<()> {
     for version in oldest_and_newest() {
-        let lines = told(&version, |tree| {
+        let lines = logged_failures(&version, |tree| {
             cluster(tree)["name"] = json!("another");
             cluster(tree)["load_assignment"]["cluster_name"] = json!("another");
         });
         let lines = lines.await?;
         assert!(lines[0].contains("Envoy has no such cluster"), "Envoy {version}: {}", lines[0]);
         assert!(lines[0].contains("kube-apiserver"), "Envoy {version}: {}", lines[0]);
-        // A caller waited for a second meanwhile; there are two VMs, the main thread's and a worker's.
+        // A request was paused for a second meanwhile; there are two VMs, the main thread's and a worker's.
         assert!(lines.len() <= 4, "Envoy {version}: {} lines", lines.len());
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! An API server that fails, or a cluster that is set up wrongly: who still passes, and what the log says to do.
+//! Faults of an API server: cached keys remain valid, and the log has the cause.
 
 mod support;
 
@@ -10,7 +10,7 @@ use envoy_test::{
 use serde_json::json;
 use support::{Gate, api, config, discovery, get};
 
-/// A fault of the JWKS endpoint, and how the log speaks of it.
+/// A fault of the JWKS endpoint, and its log line.
 struct Case {
     name: &'static str,
     fault: Fault,
@@ -65,7 +65,7 @@ async fn api_server(issuer: &str) -> Result<ApiServer> {
     let options =
         ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::with_issuer(issuer) };
     let api_server = ApiServer::start(options).await?;
-    // A credential that ends must end at once.
+    // The API server must reject an expired credential at once.
     api_server.set_success_cache(false);
     Ok(api_server)
 }
@@ -79,10 +79,9 @@ fn renewed(log: &str, name: &str) -> usize {
 }
 
 #[tokio::test]
-async fn whatever_the_jwks_endpoint_answers_good_tokens_pass_on_and_the_log_says_why() -> Result<()>
-{
+async fn jwks_faults_are_logged_and_cached_keys_remain_valid() -> Result<()> {
     for version in oldest_and_newest() {
-        // One issuer for each fault, all in one Envoy: it takes as long as the slowest of them.
+        // One issuer for each fault, all in one Envoy, so that they run in parallel.
         let mut setup = EnvoySetup::new().version(&version);
         let (mut issuers, mut servers) = (Vec::new(), Vec::new());
         for case in cases() {
@@ -129,7 +128,7 @@ async fn whatever_the_jwks_endpoint_answers_good_tokens_pass_on_and_the_log_says
 }
 
 #[tokio::test]
-async fn a_discovery_document_of_another_issuer_changes_nothing() -> Result<()> {
+async fn discovery_document_of_another_issuer_is_rejected() -> Result<()> {
     for version in oldest_and_newest() {
         let server = api_server(envoy_test::token::DEFAULT_ISSUER).await?;
         let setup = EnvoySetup::new().version(&version).api_server(&server);
@@ -140,7 +139,7 @@ async fn a_discovery_document_of_another_issuer_changes_nothing() -> Result<()> 
         let document =
             json!({ "issuer": "https://evil.test", "jwks_uri": "https://evil.test/jwks" });
         server.set_fault(Endpoint::Discovery, Some(Fault::Body(document.to_string().into_bytes())));
-        // Discovery is asked again where its JWKS is gone.
+        // A missing JWKS causes a new discovery.
         server.set_fault(Endpoint::Jwks, Some(Fault::Status(404)));
         let why = "discovery document is for issuer \"https://evil.test\"; set `issuer` to this value, or add it to `aliases`";
         gate.envoy.wait_log(&failed("local", why)).await?;
@@ -151,7 +150,7 @@ async fn a_discovery_document_of_another_issuer_changes_nothing() -> Result<()> 
 }
 
 #[tokio::test]
-async fn an_api_server_that_goes_down_is_missed_by_nobody_and_found_again() -> Result<()> {
+async fn stopped_api_server_does_not_affect_callers_and_recovers() -> Result<()> {
     for version in oldest_and_newest() {
         let server = api_server(envoy_test::token::DEFAULT_ISSUER).await?;
         let setup = EnvoySetup::new().version(&version).api_server(&server);
@@ -174,7 +173,7 @@ async fn an_api_server_that_goes_down_is_missed_by_nobody_and_found_again() -> R
 }
 
 #[tokio::test]
-async fn a_credential_that_ended_is_named_and_a_rotated_one_mends_it() -> Result<()> {
+async fn expired_credential_is_logged_until_it_rotates() -> Result<()> {
     for version in oldest_and_newest() {
         let server = api_server(envoy_test::token::DEFAULT_ISSUER).await?;
         let setup = EnvoySetup::new().version(&version).api_server(&server);

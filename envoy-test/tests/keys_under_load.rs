@@ -1,4 +1,4 @@
-//! Keys that rotate, vanish and come back while requests go on: what genuine callers notice of it.
+//! Key rotations, floods and outages under load, and their effect on valid callers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ async fn start(keys: Value) -> Result<(ApiServer, Upstream, Envoy)> {
     let setup = EnvoySetup::new().api_server(&api_server).upstream(&upstream).concurrency(WORKERS);
     let envoy = setup.plugin_config(config(keys)).start().await?;
     let token = mint(&api_server);
-    // Until every worker has answered once, a new connection may land on one that has no keys.
+    // Until every worker has answered, a new connection may reach one without keys.
     for _ in 0..4 * WORKERS {
         let response = Request::get("/").bearer(&token).send(envoy.port()).await?;
         ensure!(response.status == 200, "{}", response.text());
@@ -87,7 +87,7 @@ impl Callers {
         poll::until_within(Duration::from_secs(120), "enough requests", enough).await
     }
 
-    /// Every answer but 200.
+    /// Every response except 200.
     async fn stop(self) -> Result<Vec<String>> {
         self.stop.store(true, Ordering::Relaxed);
         let mut refused = Vec::new();
@@ -99,13 +99,13 @@ impl Callers {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_rotations_under_load_refuse_not_one_genuine_request() -> Result<()> {
+async fn five_key_rotations_under_load_reject_no_valid_request() -> Result<()> {
     let (api_server, _upstream, envoy) = start(json!({ "minRefetchInterval": "1s" })).await?;
     let api_server = Arc::new(api_server);
     let callers = Callers::start(8, envoy.port(), &api_server);
     for rotation in 1..=5 {
         callers.wait_sent(rotation * 3500).await?;
-        // A fetch in the second before may count for a new kid: the rotations keep away from each other.
+        // A fetch in the last second may decide for a new kid, so the rotations are further apart.
         let (quiet, before) = (Instant::now(), callers.sent());
         let enough = async || {
             Ok((quiet.elapsed() > Duration::from_millis(1500) && callers.sent() > before)
@@ -117,17 +117,17 @@ async fn five_rotations_under_load_refuse_not_one_genuine_request() -> Result<()
     callers.wait_sent(21_000.max(callers.sent() + 2000)).await?;
     let (sent, refused) = (callers.sent(), callers.stop().await?);
     assert!(sent >= 20_000, "{sent} requests");
-    assert!(refused.is_empty(), "{} of {sent} refused, such as {}", refused.len(), refused[0]);
-    // One for each VM at the start, and at each rotation one for each worker that meets the new kid.
+    assert!(refused.is_empty(), "{} of {sent} denied, such as {}", refused.len(), refused[0]);
+    // One for each VM at startup, and at each rotation one for each worker that receives the new kid.
     let (fetches, workers) = (api_server.count(Endpoint::Jwks), WORKERS as usize);
     let start = workers + 1;
     assert!((start + 5..=start + 5 * workers).contains(&fetches), "{fetches} fetches");
-    println!("{sent} requests, 5 rotations, {fetches} fetches, none refused");
+    println!("{sent} requests, 5 rotations, {fetches} fetches, none denied");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_unknown_kids_costs_genuine_callers_at_most_one_interval() -> Result<()> {
+async fn flood_of_unknown_kids_delays_valid_callers_by_at_most_one_interval() -> Result<()> {
     let interval = Duration::from_secs(4);
     let (api_server, _upstream, envoy) = start(json!({ "minRefetchInterval": "4s" })).await?;
     let api_server = Arc::new(api_server);
@@ -155,15 +155,15 @@ async fn a_flood_of_unknown_kids_costs_genuine_callers_at_most_one_interval() ->
         statuses.extend(flood.stop().await?);
     }
     let Report { sent: good, refused, .. } = steady.stop().await?;
-    assert!(refused.is_empty(), "of {good} good requests beside the flood: {refused:?}");
+    assert!(refused.is_empty(), "of {good} valid requests during the flood: {refused:?}");
     assert!(good > 0);
     let strange = statuses.iter().filter(|status| !matches!(**status, 401 | 503)).count();
     assert!(statuses.len() >= 1000, "only {} unknown kids", statuses.len());
     assert_eq!(strange, 0);
     let fetches = api_server.count(Endpoint::Jwks) - before;
     let intervals = began.elapsed().as_secs() as usize / interval.as_secs() as usize;
-    let ration = (3 + intervals) * WORKERS as usize;
-    assert!(fetches <= ration, "{fetches} fetches, the ration was {ration}");
+    let limit = (3 + intervals) * WORKERS as usize;
+    assert!(fetches <= limit, "{fetches} fetches, the limit was {limit}");
     println!(
         "1000 unknown kids, {fetches} fetches, {good} good requests, new key after {waited:?}"
     );
@@ -171,7 +171,7 @@ async fn a_flood_of_unknown_kids_costs_genuine_callers_at_most_one_interval() ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_api_server_that_is_down_is_noticed_only_after_max_stale() -> Result<()> {
+async fn stopped_api_server_affects_callers_only_after_max_stale() -> Result<()> {
     let keys = json!({ "refreshInterval": "1s", "minRefetchInterval": "1s", "maxStale": "5s" });
     let (api_server, _upstream, envoy) = start(keys).await?;
     let token = mint(&api_server);
@@ -182,14 +182,14 @@ async fn an_api_server_that_is_down_is_noticed_only_after_max_stale() -> Result<
         async || Ok((stopped.elapsed() > Duration::from_millis(3500)).then_some(()));
     poll::until("longer than refreshInterval", longer_than_refresh).await?;
     let Report { sent: good, refused, .. } = steady.stop().await?;
-    assert!(good > 100 && refused.is_empty(), "{good} sent, refused: {refused:?}");
+    assert!(good > 100 && refused.is_empty(), "{good} sent, denied: {refused:?}");
 
     let lapsed = async || {
         let response = Request::get("/").bearer(&token).send(envoy.port()).await?;
         Ok((response.status != 200).then_some(response))
     };
     let response = poll::until("the keys to lapse", lapsed).await?;
-    assert!(stopped.elapsed() >= Duration::from_secs(3), "lapsed after {:?}", stopped.elapsed());
+    assert!(stopped.elapsed() >= Duration::from_secs(3), "expired after {:?}", stopped.elapsed());
     assert_eq!((response.status, response.reason().as_deref()), (503, Some("keys_unavailable")));
     let retry_after = response.header("retry-after").and_then(|text| text.parse().ok());
     let retry_after = Duration::from_secs(retry_after.expect("Retry-After in seconds"));
@@ -201,7 +201,7 @@ async fn an_api_server_that_is_down_is_noticed_only_after_max_stale() -> Result<
     };
     poll::until_within(Duration::from_secs(70), "recovery", back).await?;
     let recovered = restarted.elapsed();
-    // A backoff step, and the second after which other VMs look whether one of them has keys.
+    // A backoff step, and the second after which other VMs look for shared keys.
     assert!(
         recovered <= retry_after + Duration::from_secs(8),
         "after {recovered:?}, said {retry_after:?}"
@@ -212,7 +212,7 @@ async fn an_api_server_that_is_down_is_noticed_only_after_max_stale() -> Result<
     Ok(())
 }
 
-/// Tokens whose kids nobody has, as fast as one connection goes.
+/// Tokens with unknown kids, without pauses on one connection.
 struct Flood {
     stop: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<Result<Vec<u16>>>,
@@ -237,23 +237,23 @@ impl Flood {
         Self { stop, task }
     }
 
-    /// The status of every answer.
+    /// The status of every response.
     async fn stop(self) -> Result<Vec<u16>> {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await?
     }
 }
 
-/// Each refusal has Envoy call the VM again, and those calls nest: all at once they overflowed its stack.
+/// Each denial has Envoy call the VM again, and these calls nest: all at once would overflow its stack.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_requests_that_waited_are_answered_and_the_vm_lives() -> Result<()> {
+async fn thousand_paused_requests_are_answered_without_a_stack_overflow() -> Result<()> {
     for passes in [false, true] {
         let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
         let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
         api_server.set_fault(Endpoint::Jwks, Some(Fault::Slow(Duration::from_secs(3))));
         let config = config(json!({ "timeout": "20s" }));
         let mut config = config;
-        // One address has a quarter of the places.
+        // One address may use a quarter of the places.
         config["limits"] = json!({ "waitTimeout": "20s", "maxWaiting": 4000 });
         let setup =
             EnvoySetup::new().api_server(&api_server).upstream(&upstream).plugin_config(config);
@@ -285,7 +285,7 @@ async fn a_thousand_requests_that_waited_are_answered_and_the_vm_lives() -> Resu
     Ok(())
 }
 
-/// Envoy lets 1024 requests at once to a cluster, and as many connections, if nobody says otherwise.
+/// By default Envoy allows 1024 concurrent requests and connections to a cluster.
 fn raise_circuit_breakers(tree: &mut Value) {
     if let Some(cluster) = tree.pointer_mut("/static_resources/clusters/0") {
         let many =

@@ -1,4 +1,4 @@
-//! What keys cost the API server when an Envoy has four workers.
+//! Key fetches of an Envoy with four workers.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ async fn start(
         .await
 }
 
-/// Every VM says so when it has keys.
+/// Waits until every VM has logged that it has keys.
 async fn wait_for_keys(envoy: &Envoy) -> Result<()> {
     poll::until("keys in every VM", async || {
         let count = envoy.log().matches("keys of \"local\": 1 usable").count();
@@ -60,7 +60,7 @@ fn fetches(api_server: &ApiServer) -> BTreeMap<&'static str, usize> {
 
 /// The cost that docs/operations.md names: two GETs for each VM, and one VM for each worker and the main thread.
 #[tokio::test]
-async fn each_vm_fetches_its_own_keys_once_at_start() -> Result<()> {
+async fn each_vm_fetches_its_keys_once_at_start() -> Result<()> {
     for vm_id in ["sa-authn", ""] {
         let (api_server, upstream) =
             (ApiServer::start(ApiServerOptions::default()).await?, Upstream::start().await?);

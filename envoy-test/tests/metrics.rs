@@ -1,4 +1,4 @@
-//! What operators see: Envoy's Prometheus endpoint, the log, the access log, and RBAC behind the filter.
+//! Envoy's Prometheus endpoint, the log, the access log, and RBAC after the filter.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ impl World {
         Ok(request.send(self.envoy.port()).await?.status)
     }
 
-    /// The filter's own lines of the Prometheus endpoint.
+    /// The filter's metrics from the Prometheus endpoint.
     async fn stats(&self) -> Result<BTreeMap<String, u64>> {
         let text = self.envoy.prometheus().await?;
         let lines = text.lines().filter(|line| line.starts_with("sa_authn_"));
@@ -70,10 +70,10 @@ impl World {
 }
 
 #[tokio::test]
-async fn every_figure_is_right_with_one_and_with_four_workers() -> Result<()> {
+async fn metrics_are_correct_with_one_and_four_workers() -> Result<()> {
     for workers in [1, 4] {
         let world = start(workers, |_| {}).await?;
-        // A shadow rule waits for no keys: it would count what no caller causes.
+        // A shadow rule does not wait for keys, so it would count requests before the first keys.
         poll::until("keys in the main thread's VM and each worker's", async || {
             let vms = world.envoy.log().matches("keys of \"local\": 1 usable").count();
             Ok((vms > workers as usize).then_some(()))
@@ -114,7 +114,7 @@ async fn every_figure_is_right_with_one_and_with_four_workers() -> Result<()> {
 }
 
 #[tokio::test]
-async fn requests_that_wait_are_seen_waiting() -> Result<()> {
+async fn paused_requests_are_visible_in_the_metrics() -> Result<()> {
     let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
     let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
     api_server.set_fault(envoy_test::Endpoint::Jwks, Some(Fault::Stall));
@@ -137,7 +137,7 @@ async fn requests_that_wait_are_seen_waiting() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_refusal_is_a_line_of_the_log_and_no_token_is_in_it() -> Result<()> {
+async fn denial_is_logged_without_the_token() -> Result<()> {
     let world = start(1, |_| {}).await?;
     let token = world.token("web", "web");
     let request = Request::get("/secrets/1").bearer(&token).header("x-request-id", "77a1");
@@ -164,7 +164,7 @@ async fn a_refusal_is_a_line_of_the_log_and_no_token_is_in_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn callers_may_be_told_no_more_than_the_status_and_operators_still_know() -> Result<()> {
+async fn minimal_answers_hide_the_reason_from_callers_but_not_from_logs() -> Result<()> {
     let upstream = Upstream::start().await?;
     let key = SigningKey::generate(KeyKind::P256);
     let mut config = config();
@@ -185,7 +185,7 @@ async fn callers_may_be_told_no_more_than_the_status_and_operators_still_know() 
 }
 
 #[tokio::test]
-async fn the_access_log_and_rbac_know_the_caller_also_of_requests_that_waited() -> Result<()> {
+async fn access_log_and_rbac_have_the_caller_of_paused_requests() -> Result<()> {
     for version in envoy_test::envoy::versions() {
         let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
         let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
@@ -199,7 +199,7 @@ async fn the_access_log_and_rbac_know_the_caller_also_of_requests_that_waited() 
         let envoy = setup.plugin_config(config).patch(rbac_for_api).start().await?;
         let world = World { api_server, _upstream: upstream, envoy };
         let (api, web) = (world.token("api", "api"), world.token("web", "web"));
-        // The first waits for the keys, the second does not.
+        // The first request is paused for the keys, the second is not.
         for _ in 0..2 {
             assert_eq!(world.get("/", Some(&api)).await?, 200, "Envoy {version}");
         }
@@ -220,7 +220,7 @@ async fn the_access_log_and_rbac_know_the_caller_also_of_requests_that_waited() 
     Ok(())
 }
 
-/// Envoy's own RBAC behind the filter: only namespace api.
+/// Envoy's RBAC filter after the filter: only namespace api.
 fn rbac_for_api(tree: &mut Value) {
     let filters =
         "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";

@@ -1,4 +1,4 @@
-//! The module that ships: what Envoy calls in it, what it calls in Envoy, and how large it is.
+//! The shipped module: its exports, its imports, and its size.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,11 +7,11 @@ use anyhow::{Context, Result};
 use envoy_test::envoy::default_module;
 use wasmparser::{Parser, Payload};
 
-/// Module and names of what is imported or exported.
+/// The names of imports or exports.
 type Names = BTreeSet<String>;
 
 #[test]
-fn envoy_finds_those_callbacks_that_the_filter_uses_and_no_other() -> Result<()> {
+fn module_exports_only_the_callbacks_it_uses() -> Result<()> {
     let mut exports = Names::new();
     for payload in Parser::new(0).parse_all(&shipped()?) {
         if let Payload::ExportSection(section) = payload? {
@@ -25,7 +25,7 @@ fn envoy_finds_those_callbacks_that_the_filter_uses_and_no_other() -> Result<()>
 }
 
 #[test]
-fn the_module_asks_the_host_for_what_every_supported_envoy_has() -> Result<()> {
+fn module_imports_only_functions_of_every_supported_envoy() -> Result<()> {
     let mut imports = Names::new();
     for payload in Parser::new(0).parse_all(&shipped()?) {
         if let Payload::ImportSection(section) = payload? {
@@ -47,7 +47,7 @@ fn the_module_asks_the_host_for_what_every_supported_envoy_has() -> Result<()> {
 }
 
 #[test]
-fn the_module_is_no_larger_than_800_000_bytes() -> Result<()> {
+fn module_has_at_most_800_000_bytes() -> Result<()> {
     let bytes = shipped()?.len();
     assert!(
         bytes <= MOST_BYTES,
@@ -91,7 +91,7 @@ const EXPORTS: &[&str] = &[
 
 const IMPORTS: &[(&str, &[&str])] = &[("env", HOST), ("wasi_snapshot_preview1", WASI)];
 
-/// Some are in the vtables of the SDK's traits, and never called.
+/// Some are only in the vtables of the SDK's traits, and are never called.
 const HOST: &[&str] = &[
     "proxy_add_header_map_value",
     "proxy_call_foreign_function",

@@ -1,4 +1,4 @@
-//! `matchPeer`, with real mTLS between two Envoys: a token is good only on its own workload's connections.
+//! `matchPeer` with mTLS between two Envoys: a token passes only over connections of its workload.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::{api, check_refused, config, get};
 
 const API: &str = "spiffe://cluster.local/ns/api/sa/api";
 
-/// The key that tokens are signed with, and the CA that vouches for workloads.
+/// The signing key of tokens, and the CA of workload certificates.
 struct Mesh {
     version: String,
     key: SigningKey,
@@ -47,7 +47,7 @@ impl Mesh {
         self.filter(match_peer).patch(listen).start().await
     }
 
-    /// A client's own Envoy: it takes plain requests, and goes to the server as `identity`.
+    /// The client's Envoy: it accepts plain requests, and connects to the server as `identity`.
     async fn client(&self, server: &Envoy, identity: Option<&Identity>) -> Result<Envoy> {
         let (tls, port) = (self.ca.upstream(identity), server.port());
         let originate = move |tree: &mut Value| {
@@ -59,7 +59,7 @@ impl Mesh {
         self.setup().without_filter().patch(originate).start().await
     }
 
-    /// The answer to a token that comes over a connection with these URIs in the certificate.
+    /// The response to a token over a connection with these URIs in the certificate.
     async fn answer(&self, server: &Envoy, uris: &[&str], token: &str) -> Result<Response> {
         let client = self.client(server, Some(&self.ca.issue(uris)?)).await?;
         get(token).send(client.port()).await
@@ -77,8 +77,7 @@ impl Mesh {
 }
 
 #[tokio::test]
-async fn a_token_passes_over_its_own_workloads_connection_and_a_stolen_one_does_not() -> Result<()>
-{
+async fn token_passes_only_over_the_connection_of_its_workload() -> Result<()> {
     for version in oldest_and_newest() {
         let mesh = Mesh::new(version.clone()).await?;
         let own = mesh.token(&api());
@@ -95,7 +94,7 @@ async fn a_token_passes_over_its_own_workloads_connection_and_a_stolen_one_does_
             assert_eq!(seen.header("x-sa-name").as_deref(), Some("api"), "Envoy {version}");
             mesh.check_wrong_peer(&get(&stolen).send(client.port()).await?, "a stolen token")?;
             mesh.check_wrong_peer(&get(&same_namespace).send(client.port()).await?, "api/web")?;
-            // The connection that carried a stolen token still carries its own.
+            // The connection still accepts the token of its workload.
             assert_eq!(get(&own).send(client.port()).await?.status, 200, "Envoy {version}");
             assert_eq!(mesh.upstream.count(), before + 2, "Envoy {version}, {match_peer}");
         }
@@ -104,7 +103,7 @@ async fn a_token_passes_over_its_own_workloads_connection_and_a_stolen_one_does_
 }
 
 #[tokio::test]
-async fn another_trust_domain_is_another_workload_only_where_one_is_named() -> Result<()> {
+async fn trust_domain_is_compared_only_if_configured() -> Result<()> {
     for version in oldest_and_newest() {
         let mesh = Mesh::new(version.clone()).await?;
         let (token, elsewhere) = (mesh.token(&api()), "spiffe://elsewhere.test/ns/api/sa/api");
@@ -120,7 +119,7 @@ async fn another_trust_domain_is_another_workload_only_where_one_is_named() -> R
 }
 
 #[tokio::test]
-async fn a_connection_without_a_service_accounts_spiffe_id_is_nobodys() -> Result<()> {
+async fn connection_without_a_service_account_spiffe_id_is_a_wrong_peer() -> Result<()> {
     for version in oldest_and_newest() {
         let mesh = Mesh::new(version.clone()).await?;
         let token = mesh.token(&api());
@@ -130,7 +129,7 @@ async fn a_connection_without_a_service_accounts_spiffe_id_is_nobodys() -> Resul
             &["https://cluster.local/ns/api/sa/api"],
             &["spiffe://cluster.local/api"],
             &["spiffe://cluster.local/ns/api/sa/api/x"],
-            // Envoy shows the first only.
+            // Envoy provides only the first URI.
             &["https://api.test", API],
         ] {
             let refused = mesh.answer(&server, uris, &token).await?;
@@ -142,7 +141,7 @@ async fn a_connection_without_a_service_accounts_spiffe_id_is_nobodys() -> Resul
 }
 
 #[tokio::test]
-async fn a_connection_without_a_client_certificate_is_nobodys() -> Result<()> {
+async fn connection_without_a_client_certificate_is_a_wrong_peer() -> Result<()> {
     for version in oldest_and_newest() {
         let mesh = Mesh::new(version.clone()).await?;
         let token = mesh.token(&api());
@@ -154,7 +153,7 @@ async fn a_connection_without_a_client_certificate_is_nobodys() -> Result<()> {
         let refused = get(&token).send(client.port()).await?;
         mesh.check_wrong_peer(&refused, "TLS without a client certificate")?;
         assert_eq!(mesh.upstream.count(), 0, "Envoy {version}");
-        // With one, the same listener takes it.
+        // With a certificate, the same listener accepts the request.
         let response = mesh.answer(&server, &[API], &token).await?;
         assert_eq!(response.status, 200, "Envoy {version}: {}", response.text());
     }
@@ -162,13 +161,13 @@ async fn a_connection_without_a_client_certificate_is_nobodys() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_ca_gets_no_connection() -> Result<()> {
+async fn client_certificate_of_another_ca_is_rejected() -> Result<()> {
     for version in oldest_and_newest() {
         let (mesh, rogue) = (Mesh::new(version.clone()).await?, WorkloadCa::new()?);
         for required in [true, false] {
             let server = mesh.server(json!(true), required).await?;
             let client = mesh.client(&server, Some(&rogue.issue(&[API])?)).await?;
-            // The client's own Envoy says so: the server's has ended the handshake.
+            // The client's Envoy responds, because the server's Envoy ended the handshake.
             let response = get(&mesh.token(&api())).send(client.port()).await?;
             assert_eq!(response.status, 503, "Envoy {version}: {}", response.text());
             assert_eq!(response.reason(), None, "Envoy {version}");
@@ -180,7 +179,7 @@ async fn a_certificate_of_another_ca_gets_no_connection() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_match_peer_a_token_is_good_on_any_connection() -> Result<()> {
+async fn token_passes_over_any_connection_without_match_peer() -> Result<()> {
     for version in oldest_and_newest() {
         let mesh = Mesh::new(version.clone()).await?;
         let token = mesh.token(&Token::for_service_account("web", "web"));
@@ -191,5 +190,5 @@ async fn without_match_peer_a_token_is_good_on_any_connection() -> Result<()> {
     Ok(())
 }
 
-/// Clients whose certificates were not this CA's.
+/// Clients with certificates of another CA.
 const FAILED_VERIFY: &str = "listener.127.0.0.1_0.ssl.fail_verify_error";

@@ -1,5 +1,5 @@
-//! observability/: promtool has nothing to say against the rules, and a real Prometheus that scrapes a running Envoy
-//! gets from them, and from the dashboard, what was sent.
+//! observability/: promtool accepts the rules, and a real Prometheus that scrapes a running Envoy computes the
+//! expected values from the rules and the dashboard.
 
 mod support;
 
@@ -15,7 +15,7 @@ use support::reviews::{reviewed, reviewer};
 use support::{Gate, api, get};
 
 #[test]
-fn promtool_is_content_with_the_rules_and_their_tests() -> Result<()> {
+fn promtool_accepts_the_rules_and_their_tests() -> Result<()> {
     if !is_here() {
         return not_run("promtool on observability/", "there is no prometheus in the PATH");
     }
@@ -27,7 +27,7 @@ fn promtool_is_content_with_the_rules_and_their_tests() -> Result<()> {
 }
 
 #[test]
-fn every_alert_says_what_is_and_what_to_do() -> Result<()> {
+fn every_alert_has_a_summary_and_a_remedy() -> Result<()> {
     for rule in rules()?.iter().filter(|rule| rule.get("alert").is_some()) {
         for said in ["summary", "description", "action"] {
             let text = rule["annotations"][said].as_str().unwrap_or_default();
@@ -40,14 +40,14 @@ fn every_alert_says_what_is_and_what_to_do() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_real_prometheus_gets_from_the_rules_what_was_sent() -> Result<()> {
+async fn prometheus_rules_compute_what_was_sent() -> Result<()> {
     if !is_here() {
         return not_run("Prometheus on a running Envoy", "there is no prometheus in the PATH");
     }
     let world = World::start().await?;
-    // Both figures start in one scrape and in the same proportion, so that what Prometheus extrapolates is exact.
+    // Both metrics start in one scrape and in the same proportion, so that Prometheus extrapolates exactly.
     world.sends(3, 1).await?;
-    poll::until("the first figures", async || {
+    poll::until("the first metrics", async || {
         let text = world.gate.envoy.prometheus().await?;
         Ok((text.contains(ALLOWED_3) && text.contains(FORBIDDEN_1)).then_some(()))
     })
@@ -60,7 +60,7 @@ async fn a_real_prometheus_gets_from_the_rules_what_was_sent() -> Result<()> {
         (r#"sa_authn_requests{verdict="denied"}"#, 51.0),
         (r#"sa_authn:refusals:ratio_rate5m{reason="forbidden"}"#, 0.25),
         ("sa_authn:token_cache_hits:ratio_rate5m", 1.0),
-        // A quarter refused, but not for ten minutes.
+        // A quarter is denied, but not for ten minutes.
         (r#"ALERTS{alertname="SaAuthnRefusals", alertstate="pending", reason="forbidden"}"#, 1.0),
     ] {
         prometheus.wait_value(expression, expected).await?;
@@ -68,13 +68,13 @@ async fn a_real_prometheus_gets_from_the_rules_what_was_sent() -> Result<()> {
     let age = prometheus.query("sa_authn:keys_age:seconds").await?;
     ensure!(matches!(age[..], [(_, seconds)] if (0.0..60.0).contains(&seconds)), "{age:?}");
 
-    world.is_lied_to(&prometheus).await?;
-    world.makes_the_other_figures(&prometheus).await?;
+    world.causes_a_mismatch(&prometheus).await?;
+    world.causes_the_other_metrics(&prometheus).await?;
     check_names(&prometheus).await?;
     check_dashboard(&prometheus).await
 }
 
-/// A request that is allowed and one that is forbidden are reviewed once, and remembered.
+/// The allowed and the forbidden token are each reviewed once, and cached.
 struct World {
     api_server: envoy_test::ApiServer,
     gate: Gate,
@@ -122,8 +122,8 @@ impl World {
         self.api_server.set_fault(Endpoint::TokenReview, fault);
     }
 
-    /// The API server says yes to somebody else: an alert that waits for nothing.
-    async fn is_lied_to(&self, prometheus: &Prometheus) -> Result<()> {
+    /// The API server approves another identity, which triggers an alert without a delay.
+    async fn causes_a_mismatch(&self, prometheus: &Prometheus) -> Result<()> {
         let status = json!({ "authenticated": true, "user": { "username": "system:anonymous" } });
         let review = json!({
             "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "status": status,
@@ -139,10 +139,10 @@ impl World {
         prometheus.wait_value(firing, 1.0).await
     }
 
-    /// A request without a token; a POST, which only a shadow rule covers, and which that would deny; a request that
-    /// another shadow rule would deny, and that waits for the enforced rule; and one that passes while the API server
-    /// fails.
-    async fn makes_the_other_figures(&self, prometheus: &Prometheus) -> Result<()> {
+    /// A request without a token; a POST that only a shadow rule matches and would deny; a request that another shadow rule
+    /// would deny and that waits for the enforced rule; and a request that passes during a fault of the API
+    /// server.
+    async fn causes_the_other_metrics(&self, prometheus: &Prometheus) -> Result<()> {
         let port = self.gate.envoy.port();
         let post = Request::post("/try/1").bearer(&self.allowed);
         for request in [Request::get("/healthz"), post] {
@@ -150,12 +150,12 @@ impl World {
         }
         self.fault(Some(Fault::UntilMended));
         let waiting = self.with_a_new_token("/new/1");
-        let mended = async {
+        let recovered = async {
             prometheus.wait_value("sa_authn_waiting", 1.0).await?;
             self.fault(None);
             anyhow::Ok(())
         };
-        let (waited, seen) = tokio::join!(waiting, mended);
+        let (waited, seen) = tokio::join!(waiting, recovered);
         seen?;
         ensure!(waited?.status == 200);
         self.fault(Some(Fault::Status(500)));
@@ -170,20 +170,20 @@ impl World {
     }
 }
 
-/// What rules and panels name, Envoy, the filter or another rule has said.
+/// Every metric that rules and panels use exists.
 async fn check_names(prometheus: &Prometheus) -> Result<()> {
     let known = prometheus.names().await?;
     let expressions = expressions()?;
     let named: BTreeSet<_> = expressions.iter().flat_map(|text| names(text)).collect();
     let unknown: Vec<_> = named.iter().filter(|name| !known.contains(name.as_str())).collect();
-    ensure!(unknown.is_empty(), "nobody says {unknown:?}; there are {known:?}");
+    ensure!(unknown.is_empty(), "unknown metrics {unknown:?}; expected some of {known:?}");
     let ours: Vec<_> = known.iter().filter(|name| name.starts_with("sa_authn_")).collect();
     let unused: Vec<_> = ours.iter().filter(|name| !named.contains(**name)).collect();
     ensure!(unused.is_empty(), "no rule and no panel shows {unused:?}");
     Ok(())
 }
 
-/// Each panel's query, as Grafana would send it.
+/// Each panel's query, as Grafana sends it.
 async fn check_dashboard(prometheus: &Prometheus) -> Result<()> {
     for expression in panels()? {
         let expression = expression
@@ -221,13 +221,13 @@ fn expressions() -> Result<Vec<String>> {
     Ok(rules.chain(panels()?).collect())
 }
 
-/// The figures that an expression names: outside of quotes, and not a label.
+/// The metrics of an expression: names outside of quotes that are not labels.
 fn names(expression: &str) -> Vec<String> {
     let bare: Vec<_> = expression.split('"').step_by(2).collect();
     let joined = bare.join(" ");
     let words = joined.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
-    let figures = words.filter(|word| word.starts_with("sa_authn") || word.starts_with("envoy_"));
-    figures.map(str::to_owned).collect()
+    let metrics = words.filter(|word| word.starts_with("sa_authn") || word.starts_with("envoy_"));
+    metrics.map(str::to_owned).collect()
 }
 
 const ALLOWED_3: &str = r#"verdict="allowed",reason="none",rule="secrets",issuer="local"} 3"#;

@@ -1,4 +1,4 @@
-//! Configurations that cannot mean what they say: Envoy refuses to start, and the log has every problem.
+//! Invalid configurations: Envoy does not start, and the log has every problem.
 
 mod support;
 
@@ -10,8 +10,8 @@ use envoy_test::envoy::oldest_and_newest;
 use serde_json::{Value, json};
 use support::{config, discovery};
 
-/// Starts the oldest and the newest Envoy with this configuration, which both must refuse with these
-/// problems and no others, each told by how it begins.
+/// Starts the oldest and the newest Envoy with this configuration, which both must reject with exactly these
+/// problems, each identified by its prefix.
 async fn refused(config: &str, expected: &[&str]) -> Result<()> {
     let mut expected = expected.to_vec();
     expected.sort();
@@ -19,7 +19,7 @@ async fn refused(config: &str, expected: &[&str]) -> Result<()> {
         let setup = EnvoySetup::new().version(&version).plugin_config_text(config);
         let log = setup.expect_refused().await?;
         let lines = log.lines().filter_map(|line| line.split_once("configuration: "));
-        // Envoy asks the filter more than once.
+        // Envoy configures the filter more than once.
         let problems: BTreeSet<&str> = lines.map(|(_, problem)| problem).collect();
         let as_expected = problems.len() == expected.len()
             && problems.iter().zip(&expected).all(|(problem, begin)| problem.starts_with(begin));
@@ -29,7 +29,7 @@ async fn refused(config: &str, expected: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A configuration that would be accepted, after a change.
+/// A valid configuration after a change.
 fn changed(change: impl FnOnce(&mut Value)) -> String {
     let mut config = config(discovery(json!({})));
     change(&mut config);

@@ -1,4 +1,4 @@
-//! The filter's configuration is replaced while Envoy runs: what becomes of requests, keys and old timers.
+//! Configuration changes at run time: paused requests, keys, and timers of the old configuration.
 
 mod support;
 
@@ -11,11 +11,11 @@ use envoy_test::{
 };
 use serde_json::{Value, json};
 use support::{
-    ACTIVE, Gate, answers, api, check_refused, config, discovery, get, mend, patient, send_all,
-    stalled,
+    ACTIVE, Gate, answers, api, check_refused, clear_fault, config, discovery, get, long_wait,
+    send_all, stalled,
 };
 
-/// Lets this account in, and calls itself so in `WWW-Authenticate`.
+/// A configuration that allows this account, with this realm in `WWW-Authenticate`.
 fn variant(mut config: Value, realm: &str, account: &str) -> Value {
     config["rules"] = json!([{ "name": "secrets", "paths": ["/secrets/*"], "allow": [account] }]);
     config["answers"] = json!({ "realm": realm });
@@ -30,7 +30,7 @@ fn web() -> Token {
     Token::for_service_account("web", "web")
 }
 
-/// Which configuration judges a new connection.
+/// The realm of the configuration that a new connection uses.
 async fn realm(port: u16) -> Result<String> {
     let response = Request::get("/secrets/1").send(port).await?;
     check_refused(&response, 401, "missing_token")?;
@@ -38,7 +38,7 @@ async fn realm(port: u16) -> Result<String> {
     Ok(challenge.split('"').nth(1).unwrap_or_default().to_owned())
 }
 
-/// Puts a configuration in place, and waits until each worker judges by it.
+/// Replaces the configuration, and waits until each worker uses it.
 async fn reload(envoy: &Envoy, config: &Value, workers: usize) -> Result<()> {
     let wanted = config["answers"]["realm"].as_str().unwrap_or_default();
     envoy.replace_plugin_config(config)?;
@@ -51,12 +51,12 @@ async fn reload(envoy: &Envoy, config: &Value, workers: usize) -> Result<()> {
 }
 
 #[tokio::test]
-async fn whoever_waits_is_judged_by_the_configuration_under_which_it_came() -> Result<()> {
+async fn paused_requests_use_the_config_they_arrived_under() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = stalled().await?;
         let setup = dynamic(&version, &api_server, Duration::from_secs(60));
-        let old = variant(patient(json!({})), "old", "api/api");
-        let new = variant(patient(json!({})), "new", "web/web");
+        let old = variant(long_wait(json!({})), "old", "api/api");
+        let new = variant(long_wait(json!({})), "new", "web/web");
         let gate = Gate::start(setup.plugin_config(old)).await?;
         let (port, api, web) = (gate.envoy.port(), api_server.mint(api()), api_server.mint(web()));
         let requests = || [get(&api), get(&web).grpc(), get(&api).http2(), get(&web)];
@@ -67,7 +67,7 @@ async fn whoever_waits_is_judged_by_the_configuration_under_which_it_came() -> R
         gate.envoy.wait_stat(ACTIVE, |active| active == 8).await?;
         assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
 
-        mend(&api_server);
+        clear_fault(&api_server);
         let verdicts = async |sent| -> Result<Vec<String>> {
             let answers = answers(sent).await?;
             let verdict = |answer: &envoy_test::Response| match answer.grpc_status() {
@@ -81,7 +81,7 @@ async fn whoever_waits_is_judged_by_the_configuration_under_which_it_came() -> R
         let after = verdicts(after).await?;
         assert_eq!(after, [forbidden, "gRPC 0", forbidden, passes], "Envoy {version}");
         assert_eq!(gate.upstream.count(), 4, "Envoy {version}");
-        // Two configurations that had no keys, each in two VMs.
+        // Two configurations without keys, each in two VMs.
         let fetches = [Endpoint::Discovery, Endpoint::Jwks].map(|one| api_server.count(one));
         assert_eq!(fetches, [4, 4], "Envoy {version}");
         assert_eq!(gate.envoy.vm_failures().await?, [""; 0], "Envoy {version}");
@@ -90,7 +90,7 @@ async fn whoever_waits_is_judged_by_the_configuration_under_which_it_came() -> R
 }
 
 #[tokio::test]
-async fn a_bad_configuration_is_refused_and_the_old_one_goes_on() -> Result<()> {
+async fn invalid_configuration_is_rejected_and_the_old_one_stays_active() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = api_server().await?;
         let setup = dynamic(&version, &api_server, Duration::from_secs(1));
@@ -116,7 +116,7 @@ async fn a_bad_configuration_is_refused_and_the_old_one_goes_on() -> Result<()> 
             gate.check_alive(&token).await?;
         }
 
-        reload(&gate.envoy, &variant(old, "mended", "web/web"), 1).await?;
+        reload(&gate.envoy, &variant(old, "recovered", "web/web"), 1).await?;
         let refused = get(&token).send(gate.envoy.port()).await?;
         check_refused(&refused, 403, "forbidden")?;
         assert_eq!(gate.envoy.stat("listener_manager.lds.update_rejected").await?, 1);
@@ -126,21 +126,21 @@ async fn a_bad_configuration_is_refused_and_the_old_one_goes_on() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_fetch_that_ended_with_its_configuration_does_not_delay_the_next() -> Result<()> {
+async fn fetch_of_a_replaced_configuration_does_not_delay_the_next() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = stalled().await?;
         let setup = dynamic(&version, &api_server, Duration::from_secs(1));
-        let mut old = variant(patient(json!({})), "old", "api/api");
+        let mut old = variant(long_wait(json!({})), "old", "api/api");
         old["issuers"][0]["keys"]["timeout"] = json!("20s");
         let gate = Gate::start(setup.plugin_config(old.clone())).await?;
         api_server.wait_count(Endpoint::Discovery, 1).await?;
         reload(&gate.envoy, &variant(old, "new", "api/api"), 1).await?;
         gate.envoy.wait_stat(DRAINING, |count| count == 0).await?;
-        // Nothing waits for that answer any more.
-        mend(&api_server);
+        // The fetch of the replaced configuration is no longer needed.
+        clear_fault(&api_server);
         let start = Instant::now();
         gate.check_alive(&api_server.mint(api())).await?;
-        // Half of the timeout, after which the old fetch would have ended anyway.
+        // Half of the timeout after which the old fetch would have ended.
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         assert_eq!(api_server.count(Endpoint::Jwks), 2, "Envoy {version}");
     }

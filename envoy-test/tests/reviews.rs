@@ -1,4 +1,4 @@
-//! What a TokenReview is for: tokens whose pod, service account or secret is gone; and who waits for one.
+//! TokenReviews: tokens of deleted pods, service accounts and secrets, and requests that wait for a review.
 
 mod support;
 
@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::{JoinSet, LocalSet};
 
-/// Asks with a token that has passed until it is refused as revoked; how long that took.
+/// Sends a token that has passed until it is denied as revoked, and returns the time.
 async fn becomes_revoked(gate: &Gate, token: &str, within: Duration) -> Result<Duration> {
     let start = Instant::now();
     poll::until_within(within, "a token to be revoked", async || {
@@ -43,7 +43,7 @@ async fn deletes(version: String, purpose: &'static str, own_cache: bool) -> Res
     api_server.delete_pod("api", "api-1");
     api_server.delete_service_account("web", "web");
     let within = CACHE_TTL + if own_cache { API_SERVERS_OWN } else { Duration::ZERO };
-    // What is asked for just before still has to be answered.
+    // Requests in flight must still be answered.
     let (pod_took, account_took) = tokio::try_join!(
         becomes_revoked(&gate, &pod, within + MARGIN),
         becomes_revoked(&gate, &account, within + MARGIN)
@@ -63,8 +63,7 @@ async fn deletes(version: String, purpose: &'static str, own_cache: bool) -> Res
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deleted_pods_and_a_deleted_accounts_tokens_are_revoked_in_time_while_others_go_on()
--> Result<()> {
+async fn tokens_of_deleted_pods_and_accounts_are_revoked_in_time() -> Result<()> {
     for version in oldest_and_newest() {
         let mut all = JoinSet::new();
         let cases = async {
@@ -83,7 +82,7 @@ async fn a_deleted_pods_and_a_deleted_accounts_tokens_are_revoked_in_time_while_
 }
 
 #[tokio::test]
-async fn what_was_deleted_and_made_anew_is_another() -> Result<()> {
+async fn recreated_objects_do_not_accept_old_tokens() -> Result<()> {
     for version in versions() {
         for purpose in USES {
             let which = || format!("Envoy {version}, {purpose}");
@@ -98,7 +97,7 @@ async fn what_was_deleted_and_made_anew_is_another() -> Result<()> {
             for token in &old {
                 check_passes(&gate, token).await.with_context(which)?;
             }
-            // A node that goes takes no pod's token with it.
+            // Deleting a node does not invalidate pod tokens.
             api_server.delete_node("node-1");
             check_passes(&gate, &old[0]).await.with_context(which)?;
             api_server.delete_pod("api", "api-1");
@@ -125,12 +124,12 @@ fn stall(api_server: &ApiServer) {
     api_server.set_fault(Endpoint::TokenReview, Some(Fault::UntilMended));
 }
 
-fn mend(api_server: &ApiServer) {
+fn clear_fault(api_server: &ApiServer) {
     api_server.set_fault(Endpoint::TokenReview, None);
 }
 
 #[tokio::test]
-async fn no_byte_of_a_body_reaches_the_upstream_before_the_reviews_answer() -> Result<()> {
+async fn no_byte_of_a_body_reaches_the_upstream_before_the_review() -> Result<()> {
     for version in oldest_and_newest() {
         for purpose in USES {
             let which = format!("Envoy {version}, {purpose}");
@@ -148,10 +147,10 @@ async fn no_byte_of_a_body_reaches_the_upstream_before_the_reviews_answer() -> R
             ];
             let sent = send_all(gate.envoy.port(), requests);
             gate.envoy.wait_stat(RECEIVED, |bytes| bytes >= 4 * BODY as u64).await?;
-            // Equal questions are one.
+            // Requests with the same token share one review.
             api_server.wait_count(Endpoint::TokenReview, 2).await?;
             assert_eq!(gate.upstream.count(), 0, "{which}");
-            mend(&api_server);
+            clear_fault(&api_server);
             let answers = answers(sent).await?;
             let outcomes: Vec<_> = answers.iter().map(outcome).collect();
             assert_eq!(outcomes, ["200", "200", "401 revoked", "200"], "{which}");
@@ -166,7 +165,7 @@ async fn no_byte_of_a_body_reaches_the_upstream_before_the_reviews_answer() -> R
 }
 
 #[tokio::test]
-async fn who_hangs_up_while_it_waits_is_forgotten_and_its_review_still_counts() -> Result<()> {
+async fn review_of_a_request_whose_caller_hung_up_is_still_cached() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = reviewer().await?;
         let gate = gate(&version, &api_server, reviewed("instead", json!({}))).await?;
@@ -183,7 +182,7 @@ async fn who_hangs_up_while_it_waits_is_forgotten_and_its_review_still_counts() 
         api_server.wait_count(Endpoint::TokenReview, 1).await?;
         drop(callers);
         gate.envoy.wait_stat(ACTIVE, |active| active == 0).await?;
-        mend(&api_server);
+        clear_fault(&api_server);
         poll::until("the answer to be there", async || {
             Ok((api_server.under_way(Endpoint::TokenReview) == 0).then_some(()))
         })
@@ -196,7 +195,7 @@ async fn who_hangs_up_while_it_waits_is_forgotten_and_its_review_still_counts() 
 }
 
 #[tokio::test]
-async fn shadow_mode_and_open_paths_wait_for_no_review() -> Result<()> {
+async fn shadow_mode_and_open_paths_do_not_wait_for_a_review() -> Result<()> {
     for version in oldest_and_newest() {
         for purpose in USES {
             let which = format!("Envoy {version}, {purpose}");
@@ -213,23 +212,27 @@ async fn shadow_mode_and_open_paths_wait_for_no_review() -> Result<()> {
                 assert_eq!(outcome(&response), "200", "{which}");
                 let received = gate.upstream.last().context("a request")?;
                 assert_eq!(received.body.len(), BODY, "{which}");
-                assert_eq!(received.header("x-sa-name"), None, "{which}: nobody is proven yet");
+                assert_eq!(
+                    received.header("x-sa-name"),
+                    None,
+                    "{which}: no caller is authenticated yet"
+                );
             }
         }
     }
     Ok(())
 }
 
-/// Between two requests of one of the others.
+/// The interval between two requests of one of the other callers.
 const PACE: Duration = Duration::from_millis(20);
 
 const TTL: &str = "2s";
 const CACHE_TTL: Duration = Duration::from_secs(2);
 
-/// How long a kube-apiserver remembers that a token was genuine.
+/// How long a kube-apiserver caches a successful authentication.
 const API_SERVERS_OWN: Duration = Duration::from_secs(10);
 
-/// For a machine that is busy.
+/// A tolerance for busy machines.
 const MARGIN: Duration = Duration::from_secs(3);
 
 const RECEIVED: &str = "http.inbound.downstream_cx_rx_bytes_total";

@@ -1,4 +1,4 @@
-//! What reviews cost the API server: nothing for junk, no more than the limit at once, and few for steady callers.
+//! The number of reviews: none for invalid tokens, at most the limit at once, and few for steady callers.
 
 mod support;
 
@@ -11,12 +11,12 @@ use envoy_test::load::Steady;
 use envoy_test::{Endpoint, Fault, Request, Token, poll};
 use serde_json::json;
 use std::collections::BTreeMap;
-use support::reviews::{check_passes, gate, junk, outcome, reviewed, reviewer};
+use support::reviews::{check_passes, gate, invalid, outcome, reviewed, reviewer};
 use support::{Gate, api, get};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 
-/// How many of these tokens' requests ended in which way; so many at once.
+/// The number of requests per outcome, with a limit of concurrent requests.
 async fn outcomes(
     gate: &Gate,
     tokens: Vec<String>,
@@ -40,28 +40,28 @@ async fn outcomes(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_thousand_junk_tokens_are_no_review_after_verification() -> Result<()> {
+async fn five_thousand_invalid_tokens_cause_no_review_after_verification() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = reviewer().await?;
         let gate = gate(&version, &api_server, reviewed("afterVerification", json!({}))).await?;
         let good = api_server.mint(api());
         let kid = api_server.signing_key().kid().to_owned();
-        let mut tokens = junk(&kid, JUNK / 2);
-        tokens.extend(junk("a-kid-of-nobody's", JUNK / 2));
+        let mut tokens = invalid(&kid, INVALID / 2);
+        tokens.extend(invalid("unknown-kid", INVALID / 2));
         let counts = outcomes(&gate, tokens, 100).await?;
         assert_eq!(api_server.count(Endpoint::TokenReview), 0, "Envoy {version}");
         assert_eq!(
             counts.get("401 bad_signature"),
-            Some(&(JUNK / 2)),
+            Some(&(INVALID / 2)),
             "Envoy {version}: {counts:?}"
         );
-        // Who invents kids finds them unknown, or waits for keys until they are fetched.
+        // Invented kids are unknown, or the request is paused until the keys are fetched.
         let unknown: usize = counts
             .iter()
             .filter(|(what, _)| *what != "401 bad_signature")
             .map(|(_, count)| count)
             .sum();
-        assert_eq!(unknown, JUNK / 2, "Envoy {version}: {counts:?}");
+        assert_eq!(unknown, INVALID / 2, "Envoy {version}: {counts:?}");
         assert!(!counts.contains_key("200"), "Envoy {version}: {counts:?}");
         assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
         gate.check_alive(&good).await?;
@@ -72,8 +72,8 @@ async fn five_thousand_junk_tokens_are_no_review_after_verification() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_thousand_junk_tokens_are_48_reviews_at_once_where_the_review_is_the_proof()
--> Result<()> {
+async fn five_thousand_invalid_tokens_cause_at_most_48_reviews_at_once_with_instead() -> Result<()>
+{
     for version in oldest_and_newest() {
         let api_server = reviewer().await?;
         let review = json!({ "timeout": "60s", "cacheTtl": "1s", "refreshAhead": "0s" });
@@ -84,22 +84,30 @@ async fn five_thousand_junk_tokens_are_48_reviews_at_once_where_the_review_is_th
         check_passes(&gate, &steady).await?;
         let before = api_server.count(Endpoint::TokenReview);
         api_server.set_fault(Endpoint::TokenReview, Some(Fault::UntilMended));
-        let mut tokens = junk("a-kid-of-nobody's", JUNK);
-        let flood = tokens.split_off(STRANGERS);
-        // Those that find a place wait for their answer.
+        let mut tokens = invalid("unknown-kid", INVALID);
+        let flood = tokens.split_off(NEW_CALLERS);
+        // Requests that find a place are paused until their response.
         let port = gate.envoy.port();
         let waiting: JoinSet<_> =
             tokens.into_iter().map(|token| async move { get(&token).send(port).await }).collect();
         poll::until("48 reviews under way", async || {
-            Ok((api_server.under_way(Endpoint::TokenReview) == STRANGERS).then_some(()))
+            Ok((api_server.under_way(Endpoint::TokenReview) == NEW_CALLERS).then_some(()))
         })
         .await?;
         let counts = outcomes(&gate, flood, 100).await?;
-        let expected = BTreeMap::from([("503 overloaded".to_owned(), JUNK - STRANGERS)]);
+        let expected = BTreeMap::from([("503 overloaded".to_owned(), INVALID - NEW_CALLERS)]);
         assert_eq!(counts, expected, "Envoy {version}");
-        assert_eq!(api_server.most_under_way(Endpoint::TokenReview), STRANGERS, "Envoy {version}");
-        assert_eq!(api_server.count(Endpoint::TokenReview) - before, STRANGERS, "Envoy {version}");
-        // A place is kept for a token that was accepted before, once its review has ended.
+        assert_eq!(
+            api_server.most_under_way(Endpoint::TokenReview),
+            NEW_CALLERS,
+            "Envoy {version}"
+        );
+        assert_eq!(
+            api_server.count(Endpoint::TokenReview) - before,
+            NEW_CALLERS,
+            "Envoy {version}"
+        );
+        // A place is reserved for a previously approved token whose approval has expired.
         let send = || {
             let request = get(&steady);
             tokio::spawn(async move { request.send(port).await })
@@ -109,7 +117,7 @@ async fn five_thousand_junk_tokens_are_48_reviews_at_once_where_the_review_is_th
             if known.is_finished() {
                 known = send();
             }
-            Ok((api_server.under_way(Endpoint::TokenReview) == STRANGERS + 1).then_some(()))
+            Ok((api_server.under_way(Endpoint::TokenReview) == NEW_CALLERS + 1).then_some(()))
         })
         .await
         .with_context(|| format!("Envoy {version}"))?;
@@ -138,7 +146,7 @@ async fn steady_callers(version: String, purpose: &'static str) -> Result<String
     for token in &tokens {
         check_passes(&gate, token).await?;
     }
-    // From now on each review is long, and none is waited for.
+    // From now on each review takes long, and no request waits for one.
     api_server.set_fault(Endpoint::TokenReview, Some(Fault::Slow(SLOW)));
     let callers: Vec<_> = tokens
         .iter()
@@ -157,7 +165,7 @@ async fn steady_callers(version: String, purpose: &'static str) -> Result<String
         slowest = slowest.max(report.slowest);
     }
     let (reviews, took) = (api_server.count(Endpoint::TokenReview), start.elapsed());
-    // Each token once, and again at the earliest when what it has is three seconds old.
+    // Each token once, and again at the earliest after three seconds.
     let periods = took.as_secs() / 3;
     let most = CALLERS * (1 + usize::try_from(periods)?);
     ensure!(reviews <= most, "{reviews} reviews in {took:?}, at most {most}");
@@ -173,8 +181,7 @@ async fn steady_callers(version: String, purpose: &'static str) -> Result<String
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_requests_of_fifty_callers_cost_few_reviews_and_wait_for_none_but_the_first()
--> Result<()> {
+async fn steady_callers_cause_few_reviews_and_wait_only_for_the_first() -> Result<()> {
     LocalSet::new()
         .run_until(async {
             let mut all = JoinSet::new();
@@ -194,9 +201,9 @@ async fn ten_thousand_requests_of_fifty_callers_cost_few_reviews_and_wait_for_no
 const MISS: &str = "wasmcustom.sa_authn.review_cache.miss";
 const ACCEPTED: &str = "wasmcustom.sa_authn.review_cache.accepted";
 
-const JUNK: usize = 5000;
-/// Of 64 places a quarter is kept for tokens that were accepted before.
-const STRANGERS: usize = 48;
+const INVALID: usize = 5000;
+/// A quarter of the 64 places is reserved for previously approved tokens.
+const NEW_CALLERS: usize = 48;
 
 const CALLERS: usize = 50;
 const REQUESTS: usize = 10_000;

@@ -1,4 +1,4 @@
-//! The figures of reviews and of what is remembered, as Prometheus has them.
+//! The metrics of reviews and caches at the Prometheus endpoint.
 
 mod support;
 
@@ -16,8 +16,8 @@ use support::{Gate, api, get};
 
 const SECOND: &str = "https://second.example";
 
-/// Both issuers' keys stand here, so that nobody waits for any. The second's API server is down, and its
-/// tokens pass by their signatures.
+/// Both issuers have inline keys, so that no request is paused for keys. The second's API server is down, and its
+/// tokens pass with verified signatures.
 fn config(first: &ApiServer, second: &ApiServer) -> Value {
     let mut config = reviewed("afterVerification", json!({}));
     config["issuers"][0]["keys"] = json!({ "inline": jwks(&[&first.signing_key()]) });
@@ -31,14 +31,14 @@ fn config(first: &ApiServer, second: &ApiServer) -> Value {
     config
 }
 
-/// One caller's connection, so that all of it happens in one worker's VM.
+/// One caller's connection, so that one worker's VM receives all requests.
 struct Caller<'g> {
     connection: Connection,
     api_server: &'g ApiServer,
 }
 
 impl Caller<'_> {
-    /// Sends the token so often, each time with the same outcome.
+    /// Sends the token this often, each time with the same outcome.
     async fn sends(&mut self, token: &str, times: usize, expected: &str) -> Result<()> {
         for _ in 0..times {
             let response = self.connection.send(&get(token)).await?;
@@ -52,8 +52,8 @@ impl Caller<'_> {
     }
 }
 
-/// The filter's own lines of the Prometheus endpoint.
-async fn figures(gate: &Gate) -> Result<BTreeMap<String, u64>> {
+/// The filter's metrics from the Prometheus endpoint.
+async fn metrics(gate: &Gate) -> Result<BTreeMap<String, u64>> {
     let text = gate.envoy.prometheus().await?;
     let lines = text.lines().filter(|line| line.starts_with("sa_authn_"));
     let pairs = lines.filter_map(|line| line.rsplit_once(' '));
@@ -61,8 +61,7 @@ async fn figures(gate: &Gate) -> Result<BTreeMap<String, u64>> {
 }
 
 #[tokio::test]
-async fn every_figure_of_reviews_is_right_and_labelled_with_one_and_with_four_workers() -> Result<()>
-{
+async fn review_metrics_are_correct_with_one_and_four_workers() -> Result<()> {
     for (version, workers) in
         oldest_and_newest().into_iter().flat_map(|version| [(version.clone(), 1), (version, 4)])
     {
@@ -89,7 +88,7 @@ async fn every_figure_of_reviews_is_right_and_labelled_with_one_and_with_four_wo
         caller.sends(&first.mint(api()), 2, "401 review_mismatch").await?;
         caller.fault(Some(Fault::Status(500)));
         caller.sends(&first.mint(api()), 2, "503 review_unavailable").await?;
-        // The first of them waits for the call to fail; in the outage no call is sent for the others.
+        // The first request waits for the failed call; during the outage no call is sent for the others.
         for _ in 0..3 {
             caller.sends(&second.mint(api()), 1, "200").await?;
         }
@@ -104,7 +103,7 @@ async fn every_figure_of_reviews_is_right_and_labelled_with_one_and_with_four_wo
             (r#"sa_authn_review_cache{outcome="accepted"}"#, 4),
             (r#"sa_authn_review_cache{outcome="refused"}"#, 3),
             (r#"sa_authn_review_cache{outcome="miss"}"#, 6),
-            // 15 requests, of which 6 waited and were judged twice; who is refused is not remembered.
+            // 15 requests, of which 6 were paused and evaluated twice; rejected tokens are not cached.
             (r#"sa_authn_token_cache{outcome="hit"}"#, 12),
             (r#"sa_authn_token_cache{outcome="miss"}"#, 9),
             (
@@ -114,17 +113,17 @@ async fn every_figure_of_reviews_is_right_and_labelled_with_one_and_with_four_wo
         ];
         let expected: BTreeMap<_, _> =
             expected.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
-        let shown = |figures: BTreeMap<String, u64>| -> BTreeMap<_, _> {
-            figures.into_iter().filter(|(name, _)| expected.contains_key(name)).collect()
+        let shown = |metrics: BTreeMap<String, u64>| -> BTreeMap<_, _> {
+            metrics.into_iter().filter(|(name, _)| expected.contains_key(name)).collect()
         };
         let mut last = BTreeMap::new();
-        let there = poll::until("the figures", async || {
-            last = shown(figures(&gate).await?);
+        let there = poll::until("the metrics", async || {
+            last = shown(metrics(&gate).await?);
             Ok((last == expected).then_some(()))
         });
         let in_time = there.await;
         assert_eq!(last, expected, "Envoy {version}, {workers} workers: {in_time:?}");
-        let names: Vec<_> = figures(&gate).await?.into_keys().collect();
+        let names: Vec<_> = metrics(&gate).await?.into_keys().collect();
         let prefixes = ["sa_authn_review", "sa_authn_token_cache", "sa_authn_unreviewed"];
         let ours = |name: &&String| prefixes.iter().any(|prefix| name.starts_with(prefix));
         assert_eq!(names.iter().filter(ours).count(), expected.len() - 1, "{names:?}");

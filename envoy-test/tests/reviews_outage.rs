@@ -1,4 +1,4 @@
-//! An API server that does not review: down, unwilling, or answering nonsense. What counts, and what is told.
+//! Failed reviews: API server down, missing permissions, and invalid responses.
 
 mod support;
 
@@ -23,7 +23,7 @@ const NOT_SENT: &str =
 const NO_ANSWER: &str = "issuer \"local\": TokenReview unavailable: no answer (503 ";
 const REVIEWED: &str = "issuer \"local\": TokenReview available";
 
-/// Asks until the outcome is this one; any other than these two is a failure.
+/// Sends requests until the outcome is `to`; any outcome other than these two is a failure.
 async fn becomes(gate: &Gate, token: &str, from: &str, to: &str) -> Result<()> {
     poll::until(&format!("{from} to become {to}"), async || {
         let now = outcome(&get(token).send(gate.envoy.port()).await?);
@@ -44,7 +44,7 @@ async fn check_unavailable(gate: &Gate, token: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn with_deny_an_outage_is_our_failure_and_ends_with_the_outage() -> Result<()> {
+async fn deny_on_outage_rejects_as_unavailable_until_the_outage_ends() -> Result<()> {
     for version in oldest_and_newest() {
         for purpose in USES {
             let which = || format!("Envoy {version}, {purpose}");
@@ -67,7 +67,7 @@ async fn with_deny_an_outage_is_our_failure_and_ends_with_the_outage() -> Result
 }
 
 #[tokio::test]
-async fn with_accept_verified_callers_do_not_notice_an_outage_and_rejected_tokens_stay_rejected()
+async fn accept_verified_passes_callers_in_an_outage_and_keeps_rejected_tokens_rejected()
 -> Result<()> {
     for version in versions() {
         let which = || format!("Envoy {version}");
@@ -83,19 +83,19 @@ async fn with_accept_verified_callers_do_not_notice_an_outage_and_rejected_token
 
         check_refused(&get(&gone).send(gate.envoy.port()).await?, 401, "revoked")?;
         api_server.stop().await;
-        // The API server has not seen these two tokens; it has rejected the third.
+        // The API server has not reviewed these two tokens; it has rejected the third.
         for name in ["first", "second"] {
             let new = api_server.mint(Token::for_service_account("api", name));
             check_passes(&gate, &new).await.with_context(which)?;
             let seen = gate.upstream.received();
-            let told = seen.iter().any(|seen| seen.header("x-sa-name").as_deref() == Some(name));
-            ensure!(told, "the upstream does not know {name}");
+            let reached = seen.iter().any(|seen| seen.header("x-sa-name").as_deref() == Some(name));
+            ensure!(reached, "the upstream received no request of {name}");
         }
         gate.envoy.wait_log(NO_ANSWER).await?;
         let line = allowed(&gate, "system:serviceaccount:api:second").await.with_context(which)?;
         let why = line["unreviewed"].as_str().context("a text")?;
         ensure!(why.starts_with("outage of the API server: no answer (503 "), "{line}");
-        // Long after `cacheTtl` the steady caller passes unreviewed, and the rejected token does not.
+        // Long after `cacheTtl` the steady caller passes without a review, and the rejected token does not.
         gate.envoy.wait_stat(UNREVIEWED, |count| count >= 50).await.with_context(which)?;
         check_refused(&get(&gone).send(gate.envoy.port()).await?, 401, "revoked")
             .with_context(which)?;
@@ -116,7 +116,7 @@ async fn with_accept_verified_callers_do_not_notice_an_outage_and_rejected_token
     Ok(())
 }
 
-/// The line of the log for a request that was allowed to this subject without a review.
+/// The log line of a request of this subject that passed without a review.
 async fn allowed(gate: &Gate, subject: &str) -> Result<Value> {
     let text = format!("\"sub\":\"{subject}\",\"unreviewed\":");
     gate.envoy.wait_log(&text).await?;
@@ -129,7 +129,7 @@ async fn allowed(gate: &Gate, subject: &str) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn a_reviewer_without_the_right_is_told_which_binding_is_missing() -> Result<()> {
+async fn missing_permission_to_review_is_logged_with_the_binding() -> Result<()> {
     for version in oldest_and_newest() {
         for purpose in USES {
             let which = || format!("Envoy {version}, {purpose}");
@@ -140,7 +140,7 @@ async fn a_reviewer_without_the_right_is_told_which_binding_is_missing() -> Resu
             gate.envoy.wait_log(FORBIDDEN).await.with_context(which)?;
             api_server.grant_auth_delegator("envoy-system", "sa-authn");
             gate.check_alive(&token).await.with_context(which)?;
-            // It is said of the first review that comes a second later.
+            // Logged with the first review a second later.
             poll::until(REVIEWED, async || {
                 let other = api_server.mint(api());
                 check_passes(&gate, &other).await?;
@@ -153,14 +153,14 @@ async fn a_reviewer_without_the_right_is_told_which_binding_is_missing() -> Resu
     Ok(())
 }
 
-/// Envoy's own token, in place of the one that it has.
+/// Replaces Envoy's own token.
 fn put(gate: &Gate, api_server: &ApiServer, token: &str) -> Result<()> {
     let files = [("token", token), ("ca.crt", api_server.ca_pem())];
     gate.envoy.credential("kube-apiserver").update(&files)
 }
 
 #[tokio::test]
-async fn a_reviewer_without_a_good_credential_is_told_where_to_look() -> Result<()> {
+async fn invalid_credential_for_reviews_is_logged_with_a_remedy() -> Result<()> {
     for version in oldest_and_newest() {
         for (credential, problem) in [("not-a-token", UNAUTHORIZED), ("", NOT_SENT)] {
             let which = || format!("Envoy {version}, credential {credential:?}");
@@ -181,7 +181,7 @@ async fn a_reviewer_without_a_good_credential_is_told_where_to_look() -> Result<
     Ok(())
 }
 
-/// What the API server does, and what it is called.
+/// The faults of the API server with their names.
 fn faults() -> Vec<(String, Fault)> {
     let body = |name: &str, body: String| (name.to_owned(), Fault::Body(body.into_bytes()));
     let review = |kind: &str, status: Value| {
@@ -212,15 +212,14 @@ fn faults() -> Vec<(String, Fault)> {
 }
 
 #[tokio::test]
-async fn whatever_an_api_server_answers_instead_of_a_review_says_nothing_of_the_token() -> Result<()>
-{
+async fn response_that_is_not_a_review_is_unavailable() -> Result<()> {
     for version in oldest_and_newest() {
         for purpose in USES {
             let api_server = reviewer().await?;
             let config = reviewed(purpose, json!({ "timeout": "300ms" }));
             let gate = gate(&version, &api_server, config).await?;
             let token = api_server.mint(api());
-            // The keys have to be there: what is tested is the review.
+            // The keys must be cached, because the test is about the review.
             check_passes(&gate, &token).await?;
             let token = api_server.mint(api());
             for (name, fault) in faults() {
@@ -241,7 +240,7 @@ async fn whatever_an_api_server_answers_instead_of_a_review_says_nothing_of_the_
 }
 
 #[tokio::test]
-async fn a_yes_that_is_nobodys_or_anothers_is_a_mismatch() -> Result<()> {
+async fn approval_of_another_identity_is_a_mismatch() -> Result<()> {
     for version in oldest_and_newest() {
         for purpose in USES {
             let api_server = reviewer().await?;

@@ -1,5 +1,5 @@
-//! The scenario table through real Envoys with the release module: what becomes of each request, and that nothing
-//! that is said of it holds its token.
+//! The scenario table in real Envoys with the release module: the outcome of each request, and no token in
+//! responses, logs or metrics.
 
 #[path = "support/secrecy.rs"]
 mod secrecy;
@@ -11,7 +11,7 @@ use envoy_test::upstream::Received;
 use envoy_test::{ApiServer, ApiServerOptions, Envoy, EnvoySetup, Response, Upstream};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_scenario_ends_as_it_must_in_every_envoy() -> Result<()> {
+async fn every_scenario_has_the_expected_verdict_in_every_envoy() -> Result<()> {
     let api_server = ApiServer::start(ApiServerOptions::default()).await?;
     let world = World::around(api_server.signing_key());
     api_server.publish(&world.published());
@@ -35,9 +35,9 @@ async fn run(version: &str, group: &Group, api_server: &ApiServer) -> Result<Vec
         .api_server(api_server)
         .upstream(&upstream)
         .plugin_config(group.config.clone())
-        // What Envoy would make of a path is its business; what we make of it is tested here.
+        // Envoy's path normalization is off, because the filter's is tested here.
         .normalize_path(false)
-        // All that the filter would ever say.
+        // All log lines of the filter.
         .wasm_log_level("trace")
         .start()
         .await?;
@@ -66,12 +66,12 @@ async fn check(scenario: &Scenario, envoy: &Envoy, upstream: &Upstream) -> Resul
             seen.iter().try_for_each(|(name, value)| check_seen(&received, name, value.as_deref()))
         }
         Expect::Refused(reason) => {
-            ensure!(reached == 0, "it reached the upstream");
+            ensure!(reached == 0, "the request reached the upstream");
             secrecy::check_answer(&response, &secrecy::secrets(&scenario.request))?;
             check_refusal(&response, reason, is_grpc(scenario))
         }
         Expect::EnvoyRefuses(status) => {
-            ensure!(reached == 0, "it reached the upstream");
+            ensure!(reached == 0, "the request reached the upstream");
             ensure!(response.status == *status, "{} {}", response.status, response.text());
             ensure!(response.reason().is_none(), "the filter refused it: {}", response.text());
             Ok(())
@@ -97,7 +97,7 @@ fn check_refusal(response: &Response, reason: &str, grpc: bool) -> Result<()> {
         return Ok(());
     }
     ensure!(response.status == status_of(reason), "{} {}", response.status, response.text());
-    // A HEAD has no body to tell the reason in.
+    // The response to HEAD has no body with a reason.
     let told = response.reason();
     ensure!(told.as_deref() == Some(reason) || response.body.is_empty(), "{}", response.text());
     let challenge = response.header("www-authenticate");

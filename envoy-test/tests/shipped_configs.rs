@@ -1,5 +1,5 @@
-//! The configurations of `filter-config/` that no other test runs, each in real Envoys: who passes, who does not, and
-//! what the upstream is told.
+//! The configurations of `filter-config/` that no other test runs, in real Envoys: verdicts and
+//! identity headers.
 
 mod support;
 
@@ -8,17 +8,17 @@ use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{ApiServer, ApiServerOptions, EnvoySetup, Request, Token, Upstream, jwks};
 use support::services::{outcome, shipped};
 
-/// The clusters that the configurations speak of.
+/// The clusters of the configurations.
 struct World {
     local: ApiServer,
     east: ApiServer,
 }
 
-/// A request, how it must end, and an identity header that the upstream must see.
+/// A request, its expected outcome, and an identity header that the upstream must receive.
 type Row = (Request, &'static str, Option<(&'static str, &'static str)>);
 
 #[tokio::test]
-async fn every_configuration_does_what_its_line_in_the_readme_says() -> Result<()> {
+async fn every_shipped_configuration_behaves_as_documented() -> Result<()> {
     for version in oldest_and_newest() {
         for name in NAMES {
             run(&version, name).await.with_context(|| format!("{name} in Envoy {version}"))?;
@@ -35,7 +35,7 @@ async fn run(version: &str, name: &str) -> Result<()> {
     world.local.grant_auth_delegator("envoy-system", "sa-authn");
     let mut config = shipped(name)?;
     if name == "static-keys" {
-        // The file has another cluster's key, as it will have for whoever takes it.
+        // The file contains a placeholder key.
         config["issuers"][0]["keys"]["inline"] = jwks(&[&world.local.signing_key()]);
     }
     let upstream = Upstream::start().await?;
@@ -148,13 +148,13 @@ fn shadow_rollout(world: &World) -> Vec<Row> {
     let (shop, other) = (world.local.mint(of("shop/api")), world.local.mint(of("web/web")));
     let unbound = world.local.mint(of("ops/console"));
     vec![
-        // The enforced rule waits for the keys. A shadow rule does not.
+        // The enforced rule waits for the keys; a shadow rule does not.
         (get("/admin/users", &other), "403 forbidden", None),
         // The shadow rule before the enforced rule does not decide.
         (Request::get("/admin/users"), "401 missing_token", None),
         (get("/admin/users", &unbound), "200", Some(("x-sa-name", "console"))),
         (get("/orders", &shop), "200", Some(("x-sa-name", "api"))),
-        // The last rule is a shadow rule: what it would deny passes, and is counted.
+        // The last rule is a shadow rule: requests it would deny pass, and are counted.
         (get("/orders", &other), "200", Some(("x-sa-name", "web"))),
         (Request::get("/orders"), "200", None),
     ]
@@ -173,7 +173,7 @@ fn gateway(world: &World) -> Vec<Row> {
         (to("orders.example:8443", &shop), "200", Some(("x-sa-namespace", "shop"))),
         (to("orders.example.", &shop), "400 bad_request", None),
         (to("orders.example", &batch), "403 forbidden", None),
-        // The caller is told no more than the status.
+        // The response has only the status.
         (to("orders.example", &unbound), "401 unauthorized", None),
         (Request::get("/").header("host", "www.example").bearer("a.users.token"), "200", None),
         (Request::get("/").header("host", "www.example:9999"), "401 unauthorized", None),

@@ -1,4 +1,4 @@
-//! The settings that turn the figures' names into labels: one text, for plain Envoy and for Istio.
+//! The stats tags that turn metric names into labels are equal for plain Envoy and for Istio.
 
 use anyhow::{Context, Result};
 
@@ -10,13 +10,13 @@ fn tags(yaml: &str) -> Vec<&str> {
 }
 
 #[test]
-fn istio_gets_the_tags_that_are_run_in_plain_envoy() {
+fn stats_tags_for_istio_equal_those_for_plain_envoy() {
     assert_eq!(tags(ENVOY), tags(ISTIO));
     assert_eq!(tags(ISTIO).len(), 6);
 }
 
 #[test]
-fn the_manifest_merges_them_into_the_bootstrap() -> Result<()> {
+fn manifest_merges_the_stats_tags_into_the_bootstrap() -> Result<()> {
     let manifest: serde_json::Value = serde_saphyr::from_str(ISTIO)?;
     let patch = manifest.pointer("/spec/configPatches/0").context("a patch")?;
     assert_eq!(patch["applyTo"], "BOOTSTRAP");

@@ -1,4 +1,4 @@
-//! Two clusters that were left at one issuer: told apart by kid, and the outage of one is not the other's.
+//! Two clusters with one issuer: the kid selects the cluster, and an outage affects only one of them.
 
 use anyhow::Result;
 use envoy_test::envoy::oldest_and_newest;
@@ -21,7 +21,7 @@ async fn api_server() -> Result<ApiServer> {
 }
 
 #[tokio::test]
-async fn the_kid_tells_clusters_apart_and_one_that_is_down_takes_nobody_along() -> Result<()> {
+async fn kid_selects_the_cluster_and_an_outage_affects_only_its_callers() -> Result<()> {
     for version in oldest_and_newest() {
         let (east, west, upstream) =
             (api_server().await?, api_server().await?, Upstream::start().await?);
@@ -50,7 +50,7 @@ async fn the_kid_tells_clusters_apart_and_one_that_is_down_takes_nobody_along() 
         .await?;
         for (token, cluster) in [(&of_east, "east"), (&of_west, "west")] {
             assert_eq!(send(token).send(envoy.port()).await?.status, 200, "Envoy {version}");
-            let received = upstream.last().expect("it reached the upstream");
+            let received = upstream.last().expect("the request at the upstream");
             let named = received.headers.iter().find(|(name, _)| name == "x-sa-cluster");
             assert_eq!(named.map(|(_, value)| value.as_slice()), Some(cluster.as_bytes()));
         }

@@ -1,4 +1,4 @@
-//! The systems that people run today, two services end to end: who may call, what the callee is told, and what it refuses.
+//! Two services end to end in typical deployments: allowed callers, identity headers, and denials.
 
 mod support;
 
@@ -7,15 +7,15 @@ use envoy_test::envoy::versions;
 use envoy_test::token::DEFAULT_ISSUER;
 use envoy_test::{KeyKind, SigningKey, Token, unix_now};
 use serde_json::json;
-use support::services::{How, Service, check_told, cluster, outcome, shipped};
+use support::services::{How, Service, check_identity, cluster, outcome, shipped};
 
-/// A token for the service of most of these systems, bound to a pod.
+/// A token for the service, bound to a pod.
 fn token(namespace: &str, name: &str) -> Token {
     Token::for_service_account(namespace, name).audience("server").pod(&format!("{name}-7d9f"))
 }
 
 #[tokio::test]
-async fn a_server_is_told_the_pod_that_a_token_review_found() -> Result<()> {
+async fn upstream_receives_the_pod_found_by_a_token_review() -> Result<()> {
     for version in versions() {
         let service = Service::start(&version, shipped("token-review")?).await?;
         let client = token("poc", "client");
@@ -29,7 +29,7 @@ async fn a_server_is_told_the_pod_that_a_token_review_found() -> Result<()> {
             ("x-sa-pod-uid", uid.as_str().context("a uid")?),
         ];
         let response = caller.get("/").await?;
-        check_told(&response, &expected).with_context(|| format!("Envoy {version}"))?;
+        check_identity(&response, &expected).with_context(|| format!("Envoy {version}"))?;
 
         let gone = service.api_server.mint(token("poc", "gone"));
         service.api_server.delete_service_account("poc", "gone");
@@ -42,7 +42,7 @@ async fn a_server_is_told_the_pod_that_a_token_review_found() -> Result<()> {
 const LEGACY: &str = "tokens from a Secret are not accepted: use a projected token";
 
 #[tokio::test]
-async fn the_secret_store_serves_api_and_tells_everybody_else_why_not() -> Result<()> {
+async fn secret_store_serves_api_and_rejects_others_with_their_reason() -> Result<()> {
     for version in versions() {
         let mut service = Service::start(&version, shipped("secret-store")?).await?;
         let of = |name: &str| Token::for_service_account(name, name).audience("secret-store");
@@ -54,7 +54,7 @@ async fn the_secret_store_serves_api_and_tells_everybody_else_why_not() -> Resul
 
         let mut caller = service.caller(How::ClientId, &api).await?;
         let response = caller.becomes(&api, "200").await?;
-        check_told(&response, &[("x-sa-namespace", "api"), ("x-sa-name", "api")])
+        check_identity(&response, &[("x-sa-namespace", "api"), ("x-sa-name", "api")])
             .with_context(|| format!("Envoy {version}"))?;
         let response = caller.get("/admin").await?;
         assert_eq!(outcome(&response), "403 forbidden", "Envoy {version}");
@@ -70,8 +70,8 @@ async fn the_secret_store_serves_api_and_tells_everybody_else_why_not() -> Resul
             let response = response.with_context(|| format!("Envoy {version}"))?;
             assert_eq!(response.json()?["message"], why, "Envoy {version}");
         }
-        let mut nobody = service.caller(How::NotAtAll, "").await?;
-        let response = nobody.get("/secrets/1").await?;
+        let mut anonymous = service.caller(How::NotAtAll, "").await?;
+        let response = anonymous.get("/secrets/1").await?;
         assert_eq!(outcome(&response), "401 missing_token", "Envoy {version}");
         for received in service.app.received().await? {
             assert_eq!(received.header("x-sa-name").as_deref(), Some("api"), "Envoy {version}");
@@ -82,8 +82,7 @@ async fn the_secret_store_serves_api_and_tells_everybody_else_why_not() -> Resul
 }
 
 #[tokio::test]
-async fn the_default_token_is_good_by_its_subject_until_it_should_have_been_replaced() -> Result<()>
-{
+async fn default_token_passes_until_its_warnafter() -> Result<()> {
     for version in versions() {
         let which = || format!("Envoy {version}");
         let service = Service::start(&version, shipped("default-token")?).await?;
@@ -91,9 +90,9 @@ async fn the_default_token_is_good_by_its_subject_until_it_should_have_been_repl
         let mut caller = service.caller(How::Bearer, &be2).await?;
         let response = caller.becomes(&be2, "200").await.with_context(which)?;
         let subject = ("x-sa-subject", "system:serviceaccount:default:be2");
-        check_told(&response, &[subject]).with_context(which)?;
+        check_identity(&response, &[subject]).with_context(which)?;
 
-        // A year is left of it, but the kubelet would have replaced it hours ago.
+        // Valid for another year, but the kubelet should have replaced it hours ago.
         let old = service.api_server.mint(default_token("be2", unix_now() - 7200));
         caller.becomes(&old, "401 expired").await.with_context(which)?;
         let other = service.api_server.mint(default_token("be3", unix_now()));
@@ -108,7 +107,7 @@ async fn the_default_token_is_good_by_its_subject_until_it_should_have_been_repl
     Ok(())
 }
 
-/// What every pod has without asking: for the API server, a year long, to be replaced within the hour.
+/// The default token of a pod: for the API server, valid for a year, to be replaced within an hour.
 fn default_token(name: &str, issued: u64) -> Token {
     Token::for_service_account("default", name)
         .audience(DEFAULT_ISSUER)
@@ -120,7 +119,7 @@ fn default_token(name: &str, issued: u64) -> Token {
 }
 
 #[tokio::test]
-async fn one_service_by_a_public_key_has_the_same_outcomes() -> Result<()> {
+async fn one_service_with_a_public_key_has_the_same_outcomes() -> Result<()> {
     for version in versions() {
         let api_server = cluster().await?;
         let mut config = shipped("one-service-by-public-key")?;
@@ -132,7 +131,7 @@ async fn one_service_by_a_public_key_has_the_same_outcomes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_service_by_discovery_has_the_same_outcomes() -> Result<()> {
+async fn one_service_with_discovery_has_the_same_outcomes() -> Result<()> {
     for version in versions() {
         let service = Service::start(&version, shipped("one-service-by-discovery")?).await?;
         check_one_service(service, "401 unknown_key").await.with_context(|| version)?;
@@ -141,7 +140,7 @@ async fn one_service_by_discovery_has_the_same_outcomes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_service_by_token_review_has_the_same_outcomes() -> Result<()> {
+async fn one_service_with_token_review_has_the_same_outcomes() -> Result<()> {
     for version in versions() {
         let service = Service::start(&version, shipped("one-service-by-token-review")?).await?;
         check_one_service(service, "401 revoked").await.with_context(|| version)?;
@@ -149,7 +148,7 @@ async fn one_service_by_token_review_has_the_same_outcomes() -> Result<()> {
     Ok(())
 }
 
-/// The same callers, whatever the service goes by; only why a strange signature is refused depends on that.
+/// The same callers with each key source; only the reason for a foreign signature differs.
 async fn check_one_service(mut service: Service, strange: &str) -> Result<()> {
     let mint = |token: Token| service.api_server.mint(token);
     let client = mint(token("client", "client"));
@@ -174,11 +173,11 @@ async fn check_one_service(mut service: Service, strange: &str) -> Result<()> {
     for (token, expected) in &cases {
         let response = caller.becomes(token, expected).await?;
         if *expected == "200" {
-            check_told(&response, &[("x-sa-namespace", "client"), ("x-sa-name", "client")])?;
+            check_identity(&response, &[("x-sa-namespace", "client"), ("x-sa-name", "client")])?;
         }
     }
-    let mut nobody = service.caller(How::NotAtAll, "").await?;
-    assert_eq!(outcome(&nobody.get("/").await?), "401 missing_token");
+    let mut anonymous = service.caller(How::NotAtAll, "").await?;
+    assert_eq!(outcome(&anonymous.get("/").await?), "401 missing_token");
     for received in service.app.received().await? {
         assert_eq!(received.header("x-sa-name").as_deref(), Some("client"));
     }

@@ -1,4 +1,4 @@
-//! Requests whose verdict is pending because the keys are not there yet: none of them gets ahead of it.
+//! Requests paused for keys: no byte reaches the upstream before the verdict.
 
 mod support;
 
@@ -9,16 +9,17 @@ use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{Endpoint, EnvoySetup, KeyKind, Request, Response, SigningKey};
 use serde_json::json;
 use support::{
-    ACTIVE, Gate, Sent, answers, api, check_refused, get, mend, patient, post, send_all, stalled,
+    ACTIVE, Gate, Sent, answers, api, check_refused, clear_fault, get, long_wait, post, send_all,
+    stalled,
 };
 
-/// Sends each, and returns when Envoy has them all, to the last byte of their bodies.
+/// Sends each request, and returns when Envoy has received all of their bodies.
 async fn send(gate: &Gate, requests: &[Request]) -> Result<Sent> {
     let sent = send_all(gate.envoy.port(), requests.iter().cloned());
     gate.envoy.wait_stat(ACTIVE, |active| active >= requests.len() as u64).await?;
     let bytes = requests.len() as u64 * BODY as u64;
     gate.envoy.wait_stat(RECEIVED, |received| received >= bytes).await?;
-    // One more turn of the worker: an answer to a request behind them.
+    // A response to a later request proves that the worker has processed these.
     let behind = Request::get("/").send(gate.envoy.port()).await?;
     check_refused(&behind, 401, "missing_token")?;
     Ok(sent)
@@ -33,7 +34,7 @@ async fn no_byte_reaches_the_upstream_before_the_verdict_and_every_byte_after_it
         let which = format!("Envoy {version}, allow_on_headers_stop_iteration {allow}");
         let api_server = stalled().await?;
         let setup = EnvoySetup::new().version(&version).api_server(&api_server);
-        let setup = setup.plugin_config(patient(json!({})));
+        let setup = setup.plugin_config(long_wait(json!({})));
         let gate = Gate::start(setup.allow_on_headers_stop_iteration(allow)).await?;
         let good = api_server.mint(api());
         let forged = api().header("kid", json!(api_server.signing_key().kid()));
@@ -52,7 +53,7 @@ async fn no_byte_reaches_the_upstream_before_the_verdict_and_every_byte_after_it
         assert_eq!(gate.envoy.stat("cluster.upstream.upstream_rq_total").await?, 0, "{which}");
         assert_eq!(gate.envoy.stat(ACTIVE).await?, 6, "{which}");
 
-        mend(&api_server);
+        clear_fault(&api_server);
         let answers = answers(sent).await?;
         let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
         assert_eq!(statuses, [200, 200, 200, 200, 401, 200], "{which}");
@@ -69,7 +70,7 @@ async fn no_byte_reaches_the_upstream_before_the_verdict_and_every_byte_after_it
             assert_eq!(received.header("authorization"), None, "{which}");
         }
         let ends = received.iter().map(|received| received.trailers.len());
-        // Envoy leaves HTTP/1's trailers out unless it is told otherwise.
+        // Envoy drops HTTP/1 trailers by default.
         assert_eq!(ends.collect::<Vec<_>>(), [0, 0, 1, 1], "{which}");
         gate.check_alive(&good).await?;
     }
@@ -77,18 +78,18 @@ async fn no_byte_reaches_the_upstream_before_the_verdict_and_every_byte_after_it
 }
 
 #[tokio::test]
-async fn a_body_beyond_envoys_buffer_waits_with_backpressure() -> Result<()> {
+async fn body_larger_than_envoys_buffer_is_paused_with_backpressure() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = stalled().await?;
         let setup = EnvoySetup::new().version(&version).api_server(&api_server);
-        let setup = setup.plugin_config(patient(json!({})));
-        // With `true` Envoy answers 413: it buffers what a filter that holds only headers leaves behind.
+        let setup = setup.plugin_config(long_wait(json!({})));
+        // With `true` Envoy answers 413, because it buffers the body of a filter that stops only at the headers.
         let gate = Gate::start(setup.allow_on_headers_stop_iteration(false)).await?;
         let large = post(&api_server.mint(api())).body(vec![b'a'; LARGE]);
         let requests = [large.clone(), large.http2()];
         let sent = send(&gate, &requests).await?;
         assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
-        mend(&api_server);
+        clear_fault(&api_server);
         let answers = answers(sent).await?;
         assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200]);
         let lengths: Vec<_> =
@@ -99,12 +100,12 @@ async fn a_body_beyond_envoys_buffer_waits_with_backpressure() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_has_waited_long_enough_is_told_when_to_come_back() -> Result<()> {
+async fn paused_request_past_its_deadline_is_503_with_retry_after() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = stalled().await?;
         let setup = EnvoySetup::new().version(&version).api_server(&api_server);
         let gate =
-            Gate::start(setup.plugin_config(patient(json!({ "waitTimeout": "500ms" })))).await?;
+            Gate::start(setup.plugin_config(long_wait(json!({ "waitTimeout": "500ms" })))).await?;
         let token = api_server.mint(api());
         let start = Instant::now();
         let answer = post(&token).body(vec![b'a'; BODY]).send(gate.envoy.port()).await?;
@@ -118,7 +119,7 @@ async fn who_has_waited_long_enough_is_told_when_to_come_back() -> Result<()> {
         assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
         let log = gate.envoy.wait_access_log(2).await?;
         assert_eq!(log[0]["details"], "sa_authn.keys_unavailable");
-        mend(&api_server);
+        clear_fault(&api_server);
         gate.envoy.wait_log("keys of \"local\": 1 usable").await?;
         gate.check_alive(&token).await?;
     }
@@ -126,18 +127,18 @@ async fn who_has_waited_long_enough_is_told_when_to_come_back() -> Result<()> {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_places_are_denied_as_overloaded_at_once() -> Result<()> {
+async fn requests_beyond_max_waiting_are_rejected_at_once_as_overloaded() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = stalled().await?;
         let setup = EnvoySetup::new().version(&version).api_server(&api_server);
-        // One address has a quarter of the places.
-        let gate = Gate::start(setup.plugin_config(patient(json!({ "maxWaiting": 8 })))).await?;
+        // One address may use a quarter of the places.
+        let gate = Gate::start(setup.plugin_config(long_wait(json!({ "maxWaiting": 8 })))).await?;
         let token = api_server.mint(api());
         let mut sent = send_all(gate.envoy.port(), vec![get(&token); 3]);
         let (_, first) = sent.join_next().await.context("an answer")??;
         check_refused(&first?, 503, "overloaded")?;
         assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
-        mend(&api_server);
+        clear_fault(&api_server);
         let answers = answers(sent).await?;
         assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200]);
         assert_eq!(gate.upstream.count(), 2, "Envoy {version}");
@@ -146,18 +147,18 @@ async fn requests_beyond_the_places_are_denied_as_overloaded_at_once() -> Result
 }
 
 #[tokio::test]
-async fn callers_wait_for_an_api_server_that_is_not_up_yet() -> Result<()> {
+async fn requests_are_paused_until_the_api_server_starts() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = stalled().await?;
-        mend(&api_server);
+        clear_fault(&api_server);
         api_server.stop().await;
         let setup = EnvoySetup::new().version(&version).api_server(&api_server);
-        let gate = Gate::start(setup.plugin_config(patient(json!({})))).await?;
+        let gate = Gate::start(setup.plugin_config(long_wait(json!({})))).await?;
         gate.envoy.wait_stat(FAILED, |failed| failed > 0).await?;
         let requests = [post(&api_server.mint(api())).body(vec![b'a'; BODY])];
         let sent = send(&gate, &requests).await?;
         let failed = gate.envoy.stat(FAILED).await?;
-        // The next failure wakes the request, and it goes on waiting.
+        // The next failure resumes the request, which is paused again.
         gate.envoy.wait_stat(FAILED, |now| now > failed).await?;
         let behind = Request::get("/").send(gate.envoy.port()).await?;
         check_refused(&behind, 401, "missing_token")?;
@@ -169,13 +170,13 @@ async fn callers_wait_for_an_api_server_that_is_not_up_yet() -> Result<()> {
 }
 
 #[tokio::test]
-async fn shadow_mode_and_open_paths_never_hold_a_request() -> Result<()> {
+async fn shadow_mode_and_open_paths_never_pause_a_request() -> Result<()> {
     for version in oldest_and_newest() {
         let api_server = stalled().await?;
         let token = api_server.mint(api());
-        let mut shadow = patient(json!({}));
+        let mut shadow = long_wait(json!({}));
         shadow["mode"] = json!("shadow");
-        let mut open = patient(json!({}));
+        let mut open = long_wait(json!({}));
         open["rules"] = json!([{ "paths": ["/secrets/*"], "allow": "anyone" }]);
         for (config, token_goes_on) in [(shadow, true), (open, false)] {
             let setup = EnvoySetup::new().version(&version).api_server(&api_server);
@@ -185,7 +186,7 @@ async fn shadow_mode_and_open_paths_never_hold_a_request() -> Result<()> {
             assert_eq!(gate.upstream.count(), 1, "Envoy {version}");
             let received = gate.upstream.last().unwrap();
             assert_eq!(received.body.len(), BODY, "Envoy {version}");
-            // The keys have not come, so nobody is proven, and nobody may say so.
+            // Without keys no caller is authenticated, so no identity header may pass.
             assert_eq!(received.header("x-sa-name"), None, "Envoy {version}");
             assert_eq!(received.header("authorization").is_some(), token_goes_on);
             assert_eq!(api_server.count(Endpoint::Jwks), 0, "Envoy {version}");
@@ -194,7 +195,7 @@ async fn shadow_mode_and_open_paths_never_hold_a_request() -> Result<()> {
     Ok(())
 }
 
-/// How often the API server could not be reached.
+/// The number of failed connections to the API server.
 const FAILED: &str = "cluster.kube-apiserver.upstream_cx_connect_fail";
 
 const RECEIVED: &str = "http.inbound.downstream_cx_rx_bytes_total";

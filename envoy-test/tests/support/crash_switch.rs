@@ -1,7 +1,7 @@
-//! The module that ships comes in; the same with a switch that makes it trap goes out, for tests alone.
+//! Wraps the shipped module with a switch that makes it trap, only for tests.
 //!
-//! The switch is put around the shipped bytes, so that nothing of it is in them: a callback of its own, which traps
-//! when a request has very many headers and else calls the filter's.
+//! The switch is outside of the shipped bytes: a callback that traps
+//! if a request has very many headers, and otherwise calls the filter's callback.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub fn write(folder: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A request that makes it trap, whatever else it is.
+/// The same request with the headers that make the module trap.
 pub fn pull(request: Request) -> Request {
     (0..MANY_HEADERS).fold(request, |request, at| request.header(&format!("x-{at}"), "y"))
 }
@@ -49,5 +49,5 @@ fn switch(module: &mut Module) -> Result<()> {
 /// `(context, number of headers, end of stream) -> action`
 const CALLBACK: &str = "proxy_on_request_headers";
 
-/// More than any ordinary request has, and less than Envoy refuses.
+/// More headers than ordinary requests have, and fewer than Envoy's limit.
 const MANY_HEADERS: i32 = 60;

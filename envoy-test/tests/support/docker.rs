@@ -1,4 +1,4 @@
-//! Docker, where a daemon answers; and the base images that users pull, made of this machine's files where they are absent.
+//! Docker commands, and base images built from files of the host if they are missing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,11 +9,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use envoy_test::envoy::binary::{DEFAULT_VERSION, envoy_binary};
 
-/// An image that is gone when this is dropped.
+/// An image that is removed on drop.
 pub struct Image(pub String);
 
-/// Whether a daemon answers. Where none does, the test's output says so, also when the test passes:
-/// `cargo xtask test` repeats such lines at its end.
+/// Whether a Docker daemon answers. If not, the test's output reports it, even if the test passes:
+/// `cargo xtask test` repeats such lines at the end.
 pub fn answers(test: &str) -> Result<bool> {
     let why = match Command::new("docker").args(["info", "--format", "{{.ServerVersion}}"]).output()
     {
@@ -25,12 +25,12 @@ pub fn answers(test: &str) -> Result<bool> {
     Ok(false)
 }
 
-/// Says what was not tested. Not by `println!`, which is only seen of a test that fails.
+/// Reports what was not tested, not with `println!`, which is only shown for failed tests.
 pub fn not_run(test: &str, why: &str) -> Result<()> {
     Ok(stdout().write_all(format!("not run: {test}: {why}\n").as_bytes())?)
 }
 
-/// What a command prints; it must succeed.
+/// The output of a command, which must succeed.
 pub fn output(command: &mut Command) -> Result<String> {
     let answer = command.output().with_context(|| format!("{command:?}"))?;
     let stderr = String::from_utf8_lossy(&answer.stderr);
@@ -38,38 +38,38 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(answer.stdout)?)
 }
 
-/// Builds the Dockerfile of a folder, until the image is dropped.
+/// Builds the Dockerfile of a folder; the image is removed on drop.
 pub fn build(folder: &Path, tag: &str) -> Result<Image> {
     build_to_stay(folder, tag)?;
     Ok(Image(tag.to_owned()))
 }
 
-/// What `envoy-test/docker-compose.yaml` runs Envoy in.
+/// The base image of Envoy in `envoy-test/docker-compose.yaml`.
 pub fn ensure_envoy() -> Result<()> {
     let envoy = envoy_binary(DEFAULT_VERSION)?;
     ensure_base(&format!("envoyproxy/envoy:v{DEFAULT_VERSION}"), &[(&envoy, "usr/local/bin/envoy")])
 }
 
-/// What `envoy-test/Dockerfile` puts the programs into; with `cat` and `test`, which users and the health check run.
+/// The base image of `envoy-test/Dockerfile`, with `cat` and `test`, which users and the health check run.
 pub fn ensure_debian(programs: &[&Path]) -> Result<()> {
     let tools =
         ["cat", "test"].map(|tool| (Path::new("/usr/bin").join(tool), format!("usr/bin/{tool}")));
     let mut files: Vec<_> = tools.iter().map(|(from, to)| (from.as_path(), to.as_str())).collect();
-    // For their libraries; the programs themselves come with the Dockerfile.
+    // Only their libraries; the Dockerfile adds the programs.
     files.extend(programs.iter().map(|program| (*program, "")));
     ensure_base("debian:bookworm-slim", &files)
 }
 
 impl Drop for Image {
     fn drop(&mut self) {
-        // One that was never built is no trouble.
+        // The image may not exist.
         let _ = Command::new("docker").args(["image", "rm", "--force", &self.0]).output();
     }
 }
 
 // === private ===
 
-/// An image of these files and of the libraries that they need, if there is none of this name. It stays.
+/// Builds an image of these files and their libraries, unless an image of this name exists. It is not removed.
 fn ensure_base(tag: &str, files: &[(&Path, &str)]) -> Result<()> {
     if Command::new("docker").args(["image", "inspect", tag]).output()?.status.success() {
         return Ok(());

@@ -9,9 +9,9 @@ use serde_json::Value;
 /// One document of a file.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// From istio/ on.
+    /// The path below istio/.
     pub file: String,
-    /// What it says.
+    /// The contents.
     pub value: Value,
 }
 
@@ -35,7 +35,7 @@ impl Document {
         format!("{}: {} {}/{}", self.file, self.kind(), self.namespace(), self.name())
     }
 
-    /// A YAML document inside of a ConfigMap.
+    /// A YAML document in a ConfigMap.
     pub fn inner(&self, key: &str) -> Result<Value> {
         let inner = self.value["data"][key].as_str();
         let inner = inner.with_context(|| format!("{} has no {key}", self.whereabouts()))?;
@@ -74,7 +74,7 @@ pub fn one(file: &str, kind: &str) -> Result<Document> {
     Ok(document)
 }
 
-/// The cluster that an EnvoyFilter adds, or that stands in the bootstrap of a ConfigMap.
+/// The cluster that an EnvoyFilter adds, or the one in the bootstrap of a ConfigMap.
 pub fn added_cluster(document: &Document) -> Result<Option<Value>> {
     let cluster = match document.kind() {
         "EnvoyFilter" => {
@@ -90,7 +90,7 @@ pub fn added_cluster(document: &Document) -> Result<Option<Value>> {
     Ok(cluster)
 }
 
-/// A text, or nothing.
+/// The text, or an empty one.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: configurations, an Envoy with its upstream, and what became of a request.
+//! Shared by the end-to-end tests: configurations, an Envoy with its upstream, and outcomes of requests.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod authorization;
@@ -21,7 +21,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// A configuration with one issuer, "local", whose keys come from there.
+/// A configuration with one issuer, "local", with these `keys`.
 pub fn config(keys: Value) -> Value {
     json!({ "issuers": [
         { "name": "local", "issuer": DEFAULT_ISSUER, "audiences": [DEFAULT_AUDIENCE], "keys": keys },
@@ -54,12 +54,12 @@ pub fn api() -> Token {
     Token::for_service_account("api", "api")
 }
 
-/// Asks for `/secrets/1` with this token.
+/// `GET /secrets/1` with this token.
 pub fn get(token: &str) -> Request {
     Request::get("/secrets/1").bearer(token)
 }
 
-/// Fails unless the filter refused with this status and reason, and says the rest of it consistently.
+/// Fails unless the filter denied the request with this status and reason, and consistent headers.
 pub fn check_refused(response: &Response, status: u16, reason: &str) -> Result<()> {
     ensure!(response.status == status, "{} {}", response.status, response.text());
     ensure!(response.reason().as_deref() == Some(reason), "{}", response.text());
@@ -68,8 +68,8 @@ pub fn check_refused(response: &Response, status: u16, reason: &str) -> Result<(
     Ok(())
 }
 
-/// Patient enough that only the test decides when the waiting ends.
-pub fn patient(limits: Value) -> Value {
+/// Limits with a timeout so long that only the test ends the pause.
+pub fn long_wait(limits: Value) -> Value {
     let mut config = config(discovery(json!({ "timeout": "30s" })));
     config["limits"] = json!({ "waitTimeout": "30s" });
     if let (Some(all), Value::Object(limits)) = (config["limits"].as_object_mut(), limits) {
@@ -78,7 +78,7 @@ pub fn patient(limits: Value) -> Value {
     config
 }
 
-/// An API server that takes the first question and keeps it until it is mended.
+/// An API server that accepts the first request and does not answer until the fault is cleared.
 pub async fn stalled() -> Result<ApiServer> {
     let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
     let api_server = ApiServer::start(options).await?;
@@ -86,7 +86,7 @@ pub async fn stalled() -> Result<ApiServer> {
     Ok(api_server)
 }
 
-pub fn mend(api_server: &ApiServer) {
+pub fn clear_fault(api_server: &ApiServer) {
     api_server.set_fault(Endpoint::Discovery, None);
 }
 
@@ -94,16 +94,16 @@ pub fn post(token: &str) -> Request {
     Request::post("/secrets/1").bearer(token).header("x-sa-name", "admin")
 }
 
-/// Requests under way, each with its place among them.
+/// Requests in flight, with their indexes.
 pub type Sent = JoinSet<(usize, Result<Response>)>;
 
-/// Sends each on a connection of its own, all at once.
+/// Sends each request on a separate connection, all at once.
 pub fn send_all(port: u16, requests: impl IntoIterator<Item = Request>) -> Sent {
     let numbered = requests.into_iter().enumerate();
     numbered.map(|(at, request)| async move { (at, request.send(port).await) }).collect()
 }
 
-/// The answers in the order of the requests.
+/// The responses in the order of the requests.
 pub async fn answers(sent: Sent) -> Result<Vec<Response>> {
     let mut answers = sent.join_all().await;
     answers.sort_by_key(|(at, _)| *at);
@@ -113,24 +113,24 @@ pub async fn answers(sent: Sent) -> Result<Vec<Response>> {
         .collect()
 }
 
-/// An Envoy and its upstream, to see what becomes of requests one after another.
+/// An Envoy and its upstream, for requests one after another.
 pub struct Gate {
     pub envoy: Envoy,
     pub upstream: Upstream,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The status; 0 where HTTP/2 has none, because the stream was reset.
+    /// The status; 0 if the HTTP/2 stream was reset.
     pub status: u64,
-    /// Who says so: `sa_authn.` and a reason is the filter, `via_upstream` the upstream, all else Envoy.
+    /// The source: `sa_authn.` and a reason for the filter, `via_upstream` for the upstream, otherwise Envoy.
     pub by: String,
-    /// How often the upstream saw it.
+    /// The number of requests at the upstream.
     pub reached: usize,
 }
 
-/// A request as bytes, what it tries, and what must become of it.
+/// The name of a case, the bytes of the request, and the expected outcome.
 pub type Case = (&'static str, Vec<u8>, Outcome);
 
 // === impl Outcome ===
@@ -163,14 +163,14 @@ impl Outcome {
 impl Gate {
     pub async fn start(setup: EnvoySetup) -> Result<Self> {
         let upstream = Upstream::start().await?;
-        // Envoy keeps a connection for a second after an answer that ends it: too long for many of them.
+        // By default Envoy keeps a connection for one second after a closing response, which is too long for many requests.
         let envoy = setup.upstream(&upstream).patch(|tree| {
             http_options(tree)["delayed_close_timeout"] = json!("0.02s");
         });
         Ok(Self { envoy: envoy.start().await?, upstream })
     }
 
-    /// Sends HTTP/1 as it stands.
+    /// Sends these HTTP/1 bytes.
     pub async fn http1(&self, bytes: &[u8]) -> Result<Outcome> {
         let before = (self.envoy.access_log().len(), self.upstream.count());
         let answer = raw(self.envoy.port(), bytes).await?;
@@ -184,11 +184,11 @@ impl Gate {
         Ok(outcome)
     }
 
-    /// Sends HTTP/2 frames as they stand; the access log says what was answered.
+    /// Sends these HTTP/2 frames; the access log has the response.
     pub async fn http2(&self, frames: &[u8]) -> Result<Outcome> {
         let before = (self.envoy.access_log().len(), self.upstream.count());
         let mut stream = TcpStream::connect(("127.0.0.1", self.envoy.port())).await?;
-        // Envoy cuts the connection as soon as it sees what is wrong with it.
+        // Envoy closes the connection as soon as it detects the error.
         let _ = stream.write_all(frames).await;
         self.outcome(before).await
     }
@@ -203,7 +203,7 @@ impl Gate {
         })
     }
 
-    /// What is wrong with each case that does not end as it must.
+    /// The failures of the cases without the expected outcome.
     pub async fn failures(&self, cases: &[Case]) -> Result<Vec<String>> {
         let mut failures = Vec::new();
         for (name, bytes, expected) in cases {
@@ -217,7 +217,7 @@ impl Gate {
         Ok(failures)
     }
 
-    /// Fails unless this token still passes, no VM has died since the start, and the log does not have
+    /// Fails unless this token still passes, no VM has crashed since the start, and the log does not contain
     /// the token.
     pub async fn check_alive(&self, token: &str) -> Result<()> {
         let response = get(token).send(self.envoy.port()).await?;
@@ -235,7 +235,7 @@ pub fn http_options(tree: &mut Value) -> &mut Value {
     &mut tree["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
 }
 
-/// Lets CONNECT and upgrades to WebSocket through as far as the filter.
+/// Enables CONNECT and upgrades to WebSocket, so that they reach the filter.
 pub fn with_upgrades(tree: &mut Value) {
     let http = http_options(tree);
     http["http2_protocol_options"] = json!({ "allow_connect": true });
@@ -252,10 +252,10 @@ pub fn with_upgrades(tree: &mut Value) {
     routes.and_then(Value::as_array_mut).expect("routes").insert(0, tunnel);
 }
 
-/// How many requests Envoy has taken and not answered yet.
+/// The number of requests that Envoy has received and not answered.
 pub const ACTIVE: &str = "http.inbound.downstream_rq_active";
 
-/// Status and body of the last answer; `100 Continue` may come before it.
+/// Status and body of the last response; `100 Continue` may precede it.
 fn split(answer: &[u8]) -> Option<(u64, &[u8])> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let (head, body) = (answer.get(..end)?, answer.get(end + 4..)?);

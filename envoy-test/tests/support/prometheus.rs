@@ -1,4 +1,4 @@
-//! A Prometheus that scrapes an Envoy each second, with the rules that ship; what it knows goes out.
+//! A Prometheus that scrapes an Envoy each second, with the shipped rules.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,14 +23,14 @@ pub fn observability() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../observability")
 }
 
-/// Whether there are `prometheus` and `promtool` in the PATH. `cargo xtask test` sees to it where it can.
+/// Whether `prometheus` and `promtool` are in the PATH. `cargo xtask test` adds them if possible.
 pub fn is_here() -> bool {
     ["prometheus", "promtool"].iter().all(|program| {
         StdCommand::new(program).arg("--version").output().is_ok_and(|ran| ran.status.success())
     })
 }
 
-/// What promtool prints; it must be content.
+/// The output of promtool, which must succeed.
 pub fn promtool(arguments: &[&str]) -> Result<String> {
     let ran = StdCommand::new("promtool").args(arguments).current_dir(observability()).output()?;
     let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
@@ -41,7 +41,7 @@ pub fn promtool(arguments: &[&str]) -> Result<String> {
 // === impl Prometheus ===
 
 impl Prometheus {
-    /// Starts one on a port of its own. Only its own configuration is quicker than an operator's.
+    /// Starts Prometheus on a free port, with shorter intervals than in production.
     pub async fn start(envoy: &Envoy) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (config, log) = (folder.path().join("prometheus.yml"), folder.path().join("log"));
@@ -86,7 +86,7 @@ impl Prometheus {
         samples.into_iter().map(sample).collect()
     }
 
-    /// Waits until a query has one sample, and until that is `expected`, but for the last digits of a float.
+    /// Waits until a query has one sample with the value `expected`, up to rounding.
     pub async fn wait_value(&self, expression: &str, expected: f64) -> Result<()> {
         let mut last = Vec::new();
         let waited = poll::until(expression, async || {
@@ -98,7 +98,7 @@ impl Prometheus {
         waited.with_context(|| format!("{expression} is {last:?} instead of {expected}"))
     }
 
-    /// Every name that a scrape or a rule has brought.
+    /// The names of all metrics.
     pub async fn names(&self) -> Result<BTreeSet<String>> {
         Ok(serde_json::from_value(self.get("/api/v1/label/__name__/values").await?)?)
     }

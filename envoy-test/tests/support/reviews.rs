@@ -1,4 +1,4 @@
-//! API servers that review, and configurations that ask them.
+//! API servers that review tokens, and configurations with `tokenReview`.
 
 use anyhow::{Result, ensure};
 use envoy_test::token::assemble;
@@ -7,23 +7,23 @@ use serde_json::{Value, json};
 
 use super::{Gate, api, config, discovery, get};
 
-/// What a TokenReview is for.
+/// The values of `use`.
 pub const USES: [&str; 2] = ["afterVerification", "instead"];
 
-/// An API server that reviews what Envoy asks it about.
+/// An API server on which Envoy may create TokenReviews.
 pub async fn reviewer() -> Result<ApiServer> {
     let api_server = start().await?;
     api_server.grant_auth_delegator("envoy-system", "sa-authn");
     Ok(api_server)
 }
 
-/// The same without the right to ask.
+/// The same without the permission to create them.
 pub async fn start() -> Result<ApiServer> {
     let key_kind = KeyKind::P256;
     ApiServer::start(ApiServerOptions { key_kind, ..ApiServerOptions::default() }).await
 }
 
-/// One issuer whose tokens are reviewed for this use, with these members of `tokenReview` besides.
+/// One issuer with this `use` and these members of `tokenReview`.
 pub fn reviewed(purpose: &str, more: Value) -> Value {
     let mut config = config(discovery(json!({})));
     let issuer = &mut config["issuers"][0];
@@ -42,7 +42,7 @@ pub fn reviewed(purpose: &str, more: Value) -> Value {
     config
 }
 
-/// An Envoy that asks this API server.
+/// An Envoy that uses this API server.
 pub async fn gate(version: &str, api_server: &ApiServer, config: Value) -> Result<Gate> {
     let setup = EnvoySetup::new().version(version).api_server(api_server);
     Gate::start(setup.plugin_config(config)).await
@@ -63,11 +63,11 @@ pub fn outcome(response: &Response) -> String {
     }
 }
 
-/// Tokens that say all that a good one does, each another one, and signed by nobody.
-pub fn junk(kid: &str, count: usize) -> Vec<String> {
+/// Different tokens with valid claims and invalid signatures.
+pub fn invalid(kid: &str, count: usize) -> Vec<String> {
     let header = json!({ "alg": "ES256", "kid": kid }).to_string();
     let token = |number: usize| {
-        let claims = api().claim("jti", json!(format!("junk-{number}"))).claims().to_string();
+        let claims = api().claim("jti", json!(format!("invalid-{number}"))).claims().to_string();
         assemble(&header, &claims, |_| vec![7; 64])
     };
     (0..count).map(token).collect()

@@ -1,9 +1,9 @@
-//! Requests and what was said of them come in; whether any of it holds a token or its signature goes out.
+//! Checks that responses, logs and metrics contain no token or signature.
 
 use anyhow::{Result, ensure};
 use envoy_test::{Envoy, Request, Response};
 
-/// Ends of the claims and signatures of a request's tokens, long enough to be told.
+/// The last characters of the claims and signatures of a request's tokens.
 pub fn secrets(request: &Request) -> Vec<String> {
     let values = request.headers().iter().map(|(_, value)| String::from_utf8_lossy(value));
     let words =
@@ -17,7 +17,7 @@ pub fn secrets(request: &Request) -> Vec<String> {
         .collect()
 }
 
-/// Fails if a refusal tells its caller any of this.
+/// Fails if the response to a denied request contains any of these.
 pub fn check_answer(response: &Response, secrets: &[String]) -> Result<()> {
     let headers = response.headers.iter().chain(&response.trailers);
     let text: String = headers.map(|(_, value)| String::from_utf8_lossy(value)).collect();
@@ -27,10 +27,10 @@ pub fn check_answer(response: &Response, secrets: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Fails if the log, a metric, or what the filter gives to the access log holds any of this.
+/// Fails if the log, a metric, or the filter's access log fields contain any of these.
 pub async fn check_envoy(envoy: &Envoy, secrets: &[String]) -> Result<()> {
     let log = envoy.access_log();
-    // The path is the caller's, and Envoy's to log.
+    // Envoy logs the path of the caller.
     let ours = log.iter().map(|line| format!("{} {}", line["details"], line["subject"]));
     let places = [
         ("the log", envoy.log()),

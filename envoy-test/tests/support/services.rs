@@ -1,4 +1,4 @@
-//! Two services as a cluster runs them, each an application behind its own Envoy, and all of them processes.
+//! Two services, each an application with its own Envoy, as separate processes.
 //!
 //! ```text
 //! client-app ─► Envoy (caller/envoy.yaml) ══ TLS, token ══► Envoy (envoy.yaml, the filter) ─► server-app
@@ -17,7 +17,7 @@ use envoy_test::{
 };
 use serde_json::Value;
 
-/// The service that is called, and the cluster that it lives in.
+/// The called service and its cluster.
 pub struct Service {
     version: String,
     pub api_server: ApiServer,
@@ -26,7 +26,7 @@ pub struct Service {
     ca: WorkloadCa,
 }
 
-/// A service that calls it.
+/// A calling service.
 pub struct Caller {
     pub envoy: Envoy,
     app: ClientApp,
@@ -34,18 +34,18 @@ pub struct Caller {
     last: Option<String>,
 }
 
-/// How a caller's Envoy sends the token.
+/// How the caller's Envoy sends the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// `Authorization: Bearer <token>`
     Bearer,
     /// `X-Client-Id: <token>`
     ClientId,
-    /// Not at all.
+    /// Without a token.
     NotAtAll,
 }
 
-/// A configuration of `filter-config/`, by its name.
+/// A configuration of `filter-config/`.
 pub fn shipped(name: &str) -> Result<Value> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../filter-config"));
     let text = fs::read(folder.join(format!("{name}.json"))).with_context(|| name.to_owned())?;
@@ -55,14 +55,14 @@ pub fn shipped(name: &str) -> Result<Value> {
 // === impl Service ===
 
 impl Service {
-    /// A service whose filter has this configuration, in a cluster that lets nobody in unseen.
+    /// A service with this filter configuration, in a cluster without anonymous access.
     pub async fn start(version: &str, config: Value) -> Result<Self> {
         Self::start_in(version, cluster().await?, config).await
     }
 
-    /// The same in a cluster that is there already.
+    /// The same in an existing cluster.
     pub async fn start_in(version: &str, api_server: ApiServer, config: Value) -> Result<Self> {
-        // What a TokenReview needs of RBAC; the others do not mind.
+        // The RBAC permission for TokenReviews; other configurations do not need it.
         api_server.grant_auth_delegator("envoy-system", "sa-authn");
         let app = ServerApp::start(env!("CARGO_BIN_EXE_server-app")).await?;
         let ca = WorkloadCa::new()?;
@@ -104,7 +104,7 @@ impl Caller {
         Ok(Self { envoy, app, how, last: None })
     }
 
-    /// Has the application ask for this path.
+    /// Has the application request this path.
     pub async fn get(&mut self, path: &str) -> Result<Response> {
         self.app.send(&self.how.request(path)).await
     }
@@ -114,12 +114,12 @@ impl Caller {
         self.envoy.credential("tokens").update(&[(self.how.service(), token)])
     }
 
-    /// An application that sends all the time, by the same Envoy.
+    /// An application that sends continuously through the same Envoy.
     pub async fn load(&self) -> Result<LoadApp> {
         LoadApp::start(CLIENT_APP, self.envoy.port(), &self.how.request("/")).await
     }
 
-    /// Rotates to another token, until which requests end as before; afterwards they end like this.
+    /// Rotates to another token; requests keep their outcome until then, and have `expected` afterwards.
     pub async fn becomes(&mut self, token: &str, expected: &str) -> Result<Response> {
         self.rotate(token)?;
         poll::until(expected, async || {
@@ -143,7 +143,7 @@ impl Caller {
 // === impl How ===
 
 impl How {
-    /// What the caller's Envoy calls the service that takes tokens like this.
+    /// The name of the service in the caller's Envoy.
     pub fn service(self) -> &'static str {
         match self {
             Self::Bearer => ORDERS,
@@ -164,8 +164,8 @@ pub fn outcome(response: &Response) -> String {
     format!("{}{reason}", response.status)
 }
 
-/// Fails unless the server application answered, and was told this of the caller, and got no token.
-pub fn check_told(response: &Response, expected: &[(&str, &str)]) -> Result<()> {
+/// Fails unless the server application answered, received these identity headers, and received no token.
+pub fn check_identity(response: &Response, expected: &[(&str, &str)]) -> Result<()> {
     ensure!(response.status == 200, "{} {}", response.status, response.text());
     let headers: Vec<(String, String)> =
         serde_json::from_value(response.json()?["headers"].take())?;
@@ -181,13 +181,13 @@ pub fn check_told(response: &Response, expected: &[(&str, &str)]) -> Result<()> 
     Ok(())
 }
 
-/// A cluster that answers nobody who is not logged in.
+/// A cluster without anonymous access.
 pub async fn cluster() -> Result<ApiServer> {
     let options = ApiServerOptions { anonymous_auth: false, ..ApiServerOptions::default() };
     ApiServer::start(options).await
 }
 
-/// Has an Envoy's listener prove these names.
+/// Gives an Envoy's listener a certificate with these names.
 pub fn serving(ca: &WorkloadCa, names: &[&str]) -> Result<impl FnOnce(&mut Value) + Send + use<>> {
     let tls = ca.downstream(&ca.issue_for(names)?, false);
     Ok(move |tree: &mut Value| {
@@ -197,7 +197,7 @@ pub fn serving(ca: &WorkloadCa, names: &[&str]) -> Result<impl FnOnce(&mut Value
 
 // === private ===
 
-/// A way to the service without a token, for callers who have none.
+/// A route to the service without a token.
 fn telemetry_with_tls(tree: &mut Value) {
     let clusters = &mut tree["static_resources"]["clusters"];
     assert_eq!(clusters[2]["name"], TELEMETRY);

@@ -1,4 +1,4 @@
-//! What a caller's Envoy calls: two services with TLS that take tokens, and one that must get none.
+//! The destinations of a caller's Envoy: two services with TLS that accept tokens, and one without a token.
 
 use anyhow::{Result, ensure};
 use envoy_test::envoy::caller::{ORDERS, SECRET_STORE, TELEMETRY};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::services::serving;
 
-/// Two services with TLS, each with its own token, and one that gets none.
+/// Two services with TLS, each with its own token, and one without a token.
 pub struct Town {
     pub version: String,
     pub ca: WorkloadCa,
@@ -71,7 +71,7 @@ impl Town {
     }
 }
 
-/// A service's own Envoy, with TLS.
+/// The Envoy of a service, with TLS.
 pub async fn front(
     version: &str,
     upstream: &Upstream,
