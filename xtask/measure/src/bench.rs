@@ -48,7 +48,7 @@ use tokens::Mint;
 /// What to measure, and how long.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Leaves summary.json, results.md and chart.svg in target/bench; against.md with --against. docs/benchmark.md says what is measured.
+Leaves summary.json, results.md, chart.svg and chart-summary.svg in target/bench; against.md with --against. docs/benchmark.md says what is measured.
 ENVOY_PATH names an Envoy of your own, to run in place of a fetched one.")]
 pub struct Options {
     /// Fewer rounds: a first look, in under three minutes
@@ -164,8 +164,12 @@ fn write(results: &Results) -> Result<()> {
     fs::write(folder.join("summary.json"), summary + "\n")?;
     fs::write(folder.join("results.md"), &tables)?;
     fs::write(folder.join("chart.svg"), chart::render(&results.rivals, &subtitle))?;
+    fs::write(folder.join("chart-summary.svg"), chart::summary(&results.rivals, &subtitle))?;
     print!("{tables}");
-    eprintln!("Written: summary.json, results.md and chart.svg in {}", folder.display());
+    eprintln!(
+        "Written: summary.json, results.md, chart.svg and chart-summary.svg in {}",
+        folder.display()
+    );
     Ok(())
 }
 

@@ -1,14 +1,31 @@
-//! Costs come in; an SVG with a bar for each goes out, to be shown in a README by day and by night.
+//! Draws the costs as SVG bar charts, for light and dark backgrounds.
 
 use std::fmt::Write as _;
 
 use super::contender::NO_FILTER;
 use super::contest::Cost;
-use super::rivals::{NO_HOST_ES256, NO_HOST_RS256};
+use super::rivals::{
+    FLOOR, JWT_AUTHN, JWT_AUTHN_CACHE, NO_HOST_ES256, NO_HOST_RS256, OURS, OURS_RS256,
+};
 
-/// Bars of the medians, with a line from one quartile to the other.
+/// The chart of all contenders: bars of the medians, with a line from one quartile to the other.
 pub fn render(costs: &[Cost], subtitle: &str) -> String {
-    let bars: Vec<_> = costs.iter().filter(|cost| !LEFT_OUT.contains(&cost.key.as_str())).collect();
+    let bars = costs.iter().filter(|cost| !LEFT_OUT.contains(&cost.key.as_str())).cloned();
+    draw(&bars.collect::<Vec<_>>(), subtitle)
+}
+
+/// The chart of the README: few bars, with labels that need no other page.
+pub fn summary(costs: &[Cost], subtitle: &str) -> String {
+    let bars = SUMMARY.iter().filter_map(|(key, label)| {
+        let cost = costs.iter().find(|cost| cost.key == *key)?;
+        Some(Cost { label: (*label).to_owned(), ..cost.clone() })
+    });
+    draw(&bars.collect::<Vec<_>>(), subtitle)
+}
+
+// === private ===
+
+fn draw(bars: &[Cost], subtitle: &str) -> String {
     let longest = bars.iter().map(|cost| cost.over.high.max(cost.over.median)).fold(1.0, f64::max);
     let scale = Scale { per_us: (WIDTH - LEFT - RIGHT) / longest };
     let bottom = TOP + ROW * bars.len() as f64;
@@ -25,8 +42,6 @@ pub fn render(costs: &[Cost], subtitle: &str) -> String {
     }
     out + "</svg>\n"
 }
-
-// === private ===
 
 struct Scale {
     per_us: f64,
@@ -83,7 +98,16 @@ fn escaped(text: &str) -> String {
 /// Of no length, or so long that all others would look alike.
 const LEFT_OUT: [&str; 3] = [NO_FILTER, NO_HOST_RS256, NO_HOST_ES256];
 
-const TITLE: &str = "CPU time of Envoy for a request, over no filter (microseconds)";
+/// What the README compares, with the labels there.
+const SUMMARY: [(&str, &str); 5] = [
+    (OURS, "sa-authn, token seen before"),
+    (OURS_RS256, "sa-authn, new token (RS256)"),
+    (JWT_AUTHN, "Envoy's jwt_authn, any token"),
+    (JWT_AUTHN_CACHE, "Envoy's jwt_authn with its cache, token seen before"),
+    (FLOOR, "Minimal Wasm filter that only edits headers"),
+];
+
+const TITLE: &str = "CPU time that the filter adds to a request (microseconds, shorter is better)";
 const WIDTH: f64 = 940.0;
 const LEFT: f64 = 400.0;
 const RIGHT: f64 = 60.0;
@@ -116,5 +140,16 @@ mod tests {
         assert_eq!(svg.matches("<rect").count(), 2);
         assert!(svg.contains("width=\"480.0\"") && svg.contains("width=\"240.0\""), "{svg}");
         assert!(svg.contains("a &amp; b"), "{svg}");
+    }
+
+    #[test]
+    fn summary_has_five_bars_at_most() {
+        let over = Spread { low: 1.0, median: 1.0, high: 1.0 };
+        let cost = |key: &str| {
+            let (key, label) = (key.to_owned(), key.to_owned());
+            Cost { key, label, cpu: over, over, p50: 0.0, p99: 0.0 }
+        };
+        let costs = [OURS, OURS_RS256, JWT_AUTHN, JWT_AUTHN_CACHE, FLOOR, "other"].map(cost);
+        assert_eq!(summary(&costs, "").matches("<rect").count(), 5);
     }
 }

@@ -45,7 +45,7 @@ fn jwt_authn() -> [Contender; 4] {
     let cached = Filter::JwtAuthn(filters::jwt_authn_with_cache());
     [
         Contender::new(JWT_AUTHN, "jwt_authn", plain()),
-        Contender::new("jwt_authn_cache", "jwt_authn with its cache", cached),
+        Contender::new(JWT_AUTHN_CACHE, "jwt_authn with its cache", cached),
         Contender::new(JWT_AUTHN_RS256, "jwt_authn, every token new, RS256", plain())
             .tokens(Tokens::Fresh(RSA)),
         Contender::new(JWT_AUTHN_ES256, "jwt_authn, every token new, ES256", plain())
@@ -104,6 +104,7 @@ const EC: KeyKind = KeyKind::P256;
 
 /// The keys that ratios are made of.
 pub const JWT_AUTHN: &str = "jwt_authn";
+pub const JWT_AUTHN_CACHE: &str = "jwt_authn_cache";
 pub const JWT_AUTHN_RS256: &str = "jwt_authn_fresh_rs256";
 pub const JWT_AUTHN_ES256: &str = "jwt_authn_fresh_es256";
 pub const FLOOR: &str = "floor";
