@@ -110,8 +110,8 @@ impl Metrics {
     }
 
     /// Counts lookups of unknown key IDs for which the rate limit allowed no fetch.
-    pub fn rationed(&mut self, issuer: &str, count: u64) {
-        self.add(&format!("key_fetches.rationed.{}", label(Some(issuer))), count);
+    pub fn rate_limited(&mut self, issuer: &str, count: u64) {
+        self.add(&format!("key_fetches.rate_limited.{}", label(Some(issuer))), count);
     }
 
     /// Counts a review by its result.

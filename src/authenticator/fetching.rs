@@ -33,9 +33,9 @@ impl Authenticator {
     }
 
     /// How many lookups of unknown key IDs the rate limit denied a fetch since the last call, by the issuer's name.
-    pub fn take_rationed(&mut self) -> Vec<(Rc<str>, u64)> {
+    pub fn take_rate_limited(&mut self) -> Vec<(Rc<str>, u64)> {
         let counted = self.issuers.iter_mut().filter_map(|issuer| {
-            let count = issuer.cache()?.take_rationed();
+            let count = issuer.cache()?.take_rate_limited();
             Some((Rc::clone(&issuer.identity().name), count))
         });
         counted.filter(|(_, count)| *count > 0).collect()

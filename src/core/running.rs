@@ -298,8 +298,8 @@ impl Running {
     fn flush(&mut self, effects: &mut Effects) {
         self.metrics.waiting(self.paused.len());
         self.metrics.looked_up(self.authenticator.take_tally());
-        for (issuer, count) in self.authenticator.take_rationed() {
-            self.metrics.rationed(&issuer, count);
+        for (issuer, count) in self.authenticator.take_rate_limited() {
+            self.metrics.rate_limited(&issuer, count);
         }
         effects.extend(self.metrics.take().into_iter().map(Effect::Metric));
     }

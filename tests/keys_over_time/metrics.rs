@@ -23,7 +23,7 @@ fn rate_limited_refetches_are_counted() {
         core.publish(&set(&[&key()]));
     }
     // A burst of three, then one per `minRefetchInterval` (10 s).
-    const RATE_LIMITED: &str = "sa_authn.key_fetches.rationed.local";
+    const RATE_LIMITED: &str = "sa_authn.key_fetches.rate_limited.local";
     assert_eq!(Core::counted(&core.counts(), RATE_LIMITED), 2);
     assert_eq!(Core::counted(&core.counts(), RATE_LIMITED), 0);
 }

@@ -108,7 +108,7 @@ impl KeyCache {
     }
 
     /// The number of lookups of unknown key IDs since the last call for which the limiter allowed no fetch.
-    pub fn take_rationed(&mut self) -> u64 {
+    pub fn take_rate_limited(&mut self) -> u64 {
         std::mem::take(&mut self.rate_limited)
     }
 

@@ -189,7 +189,7 @@ pub const NEVER_PASSES: &str = "x-never-passes";
 
 const BODY_BYTES: usize = 20_000;
 
-/// Not unknown keys: the filter rations the fetches that they cause, so they have a caller of their own.
+/// Not unknown keys: the filter limits the rate of the fetches that they cause, so they have a caller of their own.
 const OFTEN: &[(Kind, u64)] = &[
     (Kind::EastSteady, 30),
     (Kind::EastFresh, 12),
