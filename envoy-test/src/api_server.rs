@@ -1,7 +1,7 @@
-//! Tokens to mint, objects to delete and faults come in; a fake kube-apiserver goes out.
+//! A fake kube-apiserver: mints tokens, deletes objects, and injects faults.
 //!
-//! It answers as kube-apiserver v1.36 was recorded to answer: status, headers, texts, and the traps.
-//! What it knows about one thing is in one file: `discovery` (the two documents), `review`
+//! It responds as recorded from kube-apiserver v1.36: status, headers, texts, and peculiarities.
+//! Its parts are `discovery` (the two documents), `review`
 //! (TokenReview), `authenticate` (which tokens are genuine), `objects` (what exists), `fault`.
 
 mod answer;
@@ -48,12 +48,12 @@ pub struct ApiServer {
 // === impl ApiServer ===
 
 impl ApiServer {
-    /// Starts on a port of its own.
+    /// Starts on a free port.
     pub async fn start(options: ApiServerOptions) -> Result<Self> {
         Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), options).await
     }
 
-    /// Starts at an address that others than this machine may reach.
+    /// Starts at an address that other machines can reach.
     pub async fn start_at(address: SocketAddr, options: ApiServerOptions) -> Result<Self> {
         let tls = Arc::new(Tls::new()?);
         let cluster = Arc::new(Cluster::new(options));
@@ -105,7 +105,7 @@ impl ApiServer {
         lock(&self.cluster.keys).rotate(key, rotation);
     }
 
-    /// Publishes exactly these keys, whatever it signs with: a replica that lags behind, or hurries.
+    /// Publishes exactly these keys, independent of the signing key, as an outdated replica would.
     pub fn publish(&self, keys: &[SigningKey]) {
         lock(&self.cluster.keys).published = keys.to_vec();
     }
@@ -117,7 +117,7 @@ impl ApiServer {
         issued.sign(&self.signing_key())
     }
 
-    /// Deletes a service account: its tokens end. A new one of this name has another uid.
+    /// Deletes a service account and invalidates its tokens. A new one of this name has another uid.
     pub fn delete_service_account(&self, namespace: &str, name: &str) {
         lock(&self.cluster.objects).delete(Kind::ServiceAccount, namespace, name);
     }
@@ -132,7 +132,7 @@ impl ApiServer {
         lock(&self.cluster.objects).delete(Kind::Secret, namespace, name);
     }
 
-    /// Deletes a node; pods' tokens don't mind.
+    /// Deletes a node; tokens of pods remain valid.
     pub fn delete_node(&self, name: &str) {
         lock(&self.cluster.objects).delete(Kind::Node, "", name);
     }
@@ -147,12 +147,12 @@ impl ApiServer {
         *lock(&self.cluster.max_age) = seconds;
     }
 
-    /// Whether genuine tokens are remembered for 10 s, as in a real one (the default).
+    /// Whether successful authentications are cached for 10 s, as in a real API server (the default).
     pub fn set_success_cache(&self, on: bool) {
         lock(&self.cluster.successes).set_enabled(on);
     }
 
-    /// Breaks an endpoint (or mends it: None).
+    /// Sets the fault of an endpoint; `None` clears it.
     pub fn set_fault(&self, endpoint: Endpoint, fault: Option<Fault>) {
         self.cluster.record.set_fault(endpoint, fault);
     }
@@ -162,12 +162,12 @@ impl ApiServer {
         self.requests().iter().filter(|request| request.endpoint == endpoint).count()
     }
 
-    /// How many requests to an endpoint are under way now.
+    /// How many requests to an endpoint are in flight.
     pub fn under_way(&self, endpoint: Endpoint) -> usize {
         self.cluster.record.under_way(endpoint)
     }
 
-    /// The most requests to an endpoint that were under way at once.
+    /// The most requests to an endpoint in flight at once.
     pub fn most_under_way(&self, endpoint: Endpoint) -> usize {
         self.cluster.record.most_under_way(endpoint)
     }
@@ -184,7 +184,7 @@ impl ApiServer {
         self.cluster.record.requests()
     }
 
-    /// Goes down: connections are cut, new ones refused.
+    /// Stops: closes connections, and refuses new ones.
     pub async fn stop(&self) {
         let server = lock(&self.server).take();
         if let Some(server) = server {
@@ -192,7 +192,7 @@ impl ApiServer {
         }
     }
 
-    /// Comes back on the same port.
+    /// Restarts on the same port.
     pub async fn restart(&self) -> Result<()> {
         self.stop().await;
         let server = poll::until("the API server's port to be free", async || {

@@ -1,7 +1,7 @@
-//! The path of an application's binary comes in; a process that one can talk to goes out, killed on drop.
+//! Starts the applications as processes, killed on drop.
 //!
-//! The applications of two services, `client-app` and `server-app`, are processes of their own, as they are in a
-//! cluster. They read questions from stdin and write answers to stdout, a line of JSON each, and know nothing of tokens.
+//! The applications of two services, `client-app` and `server-app`, are separate processes, as in a
+//! cluster. They read requests from stdin and write responses to stdout, as JSON lines, and do not handle tokens.
 
 use std::io::{BufRead, Write, stdin, stdout};
 use std::process::Stdio;
@@ -18,18 +18,18 @@ use crate::load::Report;
 use crate::poll::LIMIT;
 use crate::upstream::Received;
 
-/// The application behind the filter: it echoes what it gets, and remembers it.
+/// The application behind the filter: it echoes and records requests.
 #[derive(Debug)]
 pub struct ServerApp {
     app: App,
     port: u16,
 }
 
-/// The application that calls: each request leaves by its own Envoy.
+/// The calling application: it sends each request through its Envoy.
 #[derive(Debug)]
 pub struct ClientApp(App);
 
-/// The same, sending one request after another until it is stopped.
+/// The same, sending continuously until it is stopped.
 #[derive(Debug)]
 pub struct LoadApp(App);
 
@@ -92,7 +92,7 @@ impl LoadApp {
         self.0.ask("sent").await
     }
 
-    /// Stops it, and says what became of them.
+    /// Stops it, and returns the outcome of its requests.
     pub async fn stop(mut self) -> Result<Report> {
         let report: Result<Report, String> = self.0.ask("stop").await?;
         report.map_err(|error| anyhow!("the client application: {error}"))
@@ -130,18 +130,19 @@ impl App {
 
     async fn answer<A: DeserializeOwned>(&mut self) -> Result<A> {
         let line = timeout(LIMIT, self.stdout.next_line()).await;
-        let line = line.with_context(|| format!("no answer of an application in {LIMIT:?}"))??;
+        let line =
+            line.with_context(|| format!("no response of an application in {LIMIT:?}"))??;
         Ok(serde_json::from_str(&line.context("an application has ended")?)?)
     }
 }
 
-/// For the binaries: the next question; None when the test has ended, and the application must too.
+/// For the binaries: the next request; `None` if the test has ended and the application must exit.
 pub fn question<Q: DeserializeOwned>() -> Result<Option<Q>> {
     let Some(line) = stdin().lock().lines().next() else { return Ok(None) };
     Ok(Some(serde_json::from_str(&line?)?))
 }
 
-/// For the binaries: says this in answer.
+/// For the binaries: sends this response.
 pub fn reply(answer: &impl Serialize) -> Result<()> {
     println!("{}", serde_json::to_string(answer)?);
     Ok(stdout().flush()?)

@@ -1,4 +1,4 @@
-//! A description of a request comes in; what Envoy answered goes out.
+//! A client for requests to Envoy.
 
 mod connection;
 mod http1;
@@ -24,7 +24,7 @@ pub struct Request {
     http2: bool,
 }
 
-/// An answer, read to its end.
+/// A complete response.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Response {
     /// The status code.
@@ -160,7 +160,7 @@ impl Response {
 
     /// The body as JSON.
     pub fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.body).with_context(|| format!("no JSON: {}", self.text()))
+        serde_json::from_slice(&self.body).with_context(|| format!("not JSON: {}", self.text()))
     }
 
     /// The filter's reason: the member "reason" of a JSON body.

@@ -1,8 +1,8 @@
-//! The one table of signatures and keys: tokens that are nearly right, and what must be said of each.
+//! The table of signatures and keys: almost valid tokens with their expected verdicts.
 //!
 //! It tries what Wycheproof tries on RSA PKCS#1 v1.5 and ECDSA, with keys of its own, and the examples of
-//! RFC 7515 and RFC 7517. Two runners read it: `tests/conformance` verifies natively, by jwt-simple, and
-//! `envoy-test/tests/conformance.rs` in real Envoys, by the host. Where either says something else than the
+//! RFC 7515 and RFC 7517. Two runners use it: `tests/conformance` verifies natively with jwt-simple, and
+//! `envoy-test/tests/conformance.rs` in real Envoys with the host. If either differs from the
 //! table, `conformance/exceptions.json` has the reason, or the run fails.
 
 mod curve;
@@ -22,7 +22,7 @@ use crate::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER, Token};
 
 pub use exceptions::{Verifier, differences};
 
-/// Cases that are judged with one key set.
+/// Cases with one key set.
 #[derive(Debug)]
 pub struct Table {
     /// What it is about.
@@ -35,21 +35,21 @@ pub struct Table {
     pub cases: Vec<Case>,
 }
 
-/// A token, and what must be said of it.
+/// A token and its expected verdict.
 #[derive(Debug)]
 pub struct Case {
-    /// What is special about it; no other case is called so.
+    /// The unique name of the case.
     pub name: String,
     /// The token.
     pub token: String,
-    /// [`PASSES`], or the reason for which it is refused.
+    /// [`PASSES`], or the reason of the denial.
     pub expected: &'static str,
 }
 
-/// What is expected of a token that is right.
+/// The expected verdict of a valid token.
 pub const PASSES: &str = "passes";
 
-/// All of it, made anew: keys are generated, tokens are valid now.
+/// All tables, with new keys and currently valid tokens.
 pub fn tables() -> Vec<Table> {
     let mut tables = vec![rsa::table(), ecdsa::table(), key_sets::table()];
     tables.extend(documents::tables());
@@ -64,8 +64,8 @@ const UNKNOWN_KEY: &str = "unknown_key";
 // === impl Table ===
 
 impl Table {
-    /// The issuer of the other tests, whose keys are fetched: in a fetched set a key that is of no use is
-    /// skipped, where the configuration would be refused.
+    /// The issuer of the other tests, whose keys are fetched: an unsupported key in a fetched set is
+    /// skipped, but would make a configuration invalid.
     fn new(name: &'static str) -> Self {
         let config = json!({ "issuers": [{
             "name": "local",
@@ -89,7 +89,7 @@ impl Table {
 
 // === private ===
 
-/// Header and claims of a token that is right but for what follows.
+/// Header and claims of an otherwise valid token.
 fn signing_input(alg: &str, kid: &str) -> String {
     let header = json!({ "alg": alg, "kid": kid }).to_string();
     let claims = Token::for_service_account("api", "api").claims().to_string();

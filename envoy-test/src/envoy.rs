@@ -1,4 +1,4 @@
-//! A setup comes in; a running Envoy, or the log of one that refused its configuration, goes out.
+//! Starts Envoys, and observes them.
 //!
 //! `setup` is what a test says, `bootstrap` makes Envoy's configuration of it (from `envoy.yaml`, the
 //! example that users read), `process` runs it, and `observe` is what can be seen of it from outside.

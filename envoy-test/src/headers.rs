@@ -1,4 +1,4 @@
-//! A header map comes in; pairs of names and raw bytes go out, in order, as tests compare them.
+//! Header maps as ordered pairs of names and raw bytes.
 
 use hyper::header::HeaderMap;
 

@@ -1,4 +1,4 @@
-//! A kind of key comes in; a key pair that signs, and that is published as Kubernetes does, goes out.
+//! Signing keys of every kind, published as in Kubernetes.
 
 #[cfg(feature = "full")]
 mod foreign;

@@ -1,4 +1,4 @@
-//! What the tests of `sa-authn` stand on: a key and a request come in, a real Envoy's answer goes out.
+//! The test driver of `sa-authn`: sends requests through real Envoys.
 //!
 //! ```text
 //!                    ┌──────────────────── Envoy ────────────────────┐

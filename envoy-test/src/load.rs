@@ -1,4 +1,4 @@
-//! A port and a request come in; a caller that sends one request after another goes out.
+//! A caller that sends one request after another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::client::{Connection, Request};
 
-/// One caller whose requests are all good, on one connection.
+/// One caller with valid requests on one connection.
 #[derive(Debug)]
 pub struct Steady {
     stop: Arc<AtomicBool>,
@@ -18,12 +18,12 @@ pub struct Steady {
     task: JoinHandle<Result<Report>>,
 }
 
-/// What became of a caller's requests.
+/// The outcome of a caller's requests.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Report {
     /// How many were sent.
     pub sent: usize,
-    /// Every answer but 200: status and body.
+    /// Every response except 200: status and body.
     pub refused: Vec<String>,
     /// How long the slowest took.
     pub slowest: Duration,
@@ -54,7 +54,7 @@ impl Steady {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Stops, and says what became of them.
+    /// Stops, and returns the report.
     pub async fn stop(self) -> Result<Report> {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await?

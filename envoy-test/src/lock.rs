@@ -1,4 +1,4 @@
-//! A mutex comes in; its guard goes out, even if a test panicked while it held the lock.
+//! Locks a mutex, even if a test panicked while holding it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

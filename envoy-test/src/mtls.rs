@@ -1,4 +1,4 @@
-//! URIs come in; certificates of a CA of its own, and Envoy's TLS contexts with them, go out.
+//! A CA for workload certificates, and Envoy's TLS contexts.
 
 use anyhow::Result;
 use rcgen::{
@@ -6,7 +6,7 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 
-/// A CA that vouches for workloads, as a mesh's does.
+/// A CA for workloads, as in a mesh.
 #[derive(Debug)]
 pub struct WorkloadCa {
     issuer: Issuer<'static, KeyPair>,
@@ -61,7 +61,7 @@ impl WorkloadCa {
         Ok(Identity { certificate, key: key.serialize_pem() })
     }
 
-    /// A listener's `transport_socket`: it shows `own`, and takes clients with certificates of this CA
+    /// A listener's `transport_socket` with the certificate `own`; it accepts clients with certificates of this CA
     /// (or, unless they are required, without any).
     pub fn downstream(&self, own: &Identity, required: bool) -> Value {
         json!({ "name": "envoy.transport_sockets.tls", "typed_config": {
@@ -71,7 +71,7 @@ impl WorkloadCa {
         } })
     }
 
-    /// A cluster's `transport_socket`: it shows `own`, if there is one, and takes servers of this CA.
+    /// A cluster's `transport_socket` with the certificate `own`, if any; it accepts servers of this CA.
     pub fn upstream(&self, own: Option<&Identity>) -> Value {
         json!({ "name": "envoy.transport_sockets.tls", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",

@@ -1,15 +1,15 @@
-//! A condition comes in; its value goes out as soon as it holds, or an error that says what never came.
+//! Polls a condition until it holds, or fails with a timeout.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How long anything in a test may take before the test has failed.
+/// The default timeout.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// Asks `check` until it answers `Some`, at most [`LIMIT`] long.
 ///
-/// An error of `check` ends the waiting at once: it says that what is waited for can't come any more.
+/// An error of `check` ends the wait at once, because the condition can no longer hold.
 pub async fn until<T>(what: &str, check: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     until_within(LIMIT, what, check).await
 }
@@ -26,7 +26,7 @@ pub async fn until_within<T>(
             return Ok(value);
         }
         if start.elapsed() > limit {
-            bail!("waited {limit:?} in vain for {what}");
+            bail!("timed out after {limit:?} waiting for {what}");
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -1,4 +1,4 @@
-//! Files come in; a folder as the kubelet mounts it goes out, whose content changes in one step.
+//! A projected volume as the kubelet mounts it, with atomic updates.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,7 +16,7 @@ pub struct ProjectedVolume {
 // === impl ProjectedVolume ===
 
 impl ProjectedVolume {
-    /// Makes the folder and puts these files (name, content) there.
+    /// Creates the folder with these files (name, content).
     pub fn create(dir: impl Into<PathBuf>, files: &[(&str, &str)]) -> Result<Self> {
         let volume = Self { dir: dir.into() };
         fs::create_dir_all(&volume.dir)?;
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_update_is_seen_through_the_same_path() {
+    fn update_is_visible_through_the_same_path() {
         let dir = tempfile::tempdir().unwrap();
         let volume = ProjectedVolume::create(dir.path().join("sa"), &[("token", "one")]).unwrap();
         assert_eq!(fs::read_to_string(volume.file("token")).unwrap(), "one");
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_leaves_only_the_newest_folder() {
+    fn update_leaves_only_the_newest_folder() {
         let dir = tempfile::tempdir().unwrap();
         let volume = ProjectedVolume::create(dir.path(), &[("token", "one")]).unwrap();
         volume.update(&[("token", "two")]).unwrap();

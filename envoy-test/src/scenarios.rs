@@ -1,6 +1,6 @@
-//! The one table of what the filter must do: requests, and what becomes of each.
+//! The scenario table: requests with their expected outcomes.
 //!
-//! Two runners read it: `tests/scenarios.rs` gives each request to the pure core, natively, and
+//! Two runners use it: `tests/scenarios.rs` evaluates each request natively with the core, and
 //! `envoy-test/tests/scenarios.rs` sends it through real Envoys with the release module.
 
 mod bodies;
@@ -45,25 +45,25 @@ pub struct Group {
     pub scenarios: Vec<Scenario>,
 }
 
-/// One request and what must become of it.
+/// One request and its expected outcome.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// A sentence.
     pub name: &'static str,
     /// What is sent.
     pub request: Request,
-    /// What must come of it.
+    /// The expected outcome.
     pub expect: Expect,
 }
 
-/// What must become of a request.
+/// The expected outcome of a request.
 #[derive(Clone, Debug)]
 pub enum Expect {
-    /// The upstream gets it, and sees these headers: a value, or `None` for none of that name.
+    /// The request passes with these headers: a value, or `None` for an absent header.
     Passes(Vec<(&'static str, Option<String>)>),
-    /// The filter refuses it, for this reason.
+    /// The filter denies the request with this reason.
     Refused(&'static str),
-    /// Envoy itself answers this status before the filter is asked. Natively there is nothing to run.
+    /// Envoy responds with this status before the filter runs. The native runner skips the request.
     EnvoyRefuses(u16),
 }
 

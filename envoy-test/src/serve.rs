@@ -1,4 +1,4 @@
-//! A service and a port come in; a running server goes out, which ends with all its connections on drop.
+//! A running server, which stops with all its connections on drop.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! Names and times come in; ServiceAccount tokens with the claims that Kubernetes writes go out.
+//! ServiceAccount tokens with the claims of Kubernetes.
 
 mod assemble;
 

@@ -1,4 +1,4 @@
-//! Requests that Envoy let through come in; an echo of each goes out, and a record stays for the test.
+//! An upstream that echoes and records requests.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,7 +61,7 @@ type Kept = fn(&Received) -> bool;
 // === impl Upstream ===
 
 impl Upstream {
-    /// Starts on a port of its own.
+    /// Starts on a free port.
     pub async fn start() -> Result<Self> {
         Self::start_at(0).await
     }
@@ -139,7 +139,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         let shared = shared.clone();
         async move { answer(request, &shared).await }
     });
-    // A connection that Envoy cuts is nothing that a test wants to hear about.
+    // A connection closed by Envoy is not an error.
     let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;

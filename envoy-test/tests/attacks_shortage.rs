@@ -78,7 +78,7 @@ fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usiz
 async fn revoked_token_does_not_pass_if_too_many_requests_are_paused() -> Result<()> {
     for version in oldest_and_newest() {
         let World { api_server, gate, revoked, before } =
-            World::with_fault(&version, Fault::UntilMended, |_| {}).await?;
+            World::with_fault(&version, Fault::UntilCleared, |_| {}).await?;
         let connection = Connection::http2(gate.envoy.port()).await?;
         let requests = vec![get(&revoked).http2(); 1020];
         let sent = connection.send_at_once(&requests);
@@ -100,7 +100,7 @@ async fn revoked_token_does_not_pass_if_too_many_requests_are_paused() -> Result
 async fn revoked_token_does_not_pass_if_new_tokens_use_all_reviews() -> Result<()> {
     for version in oldest_and_newest() {
         let World { api_server, gate, revoked, before } =
-            World::with_fault(&version, Fault::UntilMended, |_| {}).await?;
+            World::with_fault(&version, Fault::UntilCleared, |_| {}).await?;
         let connection = Connection::http2(gate.envoy.port()).await?;
         let requests = fresh(&api_server, 48);
         let sent = connection.send_at_once(&requests);
@@ -147,7 +147,7 @@ async fn open_circuit_breaker_is_not_an_outage() -> Result<()> {
                 json!({ "thresholds": limits });
         };
         let World { api_server, gate, revoked, before } =
-            World::with_fault(&version, Fault::UntilMended, breaker).await?;
+            World::with_fault(&version, Fault::UntilCleared, breaker).await?;
         let connection = Connection::http2(gate.envoy.port()).await?;
         let requests = fresh(&api_server, 2);
         let sent = connection.send_at_once(&requests);

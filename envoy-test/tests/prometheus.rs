@@ -148,7 +148,7 @@ impl World {
         for request in [Request::get("/healthz"), post] {
             ensure!(request.send(port).await?.status == 200);
         }
-        self.fault(Some(Fault::UntilMended));
+        self.fault(Some(Fault::UntilCleared));
         let waiting = self.with_a_new_token("/new/1");
         let recovered = async {
             prometheus.wait_value("sa_authn_waiting", 1.0).await?;

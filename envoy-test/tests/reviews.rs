@@ -121,7 +121,7 @@ async fn check_revoked(gate: &Gate, tokens: &[String]) -> Result<()> {
 }
 
 fn stall(api_server: &ApiServer) {
-    api_server.set_fault(Endpoint::TokenReview, Some(Fault::UntilMended));
+    api_server.set_fault(Endpoint::TokenReview, Some(Fault::UntilCleared));
 }
 
 fn clear_fault(api_server: &ApiServer) {

@@ -83,7 +83,7 @@ async fn five_thousand_invalid_tokens_cause_at_most_48_reviews_at_once_with_inst
         let steady = api_server.mint(api());
         check_passes(&gate, &steady).await?;
         let before = api_server.count(Endpoint::TokenReview);
-        api_server.set_fault(Endpoint::TokenReview, Some(Fault::UntilMended));
+        api_server.set_fault(Endpoint::TokenReview, Some(Fault::UntilCleared));
         let mut tokens = invalid("unknown-kid", INVALID);
         let flood = tokens.split_off(NEW_CALLERS);
         // Requests that find a place are paused until their response.

@@ -1,6 +1,6 @@
-//! A bare filter as its SDK has it written: reads the headers once, says who called, takes the token off.
+//! A minimal filter with the SDK: reads the headers, sets identity headers, removes the token.
 //!
-//! It decides nothing. [`floor`](../floor) makes the same host calls with nothing around them; what this costs
+//! It makes no decisions. [`floor`](../floor) makes the same host calls with nothing around them; what this costs
 //! beyond is the SDK's, which exports every callback and keeps a map of contexts.
 #![cfg(target_arch = "wasm32")]
 

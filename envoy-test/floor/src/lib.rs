@@ -1,7 +1,7 @@
-//! The least that a Wasm filter can do: host calls that the configuration lists, and nothing between them.
+//! A minimal Wasm filter: it makes only the host calls that the configuration lists.
 //!
 //! The configuration is a list of calls, one a line, made for each request in that order. What `sa-authn`
-//! costs beside this is its own; what this costs is the price of Wasm in Envoy.
+//! costs in addition is the cost of the filter; the rest is the cost of Wasm in Envoy.
 //!
 //! | line | call |
 //! |---|---|

@@ -1,11 +1,11 @@
-//! What there is to say comes in; status, headers and body as the API server writes them go out.
+//! Responses with the status, headers and body of a real API server.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::token::random_uuid;
 
-/// An answer before any fault befalls it.
+/// A response before any fault.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,

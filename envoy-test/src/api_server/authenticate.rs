@@ -1,4 +1,4 @@
-//! A token and the audiences asked for come in; the user it stands for, or Kubernetes' error text, goes out.
+//! Authenticates a token for audiences: the user, or the error text of Kubernetes.
 
 mod jws;
 mod times;
@@ -60,7 +60,7 @@ impl User {
     }
 }
 
-/// What the API server does with a token, its cache included.
+/// Authenticates a token, with the API server's cache.
 pub(super) fn authenticate(
     cluster: &Cluster,
     token: &str,
@@ -137,7 +137,7 @@ fn user(claims: &Value, objects: &Objects) -> Result<User, Refusal> {
     }
     bound(objects, private, Kind::Secret, &namespace, "secret")?;
     bound(objects, private, Kind::Pod, &namespace, "pod")?;
-    // A pod's token names its node only for information.
+    // The node in a pod's token is informational.
     if private.get("pod").is_none() {
         bound(objects, private, Kind::Node, "", "node")?;
     }

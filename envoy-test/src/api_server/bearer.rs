@@ -1,4 +1,4 @@
-//! An Authorization value comes in; the token that Kubernetes reads from it goes out, traps included.
+//! Extracts the token from an Authorization value as Kubernetes does.
 
 /// What Kubernetes finds after "Bearer ": white space around the value is cut off first, so a token
 /// that begins with white space is an empty token, and an empty token is an anonymous caller.
@@ -14,7 +14,7 @@ mod tests {
     use super::bearer;
 
     #[test]
-    fn tokens_are_found_as_in_kubernetes() {
+    fn tokens_are_extracted_as_in_kubernetes() {
         assert_eq!(bearer("Bearer x"), Some("x"));
         assert_eq!(bearer("bearer x\n"), Some("x"));
         assert_eq!(bearer("Bearer x y"), Some("x"));

@@ -1,4 +1,4 @@
-//! What an API server knows comes together here: its options, keys, objects, grants and record.
+//! The state of an API server: options, keys, objects, grants and recorded requests.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, OnceLock};
@@ -57,7 +57,7 @@ impl Cluster {
         }
     }
 
-    /// Told once, when the first socket has its port.
+    /// Set once, when the first socket has its port.
     pub(super) fn listens_on(&self, port: u16) {
         self.port.get_or_init(|| port);
     }

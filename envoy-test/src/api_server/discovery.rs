@@ -1,4 +1,4 @@
-//! The cluster's keys and the caller's Accept come in; the discovery document and the JWKS go out.
+//! The discovery document and the JWKS.
 
 use std::collections::BTreeSet;
 

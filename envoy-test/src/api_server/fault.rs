@@ -1,4 +1,4 @@
-//! A good answer and a fault come in; what then really goes over the wire goes out.
+//! Faults of an endpoint, applied to its responses.
 
 use std::future::pending;
 use std::io;
@@ -16,15 +16,15 @@ use super::answer::Answer;
 
 pub(super) type Body = BoxBody<Bytes, io::Error>;
 
-/// What can go wrong with an endpoint.
+/// A fault of an endpoint.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Answers with this status, and a Status for a body.
     Status(u16),
     /// Takes the request and never answers.
     Stall,
-    /// Takes the request and answers it rightly as soon as the endpoint is mended.
-    UntilMended,
+    /// Accepts the request and answers it after the fault is cleared.
+    UntilCleared,
     /// Sends the headers and half of the body, then nothing more.
     StallMidBody,
     /// Answers rightly, but so much later.
@@ -42,8 +42,8 @@ pub enum Fault {
 /// Answers as well as the fault allows.
 pub(super) async fn befall(answer: Answer, fault: Option<Fault>) -> io::Result<Response<Body>> {
     match fault {
-        // Mended: whoever comes here has waited for that.
-        None | Some(Fault::UntilMended) => response(answer),
+        // The fault was cleared while the request was waiting.
+        None | Some(Fault::UntilCleared) => response(answer),
         Some(Fault::Status(code)) => response(failure(code)),
         Some(Fault::Stall) => pending().await,
         Some(Fault::StallMidBody) => half(answer, false),

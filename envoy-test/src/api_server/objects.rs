@@ -1,4 +1,4 @@
-//! Names come in; the uids of the service accounts, pods, nodes and secrets that exist go out.
+//! The existing service accounts, pods, nodes and secrets with their uids.
 
 use std::collections::{HashMap, HashSet};
 
@@ -50,7 +50,7 @@ impl Objects {
         self.deleted.insert(key);
     }
 
-    /// Makes what the token names exist, and writes the true uids into it.
+    /// Creates the objects that the token names, and writes their uids into it.
     pub(super) fn bind(&mut self, token: Token) -> Token {
         if token.is_legacy() {
             return self.bind_legacy(token);

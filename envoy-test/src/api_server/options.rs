@@ -1,9 +1,9 @@
-//! What a cluster's administrator chose comes in; it stands here as plain data.
+//! The options of an API server.
 
 use crate::keys::KeyKind;
 use crate::token::DEFAULT_ISSUER;
 
-/// The API server's flags, and the RBAC, that matter here.
+/// The relevant flags and RBAC settings of an API server.
 #[derive(Clone, Debug)]
 pub struct ApiServerOptions {
     /// `--service-account-issuer`: what it writes into tokens, and shows in discovery.
@@ -18,16 +18,16 @@ pub struct ApiServerOptions {
     pub jwks_uri: Option<String>,
     /// `--anonymous-auth`.
     pub anonymous_auth: bool,
-    /// Whether `system:service-account-issuer-discovery` is bound to everybody.
+    /// Whether `system:service-account-issuer-discovery` is bound to all users.
     pub anonymous_discovery: bool,
 }
 
-/// What becomes of the old keys when the API server gets a new one.
+/// What happens to the old keys after a rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// They stay published behind the new one, as in a careful rotation.
+    /// Old keys stay published after the new one.
     KeepOld,
-    /// They are gone at once.
+    /// Old keys are removed at once.
     RemoveOld,
 }
 

@@ -1,4 +1,4 @@
-//! Requests come in; who asked for what goes out, and which fault waits for the next.
+//! Recorded requests, and the current faults of the endpoints.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use crate::lock::lock;
 
 use super::fault::Fault;
 
-/// What the filter may ask an API server.
+/// The endpoints of an API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `/.well-known/openid-configuration`
@@ -31,7 +31,7 @@ pub struct LoggedRequest {
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// The caller's username; None if its credential was no good.
+    /// The caller's username; `None` if its credential was invalid.
     pub caller: Option<String>,
     /// The Accept header.
     pub accept: Option<String>,
@@ -118,12 +118,12 @@ impl Record {
         lock(&self.faults).get(&endpoint).cloned()
     }
 
-    /// The endpoint's fault, once it is not [`Fault::UntilMended`] any more.
+    /// The endpoint's fault, once it is not [`Fault::UntilCleared`] any more.
     pub(super) async fn settled_fault(&self, endpoint: Endpoint) -> Option<Fault> {
         loop {
             let changed = self.faults_changed.notified();
             match self.fault(endpoint) {
-                Some(Fault::UntilMended) => changed.await,
+                Some(Fault::UntilCleared) => changed.await,
                 fault => return fault,
             }
         }

@@ -1,4 +1,4 @@
-//! The body of a POST and the reviewer come in; a TokenReview's answer goes out.
+//! Answers TokenReviews.
 
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ fn forbidden(reviewer: &User) -> Answer {
     Answer::forbidden(&message, json!({ "group": "authentication.k8s.io", "kind": "tokenreviews" }))
 }
 
-/// Real answers carry this, so a parser has to step over it; the time stands still here.
+/// Real responses contain this field, with a changing time.
 fn managed_fields(spec: &Value) -> Value {
     let fields: serde_json::Map<String, Value> = spec
         .as_object()

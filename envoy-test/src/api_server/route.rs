@@ -1,4 +1,4 @@
-//! An HTTP request comes in; it is authenticated, recorded and authorized, and its answer goes out.
+//! Authenticates, records, authorizes and answers HTTP requests.
 
 use std::io;
 
@@ -46,7 +46,7 @@ pub(super) async fn answer(
 
 // === private ===
 
-/// Who asks: None for a credential that is no good, and for nobody where nobody is not let in.
+/// The caller; `None` for an invalid credential, and for an anonymous caller without anonymous access.
 fn caller(cluster: &Cluster, authorization: Option<&str>) -> Option<User> {
     match authorization.and_then(bearer) {
         Some(token) => {

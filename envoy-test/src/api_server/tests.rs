@@ -1,4 +1,4 @@
-//! Recordings of a real kube-apiserver come in; the fake one must give the same answers.
+//! The fake API server responds as recorded from a real kube-apiserver.
 
 mod faults;
 mod https;
@@ -13,7 +13,7 @@ use https::{Answered, ask};
 
 const AUDIENCE: &str = "https://filter.example";
 
-/// A fast one: EC keys, and nothing remembered.
+/// A fast API server: EC keys, and no cache.
 async fn start() -> ApiServer {
     let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
     let api_server = ApiServer::start(options).await.unwrap();
@@ -27,7 +27,7 @@ fn own_token(api_server: &ApiServer, name: &str) -> String {
     api_server.mint(token)
 }
 
-/// What a reviewer with the right to ask is told.
+/// The response to a reviewer with permission.
 async fn review(api_server: &ApiServer, token: &str, audiences: Option<Value>) -> Answered {
     api_server.grant_auth_delegator("demo", "reviewer");
     let reviewer = own_token(api_server, "reviewer");

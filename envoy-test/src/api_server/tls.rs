@@ -1,4 +1,4 @@
-//! TCP connections come in; a CA of its own, and HTTP over TLS on them, go out.
+//! HTTP over TLS with a test CA.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use super::cluster::Cluster;
 use super::route;
 
-/// The server's side of TLS, and the CA that vouches for it.
+/// The TLS configuration of the server, and its CA.
 pub(super) struct Tls {
     acceptor: TlsAcceptor,
     ca_pem: String,
@@ -60,7 +60,7 @@ pub(super) async fn serve(mut stream: TcpStream, tls: &Tls, cluster: Arc<Cluster
         let cluster = cluster.clone();
         async move { route::answer(request, &cluster).await }
     });
-    // Faults cut connections on purpose, and clients cut them for reasons of their own.
+    // Faults and clients may close connections, which is not an error.
     let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -93,6 +93,6 @@ const NAMES: [&str; 3] =
 /// The first byte of a TLS connection: a record of type handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// What Go's HTTP server says to a client that forgot the TLS.
+/// The response of Go's HTTP server to plain HTTP on a TLS port.
 const PLAIN_HTTP: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";

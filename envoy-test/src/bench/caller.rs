@@ -1,6 +1,6 @@
-//! A port and tokens come in; answered requests, one after another on one connection, go out.
+//! A caller that sends one request after another on one connection.
 //!
-//! It parses nothing that it need not: the upstream's answers have no body, so one that is `200` ends with
+//! It parses only what is necessary: the upstream's answers have no body, so one that is `200` ends with
 //! its headers, and anything else is an error, unless the caller asks what it was.
 
 use std::io::{Read, Write};

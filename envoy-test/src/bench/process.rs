@@ -1,4 +1,4 @@
-//! A process id comes in; what the process has used so far goes out, as Linux tells it in /proc.
+//! The resource usage of a process from /proc.
 
 use std::fs;
 use std::path::PathBuf;
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wasm_memory_is_what_is_writable_before_gigabytes_that_are_not() {
+    fn wasm_memory_is_a_writable_mapping_before_a_large_inaccessible_one() {
         let maps = "\
             7ea144560000-7ea144670000 rw-p 00000000 00:00 0 \n\
             7ea144670000-7ea344560000 ---p 00000000 00:00 0 \n\
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_works_uses_cpu_time() {
+    fn working_process_uses_cpu_time() {
         let process = Process::new(std::process::id());
         let before = process.cpu_time().expect("this process");
         let mut sum = 0_u64;

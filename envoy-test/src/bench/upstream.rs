@@ -1,4 +1,4 @@
-//! Requests come in; the shortest answer there is goes out, and the last request's head stays.
+//! An upstream with minimal responses, which keeps the head of the last request.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -24,7 +24,7 @@ struct Shared {
 // === impl BareUpstream ===
 
 impl BareUpstream {
-    /// Starts on a port of its own.
+    /// Starts on a free port.
     pub fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();

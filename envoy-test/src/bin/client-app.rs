@@ -1,4 +1,4 @@
-//! A service's application that calls another service: it sends what the test wants, and knows nothing of tokens.
+//! A service's application that calls another service: it sends the test's requests, without tokens.
 //!
 //! `client-app PORT` sends each request that it reads; `client-app PORT load` sends the first of them until it reads
 //! "stop".

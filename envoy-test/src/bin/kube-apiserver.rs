@@ -26,7 +26,7 @@ async fn main() -> Result<()> {
     let address = arguments.next().context("the address to listen at, as 0.0.0.0:443")?;
     let mounts =
         arguments.map(|text| mount(&text).with_context(|| text)).collect::<Result<Vec<_>>>();
-    // Nobody is served without a login.
+    // Without anonymous access.
     let options = ApiServerOptions { anonymous_auth: false, ..ApiServerOptions::default() };
     let api_server = ApiServer::start_at(address.parse()?, options).await?;
     println!("serving at {address}");
@@ -78,5 +78,5 @@ fn mount(text: &str) -> Result<Mount> {
 /// The shortest that Kubernetes gives.
 const LIFETIME: u64 = 600;
 
-/// A kubelet waits for four fifths of the lifetime: here one should see it happen.
+/// A kubelet rotates after 80 % of the lifetime; this interval makes rotations visible.
 const BETWEEN: Duration = Duration::from_secs(10);

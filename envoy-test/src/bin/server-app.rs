@@ -1,4 +1,4 @@
-//! A service's application, which serves whatever its Envoy lets through.
+//! A service's application, which serves the requests that pass its Envoy.
 //!
 //! `server-app` tells the test what that was; `server-app PORT` only serves, at this port of 127.0.0.1.
 

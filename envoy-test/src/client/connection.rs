@@ -1,4 +1,4 @@
-//! A port, or an address, comes in; a connection that carries many requests goes out.
+//! A connection for many requests.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,6 +1,6 @@
-//! A request comes in and its bytes go out; the bytes of an answer come in, and the answer goes out.
+//! Writes requests and parses responses of HTTP/1.1.
 //!
-//! For callers that hyper would not be: that send slowly, or half of it.
+//! For callers that hyper does not support: slow ones, and ones that send only a part.
 
 use super::{Request, Response};
 use crate::headers::Pairs;
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_written_as_hyper_would_write_it_but_for_its_order() {
+    fn request_is_written_as_by_hyper_except_the_order() {
         let request = Request::post("/a").header("x-a", "b").body("hello");
         let expected = "POST /a HTTP/1.1\r\nhost: localhost\r\nx-a: b\r\nconnection: close\r\n\
             content-length: 5\r\n\r\nhello";
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_read_to_its_end() {
+    fn response_is_read_to_its_end() {
         let answer = Response::parse_http1(b"HTTP/1.1 401 Unauthorized\r\nX-A: b\r\n\r\n{}");
         let answer = answer.expect("an answer");
         assert_eq!((answer.status, answer.header("x-a").as_deref()), (401, Some("b")));

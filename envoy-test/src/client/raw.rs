@@ -1,4 +1,4 @@
-//! Bytes come in, as no well-behaved client would send them; the bytes of the answer go out.
+//! Sends raw bytes, and returns the bytes of the response.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -67,7 +67,7 @@ impl Curve {
 
     /// The key, as a JWK, of which (r, s) is a signature on `digest`; `None` where r is no point's x.
     ///
-    /// Q = (sR - zG) / r: nobody knows its private half, and nobody needs it.
+    /// Q = (sR - zG) / r: its private key is unknown, and not needed.
     pub(super) fn key_for(&self, digest: &[u8], r: &BigUint, s: &BigUint) -> Option<Value> {
         self.recovered(digest, r, s, false)
     }

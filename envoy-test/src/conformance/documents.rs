@@ -1,4 +1,4 @@
-//! The key sets of RFC 7517 appendix A, as they stand there, with tokens that their private keys sign.
+//! The key sets of RFC 7517 appendix A, with tokens that their private keys sign.
 
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};

@@ -1,10 +1,10 @@
-//! Where a verifier says something else than the table, and why that is right: a file, checked both ways.
+//! The documented differences between a verifier and the table, checked in both directions.
 
 use serde::Deserialize;
 
 use super::{Case, PASSES};
 
-/// Who verifies signatures.
+/// A verifier of signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verifier {
@@ -20,13 +20,13 @@ struct Exception {
     /// A case's name; with a `*` behind it, its beginning.
     case: String,
     verifiers: Vec<Verifier>,
-    /// What is said in place of what the table expects.
+    /// The outcome instead of the expected one.
     outcome: String,
     because: String,
 }
 
-/// What is wrong with what a verifier said, where `said` has an outcome for each case: outcomes that are
-/// neither expected nor an exception, and exceptions that nobody needs any more.
+/// The differences of a verifier, where `said` has an outcome for each case: outcomes that are
+/// neither expected nor an exception, and unused exceptions.
 pub fn differences(verifier: Verifier, cases: &[Case], said: &[String]) -> Vec<String> {
     let exceptions: Vec<Exception> =
         serde_json::from_str(EXCEPTIONS).expect("a list of exceptions");

@@ -1,4 +1,4 @@
-//! Keys that must not be taken (RFC 7517, RFC 7518 section 6), each with a token that it would verify.
+//! Keys that must be rejected (RFC 7517, RFC 7518 section 6), each with a token that they would verify.
 
 use num_bigint::BigUint;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ impl Keys {
         self.add("another modulus", &key, other, BAD_SIGNATURE);
     }
 
-    /// With an exponent that is small enough anybody can sign: none but 65537 is taken.
+    /// With a small exponent anyone can forge signatures: only 65537 is accepted.
     fn exponents(&mut self) {
         let key = roomy_key();
         let forger = Forger::of(&key);
@@ -156,7 +156,7 @@ impl Keys {
         self.add("secp256k1's base point on P-256", &key, foreign, UNKNOWN_KEY);
     }
 
-    /// Keys that are right, and for something else.
+    /// Valid keys for other purposes.
     fn uses(&mut self) {
         for kind in [KeyKind::Rsa2048, KeyKind::P256] {
             let key = SigningKey::generate(kind);

@@ -1,7 +1,7 @@
 //! The examples of RFC 7515 appendix A, as tokens of an issuer "joe" whose keys are configured.
 //!
-//! They expired in 2011. That is said of genuine tokens alone, so `expired` means that the signature is
-//! right.
+//! They expired in 2011. The filter checks expiry after the signature, so `expired` means that the signature is
+//! valid.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

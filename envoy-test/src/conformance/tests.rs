@@ -6,9 +6,9 @@ use super::*;
 /// Made once: it takes seconds.
 pub(super) static TABLES: LazyLock<Vec<Table>> = LazyLock::new(tables);
 
-/// A table that two runners share is worth nothing if one row can hide another.
+/// Failures name the row, so its name must identify it.
 #[test]
-fn no_two_cases_have_one_name() {
+fn case_names_are_unique() {
     let mut seen = BTreeSet::new();
     for case in TABLES.iter().flat_map(|table| &table.cases) {
         assert!(seen.insert(case.name.clone()), "{} is there twice", case.name);
@@ -16,7 +16,7 @@ fn no_two_cases_have_one_name() {
 }
 
 #[test]
-fn each_algorithm_has_cases_that_pass_and_cases_that_do_not() {
+fn each_algorithm_has_passing_and_failing_cases() {
     for alg in ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"] {
         let count = |expected: &str| {
             let cases = TABLES.iter().flat_map(|table| &table.cases);
@@ -28,7 +28,7 @@ fn each_algorithm_has_cases_that_pass_and_cases_that_do_not() {
 
 /// RFC 7517 has no limit, and the filter takes a hundred keys: beyond that no case would say anything.
 #[test]
-fn no_key_set_is_larger_than_the_filter_takes() {
+fn key_sets_are_within_the_limit_of_the_filter() {
     for table in TABLES.iter() {
         let set: Value = serde_json::from_str(&table.jwks).expect("a JWKS");
         let count = set["keys"].as_array().expect("keys").len();
@@ -38,7 +38,7 @@ fn no_key_set_is_larger_than_the_filter_takes() {
 
 /// Two of these would make one case of two.
 #[test]
-fn no_token_of_a_table_is_there_twice() {
+fn tokens_of_a_table_are_unique() {
     for table in TABLES.iter() {
         let mut seen = BTreeMap::new();
         for case in &table.cases {

@@ -1,4 +1,4 @@
-//! A setup comes in; a folder with the bootstrap, and everything that it names, goes out.
+//! Writes the bootstrap of a setup and its files into a folder.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Tokens and destinations come in; the Envoy of a calling service goes out, configured by `caller/envoy.yaml`.
+//! The Envoy of a calling service, configured by `caller/envoy.yaml`.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! A cluster and a token's file come in; the cluster gets the token on every request, and follows its rotation.
+//! Configures a cluster's credential injector with a rotating token file.
 
 use std::fs;
 use std::path::Path;

@@ -1,14 +1,14 @@
-//! A running Envoy comes in; what tells of a wasm VM that died goes out.
+//! Detects crashed Wasm VMs of a running Envoy.
 
 use anyhow::Result;
 
 use super::process::Envoy;
 
 impl Envoy {
-    /// Everything that tells of a VM that died since the start; empty in good health.
+    /// All signs of a crashed VM since the start; empty if there are none.
     ///
-    /// Under FAIL_RELOAD a dead VM shows in four places, of which none alone is enough. The log has the
-    /// trap at once; the request that it befell ends with `wasm_fail_stream`; `vm_reload_backoff` and
+    /// Under FAIL_RELOAD a crashed VM is visible in four places, none of which is sufficient. The log has the
+    /// trap at once; the affected request ends with `wasm_fail_stream`; `vm_reload_backoff` and
     /// `vm_reload_success` count only when another request comes. (`vm_reload` itself stays 0.)
     pub async fn vm_failures(&self) -> Result<Vec<String>> {
         let mut failures: Vec<String> = self

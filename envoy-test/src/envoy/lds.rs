@@ -1,4 +1,4 @@
-//! A bootstrap comes in; its listener goes out into a file of its own, which can be replaced while Envoy runs.
+//! Moves the listener into a file that can be replaced at run time.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A running Envoy comes in; its statistics, log and access log go out.
+//! Statistics, log and access log of a running Envoy.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

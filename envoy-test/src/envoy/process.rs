@@ -1,4 +1,4 @@
-//! A binary and a folder with its configuration come in; a running Envoy goes out, killed on drop.
+//! A running Envoy process, killed on drop.
 
 use std::fs::File;
 use std::path::Path;
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_from_releases_and_builds_between() {
+    fn versions_are_read_from_releases_and_development_builds() {
         let text =
             |version| format!("\n/x/envoy  version: 9e55/{version}/Clean/RELEASE/BoringSSL\n");
         assert_eq!(parse_version(&text("1.36.4")), Some(Version(1, 36)));

@@ -1,4 +1,4 @@
-//! What a test wants of its Envoy comes in; the parts of a configuration, then a process, go out.
+//! Builds the configuration of a test's Envoy, and starts it.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ pub(super) struct ApiCluster {
 // === impl EnvoySetup ===
 
 impl EnvoySetup {
-    /// One worker, the release module, no API server yet, and an upstream that nobody answers at.
+    /// One worker, the release module, no API server, and an unreachable upstream.
     pub fn new() -> Self {
         Self {
             version: super::default_version(),

@@ -1,4 +1,4 @@
-//! A key and a text come in; what Envoy's foreign function `verify_signature` takes goes out.
+//! The arguments of Envoy's foreign function `verify_signature`.
 //!
 //! The message is VerifySignatureArguments of envoy:source/extensions/common/wasm/ext/verify_signature.proto.
 

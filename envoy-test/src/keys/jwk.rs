@@ -1,4 +1,4 @@
-//! Signing keys come in; their public halves, as JWK and JWKS (RFC 7517), go out.
+//! Public keys as JWK and JWKS (RFC 7517).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

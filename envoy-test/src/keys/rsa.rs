@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn any_two_primes_of_a_size_make_a_key_of_full_length() {
+    fn any_two_primes_of_a_size_form_a_key_of_full_length() {
         for bits in [2048, 3072, 4096] {
             let primes: Vec<_> = PRIMES.iter().filter(|p| p.bits() == bits / 2).collect();
             assert_eq!(primes.iter().collect::<BTreeSet<_>>().len(), primes.len());

@@ -1,4 +1,4 @@
-//! Keys of each kind come in; what they print and sign is compared with Kubernetes and with itself.
+//! Keys of each kind: signatures, and published forms compared with Kubernetes.
 
 use super::*;
 
@@ -22,13 +22,13 @@ fn each_kind_signs_what_it_verifies() {
 }
 
 #[test]
-fn signatures_have_the_length_that_jose_wants() {
+fn signatures_have_the_length_of_jose() {
     let lengths = KINDS.map(|kind| SigningKey::generate(kind).sign(b"m").len());
     assert_eq!(lengths, [256, 384, 512, 64, 96, 132]);
 }
 
 #[test]
-fn an_rsa_key_signs_all_rsa_algorithms_and_no_other() {
+fn rsa_key_signs_exactly_the_rsa_algorithms() {
     let key = SigningKey::generate(KeyKind::Rsa2048);
     for alg in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] {
         assert!(key.verify(alg, b"m", &key.sign_as(alg, b"m")), "{alg}");
@@ -62,7 +62,7 @@ fn jwks_is_printed_in_the_order_of_the_api_server() {
 }
 
 #[test]
-fn kid_is_the_one_that_a_real_api_server_derived() {
+fn kid_equals_the_kid_of_a_real_api_server() {
     // From a recording of kube-apiserver v1.36.2: its public key and the kid in its tokens.
     let der = STANDARD.decode(include_str!("../../testdata/recorded_spki.b64").trim()).unwrap();
     assert_eq!(kubernetes_kid(&der), "3KYNt844F-P-wt2UmuUPIJsj7h8C5E4bVd2L-0E58yE");

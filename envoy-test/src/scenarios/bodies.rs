@@ -1,4 +1,4 @@
-//! Requests with bodies, gRPC calls, and requests that Envoy itself refuses.
+//! Scenarios for bodies, gRPC calls, and requests that Envoy rejects.
 
 use serde_json::json;
 
@@ -41,7 +41,7 @@ fn calls(world: &World) -> Vec<Scenario> {
             "ambiguous_path",
         ),
         Scenario::refused(
-            "a gRPC call that no rule covers",
+            "a gRPC call without a rule",
             Request::post("/pkg.Other/Method").grpc().bearer(good),
             "forbidden",
         ),

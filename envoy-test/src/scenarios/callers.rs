@@ -1,4 +1,4 @@
-//! Who is calling? Every kind of token, right and wrong.
+//! Scenarios for valid and invalid tokens.
 
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ fn genuine(world: &World) -> Vec<Scenario> {
             [("x-sa-audience", Some("second"))],
         ),
         Scenario::passes(
-            "claims that nobody knows yet",
+            "unknown claims",
             get(&api().claim("future", json!({ "a": [1, null] })).sign(&world.cluster)),
             plain,
         ),
@@ -135,11 +135,7 @@ fn forged(world: &World) -> Vec<Scenario> {
             "unsupported_algorithm",
         ),
         Scenario::refused("another key with a known kid", get(&impostor), "bad_signature"),
-        Scenario::refused(
-            "a kid that nobody publishes",
-            get(&api().sign(&world.stranger)),
-            "unknown_key",
-        ),
+        Scenario::refused("an unpublished kid", get(&api().sign(&world.stranger)), "unknown_key"),
         Scenario::refused(
             "no kid",
             get(&api().without_header("kid").sign(&world.cluster)),
@@ -210,7 +206,7 @@ fn claims(world: &World) -> Vec<Scenario> {
             "unknown_issuer",
         ),
         Scenario::refused("another audience", signed(api().audience("other")), "wrong_audience"),
-        Scenario::refused("no audience at all", signed(api().without("aud")), "missing_claim"),
+        Scenario::refused("no audience", signed(api().without("aud")), "missing_claim"),
         Scenario::refused(
             "an empty list of audiences",
             signed(api().audiences([])),
@@ -225,7 +221,7 @@ fn claims(world: &World) -> Vec<Scenario> {
         Scenario::refused("no iss", signed(api().without("iss")), "missing_claim"),
         Scenario::refused("no sub", signed(api().without("sub")), "missing_claim"),
         Scenario::refused(
-            "a foreign JWT that is no service account's",
+            "a foreign JWT without a service account",
             signed(api().claim("sub", json!("alice@example.com")).without("kubernetes.io")),
             "not_a_service_account",
         ),
@@ -312,13 +308,13 @@ fn shapes(world: &World) -> Vec<Scenario> {
     let deep =
         payload.replacen('{', &format!(r#"{{"x":{}{},"#, "[".repeat(5000), "]".repeat(5000)), 1);
     vec![
-        Scenario::refused("a claim twice", sign(&header, &twice), "malformed_token"),
-        Scenario::refused("alg twice", sign(&header_twice, &payload), "malformed_token"),
+        Scenario::refused("a duplicate claim", sign(&header, &twice), "malformed_token"),
+        Scenario::refused("a duplicate alg", sign(&header_twice, &payload), "malformed_token"),
         Scenario::refused("claims nested 5,000 deep", sign(&header, &deep), "malformed_token"),
         Scenario::refused("claims that are a list", sign(&header, "[]"), "malformed_token"),
-        Scenario::refused("claims that are no JSON", sign(&header, "abc"), "malformed_token"),
+        Scenario::refused("claims that are not JSON", sign(&header, "abc"), "malformed_token"),
         Scenario::refused(
-            "something behind the claims",
+            "text after the claims",
             sign(&header, &(payload.clone() + "{}")),
             "malformed_token",
         ),

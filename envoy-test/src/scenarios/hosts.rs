@@ -1,4 +1,4 @@
-//! Rules by host: a host is compared as it is written, with its port.
+//! Scenarios for rules with hosts.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn by_host(world: &World) -> Vec<Scenario> {
     vec![
         Scenario::passes("the host of a rule", to("api.example", "/x"), NAMED),
         Scenario::passes("the host of a rule in capitals", to("API.example", "/x"), NAMED),
-        Scenario::refused("a port that no rule has", to("api.example:8080", "/x"), "forbidden"),
+        Scenario::refused("a port without a rule", to("api.example:8080", "/x"), "forbidden"),
         Scenario::refused("the host of another rule", to("admin.example", "/x"), "forbidden"),
         Scenario::refused(
             "the host of another rule in capitals",
@@ -53,7 +53,7 @@ fn by_host(world: &World) -> Vec<Scenario> {
             Request::get("/open").header("host", "example"),
             "missing_token",
         ),
-        Scenario::refused("a host that no rule has", to("other.test", "/x"), "forbidden"),
+        Scenario::refused("a host without a rule", to("other.test", "/x"), "forbidden"),
         Scenario::refused(
             "an earlier rule for the host",
             Request::get("/open").header("host", "admin.example"),

@@ -1,4 +1,4 @@
-//! Shadow mode, of the filter and of a rule, and static keys.
+//! Scenarios for shadow mode of the filter and of rules, and for static keys.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub(super) fn groups(world: &World) -> Vec<Group> {
     vec![
         Group {
             name: "shadow mode",
-            // Keys that are there at once: shadow mode waits for none.
+            // Inline keys, because shadow mode does not wait for keys.
             config: shadowed(with_keys(json!({ "inline": inline })), rules),
             scenarios: shadow(world),
         },
@@ -83,11 +83,15 @@ fn shadow(world: &World) -> Vec<Scenario> {
     }
     vec![
         kept,
-        Scenario::passes("no token passes without a name", Request::get("/secrets/1"), nobody),
-        Scenario::passes("a forged name is taken off all the same", forged, nobody),
-        Scenario::passes("a bad token passes without a name", get("a.b.c"), nobody),
         Scenario::passes(
-            "who may not do this passes with a name",
+            "a request without a token passes without an identity",
+            Request::get("/secrets/1"),
+            nobody,
+        ),
+        Scenario::passes("a forged identity header is removed", forged, nobody),
+        Scenario::passes("an invalid token passes without an identity", get("a.b.c"), nobody),
+        Scenario::passes(
+            "a caller without permission passes with its identity",
             get(&other),
             [("x-sa-name", Some("frontend"))],
         ),
@@ -167,7 +171,7 @@ fn alone(world: &World) -> Vec<Scenario> {
             NAMED,
         ),
         Scenario::refused(
-            "an unclear path that may be another is denied",
+            "an ambiguous path is denied",
             at("/new%2f..%2fsecrets", &world.good()),
             "ambiguous_path",
         ),

@@ -1,4 +1,4 @@
-//! Rules that ask for more than a path: conditions, preflights, lifetimes.
+//! Scenarios for conditions, preflights and lifetimes.
 
 use serde_json::{Value, json};
 
@@ -110,7 +110,7 @@ fn by_refusal(world: &World) -> Vec<Scenario> {
             [("x-sa-name", Some("two"))],
         ),
         Scenario::refused(
-            "nobody slips past a list without a token",
+            "a deny list rejects requests without a token",
             Request::get("/x"),
             "missing_token",
         ),
@@ -152,7 +152,7 @@ fn preflights(world: &World) -> Vec<Scenario> {
     let preflight = || options().header("access-control-request-method", "POST");
     vec![
         Scenario::passes("a preflight", preflight(), [("x-sa-name", None)]),
-        Scenario::refused("OPTIONS that is no preflight", options(), "missing_token"),
+        Scenario::refused("OPTIONS that is not a preflight", options(), "missing_token"),
         Scenario::refused(
             "a GET that looks like one",
             Request::get("/x").header("origin", "x").header("access-control-request-method", "GET"),
@@ -235,7 +235,7 @@ fn foreign(world: &World) -> Vec<Scenario> {
         Scenario::refused("it proves nothing", get("/x", theirs), "missing_token"),
         Scenario::refused("nor does an opaque one", get("/x", "opaque"), "missing_token"),
         Scenario::refused(
-            "a forgery of ours is no foreign token",
+            "a forged token of a configured issuer is not foreign",
             get("/x", &api().sign(&world.stranger)),
             "unknown_key",
         ),

@@ -1,4 +1,4 @@
-//! May they pass? Rules, and paths and methods with two readings.
+//! Scenarios for rules, ambiguous paths and unknown methods.
 
 use serde_json::json;
 
@@ -33,11 +33,7 @@ pub(super) fn groups(world: &World) -> Vec<Group> {
             scenarios: [listed(world), open(world), tricks(world), empty_segments(world)].concat(),
         },
         Group { name: "methods", config: by_method, scenarios: methods() },
-        Group {
-            name: "rules that look at no path",
-            config: methods_only,
-            scenarios: pathless(world),
-        },
+        Group { name: "rules without paths", config: methods_only, scenarios: pathless(world) },
     ]
 }
 
@@ -138,13 +134,13 @@ fn listed(world: &World) -> Vec<Scenario> {
             named("frontend"),
         ),
         Scenario::refused(
-            "a path that no rule covers",
+            "a path without a rule",
             Request::get("/other").bearer(good),
             "forbidden",
         ),
         Scenario::refused("nor without a token", Request::get("/other"), "missing_token"),
         Scenario::refused(
-            "a bad token is told before the rules",
+            "an invalid token is reported before the rules",
             Request::get("/other").bearer("a.b"),
             "malformed_token",
         ),
@@ -167,7 +163,7 @@ fn open(world: &World) -> Vec<Scenario> {
             [("x-sa-name", None), ("x_sa_name", None)],
         ),
         Scenario::passes(
-            "a bad token on an open path has no name, and goes no further",
+            "an invalid token on an open path is removed, without an identity",
             Request::get("/healthz").bearer(&expired),
             [("x-sa-name", None), ("authorization", None)],
         ),
@@ -219,7 +215,7 @@ fn tricks(world: &World) -> Vec<Scenario> {
         Scenario::refused("a cut-off escape", get("/public/%2"), "ambiguous_path"),
         Scenario::refused("an escaped question mark", get("/public/..%3f"), "ambiguous_path"),
         Scenario::refused(
-            "dots behind two slashes",
+            "dots after two slashes",
             get("/public//../../secrets/db"),
             "ambiguous_path",
         ),
@@ -250,10 +246,10 @@ fn empty_segments(world: &World) -> Vec<Scenario> {
         ("two slashes at the start of an open path", "//public/secrets/1"),
         ("two slashes at the start of a closed path", "//secrets/db"),
         ("three slashes at the start", "///public/1"),
-        ("two slashes behind a dot segment", "/.//public/1"),
-        ("two slashes behind an escaped dot segment", "/%2e//public/1"),
-        ("two slashes behind two dots", "/..//public/1"),
-        ("two slashes behind a segment that two dots remove", "/public/..//public/1"),
+        ("two slashes after a dot segment", "/.//public/1"),
+        ("two slashes after an escaped dot segment", "/%2e//public/1"),
+        ("two slashes after two dots", "/..//public/1"),
+        ("two slashes after a segment that two dots remove", "/public/..//public/1"),
         ("two slashes inside", "/public//1"),
         ("two slashes at the end", "/public/1//"),
         ("nothing but two slashes", "//"),
@@ -282,7 +278,7 @@ fn methods() -> Vec<Scenario> {
         Scenario::refused("the method of a rule", send("DELETE", "/items/1"), "missing_token"),
         Scenario::refused("in lower case", send("delete", "/items/1"), "unknown_method"),
         Scenario::refused("in mixed case", send("Delete", "/items/1"), "unknown_method"),
-        Scenario::refused("a method of no RFC", send("FROB", "/items/1"), "unknown_method"),
+        Scenario::refused("a method without an RFC", send("FROB", "/items/1"), "unknown_method"),
         Scenario::refused("a method and more", send("DELETEX", "/items/1"), "unknown_method"),
         Scenario::refused(
             "a method named by a rule, in lower case",
@@ -298,7 +294,7 @@ fn methods() -> Vec<Scenario> {
             unnamed,
         ),
         Scenario::passes(
-            "an unknown method where no rule that covers the path looks at methods",
+            "an unknown method on a path whose rules have no methods",
             send("delete", "/other"),
             unnamed,
         ),

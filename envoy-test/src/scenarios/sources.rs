@@ -1,4 +1,4 @@
-//! Where is the token? Headers, schemes, several tokens, and what the upstream still sees of them.
+//! Scenarios for token sources: headers, schemes, several tokens, and their removal.
 
 use serde_json::json;
 
@@ -59,8 +59,8 @@ fn found(world: &World) -> Vec<Scenario> {
         Scenario::passes("a raw token in X-Client-Id", get().header("x-client-id", good), SEEN),
         Scenario::passes("the scheme in lower case", scheme("bearer "), SEEN),
         Scenario::passes("the scheme in capitals", scheme("BEARER "), SEEN),
-        Scenario::refused("two spaces behind the scheme", scheme("Bearer  "), "malformed_token"),
-        Scenario::refused("a tab behind the scheme", scheme("Bearer\t"), "missing_token"),
+        Scenario::refused("two spaces after the scheme", scheme("Bearer  "), "malformed_token"),
+        Scenario::refused("a tab after the scheme", scheme("Bearer\t"), "missing_token"),
         Scenario::refused("another scheme", scheme("Token "), "missing_token"),
         Scenario::refused("Basic", get().header("authorization", "Basic YTpi"), "missing_token"),
         Scenario::refused("an empty header", get().header("x-client-id", ""), "missing_token"),
@@ -75,12 +75,12 @@ fn found(world: &World) -> Vec<Scenario> {
             "malformed_token",
         ),
         Scenario::refused(
-            "bytes that are no text",
+            "bytes that are not text",
             get().header("x-client-id", b"\xff\xfe.\xfd.\xfc"),
             "malformed_token",
         ),
         Scenario::refused(
-            "bytes that are no text behind the scheme",
+            "bytes that are not text after the scheme",
             get().header("authorization", b"Bearer \xff\xfe"),
             "malformed_token",
         ),
@@ -127,7 +127,7 @@ fn spoofed(world: &World) -> Vec<Scenario> {
             SEEN,
         ),
         Scenario::passes(
-            "also when they come twice",
+            "also if they are repeated",
             get().header("x-sa-name", "admin").bearer(good).header("x-sa-name", "root"),
             SEEN,
         ),
@@ -161,8 +161,8 @@ fn sloppy(world: &World) -> Vec<Scenario> {
         seen.push(("authorization", Some(format!("Token {foreign}"))));
     }
     vec![
-        removed("a tab behind the scheme", format!("Bearer\t{good}")),
-        removed("two spaces behind the scheme", format!("Bearer  {good}")),
+        removed("a tab after the scheme", format!("Bearer\t{good}")),
+        removed("two spaces after the scheme", format!("Bearer  {good}")),
         removed("another scheme", format!("Token {good}")),
         removed("quoted", format!("\"{good}\"")),
         removed("quoted behind the scheme", format!("Bearer \"{good}\"")),

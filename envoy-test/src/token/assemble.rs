@@ -1,4 +1,4 @@
-//! Header and payload as text come in; a compact JWS (RFC 7515) goes out, however wrong it is.
+//! Assembles a compact JWS (RFC 7515) from text, valid or invalid.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ pub fn assemble(header: &str, payload: &str, sign: impl FnOnce(&[u8]) -> Vec<u8>
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// The classic attack: HMAC with a secret that everybody knows, such as the public key's PEM.
+/// A key confusion attack: HMAC with a public value as the secret, such as the public key's PEM.
 pub fn hs256(header: &str, payload: &str, secret: &[u8]) -> String {
     assemble(header, payload, |signed| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);

@@ -1,4 +1,4 @@
-//! Tokens come in; their claims are compared with those of a real API server.
+//! Tokens have the claims of a real API server.
 
 use super::*;
 use crate::keys::KeyKind;
@@ -53,7 +53,7 @@ fn header_is_alg_and_kid_and_the_signature_is_genuine() {
 }
 
 #[test]
-fn claims_can_be_changed_and_taken_out_at_any_depth() {
+fn claims_can_be_changed_and_removed_at_any_depth() {
     let token = Token::for_service_account("demo", "app")
         .pod("app-1")
         .without("/kubernetes.io/pod/uid")
@@ -70,7 +70,7 @@ fn claims_can_be_changed_and_taken_out_at_any_depth() {
 }
 
 #[test]
-fn uids_follow_from_names_and_look_like_uuids() {
+fn uids_are_derived_from_names_and_have_uuid_form() {
     let uid = derived_uid("pod", "demo", "app-1");
     assert_eq!(uid, derived_uid("pod", "demo", "app-1"));
     assert_ne!(uid, derived_uid("pod", "demo", "app-2"));

@@ -82,7 +82,7 @@ pub fn long_wait(limits: Value) -> Value {
 pub async fn stalled() -> Result<ApiServer> {
     let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
     let api_server = ApiServer::start(options).await?;
-    api_server.set_fault(Endpoint::Discovery, Some(Fault::UntilMended));
+    api_server.set_fault(Endpoint::Discovery, Some(Fault::UntilCleared));
     Ok(api_server)
 }
 

@@ -1,4 +1,4 @@
-//! Faults come in; what a client of the fake API server then sees is checked.
+//! Faults of the fake API server as seen by a client.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn jwks(api_server: &ApiServer) -> Result<Answered> {
 }
 
 #[tokio::test]
-async fn answers_are_replaced_and_mended() {
+async fn faults_replace_answers_until_cleared() {
     let api_server = start().await;
     let fault = |fault| api_server.set_fault(Endpoint::Jwks, fault);
     fault(Some(Fault::Status(500)));
@@ -37,7 +37,7 @@ async fn answers_are_replaced_and_mended() {
 }
 
 #[tokio::test]
-async fn cut_answers_are_errors_and_stalled_ones_never_end() {
+async fn cut_answers_are_errors_and_stalled_answers_never_end() {
     let api_server = start().await;
     for (fault, body_began) in [(Fault::Close, false), (Fault::Truncate, true)] {
         api_server.set_fault(Endpoint::Jwks, Some(fault.clone()));
@@ -52,12 +52,12 @@ async fn cut_answers_are_errors_and_stalled_ones_never_end() {
 }
 
 #[tokio::test]
-async fn what_came_before_it_was_mended_is_answered_then() {
+async fn stalled_requests_are_answered_after_the_fault_is_cleared() {
     let api_server = start().await;
     let fault = |fault| api_server.set_fault(Endpoint::Jwks, fault);
     for (mended, status) in [(None, 200), (Some(Fault::Status(500)), 500)] {
         let before = api_server.count(Endpoint::Jwks);
-        fault(Some(Fault::UntilMended));
+        fault(Some(Fault::UntilCleared));
         let mend = async {
             api_server.wait_count(Endpoint::Jwks, before + 1).await.unwrap();
             fault(mended);
@@ -68,7 +68,7 @@ async fn what_came_before_it_was_mended_is_answered_then() {
 }
 
 #[tokio::test]
-async fn requests_under_way_are_counted_until_they_are_answered_or_their_caller_leaves() {
+async fn requests_in_flight_are_counted_until_answered_or_canceled() {
     let api_server = start().await;
     api_server.set_fault(Endpoint::Jwks, Some(Fault::Stall));
     let wait = async || {
@@ -91,7 +91,7 @@ async fn requests_under_way_are_counted_until_they_are_answered_or_their_caller_
 }
 
 #[tokio::test]
-async fn it_goes_down_and_comes_back_on_its_port() {
+async fn api_server_restarts_on_its_port() {
     let api_server = start().await;
     let port = api_server.port();
     api_server.stop().await;
@@ -120,7 +120,7 @@ async fn requests_are_logged_with_their_caller() {
 }
 
 #[tokio::test]
-async fn plain_http_is_told_so() {
+async fn plain_http_request_is_answered_with_an_error() {
     let api_server = start().await;
     let answer = raw(api_server.port(), b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.0 400 Bad Request\r\n"));

@@ -1,4 +1,4 @@
-//! A request to the fake API server comes in; its answer over TLS, checked with its CA, goes out.
+//! Sends requests to the fake API server over TLS, verified with its CA.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The two documents as they were recorded come in: status, headers and bodies, per caller and Accept.
+//! The two documents match the recordings: status, headers and bodies, per caller and Accept.
 
 use super::*;
 
@@ -65,7 +65,7 @@ fn compare(case: &str, expected: &Value, answered: &Answered) {
 }
 
 #[tokio::test]
-async fn the_discovery_document_is_the_recorded_one_but_for_the_port() {
+async fn discovery_document_equals_the_recorded_one_except_the_port() {
     let api_server = start().await;
     api_server.rotate_to(SigningKey::generate(KeyKind::Rsa2048), Rotation::KeepOld);
     let token = own_token(&api_server, "app");
@@ -84,7 +84,7 @@ async fn the_discovery_document_is_the_recorded_one_but_for_the_port() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_no_url_has_no_documents() {
+async fn issuer_that_is_not_a_url_has_no_documents() {
     let options =
         ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::with_issuer("my-cluster") };
     let api_server = ApiServer::start(options).await.unwrap();
@@ -95,7 +95,7 @@ async fn an_issuer_that_is_no_url_has_no_documents() {
 }
 
 #[tokio::test]
-async fn without_anonymous_access_nobody_is_401() {
+async fn anonymous_request_without_anonymous_access_is_401() {
     let options = ApiServerOptions {
         key_kind: KeyKind::P256,
         anonymous_auth: false,
@@ -107,7 +107,7 @@ async fn without_anonymous_access_nobody_is_401() {
 }
 
 #[tokio::test]
-async fn rotation_publishes_the_new_key_first_and_removes_the_old_if_told_so() {
+async fn rotation_publishes_the_new_key_and_removes_the_old_if_configured() {
     let api_server = start().await;
     let first = api_server.signing_key();
     let second = api_server.rotate(Rotation::KeepOld);

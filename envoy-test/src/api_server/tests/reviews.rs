@@ -1,4 +1,4 @@
-//! TokenReviews as they were recorded come in: who is authenticated, for which audiences, and why not.
+//! TokenReviews match the recordings: users, audiences and errors.
 
 use super::*;
 use crate::token::{assemble, hs256, unix_now};
@@ -116,7 +116,7 @@ async fn reviews_answer_as_recorded() {
     }
 }
 
-/// Recorded errors name uids of a cluster that is no more.
+/// Recorded errors contain uids of a deleted cluster.
 fn without_uids(error: &Value) -> String {
     let text = error.as_str().unwrap_or_default();
     text.split_inclusive('(')
@@ -125,7 +125,7 @@ fn without_uids(error: &Value) -> String {
 }
 
 #[tokio::test]
-async fn an_empty_token_is_a_bad_request() {
+async fn empty_token_is_a_bad_request() {
     let answered = review(&start().await, "", None).await;
     assert_eq!(answered.status, 400);
     let message = "token is required for TokenReview in authentication";
@@ -133,7 +133,7 @@ async fn an_empty_token_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn reviewers_need_the_right_and_a_token_of_their_own() {
+async fn reviewers_need_permission_and_their_own_token() {
     let api_server = start().await;
     let path = "/apis/authentication.k8s.io/v1/tokenreviews";
     let body = r#"{"spec":{"token":"x"}}"#;
@@ -153,7 +153,7 @@ async fn reviewers_need_the_right_and_a_token_of_their_own() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_ends_its_tokens() {
+async fn deleted_objects_invalidate_their_tokens() {
     let api_server = start().await;
     let token = || Token::for_service_account("demo", "gone").audience(AUDIENCE);
     let invalidated =
@@ -186,7 +186,7 @@ async fn what_is_deleted_ends_its_tokens() {
 }
 
 #[tokio::test]
-async fn a_success_is_remembered_unless_switched_off() {
+async fn successful_authentication_is_cached_unless_disabled() {
     let api_server = start().await;
     api_server.set_success_cache(true);
     let token = api_server.mint(Token::for_service_account("demo", "gone").audience(AUDIENCE));

@@ -1,4 +1,4 @@
-//! Signatures whose numbers no signer would come upon, made genuine by keys that fit them.
+//! Signatures with extreme numbers, valid with specially constructed keys.
 
 use num_bigint::BigUint;
 use serde_json::{Value, json};

@@ -15,12 +15,12 @@ fn judged(exceptions: &[Exception], said: [&str; 2]) -> Vec<String> {
 }
 
 #[test]
-fn what_is_as_expected_is_no_difference() {
+fn expected_outcome_is_not_a_difference() {
     assert_eq!(judged(&[], [PASSES, "bad_signature"]), Vec::<String>::new());
 }
 
 #[test]
-fn an_unexpected_success_is_told_from_another_reason() {
+fn unexpected_success_is_distinguished_from_another_reason() {
     assert_eq!(
         judged(&[], ["expired", PASSES]),
         [
@@ -31,7 +31,7 @@ fn an_unexpected_success_is_told_from_another_reason() {
 }
 
 #[test]
-fn an_exception_excuses_its_outcome_alone_and_its_verifier_alone() {
+fn exception_applies_only_to_its_outcome_and_verifier() {
     let both = [Verifier::Native, Verifier::Envoy];
     assert_eq!(judged(&[exception("a forged *", &both, PASSES)], [PASSES, PASSES]), [""; 0]);
     let other = judged(&[exception("a forged token", &both, PASSES)], [PASSES, "expired"]);
@@ -41,7 +41,7 @@ fn an_exception_excuses_its_outcome_alone_and_its_verifier_alone() {
 }
 
 #[test]
-fn an_exception_that_does_not_occur_is_a_difference() {
+fn unused_exception_is_a_difference() {
     let idle = [exception("a forged token", &[Verifier::Native], PASSES)];
     assert_eq!(
         judged(&idle, [PASSES, "bad_signature"]),
@@ -50,7 +50,7 @@ fn an_exception_that_does_not_occur_is_a_difference() {
 }
 
 #[test]
-fn each_exception_of_the_file_is_for_cases_of_the_table_and_says_why() {
+fn each_exception_has_cases_and_a_reason() {
     let names: Vec<_> = crate::conformance::tests::TABLES
         .iter()
         .flat_map(|table| &table.cases)

@@ -5,7 +5,7 @@ pub(in crate::conformance) fn right(info: &[u8]) -> Vec<u8> {
     [&[0, 1], padding(info).as_slice(), &[0], info].concat()
 }
 
-/// What was wrong with verifiers of old, each with the right DigestInfo in it.
+/// Blocks that faulty verifiers have accepted, each with the valid DigestInfo.
 pub(super) fn wrong(info: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let mut blocks = frames(info);
     blocks.extend(paddings(info));
@@ -57,8 +57,8 @@ fn paddings(info: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Bleichenbacher's forgery of 2006, and CVE-2006-4339: who does not look at the end of the block can be
-/// fooled without the private key where e is small.
+/// Bleichenbacher's forgery of 2006, and CVE-2006-4339: a verifier that does not check the end of the block can be
+/// deceived without the private key if e is small.
 fn short_paddings(info: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let short = |padding: usize, behind: u8| {
         let mut block = [&[0, 1], vec![0xff; padding].as_slice(), &[0], info].concat();

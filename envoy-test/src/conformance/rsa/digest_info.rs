@@ -1,4 +1,4 @@
-//! DigestInfo (RFC 8017 section 9.2): the one right encoding, and wrong ones that say nearly the same.
+//! DigestInfo (RFC 8017 section 9.2): the valid encoding, and almost valid ones.
 
 use super::hash::{HASHES, Hash, OTHERS};
 use crate::der::{BIT_STRING, NULL, OCTET_STRING, OID, SEQUENCE, indefinite, long, sequence, tlv};
@@ -29,7 +29,7 @@ fn algorithm(oid: &[u8]) -> Vec<u8> {
     sequence(&[&tlv(OID, oid), NULL])
 }
 
-/// What stands where the NULL belongs.
+/// Values in place of the NULL.
 fn parameters(hash: &Hash, digest: &[u8]) -> Infos {
     let with = |what: &str, parameters: &[u8]| {
         let algorithm = sequence(&[&tlv(OID, hash.oid), parameters]);

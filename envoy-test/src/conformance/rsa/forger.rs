@@ -6,7 +6,7 @@ use super::hash::HASHES;
 use super::{blocks, digest_info, modulus};
 use crate::keys::SigningKey;
 
-/// Who knows a public key alone.
+/// An attacker with only the public key.
 pub(in crate::conformance) struct Forger {
     n: BigUint,
 }
