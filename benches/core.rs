@@ -1,7 +1,7 @@
-//! What each step of a request costs natively, without Envoy: `cargo bench`.
+//! The native cost of each step of a request, without Envoy: `cargo bench`.
 //!
-//! It tells where time goes and whether a change made a step slower. What a request costs in Envoy, where
-//! the host verifies signatures and calls to it cost most, is `cargo xtask bench`'s to say.
+//! It shows the cost of each step and regressions of a step. `cargo xtask bench` measures the cost in Envoy, where
+//! the host verifies signatures and host calls are the largest part.
 #![allow(clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 use divan::{Bencher, black_box};
@@ -28,7 +28,7 @@ fn main() {
     divan::main();
 }
 
-/// Reads what the host hands over of a request with ten headers.
+/// Parses the header map of a request with ten headers.
 #[divan::bench]
 fn header_map(bencher: Bencher<'_, '_>) {
     let request = Request::new(KeyKind::Rsa2048, 10);
@@ -51,7 +51,7 @@ fn bearer(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Takes the token apart, and reads its header and claims.
+/// Parses the token with its header and claims.
 #[divan::bench(args = KINDS)]
 fn parse(bencher: Bencher<'_, '_>, kind: KeyKind) {
     let request = Request::new(kind, 10);
@@ -60,7 +60,7 @@ fn parse(bencher: Bencher<'_, '_>, kind: KeyKind) {
     });
 }
 
-/// Verifies a signature without the host: what a VM does where Envoy has no `verify_signature`.
+/// Verifies a signature without the host, as in an Envoy without `verify_signature`.
 #[divan::bench(args = KINDS)]
 fn signature(bencher: Bencher<'_, '_>, kind: KeyKind) {
     let request = Request::new(kind, 10);
@@ -91,7 +91,7 @@ fn decide(bencher: Bencher<'_, '_>, rules: usize) {
     });
 }
 
-/// All of it: headers in, verdict out.
+/// The complete evaluation from headers to verdict.
 #[divan::bench(args = KINDS)]
 fn request(bencher: Bencher<'_, '_>, kind: KeyKind) {
     let request = Request::new(kind, 10);
@@ -103,7 +103,7 @@ fn request(bencher: Bencher<'_, '_>, kind: KeyKind) {
     });
 }
 
-/// A request with a good token, and the configuration that lets it pass by its last rule.
+/// A request with a valid token, and a configuration whose last rule allows it.
 struct Request {
     config: Value,
     jwks: Value,

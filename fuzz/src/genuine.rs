@@ -1,15 +1,15 @@
-//! The recorded tokens, all signed by one key that nobody has any more.
+//! The recorded tokens, all signed with one key whose private key was discarded.
 
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-/// A recorded token, and the account that it proves.
+/// A recorded token and its account.
 #[derive(Debug)]
 pub struct Genuine {
     /// The token.
     pub token: String,
-    /// Such as `demo/app`; `None` for a legacy token, which proves nobody.
+    /// Such as `demo/app`; `None` for a legacy token.
     pub account: Option<String>,
 }
 
@@ -31,13 +31,13 @@ pub static TOKENS: LazyLock<Vec<Genuine>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Whose token this is, if it is one of them, to the last byte.
+/// The account of this token, if it equals a recorded token.
 pub fn account_of(token: &[u8]) -> Option<&'static str> {
     let genuine = TOKENS.iter().find(|genuine| genuine.token.as_bytes() == token)?;
     genuine.account.as_deref()
 }
 
-/// The accounts of all of them that stand anywhere in these bytes.
+/// The accounts of all recorded tokens in these bytes.
 pub fn accounts_in(bytes: &[u8]) -> Vec<&'static str> {
     let stands = |token: &str| bytes.windows(token.len()).any(|part| part == token.as_bytes());
     let found = TOKENS.iter().filter(|genuine| stands(&genuine.token));

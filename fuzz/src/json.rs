@@ -1,4 +1,4 @@
-//! Documents, read a second time by other code than the core's.
+//! An independent parser for documents.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! Header maps in the host's form, read a second time by other code than the core's.
+//! An independent parser for header maps.
 
 /// Names and values, as far as they can be read.
 pub fn pairs(map: &[u8]) -> Vec<(&[u8], &[u8])> {
@@ -18,7 +18,7 @@ pub fn pairs(map: &[u8]) -> Vec<(&[u8], &[u8])> {
     pairs
 }
 
-/// Whether a server that hands headers on as environment variables would take this for `wanted`.
+/// Whether a server that converts headers to environment variables would treat this as `wanted`.
 pub fn is_taken_for(name: &[u8], wanted: &str) -> bool {
     let fold = |byte: &u8| match byte.to_ascii_lowercase() {
         byte @ (b'a'..=b'z' | b'0'..=b'9') => byte,

@@ -1,4 +1,4 @@
-//! Genuine tokens and changes come in; tokens that are nearly genuine go out.
+//! Small modifications of genuine tokens.
 
 use arbitrary::Arbitrary;
 use base64::Engine;
@@ -8,14 +8,14 @@ use serde_json::Value;
 use crate::genuine::TOKENS;
 use crate::world::encode;
 
-/// A token, and what is done to it.
+/// A token and its modifications.
 #[derive(Debug, Arbitrary)]
 pub struct Tampered {
     token: u8,
     changes: Vec<Change>,
 }
 
-/// Which of the three.
+/// A part of a token.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Part {
     /// The JOSE header.
@@ -26,38 +26,38 @@ pub enum Part {
     Signature,
 }
 
-/// One change. Whatever it does to which byte, it is small, as an attacker's would be.
+/// One small modification.
 #[derive(Debug, Arbitrary)]
 pub enum Change {
-    /// A bit of what a part says.
+    /// Flips a bit of a part.
     Flip { part: Part, at: u16, bit: u8 },
-    /// A part says this.
+    /// Replaces a part.
     Say { part: Part, bytes: Vec<u8> },
-    /// What a part says is longer.
+    /// Extends a part.
     Append { part: Part, bytes: Vec<u8> },
-    /// What a part says is shorter.
+    /// Truncates a part.
     Cut { part: Part, bytes: u8 },
-    /// A part of another genuine token.
+    /// Uses a part of another genuine token.
     Exchange { part: Part, with: u8 },
-    /// Two parts in each other's place.
+    /// Swaps two parts.
     Swap { one: Part, other: Part },
-    /// A member of header or claims says something else, or is new.
+    /// Sets a member of the header or the claims.
     Member { claims: bool, name: u8, value: Json },
-    /// A member stands twice: in front, so that lax parsers take the other one.
+    /// Adds a duplicate member at the beginning, so that lenient parsers use the other one.
     Double { claims: bool, name: u8, value: Json },
-    /// A member is missing.
+    /// Removes a member.
     Without { claims: bool, name: u8 },
-    /// The same JSON, spelled otherwise.
+    /// Reformats the JSON.
     Respell { claims: bool },
-    /// A character of the token itself.
+    /// Replaces a character of the token.
     Replace { at: u16, byte: u8 },
-    /// Bytes in the token itself.
+    /// Inserts bytes into the token.
     Insert { at: u16, bytes: Vec<u8> },
-    /// Characters of the token are missing.
+    /// Removes characters of the token.
     Remove { at: u16, bytes: u8 },
 }
 
-/// Values that mean something in a token.
+/// JSON values.
 #[derive(Debug, Arbitrary)]
 pub enum Json {
     /// A string of the list.
@@ -70,7 +70,7 @@ pub enum Json {
     List(Vec<u8>),
     /// Nothing.
     Null,
-    /// Yes or no.
+    /// A boolean.
     Bool(bool),
 }
 
@@ -251,5 +251,5 @@ const VALUES: [&str; 16] = [
     "system:serviceaccount:demo:other",
 ];
 
-/// More of them make no token that a single one could not make worse.
+/// More modifications find nothing that fewer do not find.
 const MAX_CHANGES: usize = 8;

@@ -1,4 +1,4 @@
-//! Cores that trust the recorded key alone, at the time at which its tokens were minted.
+//! Cores that trust only the recorded key, at the time its tokens were minted.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -25,7 +25,7 @@ pub fn under(config: &Value) -> NativeDriver {
     NativeDriver::new(config, Environment::default())
 }
 
-/// One issuer with these keys, and what `more` says.
+/// One issuer with these keys, and the members of `more`.
 pub fn config(keys: Value, more: Value) -> Value {
     let mut config = json!({
         "issuers": [{
@@ -79,7 +79,7 @@ pub fn past_deadline(core: &mut NativeDriver) -> Finished {
 
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Who is proven, such as `demo/app`.
+/// The authenticated caller, such as `demo/app`.
 pub fn proven(finished: &Finished) -> Option<String> {
     let caller = finished.caller.as_ref().ok()?;
     Some(format!("{}/{}", caller.namespace(), caller.name()))

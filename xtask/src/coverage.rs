@@ -1,6 +1,6 @@
-//! `cargo xtask coverage`: cargo-llvm-cov says which lines and regions of src/ the native tests reach.
+//! `cargo xtask coverage`: coverage of src/ by the native tests, with cargo-llvm-cov.
 //!
-//! The shell inside Envoy, src/filter, is compiled for wasm only: the end-to-end tests run it, and nothing counts there.
+//! The shell inside Envoy, src/filter, is compiled only for wasm: the end-to-end tests run it without coverage.
 
 use std::process::Command;
 
@@ -10,15 +10,15 @@ use programs::tool::Tool;
 use xtask::toolchain::llvm::CoverageTools;
 use xtask::{process, repository};
 
-/// What to print.
+/// The options.
 pub fn command() -> clap::Command {
     clap::Command::new("coverage")
-        .about("Run the native tests, and print which lines and regions of the source they reach")
+        .about("Run the native tests, and print the coverage of the source")
         .arg(
             Arg::new("missed")
                 .long("missed")
                 .action(ArgAction::SetTrue)
-                .help("Print the numbers of the lines that no test reached, too"),
+                .help("Also print the line numbers without coverage"),
         )
 }
 
@@ -33,7 +33,7 @@ pub fn measure(missed: bool) -> Result<()> {
     let mut coverage = Command::new(Tool::CARGO_LLVM_COV.program()?);
     coverage
         .args(["llvm-cov", "test", "--locked", "--package", "sa-authn"])
-        // The test driver is not what is measured.
+        // Excludes the test driver.
         .args(["--ignore-filename-regex", "/(envoy-test|xtask|tests)/"])
         .args(missed.then_some("--show-missing-lines"))
         .env("CARGO_LLVM_COV_TARGET_DIR", repository::target().join("coverage"))

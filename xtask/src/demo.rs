@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: builds what the demo needs, the parts at the same time, and runs it.
+//! `cargo xtask demo`: builds the parts of the demo in parallel, and runs it.
 
 use std::process::ExitCode;
 use std::thread;
@@ -13,10 +13,10 @@ use xtask::{repository, wasm};
 
 use crate::envoy::{OWN_ENVOY, version_argument};
 
-/// What can be chosen for the demo.
+/// The options of the demo.
 pub fn command() -> clap::Command {
     clap::Command::new("demo")
-        .about("Show the filter at work: requests with good and bad tokens, and what a real Envoy answers")
+        .about("Run the demo: requests with valid and invalid tokens, and the responses of a real Envoy")
         .after_help(format!(
             "\
 What is missing is fetched or built first: the wasm32-wasip1 toolchain, the module, Envoy.
@@ -25,7 +25,7 @@ Exits with 0 only if every answer is the expected one."
         ))
         .arg(
             Arg::new("keep").long("keep").action(ArgAction::SetTrue).help(
-                "Leave everything running at the end, until Ctrl-C, and print curl lines to try",
+                "Keep everything running until Ctrl-C, and print curl commands to try",
             ),
         )
         .arg(
@@ -39,7 +39,7 @@ Exits with 0 only if every answer is the expected one."
         .arg(Source::argument())
 }
 
-/// Builds, fetches and runs; the exit code is the demo's.
+/// Builds, fetches and runs; returns the exit code of the demo.
 pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
     let version: &String = matches.get_one("envoy-version").context("the version has a default")?;
     let output = if matches.get_flag("verbose") { Output::Shown } else { Output::Quiet };
@@ -59,7 +59,7 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
     process::exit_code(demo.args(matches.get_flag("keep").then_some("--keep")))
 }
 
-/// A crate of the demo and one of the module are compiled at the same time: linking the module keeps only one core busy.
+/// Builds the demo and the module in parallel, because linking the module uses only one core.
 fn build(version: &str, toolchain: Toolchain, output: Output) -> Result<()> {
     thread::scope(|scope| {
         let parts = [
@@ -91,9 +91,9 @@ fn build_demo(output: Output) -> Result<((), String)> {
             .args(["--locked", "--package", "demo"])
             .args(output.cargo_arguments()),
     )?;
-    // While the module is linked, a core is free.
+    // Linking the module leaves a core free.
     output.run(&mut wasm::trim("build"))?;
-    Ok(((), "a kube-apiserver, an upstream and a client for the test are built".to_owned()))
+    Ok(((), "the fake kube-apiserver, the upstream and the client are built".to_owned()))
 }
 
 fn build_module(toolchain: Toolchain, output: Output) -> Result<((), String)> {
@@ -102,7 +102,7 @@ fn build_module(toolchain: Toolchain, output: Output) -> Result<((), String)> {
     Ok(((), format!("{}, {kilobytes} KB", wasm::MODULE)))
 }
 
-/// Performs a stage, and prints its result and how long it took.
+/// Runs a stage, and prints its result and duration.
 fn timed<T>(stage: &str, perform: impl FnOnce() -> Result<(T, String)>) -> Result<T> {
     let start = Instant::now();
     let (value, result) = perform()?;

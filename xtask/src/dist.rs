@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the files of a release, in target/dist. The release workflow runs it; without a network, it is the
+//! `cargo xtask dist`: creates the files of a release in target/dist. The release workflow runs it; it is also the
 //! dry run.
 
 use std::fs;
@@ -12,24 +12,24 @@ use xtask::{process, repository, wasm};
 
 use crate::{reproduce, separate};
 
-/// What to make.
+/// The parts to create.
 pub fn command() -> clap::Command {
     clap::Command::new("dist")
-        .about("Make the files of a release, in target/dist")
+        .about("Create the files of a release in target/dist")
         .after_help(
-            "The SBOM is made by cargo-cyclonedx, which is compiled first if it is missing.",
+            "Creates the SBOM with cargo-cyclonedx, which is compiled first if it is missing.",
         )
         .arg(
             Arg::new("parts")
                 .value_name("PART")
                 .num_args(0..)
                 .value_parser(["module", "image", "cli", "sbom", "sums"])
-                .help("The parts, in this order; all of them if none is named"),
+                .help("The parts, in this order; default: all"),
         )
         .arg(Source::argument())
 }
 
-/// Makes the chosen parts; each adds files to those that are there.
+/// Creates the chosen parts; each adds files to the existing ones.
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let chosen: Vec<&String> = matches.get_many("parts").into_iter().flatten().collect();
     let wants = |part: &str| chosen.is_empty() || chosen.iter().any(|name| *name == part);
@@ -76,7 +76,7 @@ fn cli(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// CycloneDX: what the module is made of, and what the command line is made of. cargo-cyclonedx writes a file beside
+/// CycloneDX SBOMs of the module and of the command line. cargo-cyclonedx writes a file beside
 /// each Cargo.toml of the workspace, so it works on a copy.
 fn sbom(folder: &Path) -> Result<()> {
     let cyclonedx = cyclonedx()?;

@@ -1,4 +1,4 @@
-//! `cargo xtask envoy -- ARGS`: runs an Envoy, fetched if it is missing.
+//! `cargo xtask envoy -- ARGS`: runs an Envoy, downloaded if it is missing.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, value_parser};
 use programs::envoy::{DEFAULT_VERSION, envoy_binary};
 
-/// Which Envoy to run, and how.
+/// The options.
 pub fn command() -> clap::Command {
     clap::Command::new("envoy")
         .about("Run an Envoy with the arguments after `--`, for example `-- --mode validate -c envoy.yaml`")
@@ -29,15 +29,14 @@ pub fn version_argument() -> Arg {
     Arg::new("envoy-version").long("envoy-version").value_name("VERSION").help("The Envoy to run")
 }
 
-/// Replaces this process, so that signals reach Envoy and its exit code is ours.
+/// Replaces this process, so that signals reach Envoy and its exit code is returned.
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let version: &String = matches.get_one("envoy-version").context("the version has a default")?;
     let binary = envoy_binary(version)?;
     let arguments = matches.get_many::<OsString>("arguments").into_iter().flatten();
     let failure = Command::new(&binary).args(arguments).exec();
-    Err(failure).with_context(|| format!("{} could not be started", binary.display()))
+    Err(failure).with_context(|| format!("{} cannot be started", binary.display()))
 }
 
 /// For the help of every command that runs an Envoy.
-pub const OWN_ENVOY: &str =
-    "ENVOY_PATH names an Envoy of your own, to run in place of a fetched one.";
+pub const OWN_ENVOY: &str = "Set ENVOY_PATH to run your own Envoy instead of a downloaded one.";

@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: the targets of fuzz/ are built and run; executions and coverage come out.
+//! `cargo xtask fuzz`: builds and runs the targets of fuzz/, and prints executions and coverage.
 //!
-//! Coverage is a pass of the compiler that every toolchain has, so that no nightly one is needed, and the same
-//! runs everywhere. `cargo fuzz` works in fuzz/ too.
+//! Coverage is a compiler pass that every toolchain has, so no nightly toolchain is needed, and the same command
+//! works everywhere. `cargo fuzz` works in fuzz/ too.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ mod findings;
 
 use findings::Findings;
 
-/// What to run, and for how long.
+/// The targets to run, and the duration.
 pub fn command() -> clap::Command {
     clap::Command::new("fuzz")
         .about("Run the fuzz targets, and print executions and coverage")
@@ -23,7 +23,7 @@ pub fn command() -> clap::Command {
             Arg::new("targets")
                 .value_name("TARGET")
                 .num_args(0..)
-                .help("The targets; all of them if none is named"),
+                .help("The targets; default: all"),
         )
         .arg(
             Arg::new("seconds")
@@ -31,7 +31,7 @@ pub fn command() -> clap::Command {
                 .value_name("N")
                 .value_parser(value_parser!(u32))
                 .default_value("60")
-                .help("How long each target runs"),
+                .help("Run time of each target"),
         )
 }
 
@@ -78,7 +78,7 @@ fn targets() -> Result<Vec<String>> {
 
 fn build() -> Result<PathBuf> {
     let host = toolchain::host()?;
-    // The target is named so that build scripts and macros are built without coverage.
+    // With an explicit target, build scripts and macros are built without coverage.
     process::run(
         Command::new(env!("CARGO"))
             .args(["build", "--release", "--locked", "--bins", "--target", &host, "--target-dir"])
@@ -103,17 +103,17 @@ fn fuzz(programs: &std::path::Path, target: &str, seconds: u32) -> Result<Findin
         .args(["-print_final_stats=1", "-timeout=10", "-rss_limit_mb=4096", "-max_len=16384"])
         .args([corpus, folder("seeds").join(target)]);
     process::run_seeing_errors(&mut command, |line| findings.see(line)).with_context(|| {
-        format!("{target} found something: {} has the input", crashes.display())
+        format!("{target} found a crash; the input is in {}", crashes.display())
     })?;
     Ok(findings)
 }
 
-/// What is kept between runs: the inputs that reached something new.
+/// The corpus, which is kept between runs.
 fn folder(name: &str) -> PathBuf {
     repository::target().join("fuzz").join(name)
 }
 
-/// What libFuzzer needs of the compiler.
+/// The compiler flags for libFuzzer.
 const COVERAGE: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",

@@ -1,4 +1,4 @@
-//! What the project's commands share: the wasm32-wasip1 toolchain, the module, and running other programs.
+//! Shared by the project's commands: the wasm32-wasip1 toolchain, the module, and running other programs.
 
 pub mod process;
 pub mod repository;

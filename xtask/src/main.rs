@@ -1,7 +1,7 @@
 //! `cargo xtask NAME`: the project's commands.
 //!
 //! One file for each subcommand, with its `command` and its `run`. Commands with many dependencies are packages of
-//! their own beside this one: `separate` has cargo build and run them.
+//! their own: `separate` has cargo build and run them.
 
 mod coverage;
 mod demo;
@@ -22,7 +22,7 @@ use clap::{ArgMatches, Command};
 use xtask::wasm;
 
 fn main() -> ExitCode {
-    // Not returned from main: with RUST_BACKTRACE set that would bury the sentence in a backtrace.
+    // Printed here, because main would add a backtrace with RUST_BACKTRACE.
     run(&cli().get_matches()).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 fn cli() -> Command {
     Command::new("cargo xtask")
         .bin_name("cargo xtask")
-        .about("Builds, tests and shows sa-authn.")
+        .about("Builds, tests and demonstrates sa-authn.")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands([
@@ -69,7 +69,7 @@ mod tests {
     use super::cli;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         cli().debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! Runs other programs; an error names the command.
+//! Runs other programs; errors contain the command.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader};
@@ -6,21 +6,21 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// Runs a command and shows it, and all it prints, on stderr: stdout belongs to results.
+/// Runs a command and prints it and its output to stderr; stdout is for results.
 pub fn run(command: &mut Command) -> Result<()> {
     announce(command);
     let status = command
         .stdout(io::stderr())
         .status()
-        .with_context(|| format!("`{}` could not be started", shown(command)))?;
+        .with_context(|| format!("`{}` cannot be started", shown(command)))?;
     ensure!(status.success(), "`{}` failed with {status}; its output is above", shown(command));
     Ok(())
 }
 
-/// Runs a command quietly and gives what it printed on stdout, without white space around it.
+/// Runs a command and returns its trimmed stdout.
 pub fn output(command: &mut Command) -> Result<String> {
     let output =
-        command.output().with_context(|| format!("`{}` could not be started", shown(command)))?;
+        command.output().with_context(|| format!("`{}` cannot be started", shown(command)))?;
     ensure!(
         output.status.success(),
         "`{}` failed with {}: {}",
@@ -31,12 +31,12 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// What of cargo's own output is shown.
+/// How much of cargo's output is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// All of it, and the command.
     Shown,
-    /// Nothing, unless it fails. Commands that run at the same time would mix their lines.
+    /// Nothing unless it fails, because parallel commands would mix their lines.
     Quiet,
 }
 
@@ -51,7 +51,7 @@ impl Output {
         }
     }
 
-    /// What cargo must be told so that it prints no more than this.
+    /// The cargo options for this amount of output.
     pub fn cargo_arguments(self) -> &'static [&'static str] {
         match self {
             Self::Shown => &[],
@@ -60,13 +60,13 @@ impl Output {
     }
 }
 
-/// Runs a command that says much on stderr, shows each line to `see`, and prints the last of them if it fails.
+/// Runs a command with much output on stderr, passes each line to `see`, and prints the last lines if it fails.
 pub fn run_seeing_errors(command: &mut Command, mut see: impl FnMut(&str)) -> Result<()> {
     announce(command);
     let mut child = command
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("`{}` could not be started", shown(command)))?;
+        .with_context(|| format!("`{}` cannot be started", shown(command)))?;
     let mut last = VecDeque::new();
     if let Some(stderr) = child.stderr.take() {
         for line in BufReader::new(stderr).split(b'\n') {
@@ -86,14 +86,14 @@ pub fn run_seeing_errors(command: &mut Command, mut see: impl FnMut(&str)) -> Re
     Ok(())
 }
 
-/// Runs a command that shows its output itself, and gives its exit code.
+/// Runs a command with inherited output, and returns its exit code.
 pub fn exit_code(command: &mut Command) -> Result<ExitCode> {
     let status =
-        command.status().with_context(|| format!("`{}` could not be started", shown(command)))?;
+        command.status().with_context(|| format!("`{}` cannot be started", shown(command)))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A command as one would type it.
+/// A command as typed in a shell.
 pub fn shown(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())
@@ -123,14 +123,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shown_command_can_be_pasted_into_a_shell() {
+    fn shown_command_can_be_pasted_into_a_shell() {
         let mut command = Command::new("cargo");
         command.args(["test", "--test", "*", "it's", ""]);
         assert_eq!(shown(&command), r"cargo test --test '*' 'it'\''s' ''");
     }
 
     #[test]
-    fn a_failure_names_the_command_and_what_it_said() {
+    fn failure_contains_the_command_and_its_stderr() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo no disk >&2; exit 3"]);
         let error = output(&mut command).expect_err("exit code 3").to_string();

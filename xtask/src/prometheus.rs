@@ -1,6 +1,6 @@
-//! Gets Prometheus for the tests of observability/: a folder with `prometheus` and `promtool` goes out.
+//! Finds or downloads `prometheus` and `promtool` for the tests of observability/.
 //!
-//! Debian's package is unpacked into the target folder and not installed: that would start a server.
+//! Debian's package is unpacked into the target folder; installing it would start a server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use xtask::toolchain::root::run_as_root;
 use xtask::{process, repository};
 
-/// Where the programs are, if they are not in the PATH already; an error says why they are nowhere.
+/// The folder of the programs, if they are not in the PATH.
 pub fn folder() -> Result<Option<PathBuf>> {
     if runs(Path::new("")) {
         return Ok(None);
@@ -32,7 +32,7 @@ fn runs(folder: &Path) -> bool {
 }
 
 fn fetch(to: &Path) -> Result<()> {
-    ensure!(Path::new("/usr/bin/apt-get").exists(), "this is no Debian");
+    ensure!(Path::new("/usr/bin/apt-get").exists(), "this system is not Debian");
     if to.exists() {
         fs::remove_dir_all(to)?;
     }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_without_the_programs_is_not_taken_for_one_that_has_them() {
+    fn folder_without_the_programs_is_rejected() {
         assert!(!runs(&repository::target().join("no-such-folder")));
     }
 }

@@ -1,15 +1,15 @@
-//! Where things are: the repository's root, the folder for what is built, and cargo.
+//! Paths: the repository's root, the target folder, and cargo.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The repository's root, from wherever a command was started.
+/// The repository's root, independent of the current folder.
 pub fn root() -> &'static Path {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_folder.parent().unwrap_or(crate_folder)
 }
 
-/// `target`, or the folder that `CARGO_TARGET_DIR` puts in its place.
+/// `target`, or `CARGO_TARGET_DIR`.
 pub fn target() -> PathBuf {
     let chosen = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
     root().join(chosen.unwrap_or_else(|| "target".into()))

@@ -1,4 +1,4 @@
-//! `cargo xtask reproduce`: the module is built twice, in different places, and the bytes are compared.
+//! `cargo xtask reproduce`: builds the module twice in different folders, and compares the bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use xtask::process::{self, Output};
 use xtask::toolchain::{Source, Toolchain};
 use xtask::{repository, wasm};
 
-/// How to build the modules.
+/// The options of the build.
 pub fn command() -> clap::Command {
     clap::Command::new("reproduce")
         .about("Build the module twice, in different places, and compare the bytes")
         .arg(Source::argument())
 }
 
-/// Builds the committed and the changed files twice from nothing: in folders of different names, and the second
-/// time with other downloads.
+/// Builds the committed and the changed files twice from scratch, in different folders, and the second
+/// time with another download folder.
 pub fn run(matches: &clap::ArgMatches) -> Result<()> {
     let toolchain = Toolchain::find(Source::chosen(matches))?;
     let folder = repository::target().join("reproduce");
@@ -35,13 +35,14 @@ pub fn run(matches: &clap::ArgMatches) -> Result<()> {
         second.display(),
     );
     println!("{}", process::output(Command::new("sha256sum").arg(&first).arg(&second))?);
-    println!("The two modules are the same.");
+    println!("The two modules are identical.");
     Ok(())
 }
 
 fn build(toolchain: &Toolchain, folder: &Path, cargo_home: &Path) -> Result<PathBuf> {
     let sources = folder.join("sources");
-    copy_repository(&sources).with_context(|| format!("no copy in {}", sources.display()))?;
+    copy_repository(&sources)
+        .with_context(|| format!("cannot copy the repository to {}", sources.display()))?;
     let built =
         wasm::compile(toolchain, &sources, &folder.join("built"), cargo_home, Output::Shown)?;
     let module = folder.join("sa_authn.wasm");
@@ -56,7 +57,7 @@ pub fn copy_repository(to: &Path) -> Result<()> {
     let files = process::output(git.current_dir(repository::root()))?;
     for file in files.lines() {
         let (from, to) = (repository::root().join(file), to.join(file));
-        // Deleted, and not committed yet.
+        // Deleted, but not committed.
         if from.is_file() {
             fs::create_dir_all(to.with_file_name(""))?;
             fs::copy(from, to)?;

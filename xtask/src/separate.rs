@@ -1,4 +1,4 @@
-//! The commands that are packages of their own, compiled when they are first run.
+//! Commands in separate packages, which are compiled when they are first run.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use clap::{Arg, ArgMatches, value_parser};
 use xtask::{process, repository};
 
-/// One of them.
+/// One command.
 #[derive(Debug)]
 pub struct Separate {
     name: &'static str,
     about: &'static str,
     package: &'static str,
-    /// The package's arguments before the user's own.
+    /// Arguments before the user's arguments.
     arguments: &'static [&'static str],
     profile: &'static str,
 }
@@ -23,14 +23,14 @@ pub struct Separate {
 pub const COMMANDS: [Separate; 3] = [
     Separate {
         name: "image",
-        about: "Make the image that Istio and Envoy take, as an OCI layout in target/image",
+        about: "Build the image for Istio and Envoy as an OCI layout in target/image",
         package: "image",
         arguments: &[],
         profile: "dev",
     },
     Separate {
         name: "bench",
-        about: "Measure what the filter costs a request, beside no filter, jwt_authn, and the least that Wasm can cost",
+        about: "Measure the cost of the filter per request, compared with no filter, jwt_authn, and a minimal Wasm filter",
         package: "measure",
         arguments: &["bench"],
         profile: "measure",
@@ -45,7 +45,7 @@ pub const COMMANDS: [Separate; 3] = [
     },
 ];
 
-/// A subcommand that leaves all arguments, `--help` too, to its package.
+/// A subcommand that passes all arguments, including `--help`, to its package.
 pub fn command(separate: &Separate) -> clap::Command {
     clap::Command::new(separate.name).about(separate.about).disable_help_flag(true).arg(
         Arg::new("arguments")

@@ -1,4 +1,4 @@
-//! Checks what the project is built from: cargo-deny judges licences, bans, sources and advisories, and each package
+//! Checks the dependencies: cargo-deny checks licences, bans, sources and advisories, and each package
 //! of the module has a reason in docs/supply-chain.md.
 
 use std::path::Path;
@@ -8,17 +8,17 @@ use anyhow::Result;
 use programs::tool::Tool;
 use xtask::{process, repository};
 
-/// Checks what deny.toml says, for the workspace and for fuzz/.
+/// Applies deny.toml to the workspace and to fuzz/.
 pub fn check() -> Result<()> {
     let program = Tool::CARGO_DENY.program()?;
     for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
         judge(&program, manifest, &["licenses", "bans", "sources"])?;
     }
-    // The database is fetched from github.com. Where that is out of reach, nothing else is less true for it.
+    // The database is fetched from github.com. The other checks do not need it.
     let mut fetch = Command::new(&program);
     fetch.args(["--config", "deny.toml", "fetch", "db"]).current_dir(repository::root());
     if process::output(&mut fetch).is_err() {
-        println!("Advisories were not checked: their database could not be fetched.");
+        println!("Advisories were not checked: cannot fetch their database.");
         return Ok(());
     }
     judge(&program, "Cargo.toml", &["advisories"])
@@ -27,7 +27,7 @@ pub fn check() -> Result<()> {
 fn judge(program: &Path, manifest: &str, what: &[&str]) -> Result<()> {
     let mut deny = Command::new(program);
     deny.args(["--manifest-path", manifest, "--locked", "--config", "deny.toml", "check"]);
-    // What only the other of the two manifests needs is no trouble.
+    // An entry that only the other manifest needs is not an error.
     deny.args(["--allow", "license-exception-not-encountered"]).args(what);
     process::run(deny.current_dir(repository::root()))
 }

@@ -17,10 +17,10 @@ use session::{Extent, Session};
 use step::{STEPS, Step};
 use summary::Summary;
 
-/// What to check, and with what.
+/// The options.
 pub fn command() -> clap::Command {
     clap::Command::new("test")
-        .about("Run every check and test, the end-to-end tests in real Envoys included")
+        .about("Run every check and test, including the end-to-end tests in real Envoys")
         .after_help(OWN_ENVOY)
         .arg(
             Arg::new("only")
@@ -28,27 +28,27 @@ pub fn command() -> clap::Command {
                 .value_name("STEP")
                 .action(ArgAction::Append)
                 .value_parser(STEPS.map(|step| step.name))
-                .help("Run this step alone; may be given more than once"),
+                .help("Run only this step; repeatable"),
         )
         .arg(
             Arg::new("list")
                 .long("list")
                 .action(ArgAction::SetTrue)
-                .help("List the steps, run nothing"),
+                .help("List the steps without running them"),
         )
         .arg(Arg::new("full").long("full").action(ArgAction::SetTrue).help(
-            "Run everything in every supported Envoy, fuzz for long, and add the steps timings, coverage and soak; takes hours",
+            "Run everything in every supported Envoy, fuzz longer, and add the steps timings, coverage and soak; takes hours",
         ))
         .arg(
             version_argument()
                 .action(ArgAction::Append)
                 .conflicts_with("full")
-                .help("Test in this Envoy alone; may be given more than once"),
+                .help("Test only in this Envoy; repeatable"),
         )
         .arg(Source::argument())
 }
 
-/// Runs the steps up to the first that fails; the last line says how many tests passed and failed.
+/// Runs the steps up to the first failed one; the last line has the numbers of passed and failed tests.
 pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
     if matches.get_flag("list") {
         for step in STEPS {
@@ -74,7 +74,7 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         let outcome = (step.perform)(&mut session);
         if let Err(error) = &outcome {
             println!("\nThe step `{}` failed: {error:#}", step.name);
-            println!("To run it alone: cargo xtask test --only {}", step.name);
+            println!("To run only this step: cargo xtask test --only {}", step.name);
         }
         let failed = outcome.is_err();
         summary.add(step.name.to_owned(), !failed, session.take_tally(), start.elapsed());

@@ -1,4 +1,4 @@
-//! Gets a toolchain that can build and check for wasm32-wasip1, and says how to run its cargo.
+//! Finds or installs a toolchain for wasm32-wasip1.
 
 mod active;
 mod apt;
@@ -20,16 +20,16 @@ use crate::repository;
 /// A toolchain that has the wasm32-wasip1 target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Toolchain {
-    /// The one that builds everything else too, rustup's mostly.
+    /// The active toolchain, usually from rustup.
     Active,
-    /// The packages of Debian, with a standard library built from their sources.
+    /// Debian's packages, with a standard library built from their sources.
     Debian,
 }
 
-/// Where a wasm32-wasip1 toolchain can come from.
+/// The sources of a wasm32-wasip1 toolchain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// What this machine has already; nothing is downloaded
+    /// An installed toolchain; downloads nothing
     Installed,
     /// `rustup target add wasm32-wasip1`
     Rustup,
@@ -47,10 +47,10 @@ impl Source {
             .value_name("SOURCE")
             .env("SA_AUTHN_WASM_TOOLCHAIN")
             .value_parser(value_parser!(Self))
-            .help("Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order")
+            .help("Source of the wasm32-wasip1 toolchain; default: try each source in this order")
     }
 
-    /// What was chosen with [`Source::argument`].
+    /// The value of [`Source::argument`].
     pub fn chosen(matches: &ArgMatches) -> Option<Self> {
         matches.get_one("toolchain").copied()
     }
@@ -63,9 +63,7 @@ impl ValueEnum for Source {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            Self::Installed => {
-                ("installed", "What this machine has already; nothing is downloaded")
-            }
+            Self::Installed => ("installed", "An installed toolchain; downloads nothing"),
             Self::Rustup => ("rustup", "`rustup target add wasm32-wasip1`"),
             Self::Debian => {
                 ("debian", "Debian's packages rustc-web and friends; needs root or sudo once")
@@ -78,7 +76,7 @@ impl ValueEnum for Source {
 // === impl Toolchain ===
 
 impl Toolchain {
-    /// Uses the given source, or else the first one that works, the cheapest first.
+    /// Uses the given source, or the first one that works, the cheapest first.
     pub fn find(source: Option<Source>) -> Result<Self> {
         match source {
             Some(Source::Installed) => Self::installed().context(
@@ -105,10 +103,10 @@ impl Toolchain {
         }
         eprintln!("The target {TARGET} is missing; trying rustup, then Debian's packages.");
         let Err(rustup) = active::add_target() else { return Ok(Self::Active) };
-        eprintln!("rustup could not: {rustup:#}");
-        debian::set_up()
-            .map(|()| Self::Debian)
-            .with_context(|| format!("neither rustup nor Debian's packages gave {TARGET}"))
+        eprintln!("rustup failed: {rustup:#}");
+        debian::set_up().map(|()| Self::Debian).with_context(|| {
+            format!("could not install {TARGET} with rustup or from Debian's packages")
+        })
     }
 
     /// Cargo, to be run in the repository with this toolchain.
@@ -131,12 +129,12 @@ impl fmt::Display for Toolchain {
     }
 }
 
-/// What the toolchain in use builds for where nothing else is said.
+/// The host target of the active toolchain.
 pub fn host() -> Result<String> {
     active::says("host")
 }
 
-/// Whether a folder of rustlib holds a standard library: it may be there and empty.
+/// Whether a folder of rustlib contains a standard library; the folder may exist and be empty.
 fn holds_std(folder: &Path) -> bool {
     let Ok(entries) = folder.read_dir() else { return false };
     entries.flatten().any(|entry| {
@@ -146,5 +144,5 @@ fn holds_std(folder: &Path) -> bool {
     })
 }
 
-/// What Envoy's V8 runs, and what the module is built for.
+/// The target of the module.
 pub const TARGET: &str = "wasm32-wasip1";

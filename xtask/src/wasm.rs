@@ -1,6 +1,6 @@
-//! `cargo xtask wasm`: the release module comes out, as `target/sa_authn.wasm`.
+//! `cargo xtask wasm`: builds the release module, `target/sa_authn.wasm`.
 //!
-//! What ships is what is tested: all other commands take the module from here.
+//! All other commands use this module, so the shipped module is the tested one.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,12 +14,10 @@ use crate::process::Output;
 use crate::repository;
 use crate::toolchain::{Source, TARGET, Toolchain};
 
-/// How to build the module.
+/// The options of the build.
 pub fn command() -> clap::Command {
     clap::Command::new("wasm")
-        .about(
-            "Build the release module, and get the wasm32-wasip1 toolchain first if it is missing",
-        )
+        .about("Build the release module; installs the wasm32-wasip1 toolchain if it is missing")
         .arg(Source::argument())
 }
 
@@ -31,7 +29,7 @@ pub fn run(matches: &clap::ArgMatches) -> Result<()> {
     Ok(())
 }
 
-/// Builds the module and gives its absolute path.
+/// Builds the module and returns its absolute path.
 pub fn build(toolchain: &Toolchain) -> Result<PathBuf> {
     let module = build_with(toolchain, Output::Shown)?;
     let kilobytes = fs::metadata(&module)?.len() / 1000;
@@ -47,7 +45,7 @@ pub fn build_with(toolchain: &Toolchain, output: Output) -> Result<PathBuf> {
     let trimmed = built.with_file_name("sa_authn.trimmed.wasm");
     output.run(trim("run").arg("--").args([&built, &trimmed]))?;
     let bytes = fs::read(&trimmed).with_context(|| trimmed.display().to_string())?;
-    put(&bytes, &module).with_context(|| format!("{MODULE} was not written"))?;
+    put(&bytes, &module).with_context(|| format!("cannot write {MODULE}"))?;
     Ok(module)
 }
 
@@ -58,8 +56,8 @@ pub fn trim(subcommand: &str) -> Command {
     cargo
 }
 
-/// Compiles the sources of a folder; the same sources and the same toolchain give the same bytes,
-/// wherever they are, and wherever cargo keeps what it downloads.
+/// Compiles the sources of a folder; the same sources and the same toolchain produce the same bytes,
+/// independent of their path and of cargo's download folder.
 pub fn compile(
     toolchain: &Toolchain,
     sources: &Path,
@@ -72,9 +70,9 @@ pub fn compile(
         cargo.current_dir(sources).env("CARGO_HOME", cargo_home);
         cargo
     };
-    // The folders that are to be named otherwise must be there first.
+    // The remapped folders must exist.
     output.run(cargo("fetch").args(["--locked", "--target", TARGET]))?;
-    // The package is a cdylib and an rlib; asking for the cdylib alone is what turns on LTO.
+    // The package is a cdylib and an rlib; LTO applies only if just the cdylib is built.
     output.run(
         cargo("rustc")
             .args(["--release", "--lib", "--crate-type", "cdylib", "--locked"])
@@ -87,13 +85,13 @@ pub fn compile(
     Ok(target.join(TARGET).join("release/sa_authn.wasm"))
 }
 
-/// Where cargo keeps what it downloads.
+/// Cargo's download folder.
 pub fn cargo_home() -> PathBuf {
     let home = || env::home_dir().unwrap_or_default().join(".cargo");
     env::var_os("CARGO_HOME").filter(|folder| !folder.is_empty()).map_or_else(home, PathBuf::from)
 }
 
-/// A panic's message names its source file: by a path that says nothing of the machine.
+/// Panic messages contain source paths, which must not depend on the machine.
 fn path_names(sources: &Path, cargo_home: &Path) -> Result<OsString> {
     let mut names = vec![(sources.to_path_buf(), "sa-authn")];
     for registry in fs::read_dir(cargo_home.join("registry/src"))? {
@@ -108,7 +106,7 @@ fn path_names(sources: &Path, cargo_home: &Path) -> Result<OsString> {
     Ok(flags.collect::<Vec<_>>().join(OsString::from("\u{1f}").as_os_str()))
 }
 
-/// Renamed into place, so that an Envoy that is starting never reads half a module.
+/// Renamed into place, so that a starting Envoy never reads a partial module.
 fn put(bytes: &[u8], module: &Path) -> std::io::Result<()> {
     let partial = module.with_extension("wasm.partial");
     fs::create_dir_all(module.with_file_name(""))?;
@@ -123,6 +121,6 @@ pub const MODULE: &str = "target/sa_authn.wasm";
 /// rest, even when it builds for size. This is less than the rest; the module is 50 KB smaller and no slower.
 const INLINE_LESS: &str = "-Cllvm-args=-inlinehint-threshold=40";
 
-/// The linker leaves five bytes for each number that it puts in, most of which need one or two. Without the
-/// padding the code is 6 % smaller, and the same. Only where symbols are stripped, as the release profile does.
+/// The linker reserves five bytes for each number that it relocates; most need one or two. Without the
+/// padding the code is 6 % smaller. Works only with stripped symbols, as in the release profile.
 const SHORT_NUMBERS: &str = "-Clink-arg=--compress-relocations";

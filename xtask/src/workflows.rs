@@ -1,4 +1,4 @@
-//! Checks the workflows of GitHub with actionlint.
+//! Checks the GitHub workflows with actionlint.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use xtask::{process, repository};
 
-/// Runs actionlint; where there is neither actionlint nor Go to build it, gives the reason.
+/// Runs actionlint; without actionlint and without Go to build it, returns the reason.
 pub fn check() -> Result<Option<String>> {
     let Some(actionlint) = actionlint()? else {
-        return Ok(Some("not run: workflows: there is neither actionlint nor Go".to_owned()));
+        return Ok(Some("not run: workflows: neither actionlint nor Go is available".to_owned()));
     };
     // shellcheck and pyflakes may be installed or not: the result must not depend on it.
     let mut check = Command::new(actionlint);
@@ -37,7 +37,7 @@ fn actionlint() -> Result<Option<PathBuf>> {
     fs::create_dir_all(&folder)?;
     let mut install = Command::new("go");
     install.arg("install").arg(format!("{MODULE}@{VERSION}")).env("GOBIN", &folder);
-    process::run(&mut install).context("actionlint was not built")?;
+    process::run(&mut install).context("cannot build actionlint")?;
     Ok(Some(program))
 }
 

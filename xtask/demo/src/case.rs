@@ -1,35 +1,35 @@
-//! One request of the demo: what is sent, what the table calls it, and what must become of it.
+//! One request of the demo, with its description and expected outcome.
 
 use envoy_test::Request;
 
-/// A request and what must become of it.
+/// A request and its expected outcome.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The method.
     pub method: &'static str,
     /// The path.
     pub path: &'static str,
-    /// What it carries, in a few words.
+    /// A short description of its token and headers.
     pub sent: &'static str,
     /// The request itself.
     pub request: Request,
-    /// What must become of it.
+    /// The expected outcome.
     pub expected: Expected,
 }
 
-/// What must become of a request.
+/// The expected outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// It reaches the upstream, with this caller (`namespace/name`) or none in the identity headers.
+    /// The request reaches the upstream with this caller (`namespace/name`), or without one.
     Passes(Option<&'static str>),
-    /// The filter answers with this status and reason, and nothing reaches the upstream.
+    /// The filter denies the request with this status and reason.
     Refused(u16, &'static str),
 }
 
 // === impl Case ===
 
 impl Case {
-    /// A GET that carries what `load` puts on it.
+    /// A GET with the changes of `load`.
     pub fn get(
         path: &'static str,
         sent: &'static str,
@@ -39,7 +39,7 @@ impl Case {
         Self::new("GET", path, sent, expected, load)
     }
 
-    /// A POST that carries what `load` puts on it.
+    /// A POST with the changes of `load`.
     pub fn post(
         path: &'static str,
         sent: &'static str,
@@ -63,7 +63,7 @@ impl Case {
 // === impl Expected ===
 
 impl Expected {
-    /// The status that the caller gets.
+    /// The expected status.
     pub fn status(self) -> u16 {
         match self {
             Self::Passes(_) => 200,
@@ -71,7 +71,7 @@ impl Expected {
         }
     }
 
-    /// The reason in the answer's body; None where the upstream answers.
+    /// The reason in the body; `None` if the upstream responds.
     pub fn reason(self) -> Option<&'static str> {
         match self {
             Self::Passes(_) => None,

@@ -7,10 +7,10 @@ use super::tokens;
 
 use Expected::{Passes, Refused};
 
-/// Everything but what needs a new key.
+/// All requests except those that need a new key.
 pub fn cases(api_server: &ApiServer) -> Vec<Case> {
     [
-        let_in(api_server),
+        allowed(api_server),
         not_valid(api_server),
         not_genuine(api_server),
         gone(api_server),
@@ -20,13 +20,13 @@ pub fn cases(api_server: &ApiServer) -> Vec<Case> {
     .concat()
 }
 
-/// Sent once the API server signs with a new key.
+/// Requests after the API server has a new key.
 pub fn after_rotation(api_server: &ApiServer) -> Vec<Case> {
     let fresh = tokens::good(api_server, "api", "api");
     vec![with_token("first token of a new key", &fresh, Passes(Some("api/api")))]
 }
 
-fn let_in(api_server: &ApiServer) -> Vec<Case> {
+fn allowed(api_server: &ApiServer) -> Vec<Case> {
     let token = tokens::good(api_server, "api", "api");
     let job = tokens::good(api_server, "batch", "job");
     vec![
@@ -40,7 +40,7 @@ fn let_in(api_server: &ApiServer) -> Vec<Case> {
     ]
 }
 
-/// Genuine tokens that must not do.
+/// Genuine tokens that must be denied.
 fn not_valid(api_server: &ApiServer) -> Vec<Case> {
     let expired = tokens::expired(api_server);
     vec![
@@ -84,7 +84,7 @@ fn not_genuine(api_server: &ApiServer) -> Vec<Case> {
     ]
 }
 
-/// What only the API server knows.
+/// Tokens of deleted objects, which only the API server knows.
 fn gone(api_server: &ApiServer) -> Vec<Case> {
     let (pod, account) =
         (tokens::of_a_deleted_pod(api_server), tokens::of_a_deleted_account(api_server));
@@ -142,10 +142,10 @@ fn with_token(sent: &'static str, token: &str, expected: Expected) -> Case {
     Case::get(SECRET, sent, expected, |request| request.bearer(token))
 }
 
-/// What only an impostor says; the upstream must never see it.
+/// The value of forged headers, which must never reach the upstream.
 pub const SPOOFED: &str = "admin";
 
-/// A path that the rule `secrets` is about.
+/// A path of the rule `secrets`.
 pub const SECRET: &str = "/secrets/1";
 
 /// The path that is open to anyone.

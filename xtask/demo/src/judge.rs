@@ -1,4 +1,4 @@
-//! What was expected and what was seen come in; what is wrong goes out, a phrase each.
+//! Compares the expected and the actual outcome of a request.
 
 use envoy_test::Response;
 use envoy_test::upstream::Received;
@@ -6,27 +6,27 @@ use envoy_test::upstream::Received;
 use super::case::Expected;
 use super::cases::SPOOFED;
 
-/// Both ends of a request: what the caller got, and what the upstream got.
+/// The response to a request, and what reached the upstream.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// The answer to the caller.
+    /// The response.
     pub answer: Response,
-    /// What reached the upstream: this request, or nothing.
+    /// The requests that reached the upstream.
     pub reached: Vec<Received>,
 }
 
-/// What must be and is not; empty where all is well.
+/// The differences; empty if there are none.
 pub fn faults(expected: Expected, seen: &Seen) -> Vec<String> {
     let mut faults = Vec::new();
     let mut equal = |what: &str, must: String, is: String| {
         if must != is {
-            faults.push(format!("{what} is {is}; must be {must}"));
+            faults.push(format!("{what}: expected {must}, found {is}"));
         }
     };
     equal("status", expected.status().to_string(), seen.answer.status.to_string());
     equal("reason", text(expected.reason()), text(seen.reason().as_deref()));
     equal("WWW-Authenticate", challenge(expected), text(seen.challenge().as_deref()));
-    equal("what the upstream saw", at_upstream(expected), seen.at_upstream());
+    equal("request at the upstream", at_upstream(expected), seen.at_upstream());
     if seen.values().any(|value| value == SPOOFED.as_bytes()) {
         faults.push(format!("the upstream must not see the spoofed value `{SPOOFED}`"));
     }
@@ -52,12 +52,12 @@ fn at_upstream(expected: Expected) -> String {
 // === impl Seen ===
 
 impl Seen {
-    /// The reason in the answer's body.
+    /// The reason in the body of the response.
     pub fn reason(&self) -> Option<String> {
         self.answer.reason()
     }
 
-    /// What the upstream was told, as the table shows it: the caller, and whether a token came along.
+    /// The request at the upstream, as in the table: the caller, and whether it has a token.
     pub fn at_upstream(&self) -> String {
         match self.reached.as_slice() {
             [] => NOTHING.to_owned(),
@@ -66,7 +66,7 @@ impl Seen {
         }
     }
 
-    /// `WWW-Authenticate`, without its wording.
+    /// `WWW-Authenticate` without its description.
     fn challenge(&self) -> Option<String> {
         let challenge = self.answer.header("www-authenticate")?;
         let parameters = challenge.strip_prefix("Bearer realm=\"")?;
@@ -83,7 +83,7 @@ fn told(caller: &str, token: bool) -> String {
     format!("{caller}, {}", if token { "TOKEN" } else { "no token" })
 }
 
-/// `namespace/name`; every value counts, in whichever spelling a server would take it for the header.
+/// `namespace/name`, with all values of every spelling that a server may treat as the header.
 fn caller(received: &Received) -> String {
     let values = |wanted: &str| {
         let named = received.headers.iter().filter(|(name, _)| name.replace('_', "-") == wanted);
@@ -96,7 +96,7 @@ fn caller(received: &Received) -> String {
     }
 }
 
-/// In its own header, or anywhere else: every JWT begins like this, since `{"` does.
+/// Whether any header has a token: every JWT begins with these characters, which encode `{"`.
 fn has_token(received: &Received) -> bool {
     received.headers.iter().any(|(name, value)| {
         matches!(name.as_str(), "authorization" | "x-client-id")
@@ -113,7 +113,7 @@ const NO_CALLER: &str = "no caller";
 
 #[cfg(test)]
 impl Seen {
-    /// What is seen where all is well.
+    /// A request that passes as expected.
     pub fn as_it_must_be(expected: Expected) -> Self {
         match expected {
             Expected::Passes(caller) => {
@@ -167,30 +167,30 @@ mod tests {
     const API: [(&str, &str); 2] = [("x-sa-namespace", "api"), ("x-sa-name", "api")];
 
     #[test]
-    fn a_refused_request_that_got_through_has_every_fault_named() {
+    fn every_fault_of_a_wrongly_passed_request_is_listed() {
         assert_eq!(
             faults(EXPIRED, &Seen::passed(&API)),
             [
-                "status is 200; must be 401",
-                "reason is -; must be expired",
-                "WWW-Authenticate is -; must be Bearer error=\"invalid_token\"",
-                "what the upstream saw is api/api, no token; must be -",
+                "status: expected 401, found 200",
+                "reason: expected expired, found -",
+                "WWW-Authenticate: expected Bearer error=\"invalid_token\", found -",
+                "request at the upstream: expected -, found api/api, no token",
             ]
         );
     }
 
     #[test]
-    fn a_refusal_that_reached_the_upstream_all_the_same_is_wrong() {
+    fn denied_request_at_the_upstream_is_a_fault() {
         let reached = Seen::passed(&[]).reached;
         let seen = Seen { reached, ..Seen::as_it_must_be(EXPIRED) };
         assert_eq!(
             faults(EXPIRED, &seen),
-            ["what the upstream saw is no caller, no token; must be -"]
+            ["request at the upstream: expected -, found no caller, no token"]
         );
     }
 
     #[test]
-    fn a_challenge_says_what_is_wrong_exactly_where_a_token_was_sent() {
+    fn challenge_has_an_error_only_if_a_token_was_sent() {
         let with_description =
             r#"Bearer realm="sa-authn", error="invalid_token", error_description="a, b""#;
         let seen = Seen::refused(401, "expired", Some(with_description));
@@ -204,24 +204,24 @@ mod tests {
     }
 
     #[test]
-    fn a_spoofed_header_is_seen_in_every_spelling_and_place() {
+    fn spoofed_header_is_detected_in_every_spelling_and_place() {
         for name in ["x-sa-name", "x_sa_name", "x-sa_name"] {
             let seen = Seen::passed(&[API[0], API[1], (name, SPOOFED)]);
             let faults = faults(Expected::Passes(Some("api/api")), &seen);
             assert_eq!(faults.len(), 2, "{faults:?}");
-            assert!(faults[0].contains("is api/api+admin, no token;"), "{faults:?}");
+            assert!(faults[0].contains("found api/api+admin, no token"), "{faults:?}");
         }
         let elsewhere = Seen::passed(&[("x-other", SPOOFED)]);
         assert_eq!(faults(Expected::Passes(None), &elsewhere).len(), 1);
     }
 
     #[test]
-    fn a_token_that_was_forwarded_is_seen_wherever_it_is() {
+    fn forwarded_token_is_detected_in_every_header() {
         for header in [("authorization", "x"), ("x-client-id", "x"), ("x-other", "b eyJh.e30.x")] {
             let faults = faults(Expected::Passes(None), &Seen::passed(&[header]));
             assert_eq!(
                 faults,
-                ["what the upstream saw is no caller, TOKEN; must be no caller, no token"]
+                ["request at the upstream: expected no caller, no token, found no caller, TOKEN"]
             );
         }
     }

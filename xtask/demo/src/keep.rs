@@ -1,4 +1,4 @@
-//! `--keep`: a running stage comes in; how to play with it goes out, to be pasted into a shell.
+//! `--keep`: prints commands for the running stage, to be pasted into a shell.
 
 use super::cases::{HEALTH, SECRET, SPOOFED};
 use super::stage::{PLUGIN_CONFIG, PLUGIN_CONFIG_FILE, Stage};

@@ -1,7 +1,7 @@
-//! `cargo xtask demo`: sends requests through a real Envoy and prints a table of the outcomes.
+//! `cargo xtask demo`: sends requests through a real Envoy, and prints a table with the outcome of each.
 //!
-//! `cases` lists the requests and what must become of them, `tokens` mints what they carry, `stage` is
-//! everything that runs, `judge` compares, `table` and `summary` print, and `keep` is `--keep`.
+//! `cases` lists the requests with their expected outcomes, `tokens` mints their tokens, `stage` has the
+//! running processes, `judge` compares, `table` and `summary` print, and `keep` is `--keep`.
 
 mod case;
 mod cases;
@@ -82,7 +82,7 @@ impl Options {
     }
 }
 
-/// Sends every request and prints its outcome. Returns whether each outcome is the expected one.
+/// Sends every request and prints its outcome; returns whether all have the expected outcome.
 async fn show(stage: &Stage) -> Result<bool> {
     let mut rows = play(stage, cases::cases(stage.api_server())).await?;
     stage.rotate_key().await;
@@ -92,13 +92,13 @@ async fn show(stage: &Stage) -> Result<bool> {
     let summary = Summary::of(stage, &rows).await?;
     print!("{INTRODUCTION}\n{}\n{summary}", table::render(&rows, &style));
     if !summary.is_success() {
-        // Together with what is wrong, even where only stdout is kept.
+        // On stdout with the failures, in case only stdout is saved.
         println!("\n{}", stage.envoy().log_tail().trim_end());
     }
     Ok(summary.is_success())
 }
 
-/// One at a time: then what the upstream got meanwhile is this request, or none.
+/// Sends one request at a time, so that the request at the upstream is unambiguous.
 async fn play(stage: &Stage, cases: Vec<case::Case>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for case in cases {
@@ -108,13 +108,13 @@ async fn play(stage: &Stage, cases: Vec<case::Case>) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// What one must know to read the table.
+/// The introduction above the table.
 const INTRODUCTION: &str = "
 Anyone may call /healthz; the service accounts api/api and batch/* may GET /secrets/*; no caller may do more.
 The upstream receives the caller in x-sa-namespace and x-sa-name, shown here as namespace/name.
 ";
 
-/// What the reader can do now.
+/// The next steps for the user.
 const NEXT: &str = "
 What to try next:
   cargo xtask demo --keep                 the same, left running, with curl lines to change

@@ -1,4 +1,4 @@
-//! A version and a module come in; an API server, an upstream and an Envoy between them go out, running.
+//! A running API server, an upstream and an Envoy between them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,8 +21,8 @@ pub struct Stage {
 impl Stage {
     /// Starts everything and waits until Envoy listens.
     pub async fn start(envoy_version: &str, module: PathBuf) -> Result<Self> {
-        eprintln!("Starting a fake kube-apiserver, an upstream that echoes, and Envoy ...");
-        // The API server requires a login, so the keys prove that Envoy's own credential works.
+        eprintln!("Starting a fake kube-apiserver, an echo upstream, and Envoy ...");
+        // Without anonymous access, the fetched keys prove that Envoy's credential works.
         let options = ApiServerOptions { anonymous_auth: false, ..ApiServerOptions::default() };
         let api_server = ApiServer::start(options).await?;
         api_server.grant_auth_delegator("envoy-system", "sa-authn");
@@ -38,7 +38,7 @@ impl Stage {
         Ok(Self { envoy, api_server, upstream, module })
     }
 
-    /// Sends a request through Envoy, and gives both ends of it.
+    /// Sends a request through Envoy, and returns the response and what reached the upstream.
     pub async fn send(&self, request: &Request) -> Result<Seen> {
         let before = self.upstream.received().len();
         let answer = request.send(self.envoy.port()).await?;
@@ -48,18 +48,18 @@ impl Stage {
 
     /// The API server signs with a new key from now on; the old one stays published.
     pub async fn rotate_key(&self) {
-        // Keys that were fetched within the last second settle the question of an unknown kid without
+        // A fetch within the last second decides for an unknown kid without
         // another fetch, and a request before this one may have caused such a fetch.
         tokio::time::sleep(FETCH_COUNTS_FOR).await;
         self.api_server.rotate(Rotation::KeepOld);
     }
 
-    /// What the Envoy says of itself: `ENVOY_PATH` may name any.
+    /// The version of the running Envoy, because `ENVOY_PATH` may be any Envoy.
     pub async fn envoy_version(&self) -> Result<String> {
         let info = Request::get("/server_info").send(self.envoy.admin_port()).await?.json()?;
         // `9e558093…/1.40.0/Clean/RELEASE/BoringSSL`
         let version = info["version"].as_str().and_then(|version| version.split('/').nth(1));
-        Ok(version.context("Envoy does not say its version")?.to_owned())
+        Ok(version.context("Envoy does not report its version")?.to_owned())
     }
 
     /// The Envoy.
@@ -81,7 +81,7 @@ impl Stage {
 /// The filter's configuration, as the user may copy it.
 pub const PLUGIN_CONFIG: &str = include_str!("plugin-config.json");
 
-/// Where it is, for the user.
+/// The path of the configuration, for the user.
 pub const PLUGIN_CONFIG_FILE: &str = "xtask/demo/src/plugin-config.json";
 
 const FETCH_COUNTS_FOR: Duration = Duration::from_millis(1100);

@@ -1,4 +1,4 @@
-//! The rows and the stage come in; the last lines of the demo go out, and whether all is well.
+//! The summary of the demo.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +10,7 @@ use envoy_test::Endpoint;
 use super::stage::Stage;
 use super::table::Row;
 
-/// What the demo comes down to.
+/// The results of the demo.
 #[derive(Debug)]
 pub struct Summary {
     rows: usize,
@@ -20,8 +20,8 @@ pub struct Summary {
     kilobytes: u64,
     key_fetches: usize,
     reviews: usize,
-    /// Requests to the API server that were not Envoy's own service account's.
-    strangers: usize,
+    /// Requests to the API server from other callers than Envoy's service account.
+    other_callers: usize,
 }
 
 // === impl Summary ===
@@ -40,41 +40,42 @@ impl Summary {
             kilobytes: fs::metadata(module)?.len() / 1000,
             key_fetches: stage.api_server().count(Endpoint::Jwks),
             reviews: stage.api_server().count(Endpoint::TokenReview),
-            strangers: asked.iter().filter(|request| !by_envoy(&request.caller)).count(),
+            other_callers: asked.iter().filter(|request| !by_envoy(&request.caller)).count(),
         })
     }
 
-    /// Whether every request became what it must, and the API server was asked by Envoy alone.
+    /// Whether every request had its expected outcome, and only Envoy called the API server.
     pub fn is_success(&self) -> bool {
-        self.right == self.rows && self.strangers == 0
+        self.right == self.rows && self.other_callers == 0
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, right, envoy, module, kilobytes, key_fetches, reviews, strangers } = self;
+        let Self { rows, right, envoy, module, kilobytes, key_fetches, reviews, other_callers } =
+            self;
         writeln!(f, "{right} of {rows} passed, in Envoy {envoy} with {module} ({kilobytes} KB).")?;
         let fetches = if *key_fetches == 1 { "key fetch" } else { "key fetches" };
-        match strangers {
+        match other_callers {
             0 => writeln!(
                 f,
-                "The API server saw {key_fetches} {fetches} and {reviews} TokenReviews, each logged in \
+                "The API server saw {key_fetches} {fetches} and {reviews} TokenReviews, each authenticated \
                  as {ENVOY_SUBJECT}."
             ),
             _ => writeln!(
                 f,
-                "WRONG: the API server saw {strangers} requests that were not logged in as \
+                "WRONG: the API server saw {other_callers} requests that were not authenticated as \
                  {ENVOY_SUBJECT}."
             ),
         }
     }
 }
 
-/// Relative to the repository, if it is in there.
+/// Relative to the repository, if it is inside.
 fn short(module: &Path) -> &Path {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
     root.and_then(|root| module.strip_prefix(root).ok()).unwrap_or(module)
 }
 
-/// Whose token Envoy puts on what the filter sends.
+/// The service account of the token that Envoy adds to the filter's calls.
 const ENVOY_SUBJECT: &str = "system:serviceaccount:envoy-system:sa-authn";

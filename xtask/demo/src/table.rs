@@ -1,27 +1,27 @@
-//! Formats the outcomes of requests as a table of plain text.
+//! The table of requests and their outcomes, as plain text.
 
 use super::case::Case;
 use super::judge::Seen;
 use super::style::Style;
 
-/// One request, its outcome, and what is wrong with it.
+/// One request, its outcome, and the differences from the expected outcome.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// The request.
     pub case: Case,
-    /// Its outcome.
+    /// The outcome.
     pub seen: Seen,
-    /// What is not as it must be.
+    /// The differences from the expected outcome.
     pub faults: Vec<String>,
 }
 
-/// What stands in a line, but for the mark.
+/// The cells of a line, without the mark.
 type Cells = [String; 5];
 
 // === impl Row ===
 
 impl Row {
-    /// Whether it became what it must.
+    /// Whether the outcome is as expected.
     pub fn is_right(&self) -> bool {
         self.faults.is_empty()
     }
@@ -37,7 +37,7 @@ impl Row {
     }
 }
 
-/// The table: a heading, a line per request, and below those that are wrong what is wrong with them.
+/// The table: a heading, and a line per request with its differences below.
 pub fn render(rows: &[Row], style: &Style) -> String {
     let heading = HEADING.map(str::to_owned);
     let cells: Vec<Cells> = rows.iter().map(Row::cells).collect();
@@ -74,7 +74,7 @@ mod tests {
     use crate::{cases, judge};
 
     #[tokio::test]
-    async fn the_table_fits_a_terminal_of_120_columns() {
+    async fn table_fits_a_terminal_of_120_columns() {
         let api_server = ApiServer::start(ApiServerOptions::default()).await.unwrap();
         let cases = [cases::cases(&api_server), cases::after_rotation(&api_server)].concat();
         let rows: Vec<Row> = cases
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_stands_below_its_line() {
+    fn faults_are_listed_below_their_line() {
         let row = |seen, faults| Row {
             case: Case::get("/secrets/1", "a token", PASSES, |request| request),
             seen: Seen::as_it_must_be(seen),
@@ -99,13 +99,16 @@ mod tests {
         };
         let rows = [
             row(PASSES, Vec::new()),
-            row(Expected::Refused(403, "forbidden"), vec!["status is 403; must be 200".to_owned()]),
+            row(
+                Expected::Refused(403, "forbidden"),
+                vec!["status: expected 200, found 403".to_owned()],
+            ),
         ];
         let expected = "\
 REQUEST          WHAT WAS SENT  STATUS  REASON     UPSTREAM SAW
 GET  /secrets/1  a token        200     -          api/api, no token  ok
 GET  /secrets/1  a token        403     forbidden  -                  WRONG
-     status is 403; must be 200
+     status: expected 200, found 403
 ";
         assert_eq!(render(&rows, &Style::plain()), expected);
     }

@@ -81,7 +81,7 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
 }
 
 #[tokio::test]
-async fn the_module_that_istio_finds_in_the_image_runs_in_envoy() -> Result<()> {
+async fn module_from_the_image_runs_in_envoy() -> Result<()> {
     let folder = tempfile::tempdir()?;
     image(&folder.path().join("image"))?;
     let module = as_istio_finds_it(&folder.path().join("image"))?;
@@ -102,7 +102,7 @@ async fn the_module_that_istio_finds_in_the_image_runs_in_envoy() -> Result<()> 
 }
 
 #[test]
-fn the_layer_has_the_module_and_nothing_of_the_machine() -> Result<()> {
+fn layer_contains_only_the_module() -> Result<()> {
     let folder = tempfile::tempdir()?;
     image(folder.path())?;
     let manifest = manifest(folder.path())?;
@@ -138,7 +138,7 @@ fn the_layer_has_the_module_and_nothing_of_the_machine() -> Result<()> {
 }
 
 #[test]
-fn the_same_module_gives_the_same_image_and_the_command_says_what_it_is_called() -> Result<()> {
+fn image_is_reproducible_and_its_digest_is_printed() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (one, other) = (folder.path().join("one"), folder.path().join("other"));
     let told = image(&one)?;

@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: requests go through one Envoy with and without the filter, and what each cost comes out.
+//! `cargo xtask bench`: measures the cost of requests through one Envoy with and without the filter.
 //!
-//! `contender` is what is measured, `filters` how it is configured; `stage` is an Envoy with a listener for
+//! `contender` is a measured filter, `filters` has the configurations; `stage` is an Envoy with a listener for
 //! each, `contest` measures them in turn. `against` compares two builds of the filter.
 
 mod against;
@@ -45,29 +45,29 @@ use plan::Plan;
 use results::Results;
 use tokens::Mint;
 
-/// What to measure, and how long.
+/// The options.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Leaves summary.json, results.md, chart.svg and chart-summary.svg in target/bench; against.md with --against. docs/benchmark.md says what is measured.
 ENVOY_PATH names an Envoy of your own, to run in place of a fetched one.")]
 pub struct Options {
-    /// Fewer rounds: a first look, in under three minutes
+    /// Fewer rounds, in under three minutes
     #[arg(long)]
     quick: bool,
 
-    /// Measure what each call between module and host costs, and nothing else
+    /// Measure only the cost of each call between module and host
     #[arg(long)]
     crossings: bool,
 
-    /// Measure these contenders alone, by their keys, such as `floor,ours`; with --against, cases such as `warm,rules`
+    /// Measure only these contenders, by key, such as `floor,ours`; with --against, cases such as `warm,rules`
     #[arg(long, value_name = "KEYS", value_delimiter = ',', conflicts_with = "crossings")]
     only: Vec<String>,
 
-    /// Compare the module built from the source with this one, in one Envoy, and nothing else
+    /// Only compare the module built from the source with this one, in one Envoy
     #[arg(long, value_name = "MODULE", conflicts_with_all = ["crossings", "quick"])]
     against: Option<PathBuf>,
 
-    /// How many rounds the comparison has
+    /// Number of rounds of the comparison
     #[arg(long, value_name = "NUMBER", default_value_t = 600, requires = "against")]
     rounds: usize,
 
@@ -75,7 +75,7 @@ pub struct Options {
     #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
     envoy_version: String,
 
-    /// Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order
+    /// Source of the wasm32-wasip1 toolchain; default: try each source in this order
     #[arg(long, value_name = "SOURCE", env = "SA_AUTHN_WASM_TOOLCHAIN")]
     toolchain: Option<Source>,
 }
@@ -131,7 +131,7 @@ async fn measure(options: &Options, plan: Plan, mint: &Mint, modules: &Modules) 
     let rivals = contest::hold("Contest", envoy_version, &plan, mint, contenders).await?;
 
     let starts = if options.quick { 3 } else { 9 };
-    // What grows by a tenth or not is told from noise by many rounds alone.
+    // Only many rounds distinguish a change of 10 % from noise.
     let rounds = if options.quick { plan.rounds / 2 } else { plan.rounds };
     let few = Plan { rounds, ..plan };
     let growing = Growth { envoy_version, plan: &few, mint, modules };
@@ -173,7 +173,7 @@ fn write(results: &Results) -> Result<()> {
     Ok(())
 }
 
-/// For work on the filter: one contest of a few, without anything that is written.
+/// A contest of a few contenders without files, for work on the filter.
 async fn measure_some(
     options: &Options,
     plan: &Plan,
@@ -183,11 +183,7 @@ async fn measure_some(
     let all = rivals::always(modules, mint);
     let known: Vec<_> = all.iter().map(|contender| contender.key.clone()).collect();
     for key in &options.only {
-        ensure!(
-            known.contains(key),
-            "no contender is called {key:?}; there are {}",
-            known.join(", ")
-        );
+        ensure!(known.contains(key), "no contender {key:?}; expected one of {}", known.join(", "));
     }
     let chosen =
         |contender: &Contender| contender.key == NO_FILTER || options.only.contains(&contender.key);
@@ -217,7 +213,7 @@ async fn measure_crossings(
     Ok(())
 }
 
-/// Remembers a signal; [`interrupted`] tells of it.
+/// Records a signal for [`interrupted`].
 fn watch_for_signals() -> Result<()> {
     let mut interrupt = Interrupt::listen()?;
     tokio::spawn(async move {
@@ -227,7 +223,7 @@ fn watch_for_signals() -> Result<()> {
     Ok(())
 }
 
-/// Fails once a signal has come: an end in the midst of a measurement would leave Envoy running.
+/// Fails after a signal: exiting during a measurement would leave Envoy running.
 fn interrupted() -> Result<()> {
     ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
     Ok(())

@@ -1,4 +1,4 @@
-//! `cargo xtask bench` and `cargo xtask soak`: what the filter costs, and what it does under load for a long time.
+//! `cargo xtask bench` and `cargo xtask soak`: the cost of the filter, and its behaviour under load for a long time.
 
 mod bench;
 mod soak;
@@ -19,14 +19,14 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Subcommand {
-    /// Measure what the filter costs a request, beside no filter, jwt_authn, and the least that Wasm can cost
+    /// Measure the cost of the filter per request, compared with no filter, jwt_authn, and a minimal Wasm filter
     Bench(bench::Options),
     /// Send mixed traffic for a long time, with rotations, reloads and failing API servers, and check that nothing is lost
     Soak(soak::Options),
 }
 
 fn main() -> ExitCode {
-    // Not returned from main: with RUST_BACKTRACE set that would bury the sentence in a backtrace.
+    // Printed here, because main would add a backtrace with RUST_BACKTRACE.
     run(Cli::parse().command).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
@@ -47,7 +47,7 @@ mod tests {
     use super::Cli;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 }

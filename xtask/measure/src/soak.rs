@@ -1,9 +1,9 @@
-//! `cargo xtask soak`: mixed traffic and troubles go through one Envoy for long; what was lost, and what memory and
-//! latency did, come out.
+//! `cargo xtask soak`: sends mixed traffic with disturbances through one Envoy for a long time, and reports lost requests,
+//! memory and latency.
 //!
-//! `stage` is what runs, `callers` and `rude` send, `right` says what each answer must be while what `chronicle`
-//! records goes on, `troubles` makes that go on, and `samples` measures. `flood` is the other soak: a great many
-//! tokens, each once.
+//! `stage` has the running processes, `callers` and `rude` send, `right` has the expected responses during the events that `chronicle`
+//! records, `troubles` causes these events, and `samples` measures. `flood` is the other soak: a large number of
+//! different tokens.
 
 mod book;
 mod callers;
@@ -38,18 +38,18 @@ use crate::{repository, wasm};
 use report::Report;
 use stage::Stage;
 
-/// What to run, and how long.
+/// The options.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Leaves summary.json, results.md and chart.svg in target/soak, and fails if any request was lost, stuck or wrongly
 judged, if a VM died, or if memory grew. docs/endurance.md says what is sent and what is right.
 ENVOY_PATH names an Envoy of your own, to run in place of a fetched one.")]
 pub struct Options {
-    /// How long
+    /// Duration
     #[arg(long, value_name = "N", default_value_t = 30)]
     minutes: u64,
 
-    /// Send N valid tokens that all differ, and N of junk, as fast as they are answered; in place of the soak
+    /// Send N different valid tokens and N invalid tokens without pauses, instead of the soak
     #[arg(long, value_name = "N", conflicts_with = "minutes")]
     tokens: Option<u64>,
 
@@ -61,16 +61,16 @@ pub struct Options {
     #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
     envoy_version: String,
 
-    /// This module, in place of a fresh build
+    /// Use this module instead of a fresh build
     #[arg(long, value_name = "PATH")]
     module: Option<PathBuf>,
 
-    /// Where the wasm32-wasip1 toolchain comes from; without it each source is tried in this order
+    /// Source of the wasm32-wasip1 toolchain; default: try each source in this order
     #[arg(long, value_name = "SOURCE", env = "SA_AUTHN_WASM_TOOLCHAIN")]
     toolchain: Option<Source>,
 }
 
-/// Builds the module, and soaks it.
+/// Builds the module, and runs the soak.
 pub fn run(options: &Options) -> Result<ExitCode> {
     envoy_binary(&options.envoy_version)?;
     let module = match &options.module {
@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// Until the time is up, or until it is asked to end: what was seen so far is reported then, too.
+/// Runs until the time is over or a signal arrives; the report covers the time so far.
 async fn soak(stage: &Arc<Stage>, time: Duration) -> Result<Report> {
     let mut interrupt = Interrupt::listen()?;
     let callers = callers::start(stage);
@@ -104,7 +104,7 @@ async fn soak(stage: &Arc<Stage>, time: Duration) -> Result<Report> {
         task.await?;
     }
     let samples = sampler.await??;
-    // What went wrong last explains what could not be restored.
+    // The last errors explain what could not be restored.
     if let Err(error) = troubles {
         stage.tally.fault(format!("{error:#}"));
     }

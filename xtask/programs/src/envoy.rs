@@ -76,13 +76,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_without_wasm_is_refused() {
+    fn version_without_wasm_is_rejected() {
         let error = fetched("1.38.3", Path::new("/nonexistent")).expect_err("no Wasm").to_string();
         assert_eq!(error, "Envoy 1.38.3 is built without Wasm: use 1.38.2");
     }
 
     #[test]
-    fn what_is_no_version_never_reaches_a_path() {
+    fn invalid_version_is_never_used_in_a_path() {
         for version in ["", "1.40", "../1.2.3", "1.40.0/..", "1.40.0 --pre", "v1.40.0"] {
             let error = check(version).expect_err(version).to_string();
             assert!(error.contains("is no version of Envoy: write it like 1.40.0"), "{error}");
@@ -90,13 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn an_envoy_of_ones_own_must_exist() {
+    fn envoy_path_must_exist() {
         let error = own("/nonexistent/envoy".into()).expect_err("no file").to_string();
         assert!(error.starts_with("ENVOY_PATH is /nonexistent/envoy, which is no file"), "{error}");
     }
 
     #[test]
-    fn the_default_is_one_of_the_supported() {
+    fn default_version_is_supported() {
         assert!(VERSIONS.contains(&DEFAULT_VERSION));
         assert!(VERSIONS.iter().all(|version| check(version).is_ok()));
         assert_eq!(OLDEST_AND_NEWEST, [VERSIONS[0], VERSIONS[VERSIONS.len() - 1]]);

@@ -1,8 +1,8 @@
-//! Reads libFuzzer: its lines come in; how much was tried, and what of the code was reached, goes out.
+//! Parses the output of libFuzzer: executions and coverage.
 
 use std::fmt;
 
-/// What a run says at its end.
+/// The results of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     executions: u64,
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_of_a_run_are_read() {
+    fn findings_are_read_from_the_last_lines() {
         let mut findings = Findings::default();
         for line in [
             "INFO: Seed: 1",

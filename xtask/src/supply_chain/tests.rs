@@ -5,17 +5,17 @@ use std::process::Command;
 use super::*;
 
 #[test]
-fn each_package_of_the_module_is_listed_with_its_reason_and_no_other() {
+fn supply_chain_page_lists_exactly_the_packages_of_the_module() {
     let page = fs::read_to_string(repository::root().join("docs/supply-chain.md")).unwrap();
     let (listed, built) = (listed(&page), built());
     let unlisted: Vec<_> = built.difference(&listed).collect();
     let gone: Vec<_> = listed.difference(&built).collect();
-    assert!(unlisted.is_empty(), "docs/supply-chain.md does not say why there is {unlisted:?}");
-    assert!(gone.is_empty(), "docs/supply-chain.md still speaks of {gone:?}");
+    assert!(unlisted.is_empty(), "docs/supply-chain.md has no reason for {unlisted:?}");
+    assert!(gone.is_empty(), "docs/supply-chain.md lists removed packages {gone:?}");
 }
 
 #[test]
-fn versions_that_can_replace_each_other_are_one() {
+fn compatible_versions_are_equal() {
     for (version, kept) in [("1.0.229", "1"), ("0.14.7", "0.14"), ("0.11.1+wasi", "0.11")] {
         assert_eq!(compatible(version), kept);
     }

@@ -1,4 +1,4 @@
-//! Reads the report that nextest leaves (`.config/nextest.toml`): how many tests ran, and what they could not test.
+//! Reads nextest's JUnit report (`.config/nextest.toml`): the numbers of tests, and what was not run.
 
 use std::fs;
 use std::io;
@@ -62,7 +62,7 @@ fn not_run(report: &str) -> Vec<String> {
         .collect()
 }
 
-/// Where the profile `default` of nextest has it.
+/// The path in nextest's `default` profile.
 fn path() -> PathBuf {
     repository::target().join("nextest/default/junit.xml")
 }
@@ -81,13 +81,13 @@ test callers ... not run: callers: &quot;docker&quot; is not there
 ok</system-out>"#;
 
     #[test]
-    fn tests_that_neither_failed_nor_crashed_passed() {
+    fn passed_tests_are_those_without_failure_or_error() {
         assert_eq!(tally(REPORT).unwrap(), Tally { passed: 3, failed: 2 });
         assert!(tally("").is_err());
     }
 
     #[test]
-    fn what_a_passing_test_left_out_is_read_from_its_output() {
+    fn not_run_lines_are_read_from_the_output_of_passed_tests() {
         assert_eq!(not_run(REPORT), [r#"not run: callers: "docker" is not there"#]);
     }
 }

@@ -1,4 +1,4 @@
-//! Performs the steps of one `cargo xtask test`, and keeps what a later step needs of an earlier one.
+//! Runs the steps of one `cargo xtask test`, and keeps results that later steps need.
 
 use std::env;
 use std::ffi::OsString;
@@ -17,19 +17,19 @@ use xtask::{process, repository, wasm};
 use super::junit::{self, Tally};
 use crate::{fuzz, prometheus, workflows};
 
-/// How much is tested.
+/// The extent of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// What CI runs for each change.
+    /// The extent of CI for each change.
     EachChange,
-    /// What runs at night: everything in every Envoy, and for longer.
+    /// The extent of the nightly run: everything in every Envoy, and longer.
     Full,
 }
 
 /// One run of the steps.
 pub struct Session {
     extent: Extent,
-    /// Those that were asked for; none means that the extent decides.
+    /// The requested Envoys; if empty, the extent decides.
     versions: Vec<String>,
     source: Option<Source>,
     toolchain: Option<Toolchain>,
@@ -41,7 +41,7 @@ pub struct Session {
 // === impl Session ===
 
 impl Session {
-    /// Without versions, each step tests in the Envoys that the extent has for it.
+    /// Without versions, each step tests in the Envoys of its extent.
     pub fn new(extent: Extent, versions: Vec<String>, source: Option<Source>) -> Self {
         Self {
             extent,
@@ -54,12 +54,12 @@ impl Session {
         }
     }
 
-    /// What was counted since the last call, and what was left out.
+    /// The counts since the last call, and what was not run.
     pub fn take_tally(&mut self) -> (Tally, Vec<String>) {
         (mem::take(&mut self.tally), mem::take(&mut self.not_run))
     }
 
-    /// Built once a session, also if only the end-to-end tests are asked for: an old module would prove nothing.
+    /// Built once per session, also for only the end-to-end tests: they must not test an old module.
     pub fn module(&mut self) -> Result<PathBuf> {
         if let Some(module) = &self.module {
             return Ok(module.clone());
@@ -89,7 +89,7 @@ impl Session {
         )
     }
 
-    /// Checks the workflows, where that is possible.
+    /// Checks the workflows, if actionlint is available.
     pub fn workflows(&mut self) -> Result<()> {
         self.not_run.extend(workflows::check()?);
         Ok(())
@@ -111,7 +111,7 @@ impl Session {
         Ok(())
     }
 
-    /// The versions that were asked for, or else these.
+    /// The requested versions, or these.
     pub fn versions_or(&self, supported: &[&str]) -> Vec<String> {
         if self.versions.is_empty() {
             supported.iter().copied().map(str::to_owned).collect()
@@ -135,7 +135,7 @@ impl Session {
         once.and(in_each)
     }
 
-    /// Each test in each version is a process of its own.
+    /// Runs each test in each version in a separate process.
     pub fn in_envoys(&mut self, filter: &str, versions: &[String]) -> Result<()> {
         versions.iter().map(|version| self.in_envoy(filter, version)).fold(Ok(()), Result::and)
     }
@@ -144,7 +144,7 @@ impl Session {
         let module = self.module()?;
         println!("SA_AUTHN_MODULE={} ENVOY_VERSIONS={version}", module.display());
         let mut tests = nextest(filter)?;
-        // They wait for Envoys most of the time.
+        // The tests mostly wait for Envoys.
         let threads = 2 * thread::available_parallelism()?.get();
         tests.args(["--test-threads", &threads.to_string()]);
         if let Some(path) = path_with_prometheus() {
@@ -153,7 +153,7 @@ impl Session {
         self.count(tests.env("SA_AUTHN_MODULE", module).env("ENVOY_VERSIONS", version))
     }
 
-    /// Other load would slow some requests down, and not others.
+    /// Runs one test at a time, because other load would slow down some requests.
     pub fn timings(&mut self) -> Result<()> {
         let module = self.module()?;
         let mut tests = nextest("all()")?;
@@ -166,7 +166,7 @@ impl Session {
         self.count(&mut nextest(filter)?)
     }
 
-    /// All tests of a step run, also after one of them failed: one run should show all that is wrong.
+    /// Runs all tests of a step, even after a failure, so that one run shows every failure.
     fn count(&mut self, nextest: &mut Command) -> Result<()> {
         junit::remove()?;
         let outcome = process::run(nextest);
@@ -177,7 +177,7 @@ impl Session {
     }
 }
 
-/// fuzz/ is a workspace of its own.
+/// fuzz/ is a separate workspace.
 pub fn format() -> Result<()> {
     process::run(&mut cargo("fmt --all --check"))?;
     process::run(&mut cargo("fmt --manifest-path fuzz/Cargo.toml --check"))
@@ -192,24 +192,24 @@ pub fn clippy() -> Result<()> {
 /// documentation run apart, because nextest does not run them; some of them must not compile.
 pub fn docs() -> Result<()> {
     process::run(&mut cargo("test --workspace --doc"))?;
-    for what in ["-p sa-authn --document-private-items", "--workspace --exclude sa-authn"] {
-        let mut doc = cargo(&format!("doc --no-deps {what}"));
+    for packages in ["-p sa-authn --document-private-items", "--workspace --exclude sa-authn"] {
+        let mut doc = cargo(&format!("doc --no-deps {packages}"));
         process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
     }
     Ok(())
 }
 
-/// The PATH, with the folder of a Prometheus that is not there already. Where none can be had its tests say so.
+/// The PATH with the folder of Prometheus, if it is not in the PATH. Without Prometheus, its tests report that they were not run.
 fn path_with_prometheus() -> Option<OsString> {
     let folder = prometheus::folder().unwrap_or_else(|why| {
-        eprintln!("Prometheus cannot be had: {why:#}");
+        eprintln!("Prometheus is not available: {why:#}");
         None
     })?;
     let path = env::var_os("PATH").unwrap_or_default();
     env::join_paths(iter::once(folder).chain(env::split_paths(&path))).ok()
 }
 
-/// Always of the whole workspace: another selection has other features, and would compile dependencies again.
+/// Always for the whole workspace: another selection has other features, and would recompile dependencies.
 fn nextest(filter: &str) -> Result<Command> {
     let mut nextest = Command::new(Tool::CARGO_NEXTEST.program()?);
     nextest
@@ -228,10 +228,10 @@ fn cargo(arguments: &str) -> Command {
 
 /// The tables of tests that run in every supported Envoy.
 pub const SCENARIOS: &str = "package(envoy-test) and binary(/^(scenarios|conformance)$/)";
-/// Tests of files and images: no version of Envoy, or one, is in them.
+/// Tests of files and images, which do not depend on the version of Envoy.
 const ONCE: &str = "package(image) and kind(test) or package(envoy-test) and \
     binary(/^(docker_compose|docker_image|istio_names|istio_schemas|module|prometheus)$/)";
 
-/// Long enough to run every seed and what is near to it; `cargo xtask fuzz` runs for longer.
+/// Long enough to run every seed and small changes of it; `cargo xtask fuzz` runs longer.
 const FUZZ_SECONDS: u32 = 6;
 const FULL_FUZZ_SECONDS: u32 = 600;

@@ -1,4 +1,4 @@
-//! The steps of `cargo xtask test`, in the order in which they run: the cheap and the telling ones come first.
+//! The steps of `cargo xtask test` in their order: cheap and informative steps first.
 
 use anyhow::Result;
 use programs::envoy::VERSIONS;
@@ -8,31 +8,31 @@ use crate::{coverage, separate, supply_chain};
 
 /// One step.
 pub struct Step {
-    /// What `--only` takes.
+    /// The value for `--only`.
     pub name: &'static str,
     /// One phrase for headings and `--list`.
     pub purpose: &'static str,
-    /// Whether the step runs only with `--full`, or when it is asked for.
+    /// Whether the step runs only with `--full` or `--only`.
     pub is_long: bool,
-    /// Performs it.
+    /// Runs the step.
     pub perform: fn(&mut Session) -> Result<()>,
 }
 
 /// All of them.
 pub const STEPS: [Step; 16] = [
     step("format", "the code is formatted", |_| session::format()),
-    step("workflows", "actionlint has nothing to say", Session::workflows),
-    step("clippy", "clippy has nothing to say, natively", |_| session::clippy()),
+    step("workflows", "actionlint reports nothing", Session::workflows),
+    step("clippy", "clippy reports nothing for native code", |_| session::clippy()),
     step("module", "the release module builds", |session| session.module().map(|_| ())),
-    step("clippy-wasm", "clippy has nothing to say on the module", Session::clippy_wasm),
-    step("native-tests", "the filter's tests pass, natively", |session| session.test(NATIVE)),
+    step("clippy-wasm", "clippy reports nothing for the module", Session::clippy_wasm),
+    step("native-tests", "the native tests of the filter pass", |session| session.test(NATIVE)),
     step("tool-tests", "the tests of envoy-test and xtask themselves pass", |session| {
         session.test(TOOLS)
     }),
     step("docs", "the documentation builds without a warning, and its examples pass", |_| {
         session::docs()
     }),
-    step("supply-chain", "licences, sources and bans are what deny.toml says", |_| {
+    step("supply-chain", "licences, sources and bans comply with deny.toml", |_| {
         supply_chain::check()
     }),
     step("fuzz", "the fuzz targets find nothing", Session::fuzz),

@@ -1,4 +1,4 @@
-//! The end of `cargo xtask test`: a line for each step, what it left out, then one line for all tests.
+//! The summary of `cargo xtask test`: a line for each step, what was not run, and a line for all tests.
 
 use std::fmt;
 use std::time::Duration;
@@ -23,7 +23,7 @@ struct Line {
 // === impl Summary ===
 
 impl Summary {
-    /// Adds a step that has run, without these tests.
+    /// Adds a completed step, with its tests and what was not run.
     pub fn add(
         &mut self,
         name: String,
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_adds_up_the_tests_of_all_steps_and_says_what_was_not_run() {
+    fn summary_adds_up_the_tests_of_all_steps_and_lists_what_was_not_run() {
         let mut summary = Summary::default();
         summary.add("format".into(), true, (Tally::default(), vec![]), Duration::from_millis(340));
         let passed = |passed| Tally { passed, failed: 0 };
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_failed_without_a_failed_test_still_counts_as_failed() {
+    fn failed_step_without_a_failed_test_counts_as_failed() {
         let mut summary = Summary::default();
         summary.add("docs".into(), false, (Tally::default(), vec![]), Duration::ZERO);
         assert!(!summary.is_success());

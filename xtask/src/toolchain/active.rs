@@ -1,4 +1,4 @@
-//! The toolchain in use: has it the target, and if not, does rustup add it?
+//! The active toolchain, and adding the target to it with rustup.
 
 use std::env;
 use std::ffi::OsString;
@@ -17,9 +17,9 @@ pub fn cargo(subcommand: &str) -> Command {
     command
 }
 
-/// Looks into the sysroot and does not ask rustup, which need not be there.
+/// Checks the sysroot, because rustup may not be installed.
 pub fn has_target() -> bool {
-    // Debian's rustc needs a linker named to it, so it is not for `cargo` as it stands.
+    // Debian's rustc needs an explicit linker, so it does not work with plain `cargo`.
     sysroot().is_ok_and(|sysroot| {
         sysroot != Path::new("/usr")
             && holds_std(&sysroot.join("lib/rustlib").join(TARGET).join("lib"))
@@ -40,17 +40,17 @@ pub fn add_target() -> Result<()> {
     Ok(())
 }
 
-/// Where the toolchain in use has its libraries.
+/// The library folder of the active toolchain.
 pub fn sysroot() -> Result<PathBuf> {
     let mut rustc = Command::new(program("RUSTC", "rustc"));
     process::output(rustc.args(["--print", "sysroot"])).map(PathBuf::from)
 }
 
-/// What rustc says of itself after this word, such as `host` or `LLVM version`.
+/// A field of `rustc -vV`, such as `host` or `LLVM version`.
 pub fn says(word: &str) -> Result<String> {
     let said = process::output(Command::new(program("RUSTC", "rustc")).arg("-vV"))?;
     let value = said.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(": "));
-    value.map(str::to_owned).with_context(|| format!("rustc does not say its {word}"))
+    value.map(str::to_owned).with_context(|| format!("rustc -vV has no {word}"))
 }
 
 /// The outer cargo names its own programs in the environment.

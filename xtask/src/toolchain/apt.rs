@@ -1,4 +1,4 @@
-//! Debian's packages: names come in, and the packages are installed, or an error says why not.
+//! Installs Debian packages.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,14 +12,14 @@ use crate::process;
 pub fn install(packages: &[&str]) -> Result<()> {
     ensure!(
         Path::new("/usr/bin/apt-get").exists(),
-        "there is no apt-get here, so Debian's packages are out of reach",
+        "apt-get is not available, so Debian's packages cannot be installed",
     );
     let mut update = Command::new("apt-get");
     update.arg("update");
     let mut install = Command::new("apt-get");
     install.args(["install", "--yes", "--no-install-recommends"]).args(packages);
     run_as_root("Installing Debian's packages", vec![update, install])
-        .with_context(|| format!("Debian's packages were not installed{}", unknown(packages)))
+        .with_context(|| format!("cannot install Debian's packages{}", unknown(packages)))
 }
 
 /// Whether all of them are installed.

@@ -1,4 +1,4 @@
-//! Debian's toolchain, for where rustup cannot download: its packages are installed, and its cargo is run.
+//! Debian's toolchain, for machines on which rustup cannot download.
 //!
 //! Debian packages rustc for its browsers (`rustc-web`) with the sources of the standard library, but without that
 //! library built for wasm32-wasip1. So it is built here once, see [`debian_std`].
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use super::{TARGET, apt, debian_std, holds_std};
 use crate::{process, repository};
 
-/// Debian's cargo with Debian's rustc and linker, and with nothing of the cargo that runs us.
+/// Debian's cargo with Debian's rustc and linker, without settings of the current cargo.
 ///
 /// It shares the target folder with rustup's: cargo hashes the compiler's version into the names of its files, so that
 /// only the last package, whose file has a plain name, is built again when one toolchain follows the other.
@@ -34,16 +34,16 @@ pub fn cargo(subcommand: &str) -> Command {
     command
 }
 
-/// Whether everything is there and works together: proven by compiling a small module, a second's work.
+/// Whether the toolchain works, tested by compiling a small module in about a second.
 ///
-/// A standard library that an older rustc built, as it remains after an upgrade of the packages, is found out too.
+/// This also detects a standard library of an older rustc, which remains after an upgrade of the packages.
 pub fn is_set_up() -> bool {
     [CARGO, CLIPPY, RUSTC].iter().all(|program| Path::new(program).exists())
         && sysroot_folder().is_ok_and(|folder| holds_std(&folder.join("lib")))
         && compiles_a_module().is_ok()
 }
 
-/// Installs the packages and builds the standard library, as far as that is not done yet.
+/// Installs the packages and builds the standard library, unless already done.
 pub fn set_up() -> Result<()> {
     if is_set_up() {
         return Ok(());
@@ -61,7 +61,7 @@ fn install_packages() -> Result<()> {
         return Ok(());
     }
     apt::install(&PACKAGES)
-        .with_context(|| format!("the other way to {TARGET} is `rustup target add {TARGET}`"))?;
+        .with_context(|| format!("alternatively, run `rustup target add {TARGET}`"))?;
     recent_enough()
 }
 
@@ -81,7 +81,7 @@ fn minor_version(rustc: &str) -> Option<u32> {
     rustc.strip_prefix("rustc 1.")?.split('.').next()?.parse().ok()
 }
 
-/// With LTO and printing, so that the standard library, its bitcode and wasi-libc are all needed.
+/// With LTO and `println`, so that the standard library, its bitcode and wasi-libc are required.
 fn compiles_a_module() -> Result<()> {
     let folder = scratch();
     fs::create_dir_all(&folder)?;
@@ -115,7 +115,7 @@ const LINKER: &str = "wasm-ld-22";
 const PACKAGES: [&str; 6] =
     ["rustc-web", "cargo-web", "rust-web-src", "rust-web-clippy", "lld-22", "wasi-libc"];
 
-/// Set by rustup and cargo for what they run; they lead to rustup's programs and libraries.
+/// Set by rustup and cargo for child processes; they select rustup's programs and libraries.
 const OF_THE_OUTER_CARGO: [&str; 6] = [
     "RUSTUP_TOOLCHAIN",
     "RUSTDOC",
@@ -130,7 +130,7 @@ mod tests {
     use super::minor_version;
 
     #[test]
-    fn the_minor_version_is_read_from_what_rustc_says_of_itself() {
+    fn minor_version_is_read_from_rustc_version() {
         assert_eq!(minor_version("rustc 1.96.0 (built from a source tarball)"), Some(96));
         assert_eq!(minor_version("rustc 1.95"), Some(95));
         assert_eq!(minor_version("gcc 12"), None);

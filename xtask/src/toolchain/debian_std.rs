@@ -1,4 +1,4 @@
-//! Builds Rust's standard library for wasm32-wasip1 from Debian's sources, and puts it where Debian's rustc looks.
+//! Builds Rust's standard library for wasm32-wasip1 from Debian's sources, and installs it for Debian's rustc.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::root::run_as_root;
 use super::{TARGET, debian};
 use crate::process;
 
-/// Builds an empty crate with its own standard library, and gives the folder that rustc wants to find.
+/// Builds an empty crate with its own standard library, and returns the folder for rustc.
 pub fn build(scratch: &Path) -> Result<PathBuf> {
     eprintln!("Building Rust's standard library for {TARGET}: about a minute, once.");
     let package = empty_package(&scratch.join("std"))?;
@@ -24,11 +24,11 @@ pub fn build(scratch: &Path) -> Result<PathBuf> {
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTFLAGS", format!("-Clink-self-contained=no -L{WASI_LIBC}")),
     )
-    .context("the standard library was not built")?;
+    .context("cannot build the standard library")?;
     gather(&target.join(TARGET).join("release/deps"), scratch.join(TARGET))
 }
 
-/// Puts what was built where rustc finds it, in place of what an older rustc may have left there.
+/// Installs the built library, replacing that of an older rustc.
 pub fn install(built: &Path, sysroot_folder: &Path) -> Result<()> {
     let mut remove = Command::new("rm");
     remove.arg("-rf").arg(sysroot_folder);

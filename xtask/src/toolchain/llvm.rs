@@ -1,4 +1,4 @@
-//! LLVM's programs that read what instrumented code counted; they must be of rustc's own LLVM.
+//! LLVM's coverage programs, which must match the LLVM version of rustc.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,16 +10,16 @@ use crate::process;
 
 /// `llvm-cov` and `llvm-profdata` of one version.
 pub struct CoverageTools {
-    /// Prints and exports what was covered.
+    /// Prints and exports the coverage.
     pub cov: PathBuf,
-    /// Joins the counts of several processes.
+    /// Merges the counts of several processes.
     pub profdata: PathBuf,
 }
 
 // === impl CoverageTools ===
 
 impl CoverageTools {
-    /// Those of the toolchain in use, of rustup's component `llvm-tools`, or else of Debian's packages.
+    /// From the active toolchain, rustup's component `llvm-tools`, or Debian's packages.
     pub fn find() -> Result<Self> {
         let of_rustup = Self::of_rustup()?;
         if of_rustup.are_there() {
@@ -33,10 +33,10 @@ impl CoverageTools {
         match add_component() {
             Ok(()) if of_rustup.are_there() => return Ok(of_rustup),
             Ok(()) => eprintln!("rustup added llvm-tools to another toolchain than the one in use"),
-            Err(error) => eprintln!("rustup could not: {error:#}"),
+            Err(error) => eprintln!("rustup failed: {error:#}"),
         }
         apt::install(&[&format!("llvm-{}", llvm_version()?)])
-            .context("neither rustup nor Debian's packages gave llvm-cov")?;
+            .context("could not install llvm-cov with rustup or from Debian's packages")?;
         ensure!(of_debian.are_there(), "{} is still missing", of_debian.cov.display());
         Ok(of_debian)
     }

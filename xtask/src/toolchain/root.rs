@@ -1,4 +1,4 @@
-//! What only root may do: commands come in, and are run as root, or an error says what to run by hand.
+//! Runs commands as root, or reports the commands to run by hand.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::process;
 
-/// Runs the commands as root, through sudo if need be and if it asks for no password.
+/// Runs the commands as root, with sudo if it needs no password.
 pub fn run_as_root(purpose: &str, commands: Vec<Command>) -> Result<()> {
     let sudo = match answers("id", &["-u"]).as_deref() {
         Some("0") => false,
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_to_be_run_by_hand_is_spelled_out() {
+    fn commands_to_run_by_hand_are_shown() {
         let mut update = Command::new("apt-get");
         update.arg("update");
         assert!(by_hand(&[update]).ends_with("again:\n  apt-get update"));

@@ -106,7 +106,7 @@ impl Comparison<'_> {
             }
             left_out.extend(refused);
         }
-        ensure!(!chosen.is_empty(), "no case is left that both modules accept");
+        ensure!(!chosen.is_empty(), "both modules accept none of the cases");
         Ok((chosen, left_out))
     }
 
@@ -194,7 +194,7 @@ fn row(case: &Measured) -> String {
     };
     let columns = |part| {
         let Some(ratio) = Ratio::of(&case.starts, part) else {
-            return "- | cannot tell: noise hides the cost".to_owned();
+            return "- | indeterminate: noise hides the cost".to_owned();
         };
         let Ratio { low, value, high } = ratio;
         format!("{value:.3} ({low:.3} to {high:.3}) | {}", finding(ratio, rounds().count()))
@@ -216,7 +216,7 @@ fn finding(ratio: Ratio, rounds: usize) -> String {
         Finding::Faster => "faster".to_owned(),
         Finding::Same => "no difference found".to_owned(),
         Finding::Unclear { rounds } => {
-            format!("too wide to tell {percent:.0} %: about {rounds} rounds needed")
+            format!("interval too wide for {percent:.0} %: about {rounds} rounds needed")
         }
     }
 }

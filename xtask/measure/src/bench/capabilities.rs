@@ -1,6 +1,6 @@
 //! Envoy's capability restriction: which functions of the ABI a module may have.
 //!
-//! It can only name what is allowed, so all that there is stands here. A function of the host that is not
+//! It can only list allowed functions, so this file lists all functions. A function of the host that is not
 //! allowed answers with a failure; a callback that is not allowed is never called.
 
 /// All of them but these.

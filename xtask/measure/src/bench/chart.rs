@@ -128,7 +128,7 @@ mod tests {
     use crate::bench::statistics::Spread;
 
     #[test]
-    fn each_contender_has_a_bar_as_long_as_its_median_and_no_filter_has_none() {
+    fn each_contender_except_no_filter_has_a_bar_of_its_median() {
         let cost = |key: &str, label: &str, median| {
             let over = Spread { low: median, median, high: median };
             let (key, label) = (key.to_owned(), label.to_owned());

@@ -1,4 +1,4 @@
-//! What is measured: a filter, the tokens that it gets, and what the upstream must then see.
+//! A measured filter with its tokens, and the expected request at the upstream.
 
 use std::path::{Path, PathBuf};
 

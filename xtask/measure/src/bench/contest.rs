@@ -1,4 +1,4 @@
-//! A stage comes in; contenders have their turns, and what a request cost with each of them goes out.
+//! Measures the contenders of a stage in turn.
 
 use anyhow::{Context, Result, ensure};
 use envoy_test::bench::Process;
@@ -123,7 +123,7 @@ impl Cost {
 
 // === private ===
 
-/// Nobody is always first, nor always behind the same one: what comes before leaves its traces in caches.
+/// No contender is always first, or always after the same one, because the previous one affects CPU caches.
 pub fn order(round: usize, count: usize) -> Vec<usize> {
     let mut order: Vec<_> = (0..count).collect();
     order.rotate_left(round % count.max(1));
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_has_one_turn_in_each_round_and_nobody_is_always_first() {
+    fn each_contender_has_one_turn_per_round_in_rotating_order() {
         let orders: Vec<_> = (0..4).map(|round| order(round, 4)).collect();
         for order in &orders {
             let mut sorted = order.clone();

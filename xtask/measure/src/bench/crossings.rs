@@ -1,4 +1,4 @@
-//! `--crossings`: what each call across the border between the VM and the host costs a request.
+//! `--crossings`: the cost of each call between the VM and the host.
 
 use serde_json::json;
 

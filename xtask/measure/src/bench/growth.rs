@@ -1,4 +1,4 @@
-//! What a request costs as tokens, rules and workers become more.
+//! The cost of a request with more tokens, rules and workers.
 
 use anyhow::Result;
 use envoy_test::KeyKind;

@@ -1,4 +1,4 @@
-//! Contenders come in; the listeners of one Envoy go out, each a copy of the one in envoy.yaml but for its filter.
+//! The listeners of one Envoy, each a copy of the one in envoy.yaml with another filter.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! How much memory a VM has, before and after many tokens.
+//! The memory of a VM before and after many tokens.
 
 use anyhow::{Context, Result};
 use envoy_test::KeyKind;

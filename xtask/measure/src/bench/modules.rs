@@ -1,4 +1,4 @@
-//! The modules that are measured come out: the filter's, the floor's in its two builds, and the SDK's.
+//! Builds the measured modules: the filter, both builds of the floor, and the SDK filter.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Contenders that a module may not know how to be: those whose configuration it refuses are left out.
+//! Contenders whose configuration a module may not support; unsupported ones are skipped.
 
 use anyhow::Result;
 use envoy_test::EnvoySetup;
@@ -26,7 +26,7 @@ pub async fn sort(
         match refusal(envoy_version, mint, &contender).await? {
             None => taken.push(contender),
             Some(why) => {
-                eprintln!("  left out: {}: {why}", contender.label);
+                eprintln!("  skipped:  {}: {why}", contender.label);
                 left_out.push(LeftOut { label: contender.label, why });
             }
         }

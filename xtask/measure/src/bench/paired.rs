@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_includes_the_time_without_a_filter() {
+    fn total_includes_the_time_without_a_filter() {
         let starts = same(Round { without: 60.0, old: 100.0, new: 110.0 });
         let ratio = |part| Ratio::of(&starts, part).map(|ratio| (ratio.value * 1000.0).round());
         assert_eq!(ratio(Part::Total), Some(1100.0));
@@ -180,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn without_noise_the_interval_is_a_point() {
+    fn interval_without_noise_is_a_point() {
         let exact = Ratio { low: 1.5, value: 1.5, high: 1.5 };
         assert_eq!(over(&same(Round { without: 100.0, old: 140.0, new: 160.0 })), Some(exact));
     }
 
     #[test]
-    fn equal_modules_are_found_equal_once_there_are_enough_rounds() {
+    fn equal_modules_are_equal_after_enough_rounds() {
         let many = over(&starts(900, 40.0, 40.0, 10.0)).expect("a ratio");
         assert!(many.low < 1.0 && 1.0 < many.high, "{many:?}");
         assert_eq!(many.finding(900), Finding::Same, "{many:?}");
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_of_five_percent_is_found_in_both_directions() {
+    fn difference_of_five_percent_is_found_in_both_directions() {
         let slower = over(&starts(900, 40.0, 42.0, 10.0)).expect("a ratio");
         assert_eq!(slower.finding(900), Finding::Slower, "{slower:?}");
         assert!(slower.low < 1.05 && 1.05 < slower.high, "{slower:?}");
@@ -205,7 +205,7 @@ mod tests {
 
     /// Rounds of one Envoy that agree with one another say nothing of the next Envoy.
     #[test]
-    fn starts_that_differ_widen_the_interval() {
+    fn differences_between_starts_widen_the_interval() {
         let with = |more: f64| {
             let round = Round { without: 100.0, old: 140.0, new: 140.0 + more };
             same(round)
@@ -217,7 +217,7 @@ mod tests {
 
     /// Nominally in 95 of 100 runs; here the Envoys differ by as much as their rounds.
     #[test]
-    fn the_interval_covers_the_true_ratio_about_as_often_as_it_says() {
+    fn interval_covers_the_true_ratio_at_its_nominal_rate() {
         let mut random = Random(11);
         let mut noise = |width: f64| width * (random.below(2001) as f64 / 1000.0 - 1.0);
         let covers = |_: &usize| {
@@ -239,13 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_samples_give_the_same_interval() {
+    fn interval_is_deterministic() {
         let samples = starts(120, 40.0, 41.0, 20.0);
         assert_eq!(over(&samples), over(&samples));
     }
 
     #[test]
-    fn there_is_no_ratio_to_a_cost_that_noise_hides() {
+    fn no_ratio_if_noise_hides_the_cost() {
         assert_eq!(over(&starts(42, 0.5, 0.5, 30.0)), None);
         assert_eq!(over(&[]), None);
     }

@@ -1,4 +1,4 @@
-//! Everything that was measured, and the ratios of it.
+//! The results of the benchmark, and their ratios.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub struct Results {
     pub rivals: Vec<Cost>,
     /// Tokens, rules, workers.
     pub growth: Vec<Vec<Cost>>,
-    /// What the module does not know how to be.
+    /// Contenders that the module does not support.
     pub left_out: Vec<LeftOut>,
     /// What a VM takes.
     pub memory: Memory,
@@ -82,13 +82,13 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_is_of_what_comes_on_top_of_no_filter() {
+    fn ratio_compares_the_cost_above_no_filter() {
         let costs = [cost("a", 30.0), cost("b", 120.0)];
         assert_eq!(ratio(&costs, "a", "b"), Some(0.25));
     }
 
     #[test]
-    fn there_is_no_ratio_to_what_was_not_measured_or_costs_nothing() {
+    fn no_ratio_without_a_measured_positive_cost() {
         let costs = [cost("a", 30.0), cost("b", -0.1)];
         assert_eq!(ratio(&costs, "a", "c"), None);
         assert_eq!(ratio(&costs, "a", "b"), None);

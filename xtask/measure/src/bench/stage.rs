@@ -1,4 +1,4 @@
-//! Contenders come in; one Envoy with a listener for each, and callers at every listener, go out.
+//! One Envoy with a listener for each contender, and callers for every listener.
 
 use std::sync::Arc;
 
@@ -165,13 +165,16 @@ fn send_each(caller: &mut Caller, tokens: &[&str]) -> Result<Vec<f64>> {
     tokens.iter().map(send).collect()
 }
 
-/// A filter that does less than it should is no contender.
+/// Fails if a filter does not do its work.
 fn check_edits(contender: &Contender, head: &str) -> Result<()> {
     let has = |name: &str| head.lines().any(|line| line.starts_with(&format!("{name}:")));
-    ensure!(!head.is_empty(), "the upstream got no request");
+    ensure!(!head.is_empty(), "no request at the upstream");
     let told = [has("x-sa-namespace"), has("x-sa-name")];
-    ensure!(!contender.edits || told == [true; 2], "the upstream is not told who called:\n{head}");
-    ensure!(!contender.edits || !has("authorization"), "the upstream got the token:\n{head}");
+    ensure!(
+        !contender.edits || told == [true; 2],
+        "the upstream received no identity headers:\n{head}"
+    );
+    ensure!(!contender.edits || !has("authorization"), "the upstream received the token:\n{head}");
     Ok(())
 }
 

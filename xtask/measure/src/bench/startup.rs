@@ -1,4 +1,4 @@
-//! How long it takes from the start of Envoy's process to the first answer.
+//! The time from the start of Envoy's process to the first response.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! Samples come in; their median, and how far they spread, go out.
+//! Medians and quartiles of samples.
 
 /// A median with the quartiles around it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,20 +46,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mean_of_the_middle_half_ignores_outliers() {
+    fn mean_of_the_middle_half_ignores_outliers() {
         assert_eq!(mid_mean(&mut [900.0, 2.0, 3.0, -800.0]), 2.5);
         assert_eq!(mid_mean(&mut [7.0]), 7.0);
         assert_eq!(mid_mean(&mut []), 0.0);
     }
 
     #[test]
-    fn the_median_lies_between_the_quartiles_wherever_the_samples_came() {
+    fn median_is_between_the_quartiles() {
         let spread = Spread::of(&[5.0, 1.0, 4.0, 2.0, 3.0]);
         assert_eq!(spread, Spread { low: 2.0, median: 3.0, high: 4.0 });
     }
 
     #[test]
-    fn a_quantile_between_two_samples_is_between_them() {
+    fn quantile_between_two_samples_is_interpolated() {
         assert_eq!(quantile(&[10.0, 20.0], 0.75), 17.5);
         assert_eq!(quantile(&[10.0], 0.99), 10.0);
         assert_eq!(quantile(&[], 0.5), 0.0);

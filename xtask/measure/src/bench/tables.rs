@@ -1,4 +1,4 @@
-//! Results come in; Markdown for the documentation goes out.
+//! The results as Markdown for the documentation.
 
 use std::fmt::Write as _;
 

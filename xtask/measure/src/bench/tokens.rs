@@ -1,4 +1,4 @@
-//! An API server comes in; tokens of its service account `api/api` go out, minted before anything is measured.
+//! Tokens of the service account `api/api`, minted before the measurement.
 
 use std::sync::Arc;
 use std::thread;
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn new_tokens_are_sent_once_and_then_there_are_none() {
+    fn fresh_tokens_are_sent_once() {
         let mut feed = feed(Tokens::Fresh(KeyKind::P256));
         assert_eq!(feed.draw(2).expect("two"), ["a", "b"]);
         let error = feed.draw(2).expect_err("one is left").to_string();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_in_turn_begin_again_where_they_end() {
+    fn repeated_tokens_start_over_at_the_end() {
         let mut feed = feed(Tokens::Ring(KeyKind::P256, 3));
         assert_eq!(feed.draw(2).expect("two"), ["a", "b"]);
         assert_eq!(feed.draw(3).expect("three"), ["c", "a", "b"]);

@@ -1,4 +1,4 @@
-//! Two API servers come in; the tokens of their accounts go out, signed with whatever key is in use.
+//! Tokens of the accounts of both API servers, signed with the current keys.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,15 +7,15 @@ use envoy_test::{ApiServer, Rotation, SigningKey, Token, poll};
 
 use super::kind::foreign_key;
 
-/// What callers take their tokens from.
+/// The source of tokens for callers.
 #[derive(Debug)]
 pub struct Book {
     page: Mutex<Arc<Page>>,
-    /// A key of nobody's.
+    /// A key that no issuer publishes.
     pub foreign: SigningKey,
 }
 
-/// All tokens of one time: a rotation turns the page, and who sends a request holds the page meanwhile.
+/// All tokens of one period: a rotation replaces the page, and a request holds its page until it ends.
 #[derive(Debug)]
 pub struct Page {
     /// What `east` signs with.
@@ -54,7 +54,7 @@ impl Book {
         self.page.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on tokens are signed with these; returns when no request is under way with an older one.
+    /// Signs tokens with these keys, and returns when no request with an older token is in flight.
     pub async fn turn(&self, east_key: SigningKey, west_key: SigningKey) -> Result<()> {
         let withdrawn = match self.page().east_key.kid() == east_key.kid() {
             true => self.page().withdrawn.clone(),
@@ -95,7 +95,7 @@ impl Page {
     }
 }
 
-/// A new key for an API server: published and good for verification from now on, beside the old one.
+/// Publishes a new key of an API server in addition to the old one.
 pub fn announce(api_server: &ApiServer) -> SigningKey {
     api_server.rotate(Rotation::KeepOld)
 }

@@ -1,4 +1,4 @@
-//! A stage comes in; callers that send one request after another, and judge each answer, go out.
+//! Callers that send one request after another, and check each response.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::kind::{Errand, Kind};
 use super::right::{Under, right};
 use super::stage::Stage;
 
-/// A caller's connection, opened anew as often as Envoy ends it.
+/// A caller's connection, reopened whenever Envoy closes it.
 #[derive(Debug)]
 struct Line {
     port: u16,
@@ -29,7 +29,7 @@ struct Line {
 struct Open {
     connection: Connection,
     opening: Instant,
-    /// When the first answer was there: Envoy takes a connection some time after the kernel has.
+    /// The time of the first response: Envoy accepts a connection later than the kernel.
     opened: Option<Instant>,
 }
 
@@ -40,7 +40,7 @@ struct Answered {
     opened: Instant,
 }
 
-/// All callers, until the stage says that it is over.
+/// Runs all callers until the stage ends.
 pub fn start(stage: &Arc<Stage>) -> Vec<JoinHandle<()>> {
     let mut tasks = Vec::new();
     for (seed, (http2, kept, period)) in (1..).zip(CALLERS) {
@@ -54,7 +54,7 @@ pub fn start(stage: &Arc<Stage>) -> Vec<JoinHandle<()>> {
     tasks
 }
 
-/// What an answer says: the status, and whom the upstream was told of, or the filter's reason.
+/// The status with the identity at the upstream, or with the filter's reason.
 pub fn told(response: &Response) -> String {
     let status = response.status;
     if let Some(reason) = response.reason() {
@@ -81,7 +81,7 @@ pub fn told(response: &Response) -> String {
     told
 }
 
-/// Judges an answer.
+/// Checks a response.
 pub fn judge(stage: &Stage, errand: &Errand, under: &Under, response: &Response) {
     let answer = told(response);
     let expected = right(errand, under, &stage.chronicle);
@@ -102,7 +102,7 @@ impl Line {
         Self { port, http2, kept, open: None, reopened: 0 }
     }
 
-    /// Sends it once: on another connection only where none of it went out on the first.
+    /// Sends it once: on another connection only if no byte was sent on the first.
     async fn send(&mut self, request: &Request) -> Result<Answered> {
         loop {
             let mut open = match self.open.take().filter(|open| open.connection.is_open()) {
@@ -117,7 +117,7 @@ impl Line {
                     self.open = (self.kept && !last).then_some(open);
                     return Ok(Answered { response, opening, opened });
                 }
-                // Only what was open before may have ended unseen.
+                // Only a connection that was open before may have been closed unnoticed.
                 Err(error) if open.opened.is_some() && is_unsent(&error) => self.reopened += 1,
                 Err(error) => return Err(error),
             }
@@ -163,13 +163,13 @@ async fn call(
     }
 }
 
-/// Nobody waits longer than `waitTimeout`, which is 3 s.
+/// No request is paused longer than `waitTimeout`, which is 3 s.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Less often than the ration allows fetches.
+/// Below the rate limit of refetches.
 const STRANGERS: Duration = Duration::from_millis(2500);
 
-/// Whether over HTTP/2, whether on one connection, and how often.
+/// HTTP/2 or HTTP/1.1, one connection or many, and the interval.
 const CALLERS: [(bool, bool, Duration); 12] = [
     (false, true, Duration::from_millis(30)),
     (false, true, Duration::from_millis(30)),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_tells_its_reason_or_whom_the_upstream_was_told_of() {
+    fn answer_is_summarized_by_reason_or_identity() {
         let refused = answer(401, serde_json::json!({ "reason": "expired", "message": "..." }));
         assert_eq!(told(&refused), "401 expired");
         let echo =

@@ -1,4 +1,4 @@
-//! A report comes in; an SVG of memory and latency over time goes out, to be shown by day and by night.
+//! An SVG chart of memory and latency over time, for light and dark mode.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::chronicle::What;
 use super::report::Report;
 use super::samples::Sample;
 
-/// Two panels with one time axis; grey where an API server failed.
+/// Two panels with one time axis; grey during failures of an API server.
 pub fn render(report: &Report) -> String {
     let end = report.took.as_secs_f64().max(1.0);
     let samples = &report.samples;
@@ -143,9 +143,8 @@ fn step_of_minutes(minutes: f64) -> f64 {
     [1.0, 5.0, 10.0, 60.0].into_iter().find(|step| minutes / step <= 8.0).unwrap_or(240.0)
 }
 
-const TITLE: &str =
-    "An Envoy under mixed traffic: memory, and latency of callers with keys at hand";
-const SUBTITLE: &str = "Grey: an API server fails or is down. Keys are rotated and the configuration is replaced all along.";
+const TITLE: &str = "An Envoy under mixed traffic: memory, and latency of callers with cached keys";
+const SUBTITLE: &str = "Grey: an API server fails or is down. Keys are rotated and the configuration is replaced throughout.";
 const WIDTH: f64 = 940.0;
 const HEIGHT: f64 = 560.0;
 const LEFT: f64 = 70.0;

@@ -1,28 +1,28 @@
-//! What goes on besides the traffic comes in, with its beginning and end; whether it went on while a request was
-//! under way goes out.
+//! The events during the soak with their start and end, and whether an event overlaps a
+//! request.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Something that changes what is right.
+/// An event that changes the expected responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     /// The API server `east`, which has the keys of the first issuer, does not answer as it should.
     EastTrouble,
-    /// The API server `west` does not answer as it should when it is asked for keys: no caller may notice.
+    /// The API server `west` fails key fetches: no caller may be affected.
     WestKeysTrouble,
     /// The API server `west`, which reviews the second issuer's tokens, does not answer as it should.
     WestTrouble,
-    /// A key of `east` is being announced or withdrawn. That is watched by tokens of unknown keys, which use up
-    /// the ration of fetches.
+    /// A key of `east` is being published or removed. Tokens with unknown keys watch this, and use
+    /// the refetch limit.
     EastRotates,
-    /// The configuration under which `web/web` may not call `/toggle/*` judges, on some worker at least.
+    /// The configuration that denies `web/web` on `/toggle/*` is active on at least one worker.
     WebIsOut,
-    /// The configuration under which it may judges, on some worker at least.
+    /// The configuration that allows `web/web` on `/toggle/*` is active on at least one worker.
     WebIsIn,
 }
 
-/// From when until when something went on; no end while it does.
+/// The start and end of an event; no end while it lasts.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     /// What.
@@ -33,7 +33,7 @@ pub struct Span {
     pub to: Option<Instant>,
 }
 
-/// All of it so far.
+/// All events so far.
 #[derive(Debug)]
 pub struct Chronicle {
     start: Instant,
@@ -61,7 +61,7 @@ impl Chronicle {
         });
     }
 
-    /// Whether it went on at any moment between the two.
+    /// Whether the event overlaps this interval.
     pub fn went_on(&self, what: What, from: Instant, to: Instant) -> bool {
         let over = |span: &Span| span.from <= to && span.to.is_none_or(|end| end >= from);
         self.with(|spans| spans.iter().any(|span| span.what == what && over(span)))
@@ -75,7 +75,7 @@ impl Chronicle {
         self.with(|spans| spans.iter().map(told).collect())
     }
 
-    /// How long it goes on.
+    /// The duration.
     pub fn age(&self) -> Duration {
         self.start.elapsed()
     }
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_began_or_ended_while_a_request_was_under_way_went_on() {
+    fn events_that_overlap_a_request_are_found() {
         let (before, chronicle) = (Instant::now(), Chronicle::new());
         let quiet = Instant::now();
         std::thread::sleep(Duration::from_millis(1));

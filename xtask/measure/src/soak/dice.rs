@@ -1,13 +1,13 @@
-//! A seed comes in; numbers that look random go out, the same for the same seed.
+//! Deterministic random numbers.
 
-/// SplitMix64: which request comes next, and when somebody hangs up.
+/// SplitMix64: selects requests and the times at which callers hang up.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 // === impl Dice ===
 
 impl Dice {
-    /// Dice of one's own.
+    /// Dice with a new seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask soak --tokens N`: N valid tokens that all differ, then N of junk; memory and what was judged come out.
+//! `cargo xtask soak --tokens N`: sends N different valid tokens, then N invalid tokens, and reports verdicts and memory.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::report::mb;
 
-/// Sends them, and fails where one is judged wrongly or memory grows without bounds.
+/// Sends the tokens, and fails after a wrong verdict or unbounded memory growth.
 pub async fn run(version: &str, module: PathBuf, workers: u32, tokens: u64) -> Result<ExitCode> {
     let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
     let api_server = ApiServer::start(options).await?;
@@ -32,14 +32,14 @@ pub async fn run(version: &str, module: PathBuf, workers: u32, tokens: u64) -> R
         "Envoy {version}, {workers} workers, {tokens} tokens of each kind, none of them twice.\n"
     );
     println!(
-        "| sent | answered rightly | seconds | RSS before | full caches | after | VMs before | full caches | after |"
+        "| sent | expected response | seconds | RSS before | full caches | after | VMs before | full caches | after |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     let valid = flood.send("valid, ES256", tokens, |flood, n| flood.valid(n))?;
-    let junk = flood.send("junk", tokens, |flood, n| flood.junk(n))?;
+    let invalid = flood.send("invalid", tokens, |flood, n| flood.invalid(n))?;
     let dead = envoy.vm_failures().await?;
     ensure!(dead.is_empty(), "a VM died: {}", dead.join("\n"));
-    for memory in [valid, junk] {
+    for memory in [valid, invalid] {
         ensure!(!memory.grows(), "memory grew after the caches were full: {memory:?}");
     }
     Ok(ExitCode::SUCCESS)
@@ -59,7 +59,7 @@ struct Memory {
     wasm: [u64; 3],
 }
 
-/// A token, and what must become of it: nothing where it passes, or the reason.
+/// A token, and the expected reason; `None` if it passes.
 struct Sent {
     token: String,
     reason: Option<&'static str>,
@@ -126,7 +126,7 @@ impl Flood {
             };
             if !right {
                 bail!(
-                    "token {n} is answered {} {} in place of {reason:?}",
+                    "token {n} is answered {} {}, expected {reason:?}",
                     answer.status,
                     answer.body
                 );
@@ -139,7 +139,7 @@ impl Flood {
         Sent { token: model(n).sign(&self.key), reason: None }
     }
 
-    fn junk(&self, n: u64) -> Sent {
+    fn invalid(&self, n: u64) -> Sent {
         let model = model(n);
         let (token, reason) = match n % 8 {
             0 => (model.header("kid", json!(self.key.kid())).sign(&self.foreign), "bad_signature"),
@@ -213,7 +213,7 @@ fn model(n: u64) -> Token {
     Token::for_service_account("api", &format!("api-{}", n % 1000)).claim("jti", json!(jti))
 }
 
-/// Another letter in the middle of the signature.
+/// Replaces one character in the middle of the signature.
 fn altered(token: &str, n: u64) -> String {
     let at = token.len() - 20 - (n % 40) as usize;
     let letter = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
@@ -226,5 +226,5 @@ const CALLERS: usize = 16;
 /// spread them as they like.
 const WARM: u64 = 400_000;
 
-/// Over what it is when caches are full.
+/// Relative to the memory with full caches.
 const MOST_GROWTH: f64 = 1.05;

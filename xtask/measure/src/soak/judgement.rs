@@ -1,10 +1,10 @@
-//! Samples come in; whether memory grew after the warm-up goes out.
+//! Checks whether memory grew after the warm-up.
 
 use crate::bench::statistics::Spread;
 
 use super::samples::Sample;
 
-/// How one figure of memory went, in bytes.
+/// The trend of a memory metric, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Trend {
     /// The median of the first third after the warm-up.
@@ -70,21 +70,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_full_after_the_warm_up_does_not_grow() {
+    fn memory_constant_after_the_warm_up_does_not_grow() {
         let trend = Trend::of(&samples(|at| 1e8 + at.min(20.0) * 1e7), |sample| sample.resident);
         assert_eq!((trend.early, trend.late, trend.slope), (3e8, 3e8, 0.0));
         assert!(!trend.grows());
     }
 
     #[test]
-    fn a_leak_grows() {
+    fn leak_is_detected_as_growth() {
         let trend = Trend::of(&samples(|at| 1e8 + at * 1e6), |sample| sample.resident);
         assert_eq!(trend.slope, 1e6);
         assert!(trend.grows(), "{trend:?}");
     }
 
     #[test]
-    fn one_peak_is_no_growth() {
+    fn single_peak_is_not_growth() {
         let peak = |at| if at == 99.0 { 9e8 } else { 1e8 };
         assert!(!Trend::of(&samples(peak), |sample| sample.resident).grows());
     }

@@ -1,4 +1,4 @@
-//! A kind of request comes in; a request of that kind goes out.
+//! The kinds of requests of the soak.
 
 use envoy_test::token::{DEFAULT_AUDIENCE, assemble, hs256};
 use envoy_test::{KeyKind, Request, SigningKey, Token, unix_now};
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::book::{Book, Page, WEST};
 use super::dice::Dice;
 
-/// What callers send.
+/// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A token of `east` that was sent before.
@@ -22,9 +22,9 @@ pub enum Kind {
     Body,
     /// No token, where anyone may call.
     Open,
-    /// The same, with identity headers of the caller's own.
+    /// The same with forged identity headers.
     Masked,
-    /// `web/web`, whom one configuration lets in and the other does not.
+    /// `web/web`, which one configuration allows and the other denies.
     Toggled,
     /// No token, where one is needed.
     Missing,
@@ -34,7 +34,7 @@ pub enum Kind {
     Expired,
     /// A genuine token for another service.
     WrongAudience,
-    /// A genuine token of an account that may not.
+    /// A genuine token of an account without permission.
     Forbidden,
     /// Signed by a key of the caller's own, under the kid of the issuer's.
     BadSignature,
@@ -54,7 +54,7 @@ pub enum Kind {
     Contradicting,
     /// Two tokens.
     Conflicting,
-    /// A path that may mean two things.
+    /// An ambiguous path.
     AmbiguousPath,
     /// A token of `west` whose pod is gone.
     Revoked,
@@ -67,14 +67,14 @@ pub struct Errand {
     pub kind: Kind,
     /// The request.
     pub request: Request,
-    /// Who calls, as `namespace/name`; nobody where no token proves it.
+    /// The caller as `namespace/name`; `None` if unauthenticated.
     pub caller: String,
 }
 
 // === impl Kind ===
 
 impl Kind {
-    /// Any, some more often than others.
+    /// A random kind, with weights.
     pub fn any(dice: &mut Dice) -> Self {
         let mut left = dice.below(OFTEN.iter().map(|(_, often)| often).sum());
         for (kind, often) in OFTEN {
@@ -86,7 +86,7 @@ impl Kind {
         Self::EastSteady
     }
 
-    /// Whether the upstream must never see a request of this kind, whatever goes on.
+    /// Whether a request of this kind must never reach the upstream, during any event.
     pub fn never_passes(self) -> bool {
         use Kind::*;
         !matches!(
@@ -175,7 +175,7 @@ impl Kind {
     }
 }
 
-/// A key of nobody's.
+/// A key that no issuer publishes.
 pub fn foreign_key() -> SigningKey {
     SigningKey::generate(KeyKind::P256)
 }
@@ -184,12 +184,12 @@ fn header(alg: &str, key: &SigningKey) -> String {
     json!({ "alg": alg, "kid": key.kid() }).to_string()
 }
 
-/// On each request that the upstream must not see; it keeps those that it sees all the same.
+/// A header on requests that must not reach the upstream; the upstream records requests with it.
 pub const NEVER_PASSES: &str = "x-never-passes";
 
 const BODY_BYTES: usize = 20_000;
 
-/// Not unknown keys: the filter limits the rate of the fetches that they cause, so they have a caller of their own.
+/// Without unknown keys: the filter limits the fetches that they cause, so they have a separate caller.
 const OFTEN: &[(Kind, u64)] = &[
     (Kind::EastSteady, 30),
     (Kind::EastFresh, 12),

@@ -1,4 +1,4 @@
-//! A stage whose time is up and its samples come in; tables, figures and an exit code go out.
+//! The report of a soak: tables, summary.json and the exit code.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -14,14 +14,14 @@ use super::samples::Sample;
 use super::stage::Stage;
 use super::tally::Counts;
 
-/// What a soak found.
+/// The results of a soak.
 #[derive(Debug)]
 pub struct Report {
     /// How long it went.
     pub took: Duration,
     /// Every few seconds.
     pub samples: Vec<Sample>,
-    /// What went on, and from when until when.
+    /// The events with their start and end.
     pub events: Vec<(What, Duration, Duration)>,
     workers: u32,
     envoy: String,
@@ -30,7 +30,7 @@ pub struct Report {
     wasm: Trend,
     /// Requests that the upstream saw and must not have seen.
     intruders: usize,
-    /// What tells of a VM that died.
+    /// Signs of crashed VMs.
     vm_failures: Vec<String>,
     /// Lines of Envoy's log with anything that looks like a token.
     leaks: usize,
@@ -40,7 +40,7 @@ pub struct Report {
 // === impl Report ===
 
 impl Report {
-    /// Looks at everything that must not be.
+    /// Collects everything that must not occur.
     pub async fn of(stage: &Stage, samples: Vec<Sample>) -> Result<Self> {
         let info = envoy_test::Request::get("/server_info").send(stage.envoy.admin_port()).await?;
         // `9e558093…/1.40.0/Clean/RELEASE/BoringSSL`
@@ -72,7 +72,7 @@ impl Report {
         })
     }
 
-    /// Whether there is nothing to complain of.
+    /// The complaints; empty if the soak succeeded.
     pub fn exit_code(&self) -> ExitCode {
         match self.complaints().is_empty() {
             true => ExitCode::SUCCESS,
@@ -89,7 +89,7 @@ impl Report {
         complaints.extend(self.vm_failures.iter().map(|failure| format!("a VM died: {failure}")));
         if self.intruders > 0 {
             complaints
-                .push(format!("{} requests reached the upstream and must not", self.intruders));
+                .push(format!("{} requests reached the upstream, but must not", self.intruders));
         }
         if self.leaks > 0 {
             complaints.push(format!("{} lines of the log may hold a token", self.leaks));
@@ -115,20 +115,20 @@ impl Report {
         let mut row = |name: &str, value: String| {
             let _ = writeln!(out, "| {name} | {value} |");
         };
-        row("requests answered rightly", counts.right().to_string());
-        row("wrongly", counts.wrong.to_string());
+        row("requests with the expected response", counts.right().to_string());
+        row("unexpected responses", counts.wrong.to_string());
         row("lost", counts.lost.to_string());
         row("stuck", counts.stuck.to_string());
         row("callers that hung up", counts.gone.to_string());
-        row("connections that ended unseen, before a request", counts.reopened.to_string());
-        row("requests that the upstream saw and must not", self.intruders.to_string());
-        row("VMs that died", self.vm_failures.len().to_string());
+        row("connections closed by Envoy before a request", counts.reopened.to_string());
+        row("denied requests at the upstream", self.intruders.to_string());
+        row("crashed VMs", self.vm_failures.len().to_string());
         row("lines of the log with a token", self.leaks.to_string());
         for (name, count) in &self.calls {
             row(name, count.to_string());
         }
         for (name, trend) in
-            [("memory of Envoy (RSS)", self.resident), ("of its VMs together", self.wasm)]
+            [("memory of Envoy (RSS)", self.resident), ("memory of its VMs", self.wasm)]
         {
             let (early, late) = (mb(trend.early), mb(trend.late));
             let hourly = trend.slope * 3600.0 / 1e6;
@@ -153,7 +153,7 @@ impl Report {
     }
 
     fn troubles(&self) -> String {
-        let mut out = "| what went on | how often | seconds in all |\n|---|---|---|\n".to_owned();
+        let mut out = "| event | count | total seconds |\n|---|---|---|\n".to_owned();
         for (what, name) in TROUBLES {
             let spans = self.events.iter().filter(|(which, _, _)| which == what);
             let (count, seconds) = spans.fold((0, 0.0), |(count, seconds), (_, from, to)| {
@@ -201,9 +201,12 @@ pub fn mb(bytes: f64) -> String {
 }
 
 const TROUBLES: &[(What, &str)] = &[
-    (What::EastRotates, "a key of the first issuer is announced, used, and the old one withdrawn"),
+    (
+        What::EastRotates,
+        "a key of the first issuer is published and used, and the old one is removed",
+    ),
     (What::EastTrouble, "the first API server fails, or is down"),
     (What::WestTrouble, "the second API server, which reviews, fails, or is down"),
-    (What::WestKeysTrouble, "the second API server fails when it is asked for keys alone"),
-    (What::WebIsIn, "the configuration is replaced, and later replaced back"),
+    (What::WestKeysTrouble, "the second API server fails only key fetches"),
+    (What::WebIsIn, "the configuration is replaced, and later restored"),
 ];

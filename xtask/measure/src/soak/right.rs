@@ -1,7 +1,7 @@
-//! A request, and what went on while it was under way, come in; the answers that are right go out.
+//! The expected responses to a request, given the events during it.
 //!
-//! One, nearly always. More than one only while an API server fails, or a key or a configuration is being
-//! replaced: some workers know already, and some do not.
+//! Usually one. More than one only while an API server fails, or a key or a configuration is being
+//! replaced, because workers apply changes at different times.
 
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ pub struct Under {
     pub answered: Instant,
 }
 
-/// The right answers, as `callers` reads them: the status, and who the upstream was told, or the reason.
+/// The expected responses, as `callers` formats them: the status with the identity or the reason.
 pub fn right(errand: &Errand, under: &Under, chronicle: &Chronicle) -> Vec<String> {
     let during = |what| chronicle.went_on(what, under.sent, under.answered);
     let judged_by = |what| chronicle.went_on(what, under.opening, under.opened);

@@ -1,4 +1,4 @@
-//! A stage comes in; callers that send byte by byte, and callers that hang up, go out.
+//! Callers that send slowly, and callers that hang up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::kind::{Errand, Kind};
 use super::right::Under;
 use super::stage::Stage;
 
-/// All of them, until the stage says that it is over.
+/// Runs all of them until the stage ends.
 pub fn start(stage: &Arc<Stage>) -> Vec<JoinHandle<()>> {
     let slow = (0..4).map(|seed| tokio::spawn(slowly(stage.clone(), Dice::new(2000 + seed))));
     let gone = (0..3).map(|seed| tokio::spawn(leaving(stage.clone(), Dice::new(3000 + seed))));
@@ -50,7 +50,7 @@ async fn slow_request(port: u16, errand: &Errand) -> Result<(Under, Response)> {
         stream.write_all(piece).await?;
         sleep(BETWEEN_PIECES).await;
     }
-    // What counts for the verdict begins with the last piece at the latest, and not before the first.
+    // The request arrives between the first and the last piece.
     let sent = opening;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
@@ -72,7 +72,7 @@ async fn leaving(stage: Arc<Stage>, mut dice: Dice) {
         };
         let patience = Duration::from_millis(dice.below(40));
         if let Err(error) = leave(stage.envoy.port(), &all[..sent], patience).await {
-            stage.tally.lost(kind, &error.context("a caller who hangs up"));
+            stage.tally.lost(kind, &error.context("a caller that hangs up"));
         }
         stage.tally.gone();
         drop(page);
@@ -84,7 +84,7 @@ async fn leave(port: u16, bytes: &[u8], patience: Duration) -> Result<()> {
     let mut stream = timeout(DEADLINE, TcpStream::connect(("127.0.0.1", port))).await??;
     stream.write_all(bytes).await?;
     sleep(patience).await;
-    // With a zero linger the kernel says so at once, and loudly (RST).
+    // With zero linger the kernel sends a RST at once.
     stream.set_zero_linger()?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A running stage comes in; what its Envoy used, every few seconds, goes out.
+//! Samples of Envoy's memory and latency, every few seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::bench::statistics::quantile;
 pub struct Sample {
     /// Since the start, in seconds.
     pub at: f64,
-    /// What Envoy keeps in RAM, in bytes.
+    /// The resident memory of Envoy, in bytes.
     pub resident: u64,
     /// The linear memories of all VMs together, in bytes.
     pub wasm: u64,
@@ -33,7 +33,7 @@ pub struct Sample {
     pub p99_all: f64,
 }
 
-/// Until the stage says that it is over.
+/// Takes samples until the stage ends.
 pub fn start(stage: &Arc<Stage>) -> JoinHandle<Result<Vec<Sample>>> {
     let stage = stage.clone();
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! A version and a module come in; two API servers, an upstream and an Envoy between them go out, running.
+//! Two running API servers, an upstream and an Envoy between them.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,9 +29,9 @@ pub struct Stage {
     pub upstream: Upstream,
     /// The tokens.
     pub book: Book,
-    /// What goes on.
+    /// The events.
     pub chronicle: Chronicle,
-    /// What was seen.
+    /// The results.
     pub tally: Tally,
     over: AtomicBool,
 }
@@ -63,7 +63,7 @@ impl Stage {
         Ok(Self { envoy, workers, east, west, upstream, book, chronicle, tally, over })
     }
 
-    /// Asks everybody to end.
+    /// Asks all tasks to end.
     pub fn over(&self) {
         self.over.store(true, Ordering::SeqCst);
     }
@@ -97,7 +97,7 @@ pub fn config(web: bool) -> Value {
             { "name": "toggle", "paths": ["/toggle/*"], "allow": [if web { "web/web" } else { "api/*" }] },
             { "name": "secrets", "paths": ["/secrets/*"], "allow": ["api/*"] },
         ],
-        // Small, so that it is full soon: what grows until it is full is no leak.
+        // Small, so that it is full soon: growth until it is full is not a leak.
         "limits": { "waitTimeout": "3s", "tokenCacheEntries": 1000 },
     })
 }
@@ -110,12 +110,12 @@ async fn api_server(issuer: &str) -> Result<ApiServer> {
     Ok(api_server)
 }
 
-/// A line for each of millions of requests helps nobody.
+/// A log line for each of millions of requests would be useless.
 fn without_access_log(tree: &mut Value) {
     let listener = &mut tree["static_resources"]["listeners"][0];
     let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
     http["access_log"] = json!([]);
 }
 
-/// Longer than any request takes: what a replaced listener cuts off would be lost.
+/// Longer than any request, because a replaced listener resets its remaining requests.
 const DRAIN_TIME: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Answers come in; counts, latencies and what was wrong go out.
+//! Counts of responses, latencies and errors.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,32 +6,32 @@ use std::time::Duration;
 
 use super::kind::Kind;
 
-/// What was seen so far.
+/// The results so far.
 #[derive(Debug, Default)]
 pub struct Tally(Mutex<Counts>);
 
-/// The figures.
+/// The counts.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     /// Answers by kind of request and by what they said.
     pub answers: BTreeMap<Kind, BTreeMap<String, u64>>,
-    /// Answers that were not right, in words; the first of them.
+    /// Descriptions of the first unexpected responses.
     pub faults: Vec<String>,
-    /// How many answers were not right.
+    /// The number of unexpected responses.
     pub wrong: u64,
-    /// How many requests had no answer, though they were sent.
+    /// The number of sent requests without a response.
     pub lost: u64,
-    /// How many had none in time.
+    /// The number of requests without a response in time.
     pub stuck: u64,
     /// Callers that hung up, and expect no answer.
     pub gone: u64,
     /// Connections that ended before a request was sent on them; it went over another one.
     pub reopened: u64,
-    /// Whatever else went wrong, such as a trouble that did not end.
+    /// Other errors, such as a disturbance that did not end.
     pub other: u64,
-    /// In microseconds, since the last sample: steady callers with keys at hand, and everybody.
+    /// In microseconds, since the last sample: steady callers with cached keys, and all callers.
     pub steady: Vec<f64>,
-    /// The same of everybody who is not slow himself.
+    /// The same for all callers except slow ones.
     pub all: Vec<f64>,
 }
 
@@ -54,7 +54,7 @@ impl Tally {
     pub fn wrong(&self, kind: Kind, answer: &str, right: &[String]) {
         self.with(|counts| {
             counts.wrong += 1;
-            counts.note(format!("{kind:?}: {answer} instead of {}", right.join(" or ")));
+            counts.note(format!("{kind:?}: {answer}, expected {}", right.join(" or ")));
         });
     }
 
@@ -74,7 +74,7 @@ impl Tally {
         });
     }
 
-    /// Anything else that should not have been.
+    /// Any other error.
     pub fn fault(&self, what: String) {
         self.with(|counts| {
             counts.other += 1;
@@ -110,12 +110,12 @@ impl Tally {
 // === impl Counts ===
 
 impl Counts {
-    /// How many requests were answered as they should be.
+    /// The number of requests with the expected response.
     pub fn right(&self) -> u64 {
         self.answers.values().flat_map(BTreeMap::values).sum()
     }
 
-    /// Whether nothing was lost, stuck, wrong or amiss.
+    /// Whether there were no errors.
     pub fn is_clean(&self) -> bool {
         self.wrong + self.lost + self.stuck + self.other == 0
     }

@@ -1,4 +1,4 @@
-//! A stage comes in; rotations, reloads and API servers that fail go over it, one after another.
+//! The disturbances of the soak: key rotations, reloads and failing API servers, one after another.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::book::{WEST, announce, withdraw_others};
 use super::chronicle::What;
 use super::stage::{Stage, config};
 
-/// Goes through all of them again and again until the time is up; the one that is going on then is ended.
+/// Repeats all disturbances until the time is over, and ends the current one.
 pub async fn go_on(stage: &Arc<Stage>, time: Duration) -> Result<()> {
     let left = || time.checked_sub(stage.chronicle.age());
     let mut troubles = ORDER.iter().cycle();
@@ -95,8 +95,8 @@ impl Trouble {
     }
 }
 
-/// The new key is published before anything is signed with it, and the old one is withdrawn when nothing is any
-/// more: no genuine caller may notice.
+/// The new key is published before it signs tokens, and the old one is removed after its last
+/// token: no valid caller may be affected.
 async fn rotate_east(stage: &Stage) -> Result<()> {
     stage.chronicle.begins(What::EastRotates);
     let old = stage.east.signing_key();
@@ -131,7 +131,7 @@ async fn renew_credential(stage: &Stage, name: &str, api_server: &ApiServer) -> 
     Ok(())
 }
 
-/// `web/web` may where it might not, or the other way round.
+/// Allows or denies `web/web`.
 async fn reload(stage: &Stage) -> Result<()> {
     let now = Instant::now();
     let (old, new, web) = match stage.chronicle.went_on(What::WebIsOut, now, now) {
@@ -147,7 +147,7 @@ async fn reload(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Envoy refuses it, and everything stays as it was.
+/// Envoy rejects it, and keeps the old configuration.
 async fn bad_configuration(stage: &Stage) -> Result<()> {
     let refused = stage.envoy.stat(REFUSED).await?;
     let mut bad = config(false);
@@ -170,7 +170,7 @@ async fn failing(
     recover(stage, what).await
 }
 
-/// Connections are cut and new ones refused; then they are back.
+/// Closes connections and refuses new ones, and then restarts.
 async fn down(
     stage: &Stage,
     servers: &[&ApiServer],
@@ -198,11 +198,11 @@ async fn down(
 
 async fn recover(stage: &Stage, what: What) -> Result<()> {
     if what == What::WestTrouble {
-        // A question that was asked in trouble ends by its timeout, and so do those who joined it since.
+        // Calls sent during the disturbance end with their timeout, and so do the requests that wait for them.
         sleep(REVIEW_TIMEOUT).await;
         reviewed_everywhere(stage, &stage.book.page().west_key).await?;
     } else {
-        // Two refreshes of keys, by whichever worker.
+        // Two refreshes of keys by any worker.
         sleep(2 * REFRESH).await;
     }
     stage.chronicle.ends(what);
@@ -213,8 +213,8 @@ async fn reviewed_everywhere(stage: &Stage, key: &SigningKey) -> Result<()> {
     everywhere(stage, "200", || account().issuer(WEST).sign(key)).await
 }
 
-/// Waits until so many requests in a row, each with a new token on a new connection, are answered so: with four
-/// workers, one that would answer otherwise is missed once in ten million times.
+/// Waits until this many consecutive requests, each with a new token on a new connection, have this status: with four
+/// workers, the probability of missing a different one is 1 in 10 million.
 async fn everywhere(stage: &Stage, status: &str, token: impl Fn() -> String) -> Result<()> {
     let workers = stage.workers as usize;
     let mut in_a_row = 0;
