@@ -1,4 +1,4 @@
-//! What benchmarks measure with: callers and an upstream that cost little themselves, and what a process used.
+//! Tools for benchmarks: callers and an upstream with low overhead, and the resource usage of a process.
 
 mod caller;
 mod process;

@@ -1,7 +1,7 @@
 //! Starts Envoys, and observes them.
 //!
-//! `setup` is what a test says, `bootstrap` makes Envoy's configuration of it (from `envoy.yaml`, the
-//! example that users read), `process` runs it, and `observe` is what can be seen of it from outside.
+//! `setup` has the options of a test, `bootstrap` creates Envoy's configuration (from `envoy.yaml`, the
+//! example for users), `process` runs it, and `observe` has its statistics and logs.
 //! `caller` is the same for the Envoy of a service that calls another (from `caller/envoy.yaml`).
 
 mod bootstrap;

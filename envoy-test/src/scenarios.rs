@@ -31,7 +31,7 @@ pub struct World {
     /// RSA 4096; published.
     pub rsa4096: SigningKey,
     /// RSA 2048, of another cluster; published nowhere.
-    pub stranger: SigningKey,
+    pub foreign_key: SigningKey,
 }
 
 /// Scenarios under one plugin configuration.
@@ -78,7 +78,7 @@ impl World {
             es384: SigningKey::generate(KeyKind::P384),
             es512: SigningKey::generate(KeyKind::P521),
             rsa4096: SigningKey::generate(KeyKind::Rsa4096),
-            stranger: SigningKey::generate(KeyKind::Rsa2048),
+            foreign_key: SigningKey::generate(KeyKind::Rsa2048),
         }
     }
 

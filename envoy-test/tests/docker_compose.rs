@@ -76,7 +76,7 @@ impl Town {
                 let line: Value = serde_json::from_str(line)?;
                 // Envoy may not listen yet.
                 if line["error"].is_null() {
-                    let answer = json!([line["status"], line["reason"], line["told"]]);
+                    let answer = json!([line["status"], line["reason"], line["caller"]]);
                     assert_eq!(answer, expected, "{service}");
                     tokens.insert(line["token"].as_str().context("a token's id")?.to_owned());
                 }

@@ -20,7 +20,7 @@ fn config() -> Value {
         "rules": [
             { "name": "health", "paths": ["/healthz"], "allow": "anyone" },
             { "name": "secrets", "paths": ["/secrets/*"], "allow": ["api/api"] },
-            { "name": "trial", "mode": "shadow", "paths": ["/new/*"], "allow": ["api/api"] },
+            { "name": "draft", "mode": "shadow", "paths": ["/new/*"], "allow": ["api/api"] },
         ],
         "filterState": ["subject", "namespace"],
     })
@@ -99,7 +99,7 @@ async fn metrics_are_correct_with_one_and_four_workers() -> Result<()> {
             (requests("denied", "forbidden", "secrets", "local"), 5),
             (requests("denied", "missing_token", "secrets", "none"), 5),
             (requests("allowed", "malformed_token", "health", "none"), 5),
-            (requests("shadow_denied", "forbidden", "trial", "local"), 5),
+            (requests("shadow_denied", "forbidden", "draft", "local"), 5),
             (
                 r#"sa_authn_key_fetches{outcome="success",issuer="local"}"#.to_owned(),
                 u64::from(workers) + 1,

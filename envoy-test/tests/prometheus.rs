@@ -89,7 +89,7 @@ impl World {
         let api_server = reviewer().await?;
         let mut config = reviewed("afterVerification", json!({ "onOutage": "acceptVerified" }));
         config["rules"] = json!([
-            { "name": "trial", "mode": "shadow", "paths": ["/new/*"], "deny": "anyone" },
+            { "name": "draft", "mode": "shadow", "paths": ["/new/*"], "deny": "anyone" },
             { "name": "shadow", "mode": "shadow", "paths": ["/try/*"], "allow": ["web/web"] },
             { "name": "health", "paths": ["/healthz"], "allow": "anyone" },
             { "name": "secrets", "methods": ["GET"], "allow": ["api/api"] },
@@ -161,7 +161,7 @@ impl World {
         self.fault(Some(Fault::Status(500)));
         ensure!(self.with_a_new_token("/secrets/1").await?.status == 200);
         prometheus.wait_value("sa_authn_unreviewed", 1.0).await?;
-        prometheus.wait_value(r#"sa_authn_shadow_denied{rule="trial"}"#, 1.0).await?;
+        prometheus.wait_value(r#"sa_authn_shadow_denied{rule="draft"}"#, 1.0).await?;
         poll::until("a rate of reviews that fail", async || {
             let rate = prometheus.query("sa_authn:reviews_unavailable:ratio_rate5m").await?;
             Ok((!rate.is_empty()).then_some(()))

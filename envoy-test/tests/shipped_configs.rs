@@ -128,7 +128,7 @@ fn static_keys(world: &World) -> Vec<Row> {
 
 fn rules(world: &World) -> Vec<Row> {
     let mint = |token: Token| world.local.mint(token);
-    let (console, anybody) = (mint(of("ops/console").pod("console-1")), mint(of("web/web")));
+    let (console, web) = (mint(of("ops/console").pod("console-1")), mint(of("web/web")));
     let (checkout, test) = (mint(of("shop/checkout")), mint(of("test/checkout")));
     let unbound = mint(of("ops/console"));
     vec![
@@ -136,8 +136,8 @@ fn rules(world: &World) -> Vec<Row> {
         (Request::post("/healthz"), "401 missing_token", None),
         (get("/admin/users", &console), "200", Some(("x-sa-name", "console"))),
         (get("/admin", &unbound), "403 forbidden", None),
-        (get("/orders/1", &anybody), "200", Some(("x-sa-name", "web"))),
-        (Request::post("/orders/1").bearer(&anybody), "403 forbidden", None),
+        (get("/orders/1", &web), "200", Some(("x-sa-name", "web"))),
+        (Request::post("/orders/1").bearer(&web), "403 forbidden", None),
         (Request::post("/orders/1").bearer(&checkout), "200", Some(("x-sa-name", "checkout"))),
         (get("/orders/1", &test), "403 forbidden", None),
         (get("/elsewhere", &checkout), "403 forbidden", None),

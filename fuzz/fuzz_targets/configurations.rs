@@ -1,4 +1,4 @@
-//! Any bytes for a configuration: refused with a reason, or one under which requests are judged.
+//! Any bytes as a configuration: rejected with a reason, or usable for requests.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

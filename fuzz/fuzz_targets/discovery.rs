@@ -1,4 +1,4 @@
-//! Any bytes for a discovery document: what it says is a path, and it speaks for our issuer.
+//! Any bytes as a discovery document: the result is a path, and the document has the configured issuer.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

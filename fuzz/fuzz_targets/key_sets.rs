@@ -1,4 +1,4 @@
-//! Any bytes for a JWKS, as it is fetched: it vouches for a token only if it holds the token's key.
+//! Any bytes as a fetched JWKS: a token passes only if the JWKS contains its key.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes for a header map, through the whole exchange, under several configurations.
+//! Any bytes as a header map, through the whole exchange, with several configurations.
 #![no_main]
 
 use std::cell::RefCell;

@@ -1,7 +1,7 @@
-//! Any bytes for claims, genuinely signed: whatever is wrong with them, it is not the signature.
+//! Any bytes as claims with a valid signature: the result is never `bad_signature`.
 //!
-//! jwt-simple parses a token again before it verifies. Where it refused what our parser takes, the two ways
-//! of verifying a signature would judge one token differently.
+//! jwt-simple parses a token again before it verifies. If it rejected a token that our parser accepts, the two ways
+//! of verifying a signature would have different verdicts.
 #![no_main]
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! Whatever is done to a genuine token, nothing passes but a genuine token, and as whom it says.
+//! Modified genuine tokens: only genuine tokens pass, with their own account.
 #![no_main]
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! Any bytes as the response to a TokenReview: a caller is accepted only if the response confirms it.
+//! Any response to a TokenReview: a caller is approved only if the response says so.
 #![no_main]
 
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Any bytes for a token: taken apart in one way only, and no proof of anybody.
+//! Any bytes as a token: parsed unambiguously, and never accepted.
 #![no_main]
 
 use std::cell::RefCell;

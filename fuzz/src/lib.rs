@@ -1,7 +1,7 @@
-//! What the fuzz targets share: the recorded world, and what must hold of it whatever comes in.
+//! Shared by the fuzz targets: cores with the recorded key, and the properties that must hold for any input.
 //!
-//! Each target feeds one entrance of the core, and panics where what comes out breaks a promise. No
-//! target has a key of its own but `signed_claims`: what passes was recorded, or is a hole.
+//! Each target fuzzes one input of the core, and panics if the result violates a property. No
+//! target except `signed_claims` has a signing key, so only recorded tokens may pass.
 
 pub mod genuine;
 pub mod json;

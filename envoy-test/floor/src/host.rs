@@ -1,4 +1,4 @@
-//! The host's functions; what fails traps, so that a measurement of failing calls is never taken for one.
+//! The host functions; a failed call traps, so that a measurement never includes failed calls.
 
 use std::ptr;
 
@@ -127,7 +127,7 @@ pub(crate) fn set_property(path: &str, value: &str) {
     ok(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) });
 }
 
-/// Whether there is none of this name.
+/// Whether no shared data has this name.
 pub(crate) fn lacks_shared_data(key: &str) -> bool {
     let (mut data, mut size, mut cas) = (ptr::null_mut(), 0, 0);
     let (key, key_size) = (key.as_ptr(), key.len());

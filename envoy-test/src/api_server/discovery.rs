@@ -23,7 +23,7 @@ struct Document<'a> {
 /// `/.well-known/openid-configuration`
 pub(super) fn document(cluster: &Cluster, accept: Option<&str>) -> Answer {
     answer(cluster, accept, "application/json", || {
-        // The API server names its own address here and not the issuer's, where nobody may reach it.
+        // The API server writes its own address here, not the issuer's, which may be unreachable.
         let own = || format!("https://127.0.0.1:{}/openid/v1/jwks", cluster.port());
         let document = Document {
             issuer: &cluster.options.issuer,

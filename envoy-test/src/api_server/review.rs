@@ -37,8 +37,8 @@ pub(super) fn review(cluster: &Cluster, reviewer: &User, body: &[u8]) -> Answer 
 
 fn status(cluster: &Cluster, token: &str, audiences: &[String]) -> Value {
     // The token is put behind "Bearer " and read again like a request's header. One that begins with
-    // white space is then no token at all, and "nobody" is authenticated: as anonymous, for whatever
-    // audiences were asked for.
+    // white space is then an empty token, and the result is an anonymous user with all
+    // requested audiences.
     let header = format!("Bearer {token}");
     let Some(token) = bearer(&header) else {
         return yes(&Authenticated { user: User::anonymous(), audiences: audiences.to_vec() });

@@ -65,8 +65,8 @@ fn respond(
     body: &[u8],
 ) -> Answer {
     let document = matches!(asked.endpoint, Endpoint::Discovery | Endpoint::Jwks);
-    let everybody = cluster.options.anonymous_discovery;
-    if document && (everybody || user.username != "system:anonymous") {
+    let is_public = cluster.options.anonymous_discovery;
+    if document && (is_public || user.username != "system:anonymous") {
         return match (method, asked.endpoint) {
             (&Method::GET, Endpoint::Jwks) => discovery::jwks(cluster, asked.accept.as_deref()),
             (&Method::GET, _) => discovery::document(cluster, asked.accept.as_deref()),

@@ -1,7 +1,7 @@
 //! A caller that sends one request after another on one connection.
 //!
-//! It parses only what is necessary: the upstream's answers have no body, so one that is `200` ends with
-//! its headers, and anything else is an error, unless the caller asks what it was.
+//! It parses only what is necessary: the upstream's responses have no body, so a `200` ends with
+//! its headers, and any other response is an error, unless the caller requests the details.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};

@@ -78,7 +78,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         }
         head.extend_from_slice(piece.get(..read).unwrap_or_default());
         if head.ends_with(b"\r\n\r\n") {
-            // First, because whoever has the answer may ask for the head.
+            // Before the response, because the caller may then read the head.
             std::mem::swap(&mut *lock(&shared.last), &mut head);
             head.clear();
             stream.write_all(ANSWER)?;

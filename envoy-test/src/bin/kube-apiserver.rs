@@ -1,4 +1,4 @@
-//! The fake kube-apiserver as a process, for docker-compose: it also does what a kubelet does for pods.
+//! The fake kube-apiserver as a process for docker-compose, which also rotates the tokens of pods as a kubelet does.
 //!
 //! `kube-apiserver ADDRESS [NAMESPACE/NAME[@AUDIENCE]=FILE]...` serves at ADDRESS. Each FILE is the projected token of a
 //! service account, for the audience or else for the API server itself, in a volume with `ca.crt` beside it; all are

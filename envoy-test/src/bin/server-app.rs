@@ -1,6 +1,6 @@
 //! A service's application, which serves the requests that pass its Envoy.
 //!
-//! `server-app` tells the test what that was; `server-app PORT` only serves, at this port of 127.0.0.1.
+//! `server-app` reports the requests to the test; `server-app PORT` only serves, at this port of 127.0.0.1.
 
 use std::env;
 use std::future::pending;

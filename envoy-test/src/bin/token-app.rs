@@ -1,7 +1,7 @@
 //! A service's application that calls another by itself: it reads its projected token for each request.
 //!
-//! `token-app FILE HOST:PORT PATH` asks every second, and prints a line of JSON about each answer: its status, the
-//! filter's reason if it refused, the id of the token that was sent, and whom the other application was told of.
+//! `token-app FILE HOST:PORT PATH` sends a request every second, and prints a JSON line for each response: its status, the
+//! filter's reason of a denial, the ID of the sent token, and the caller in the identity headers.
 
 use std::time::Duration;
 use std::{env, fs};
@@ -28,7 +28,7 @@ async fn main() -> Result<()> {
 }
 
 async fn ask(file: &str, server: &str, path: &str) -> Result<Value> {
-    // Read anew for each request: the kubelet replaces it, and what it replaced expires.
+    // Read for each request, because the kubelet replaces the token before it expires.
     let token = fs::read_to_string(file).with_context(|| file.to_owned())?;
     let request = Request::get(path).bearer(&token);
     let response = Connection::http1_to(server).await?.send(&request).await?;
@@ -36,7 +36,7 @@ async fn ask(file: &str, server: &str, path: &str) -> Result<Value> {
         "status": response.status,
         "reason": response.reason(),
         "token": id(&token),
-        "told": told(&response),
+        "caller": caller(&response),
     }))
 }
 
@@ -47,7 +47,7 @@ fn id(token: &str) -> Option<Value> {
 }
 
 /// `namespace/name`, from the echo of what reached the other application.
-fn told(response: &Response) -> Option<String> {
+fn caller(response: &Response) -> Option<String> {
     let echo = response.json().ok()?;
     let headers = echo["headers"].as_array()?;
     let value = |name| headers.iter().find(|header| header[0] == name)?[1].as_str();

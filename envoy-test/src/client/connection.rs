@@ -145,7 +145,7 @@ impl Drop for Connection {
     }
 }
 
-/// Whether a request failed before any of it was sent, because its connection had just ended: whoever sends
+/// Whether a request failed before any of it was sent, because its connection had just ended: a caller that sends
 /// it on another one does not send it twice.
 pub fn is_unsent(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<hyper::Error>();

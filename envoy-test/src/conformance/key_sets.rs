@@ -87,7 +87,7 @@ impl Keys {
         let of = |e: &[u8]| with(key.jwk(), &[("e", json!(encode(e)))]);
         for (what, e) in [("the exponent 1", 1), ("the exponent 3", 3)] {
             let forged = token("RS256", what, |input| forger.sign(input, e));
-            assert!(forger.would_fool(e), "a forgery that would fool nobody shows nothing");
+            assert!(forger.would_fool(e), "the forgery must be valid for this exponent");
             self.publish(what, of(&[e as u8]), forged, UNKNOWN_KEY);
         }
         for (what, e) in [
@@ -176,7 +176,7 @@ impl Keys {
 
     /// RFC 8725 section 2.1: a public key as the secret of an HMAC.
     fn symmetric(&mut self) {
-        let secret = b"a secret that everybody knows";
+        let secret = b"a secret that is public";
         let header = json!({ "alg": "HS256", "kid": "oct" }).to_string();
         let claims = crate::token::Token::for_service_account("api", "api").claims().to_string();
         let jwk = json!({ "kty": "oct", "k": encode(secret), "alg": "HS256" });

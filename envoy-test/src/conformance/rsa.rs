@@ -1,4 +1,4 @@
-//! RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2): what is signed in place of the one right block.
+//! RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2): signatures of invalid blocks.
 //!
 //! The blocks are put together here and the bare private key operation is applied to them, so that
 //! each is exactly what the key's owner would have to be fooled into signing.

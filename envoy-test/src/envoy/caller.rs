@@ -36,7 +36,7 @@ pub const TELEMETRY: &str = "telemetry";
 // === impl CallerSetup ===
 
 impl CallerSetup {
-    /// One worker, no tokens, and nobody listening anywhere; servers must be of this CA.
+    /// One worker, no tokens, and no services; servers must have certificates of this CA.
     pub fn new(ca: &WorkloadCa) -> Self {
         Self {
             version: super::default_version(),

@@ -19,7 +19,7 @@ impl Envoy {
         Ok(text.lines().filter_map(stat).collect())
     }
 
-    /// One counter or gauge; 0 where there is none of this name.
+    /// One counter or gauge; 0 if it does not exist.
     pub async fn stat(&self, name: &str) -> Result<u64> {
         Ok(self.stats().await?.get(name).copied().unwrap_or_default())
     }

@@ -52,7 +52,7 @@ impl Envoy {
     /// update it to rotate it.
     ///
     /// # Panics
-    /// If there is none of this name.
+    /// If no credential has this name.
     pub fn credential(&self, name: &str) -> &ProjectedVolume {
         let credential = self.files.credentials.get(name);
         credential.unwrap_or_else(|| panic!("no credential {name}"))

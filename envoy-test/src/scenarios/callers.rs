@@ -116,9 +116,9 @@ fn forged(world: &World) -> Vec<Scenario> {
         &payload,
         world.cluster.pem().as_bytes(),
     );
-    let impostor = api().header("kid", json!(kid)).sign(&world.stranger);
+    let impostor = api().header("kid", json!(kid)).sign(&world.foreign_key);
     let with = |name: &str, value: Value| get(&api().header(name, value).sign(&world.cluster));
-    let jwk = world.stranger.jwk();
+    let jwk = world.foreign_key.jwk();
     vec![
         Scenario::refused("alg none", get(&none("none")), "unsupported_algorithm"),
         Scenario::refused("alg NoNe", get(&none("NoNe")), "unsupported_algorithm"),
@@ -135,7 +135,11 @@ fn forged(world: &World) -> Vec<Scenario> {
             "unsupported_algorithm",
         ),
         Scenario::refused("another key with a known kid", get(&impostor), "bad_signature"),
-        Scenario::refused("an unpublished kid", get(&api().sign(&world.stranger)), "unknown_key"),
+        Scenario::refused(
+            "an unpublished kid",
+            get(&api().sign(&world.foreign_key)),
+            "unknown_key",
+        ),
         Scenario::refused(
             "no kid",
             get(&api().without_header("kid").sign(&world.cluster)),

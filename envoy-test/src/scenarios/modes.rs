@@ -74,7 +74,7 @@ const NAMED: [(&str, Option<&str>); 1] = [("x-sa-name", Some("api"))];
 
 fn shadow(world: &World) -> Vec<Scenario> {
     let other = Token::for_service_account("web", "frontend").sign(&world.cluster);
-    let nobody = [("x-sa-name", None), ("x-sa-namespace", None)];
+    let no_identity = [("x-sa-name", None), ("x-sa-namespace", None)];
     let forged = Request::get("/secrets/1").header("x-sa-name", "admin");
     let mut kept = Scenario::passes("a good token is not taken off", get(&world.good()), NAMED);
     if let super::Expect::Passes(seen) = &mut kept.expect {
@@ -86,16 +86,16 @@ fn shadow(world: &World) -> Vec<Scenario> {
         Scenario::passes(
             "a request without a token passes without an identity",
             Request::get("/secrets/1"),
-            nobody,
+            no_identity,
         ),
-        Scenario::passes("a forged identity header is removed", forged, nobody),
-        Scenario::passes("an invalid token passes without an identity", get("a.b.c"), nobody),
+        Scenario::passes("a forged identity header is removed", forged, no_identity),
+        Scenario::passes("an invalid token passes without an identity", get("a.b.c"), no_identity),
         Scenario::passes(
             "a caller without permission passes with its identity",
             get(&other),
             [("x-sa-name", Some("frontend"))],
         ),
-        Scenario::passes("an ambiguous path passes", Request::get("/secrets/%2f"), nobody),
+        Scenario::passes("an ambiguous path passes", Request::get("/secrets/%2f"), no_identity),
     ]
 }
 
@@ -198,7 +198,7 @@ fn inline_keys(world: &World) -> Vec<Scenario> {
         Scenario::passes("ES256", get(&api().sign(&world.es256)), NAMED),
         Scenario::refused(
             "a key that is not there",
-            get(&api().sign(&world.stranger)),
+            get(&api().sign(&world.foreign_key)),
             "unknown_key",
         ),
     ]
@@ -206,7 +206,7 @@ fn inline_keys(world: &World) -> Vec<Scenario> {
 
 fn pem_keys(world: &World) -> Vec<Scenario> {
     let kid = |kid: &str| get(&api().header("kid", json!(kid)).sign(&world.cluster));
-    let stranger = api().without_header("kid").sign(&world.stranger);
+    let foreign = api().without_header("kid").sign(&world.foreign_key);
     vec![
         Scenario::passes("by the kid that Kubernetes derives", get(&world.good()), NAMED),
         Scenario::passes("PKCS#1", get(&api().sign(&world.rsa4096)), NAMED),
@@ -217,7 +217,7 @@ fn pem_keys(world: &World) -> Vec<Scenario> {
             NAMED,
         ),
         Scenario::refused("another key's kid", kid(world.rsa4096.kid()), "bad_signature"),
-        Scenario::refused("signed by none of them", get(&stranger), "bad_signature"),
+        Scenario::refused("signed by none of them", get(&foreign), "bad_signature"),
         Scenario::refused("no key for ES384", get(&api().sign(&world.es384)), "unknown_key"),
     ]
 }

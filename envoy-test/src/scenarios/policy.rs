@@ -211,7 +211,7 @@ fn foreign_config() -> Value {
 }
 
 fn foreign(world: &World) -> Vec<Scenario> {
-    let theirs = &api().issuer("https://accounts.example.com").sign(&world.stranger);
+    let theirs = &api().issuer("https://accounts.example.com").sign(&world.foreign_key);
     let both = get("/x", theirs).header("x-client-id", world.good());
     let mut left = Scenario::passes(
         "a foreign token goes on to the next filter",
@@ -236,7 +236,7 @@ fn foreign(world: &World) -> Vec<Scenario> {
         Scenario::refused("nor does an opaque one", get("/x", "opaque"), "missing_token"),
         Scenario::refused(
             "a forged token of a configured issuer is not foreign",
-            get("/x", &api().sign(&world.stranger)),
+            get("/x", &api().sign(&world.foreign_key)),
             "unknown_key",
         ),
     ]

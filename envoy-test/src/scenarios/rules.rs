@@ -148,10 +148,10 @@ fn listed(world: &World) -> Vec<Scenario> {
 }
 
 fn open(world: &World) -> Vec<Scenario> {
-    let nobody = [("x-sa-name", None), ("x-sa-namespace", None)];
+    let no_identity = [("x-sa-name", None), ("x-sa-namespace", None)];
     let expired = api().expires_at(1_700_000_000).sign(&world.cluster);
     vec![
-        Scenario::passes("open to anyone", Request::get("/healthz"), nobody),
+        Scenario::passes("open to anyone", Request::get("/healthz"), no_identity),
         Scenario::passes(
             "open, and the caller has a name",
             Request::get("/healthz").bearer(&world.good()),

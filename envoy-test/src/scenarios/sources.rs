@@ -94,7 +94,7 @@ fn several(world: &World) -> Vec<Scenario> {
         Scenario::passes("the same token in two headers", both(good), SEEN),
         Scenario::passes("the same token twice in one", get().bearer(good).bearer(good), SEEN),
         Scenario::refused("two tokens in two headers", both(other), "conflicting_tokens"),
-        Scenario::refused("a token and junk", both("junk"), "conflicting_tokens"),
+        Scenario::refused("a token and an invalid token", both("invalid"), "conflicting_tokens"),
         Scenario::refused(
             "two Authorization lines",
             get().bearer(good).bearer(other),
@@ -143,7 +143,7 @@ fn spoofed(world: &World) -> Vec<Scenario> {
 fn sloppy(world: &World) -> Vec<Scenario> {
     let good = &world.good();
     let expired = &api().expires_at(1).sign(&world.cluster);
-    let forged = &api().sign(&world.stranger);
+    let forged = &api().sign(&world.foreign_key);
     let foreign = &api().issuer("https://login.example").sign(&world.cluster);
     let parts: Vec<_> = good.split('.').collect();
     let removed = |name, value: String| {

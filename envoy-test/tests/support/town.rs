@@ -65,7 +65,7 @@ impl Town {
         with_tokens(self.caller()).start().await
     }
 
-    /// Everything that reached anybody.
+    /// All requests at all services.
     pub fn all(&self) -> [Vec<Received>; 3] {
         [&self.orders, &self.secret_store, &self.telemetry].map(Upstream::received)
     }

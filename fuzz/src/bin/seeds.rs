@@ -1,4 +1,4 @@
-//! `seeds FOLDER`: the recordings come in; one folder of seeds a target goes out.
+//! `seeds FOLDER`: writes a folder of seeds for each target, made from the recordings.
 //!
 //! They are made from tests/testdata each time, so that nothing recorded is kept twice.
 

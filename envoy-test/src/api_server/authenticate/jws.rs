@@ -1,4 +1,4 @@
-//! A token's text and the cluster's keys come in; claims that one of the keys signed go out.
+//! Verifies a token with the cluster's keys, and returns its claims.
 //!
 //! As lenient as the API server itself: stray bits in base64url, any algorithm of the key's family,
 //! a missing kid.

@@ -1,4 +1,4 @@
-//! Claims and the time come in; the API server's opinion of nbf, exp and iat goes out.
+//! Checks nbf, exp and iat as the API server does.
 
 use serde_json::Value;
 

@@ -55,14 +55,14 @@ async fn cut_answers_are_errors_and_stalled_answers_never_end() {
 async fn stalled_requests_are_answered_after_the_fault_is_cleared() {
     let api_server = start().await;
     let fault = |fault| api_server.set_fault(Endpoint::Jwks, fault);
-    for (mended, status) in [(None, 200), (Some(Fault::Status(500)), 500)] {
+    for (next_fault, status) in [(None, 200), (Some(Fault::Status(500)), 500)] {
         let before = api_server.count(Endpoint::Jwks);
         fault(Some(Fault::UntilCleared));
-        let mend = async {
+        let clear = async {
             api_server.wait_count(Endpoint::Jwks, before + 1).await.unwrap();
-            fault(mended);
+            fault(next_fault);
         };
-        let (answered, ()) = tokio::join!(jwks(&api_server), mend);
+        let (answered, ()) = tokio::join!(jwks(&api_server), clear);
         assert_eq!(answered.unwrap().status, status);
     }
 }

@@ -83,7 +83,7 @@ fn rebuilt(api_server: &ApiServer, case: &str) -> String {
         "forged.HS256_with_public_pem" => hs256(&header("HS256"), &claims, key.pem().as_bytes()),
         "forged.alg_none" => assemble(&header("none"), &claims, |_| Vec::new()),
         "tampered.padding_added" => format!("{minted}=="),
-        other => panic!("{other} is recorded, but nobody knows how to rebuild it"),
+        other => panic!("no rule to rebuild the recorded case {other}"),
     }
 }
 

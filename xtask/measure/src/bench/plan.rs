@@ -20,7 +20,7 @@ pub struct Plan {
 // === impl Plan ===
 
 impl Plan {
-    /// For the figures that are published.
+    /// For the published results.
     pub fn full() -> Self {
         Self { rounds: 160, per_round: 100, warm_up: 4000, workers: 1, callers: 1 }
     }

@@ -52,7 +52,7 @@ pub async fn measure(
 /// Asks again and again, from before Envoy listens; Envoy's own age is the time.
 async fn start(envoy_version: &str, mint: &Mint, contender: &Contender) -> Result<Duration> {
     let upstream = BareUpstream::start()?;
-    // Known before Envoy is ready. Nobody else takes it meanwhile: such ports are given out in turn.
+    // Known before Envoy is ready. The kernel assigns such ports in turn, so no other process takes it meanwhile.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let token = mint.mint(KeyKind::Rsa2048, 1).swap_remove(0);
     let answered = Arc::new(OnceLock::new());

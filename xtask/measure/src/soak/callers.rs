@@ -48,9 +48,9 @@ pub fn start(stage: &Arc<Stage>) -> Vec<JoinHandle<()>> {
         tasks.push(tokio::spawn(call(stage.clone(), line, period, seed, Kind::any)));
     }
     let line = Line::new(stage.envoy.port(), false, false);
-    let stranger =
+    let unknown =
         |dice: &mut Dice| if dice.below(2) == 0 { Kind::UnknownKey } else { Kind::Withdrawn };
-    tasks.push(tokio::spawn(call(stage.clone(), line, STRANGERS, 1000, stranger)));
+    tasks.push(tokio::spawn(call(stage.clone(), line, UNKNOWN_KEYS, 1000, unknown)));
     tasks
 }
 
@@ -167,7 +167,7 @@ async fn call(
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Below the rate limit of refetches.
-const STRANGERS: Duration = Duration::from_millis(2500);
+const UNKNOWN_KEYS: Duration = Duration::from_millis(2500);
 
 /// HTTP/2 or HTTP/1.1, one connection or many, and the interval.
 const CALLERS: [(bool, bool, Duration); 12] = [

@@ -130,8 +130,8 @@ impl Panel {
 
 // === private ===
 
-fn points(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> Vec<(f64, f64)> {
-    samples.iter().map(|sample| (sample.at, figure(sample))).collect()
+fn points(samples: &[Sample], metric: impl Fn(&Sample) -> f64) -> Vec<(f64, f64)> {
+    samples.iter().map(|sample| (sample.at, metric(sample))).collect()
 }
 
 fn step(most: f64) -> f64 {

@@ -18,13 +18,13 @@ pub struct Trend {
 // === impl Trend ===
 
 impl Trend {
-    /// Of this figure; zeros where there are too few samples to say.
-    pub fn of(samples: &[Sample], figure: impl Fn(&Sample) -> u64) -> Self {
+    /// The trend of this metric; zeros if there are too few samples.
+    pub fn of(samples: &[Sample], metric: impl Fn(&Sample) -> u64) -> Self {
         let end = samples.last().map_or(0.0, |sample| sample.at);
         let warm: Vec<_> = samples
             .iter()
             .filter(|sample| sample.at >= end * WARM_UP)
-            .map(|sample| (sample.at, figure(sample) as f64))
+            .map(|sample| (sample.at, metric(sample) as f64))
             .collect();
         let third = warm.len() / 3;
         let Some(last) = warm.len().checked_sub(third).filter(|_| third > 0) else {

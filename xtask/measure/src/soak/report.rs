@@ -86,7 +86,8 @@ impl Report {
             let Counts { wrong, lost, stuck, other, .. } = self.counts;
             complaints.push(format!("{wrong} wrong, {lost} lost, {stuck} stuck, {other} others"));
         }
-        complaints.extend(self.vm_failures.iter().map(|failure| format!("a VM died: {failure}")));
+        complaints
+            .extend(self.vm_failures.iter().map(|failure| format!("a VM crashed: {failure}")));
         if self.intruders > 0 {
             complaints
                 .push(format!("{} requests reached the upstream, but must not", self.intruders));
