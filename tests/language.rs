@@ -22,24 +22,22 @@ const BANNED: [&str; 12] = [
 ];
 
 /// Files and folders with texts for users and contributors.
-const TEXTS: [&str; 17] = [
+const TEXTS: [&str; 15] = [
+    ".github",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Cargo.toml",
     "README.md",
     "SECURITY.md",
+    "benches",
     "docs",
-    "envoy-test/README.md",
-    "envoy-test/caller",
-    "envoy-test/docker-compose.yaml",
+    "envoy-test",
     "filter-config",
-    "fuzz/fuzz_targets",
+    "fuzz",
     "istio",
     "observability",
     "src",
-    "tests/testdata/broken",
-    "xtask/demo",
-    "xtask/src",
+    "xtask",
 ];
 
 /// The extensions of files with texts.
@@ -90,8 +88,11 @@ fn lines(file: &Path) -> Vec<(usize, String)> {
 #[test]
 fn texts_contain_no_banned_phrase() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files: Vec<_> = TEXTS.iter().flat_map(|path| files(&root.join(path))).collect();
-    assert!(files.len() > 150, "{} files", files.len());
+    let tests = files(&root.join("tests"));
+    let tests = tests.into_iter().filter(|file| !file.ends_with("language.rs"));
+    let files: Vec<_> =
+        TEXTS.iter().flat_map(|path| files(&root.join(path))).chain(tests).collect();
+    assert!(files.len() > 400, "{} files", files.len());
     let mut found = Vec::new();
     for file in files {
         for (at, line) in lines(&file) {

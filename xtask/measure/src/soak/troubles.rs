@@ -151,7 +151,7 @@ async fn reload(stage: &Stage) -> Result<()> {
 async fn bad_configuration(stage: &Stage) -> Result<()> {
     let refused = stage.envoy.stat(REFUSED).await?;
     let mut bad = config(false);
-    bad["rules"][0]["allow"] = json!("nobody");
+    bad["rules"][0]["allow"] = json!("no-one");
     stage.envoy.replace_plugin_config(&bad)?;
     stage.envoy.wait_stat(REFUSED, |now| now > refused).await?;
     Ok(())
