@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_module_comes_first_in_as_many_envoys_as_the_other_and_no_round_is_lost() {
+    fn modules_alternate_in_first_place_and_no_round_is_lost() {
         for (rounds, expected) in [(1, (4, 1)), (150, (4, 38)), (401, (6, 67)), (600, (6, 100))] {
             let (starts, plan) = plan(rounds);
             assert_eq!((starts, plan.rounds), expected, "{rounds}");
