@@ -75,7 +75,7 @@ fn failed(name: &str, why: &str) -> String {
 }
 
 fn renewed(log: &str, name: &str) -> usize {
-    log.matches(&format!("keys of {name:?}: 1 usable")).count()
+    log.matches(&format!("issuer {name:?}: loaded 1 key,")).count()
 }
 
 #[tokio::test]

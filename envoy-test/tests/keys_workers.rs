@@ -47,7 +47,7 @@ async fn start(
 /// Waits until every VM has logged that it has keys.
 async fn wait_for_keys(envoy: &Envoy) -> Result<()> {
     poll::until("keys in every VM", async || {
-        let count = envoy.log().matches("keys of \"local\": 1 usable").count();
+        let count = envoy.log().matches("issuer \"local\": loaded 1 key,").count();
         Ok((count >= VMS).then_some(()))
     })
     .await

@@ -75,7 +75,7 @@ async fn metrics_are_correct_with_one_and_four_workers() -> Result<()> {
         let world = start(workers, |_| {}).await?;
         // A shadow rule does not wait for keys, so it would count requests before the first keys.
         poll::until("keys in the main thread's VM and each worker's", async || {
-            let vms = world.envoy.log().matches("keys of \"local\": 1 usable").count();
+            let vms = world.envoy.log().matches("issuer \"local\": loaded 1 key,").count();
             Ok((vms > workers as usize).then_some(()))
         })
         .await?;

@@ -120,7 +120,7 @@ async fn paused_request_past_its_deadline_is_503_with_retry_after() -> Result<()
         let log = gate.envoy.wait_access_log(2).await?;
         assert_eq!(log[0]["details"], "sa_authn.keys_unavailable");
         clear_fault(&api_server);
-        gate.envoy.wait_log("keys of \"local\": 1 usable").await?;
+        gate.envoy.wait_log("issuer \"local\": loaded 1 key,").await?;
         gate.check_alive(&token).await?;
     }
     Ok(())
