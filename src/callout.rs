@@ -56,7 +56,7 @@ pub enum CallFailure {
     NotSent,
     /// A proxy before the server dropped the call, because a circuit breaker is open.
     Overflow,
-    /// The connection could not be made, broke, or took too long. What Envoy says of it.
+    /// The connection could not be made, broke, or took too long. Envoy's text.
     NoAnswer(String),
     /// More than [`MAX_BODY_BYTES`].
     TooLarge,

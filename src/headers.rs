@@ -105,7 +105,7 @@ impl HeaderIndex {
     }
 }
 
-/// Names of so many bytes and more are not told apart by their length.
+/// Names of this length and longer ones are in one group.
 const LONG: usize = 32;
 
 /// Lower-case, with dashes for everything but letters and digits.

@@ -169,7 +169,7 @@ impl PausedRequests {
         }
     }
 
-    /// At most so many requests that can go on now, and whether there are more. Each of them is then taken up.
+    /// Up to `most` requests that can resume now, and whether there are more. Call [`Self::take_up`] for each.
     pub(crate) fn resumable(&mut self, now: UnixTime, most: usize) -> (Vec<RequestId>, bool) {
         for id in self.overdue(now) {
             self.resume(id, Resumption::DeadlinePassed);

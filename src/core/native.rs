@@ -113,7 +113,7 @@ impl NativeDriver {
         std::mem::take(&mut self.calls)
     }
 
-    /// Forgets the calls, log lines and metrics that were not taken, for a driver that handles millions of requests.
+    /// Discards the calls, log lines and metrics that were not taken, for a driver that handles millions of requests.
     pub fn discard(&mut self) {
         self.calls.clear();
         self.log.clear();

@@ -1,10 +1,10 @@
-//! Envoy's attributes -> what the core asks of a connection.
+//! Reads connection attributes from Envoy.
 
 use crate::authz::rule::Direction;
 use crate::connection::{Connection, ConnectionFacts, SourceAddress};
 use proxy_wasm::hostcalls;
 
-/// Reads the facts that are needed. One that cannot be read is absent, and meets no condition.
+/// Reads the attributes that are needed. An attribute that cannot be read is absent, and meets no condition.
 pub(super) fn read(facts: ConnectionFacts) -> Connection {
     let number = |path: &[&str]| property(path)?.try_into().ok().map(i64::from_le_bytes);
     Connection {

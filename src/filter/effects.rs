@@ -98,7 +98,7 @@ impl Driver {
             let at = calls.iter().position(|(call, _)| *call == token)?;
             Some(calls.swap_remove(at).1)
         });
-        // Not one of ours.
+        // Another plugin's call.
         let Some(id) = call else { return };
         let reply = if headers == 0 { Reply::Reset } else { read_reply(body) };
         self.handle(Event::CallEnded(id, reply));

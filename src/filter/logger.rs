@@ -1,4 +1,5 @@
-//! The `log` macros -> Envoy's log, in printable ASCII: parts of a line may come from callers and servers.
+//! Writes the lines of the `log` macros to Envoy's log, escaped as printable ASCII: parts of a line may come from callers and
+//! servers.
 //!
 //! The SDK's own logger does not escape what it writes.
 

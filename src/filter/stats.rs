@@ -1,18 +1,18 @@
-//! Changes of figures -> Envoy's stats, each defined the first time that it is needed.
+//! Applies metric changes to Envoy's stats. A stat is defined when it is first used.
 
 use crate::metrics::Change;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
 use std::collections::HashMap;
 
-/// The numbers of the stats that Envoy knows of us, by name.
+/// Envoy's numbers of the filter's stats, by name.
 #[derive(Default)]
 pub(super) struct Stats(HashMap<String, u32>);
 
 // === impl Stats ===
 
 impl Stats {
-    /// Tells Envoy of one change. What it does not take is lost: no request depends on it.
+    /// Applies one change. A change that Envoy refuses is lost; no request depends on it.
     pub(super) fn tell(&mut self, change: &Change) {
         let (name, kind) = match change {
             Change::Count(name, _) => (name.as_str(), MetricType::Counter),

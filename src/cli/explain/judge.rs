@@ -10,9 +10,9 @@ use sa_authn::verdict::{Reason, Verdict};
 
 /// What came of it.
 pub struct Judged {
-    /// `None` when the request waits for what is not at hand.
+    /// `None` if the request is paused because something is missing.
     pub finished: Option<Finished>,
-    /// What is not at hand, where the verdict hangs on it.
+    /// What is missing, if the verdict depends on it.
     pub lacks: Option<Lack>,
     /// Whether the API server was asked for a review.
     pub reviewed: bool,
