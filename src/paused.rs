@@ -172,7 +172,10 @@ impl PausedRequests {
     /// Up to `most` requests that can resume now, and whether there are more. Call [`Self::take_up`] for each.
     pub(crate) fn resumable(&mut self, now: UnixTime, most: usize) -> (Vec<RequestId>, bool) {
         for id in self.overdue(now) {
-            self.resume(id, Resumption::DeadlinePassed);
+            // What has come in time, and is not taken up yet, still counts.
+            if self.requests.get(&id).is_some_and(|paused| paused.resumption.is_none()) {
+                self.resume(id, Resumption::DeadlinePassed);
+            }
         }
         let ids: Vec<_> = self.ready.drain(..most.min(self.ready.len())).collect();
         (ids, !self.ready.is_empty())
@@ -410,6 +413,16 @@ mod tests {
         assert_eq!((paused.for_issuer(0), paused.for_issuer(1)), (vec![], vec![7]));
         paused.forget(7);
         assert!(paused.is_empty());
+    }
+
+    #[test]
+    fn keys_that_arrive_as_the_deadline_passes_are_not_lost() {
+        let mut paused = PausedRequests::new(100, Duration::from_secs(5));
+        admit(&mut paused, 1, hold(Cause::NoKeys), 0).unwrap();
+        paused.keys_changed(0);
+        assert_eq!(paused.resumable(at(5), 32), (vec![1], false));
+        let (_, resumption) = paused.take_up(1).unwrap();
+        assert!(matches!(resumption, Resumption::KeysChanged), "{resumption:?}");
     }
 
     #[test]
