@@ -164,11 +164,10 @@ impl Evaluation<'_> {
         paused: &mut PausedRequests,
     ) -> Result<(), Denial> {
         let is_late = matches!(self.resumption, Some(Resumption::DeadlinePassed));
-        match (is_late, should_wait) {
-            (false, true) => paused.admit(self.request, hold),
-            (true, _) => Err(hold.unavailable(true)),
-            (false, false) => Err(hold.unavailable(false)),
+        if is_late || !should_wait {
+            return Err(hold.unavailable(is_late));
         }
+        paused.admit(self.request, hold)
     }
 }
 

@@ -118,7 +118,7 @@ fn put(bytes: &[u8], module: &Path) -> std::io::Result<()> {
 pub const MODULE: &str = "target/sa_authn.wasm";
 
 /// LLVM inlines what is marked `#[inline]`, as most of the collections is, six times as eagerly as the
-/// rest, even when it builds for size. This is less than the rest; the module is 50 KB smaller and no slower.
+/// rest, even when it builds for size. At 75 instead of 150 the linked module was 11 KB smaller, at 40 another 4 KB.
 const INLINE_LESS: &str = "-Cllvm-args=-inlinehint-threshold=40";
 
 /// The linker reserves five bytes for each number that it relocates; most need one or two. Without the
