@@ -29,7 +29,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::binary::{DEFAULT_VERSION, envoy_binary};
 use tokio::runtime::Runtime;
 
@@ -66,6 +66,10 @@ pub struct Options {
     /// Only compare the module built from the source with this one, in one Envoy
     #[arg(long, value_name = "MODULE", conflicts_with_all = ["crossings", "quick"])]
     against: Option<PathBuf>,
+
+    /// Compare this module, in place of the one built from the source
+    #[arg(long, value_name = "MODULE", requires = "against")]
+    module: Option<PathBuf>,
 
     /// Number of rounds of the comparison
     #[arg(long, value_name = "NUMBER", default_value_t = 600, requires = "against")]
@@ -106,7 +110,12 @@ pub fn run(options: &Options) -> Result<()> {
 fn compare(options: &Options, old: &Path) -> Result<()> {
     ensure!(old.is_file(), "--against: {} is not a file", old.display());
     ensure!(options.rounds > 0, "--rounds: must be at least 1");
-    let new = wasm::build(&Toolchain::find(options.toolchain)?)?;
+    let new = match &options.module {
+        Some(module) => {
+            fs::canonicalize(module).with_context(|| format!("--module: {}", module.display()))?
+        }
+        None => wasm::build(&Toolchain::find(options.toolchain)?)?,
+    };
     Runtime::new()?.block_on(async {
         watch_for_signals()?;
         let comparison = Comparison {
