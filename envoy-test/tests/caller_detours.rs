@@ -6,14 +6,14 @@ use anyhow::Result;
 use envoy_test::envoy::caller::{ORDERS, TELEMETRY};
 use envoy_test::envoy::versions;
 use serde_json::{Value, json};
-use support::town::{ORDERS_TOKEN, Town, bearer, send, to, tokens, with_tokens};
+use support::destinations::{Destinations, ORDERS_TOKEN, bearer, send, to, tokens, with_tokens};
 
 /// The injector writes into the headers that the access log reads, so the log format must not contain the header.
 #[tokio::test]
 async fn access_log_of_the_authorization_header_would_contain_the_token() -> Result<()> {
     for version in versions() {
-        let town = Town::new(&version).await?;
-        let asking = with_tokens(town.caller()).patch(|tree| {
+        let destinations = Destinations::new(&version).await?;
+        let asking = with_tokens(destinations.caller()).patch(|tree| {
             let log = &mut support::http_options(tree)["access_log"][0]["typed_config"];
             log["log_format"]["json_format"]["token"] = json!("%REQ(AUTHORIZATION)%");
         });
@@ -28,12 +28,16 @@ async fn access_log_of_the_authorization_header_would_contain_the_token() -> Res
 #[tokio::test]
 async fn mirror_receives_no_token_and_redirects_are_returned_to_the_application() -> Result<()> {
     for version in versions() {
-        let town = Town::redirecting(&version).await?;
-        let envoy = with_tokens(town.caller()).patch(mirrored).start().await?;
+        let destinations = Destinations::redirecting(&version).await?;
+        let envoy = with_tokens(destinations.caller()).patch(mirrored).start().await?;
         let response = to(ORDERS).send(envoy.port()).await?;
         assert_eq!(response.status, 302, "Envoy {version}");
-        assert_eq!(town.telemetry_got().await?, [("/1".to_owned(), Vec::new())], "Envoy {version}");
-        assert_eq!(tokens(&town.orders.received()[0]), bearer(), "Envoy {version}");
+        assert_eq!(
+            destinations.telemetry_got().await?,
+            [("/1".to_owned(), Vec::new())],
+            "Envoy {version}"
+        );
+        assert_eq!(tokens(&destinations.orders.received()[0]), bearer(), "Envoy {version}");
     }
     Ok(())
 }
@@ -42,11 +46,11 @@ async fn mirror_receives_no_token_and_redirects_are_returned_to_the_application(
 #[tokio::test]
 async fn injector_in_the_listener_would_send_the_token_to_the_mirror() -> Result<()> {
     for version in versions() {
-        let town = Town::redirecting(&version).await?;
-        let setup = with_tokens(town.caller()).patch(mirrored);
+        let destinations = Destinations::redirecting(&version).await?;
+        let setup = with_tokens(destinations.caller()).patch(mirrored);
         let envoy = setup.patch(move_injector_into_the_listener).start().await?;
         to(ORDERS).send(envoy.port()).await?;
-        let leaked = town.telemetry_got().await?;
+        let leaked = destinations.telemetry_got().await?;
         assert_eq!(leaked.len(), 1, "Envoy {version}");
         assert!(format!("{leaked:?}").contains(ORDERS_TOKEN), "Envoy {version}: {leaked:?}");
     }
@@ -57,14 +61,15 @@ async fn injector_in_the_listener_would_send_the_token_to_the_mirror() -> Result
 #[tokio::test]
 async fn internal_redirect_forwards_the_token_unless_limited_to_the_service() -> Result<()> {
     for version in versions() {
-        let town = Town::redirecting(&version).await?;
-        let anywhere = with_tokens(town.caller()).patch(|tree| follow_redirects(tree, json!([])));
+        let destinations = Destinations::redirecting(&version).await?;
+        let anywhere =
+            with_tokens(destinations.caller()).patch(|tree| follow_redirects(tree, json!([])));
         let envoy = anywhere.start().await?;
         assert_eq!(to(ORDERS).send(envoy.port()).await?.status, 200, "Envoy {version}");
-        let leaked = town.telemetry_got().await?;
+        let leaked = destinations.telemetry_got().await?;
         assert!(format!("{leaked:?}").contains(ORDERS_TOKEN), "Envoy {version}: {leaked:?}");
 
-        let only_orders = with_tokens(town.caller()).patch(|tree| {
+        let only_orders = with_tokens(destinations.caller()).patch(|tree| {
             follow_redirects(
                 tree,
                 json!([{
@@ -79,7 +84,7 @@ async fn internal_redirect_forwards_the_token_unless_limited_to_the_service() ->
         });
         let envoy = only_orders.start().await?;
         assert_eq!(to(ORDERS).send(envoy.port()).await?.status, 302, "Envoy {version}");
-        assert_eq!(town.telemetry.count(), 1, "Envoy {version}");
+        assert_eq!(destinations.telemetry.count(), 1, "Envoy {version}");
     }
     Ok(())
 }

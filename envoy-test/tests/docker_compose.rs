@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use support::docker::{self, Image};
 
 /// The running services of the file, stopped on drop.
-struct Town {
+struct Destinations {
     compose: &'static [&'static str],
     project: String,
     port: u16,
@@ -43,22 +43,22 @@ async fn callers_with_rotating_tokens_receive_the_documented_responses() -> Resu
         );
     }
     for compose in found {
-        let town = Town::start(compose)?;
-        town.check().await.with_context(|| town.logs(""))?;
+        let destinations = Destinations::start(compose)?;
+        destinations.check().await.with_context(|| destinations.logs(""))?;
     }
     Ok(())
 }
 
-impl Town {
+impl Destinations {
     fn start(compose: &'static [&'static str]) -> Result<Self> {
         let project = format!("sa-authn-test-{}", process::id());
         docker::ensure_envoy()?;
         let programs = programs(&project)?;
         // A free port, which no other process uses until Docker opens it.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let town = Self { compose, project, port, _programs: programs };
-        docker::output(town.command().args(["up", "--detach", "--no-build"]))?;
-        Ok(town)
+        let destinations = Self { compose, project, port, _programs: programs };
+        docker::output(destinations.command().args(["up", "--detach", "--no-build"]))?;
+        Ok(destinations)
     }
 
     async fn check(&self) -> Result<()> {
@@ -139,7 +139,7 @@ impl Town {
     }
 }
 
-impl Drop for Town {
+impl Drop for Destinations {
     fn drop(&mut self) {
         if let Err(error) =
             docker::output(self.command().args(["down", "--volumes", "--timeout", "1"]))

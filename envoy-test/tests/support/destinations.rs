@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::services::serving;
 
 /// Two services with TLS, each with its own token, and one without a token.
-pub struct Town {
+pub struct Destinations {
     pub version: String,
     pub ca: WorkloadCa,
     pub orders: Upstream,
@@ -22,7 +22,7 @@ pub const ORDERS_TOKEN: &str = "made.for.orders";
 pub const SECRET_STORE_TOKEN: &str = "made.for.the-secret-store";
 pub const TOKEN_HEADERS: [&str; 3] = ["authorization", "x-client-id", "x-api-token"];
 
-impl Town {
+impl Destinations {
     pub async fn new(version: &str) -> Result<Self> {
         let ca = WorkloadCa::new()?;
         let (orders, secret_store) = (Upstream::start().await?, Upstream::start().await?);
@@ -37,9 +37,9 @@ impl Town {
 
     /// The same with orders that have moved to telemetry.
     pub async fn redirecting(version: &str) -> Result<Self> {
-        let town = Self::new(version).await?;
-        town.orders.answer_with(302, &[("location", "http://telemetry.shop.svc/moved")])?;
-        Ok(town)
+        let destinations = Self::new(version).await?;
+        destinations.orders.answer_with(302, &[("location", "http://telemetry.shop.svc/moved")])?;
+        Ok(destinations)
     }
 
     /// Path and tokens of each request to telemetry, of which there must be one.

@@ -2,12 +2,12 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod authorization;
+pub mod destinations;
 pub mod docker;
 pub mod istio;
 pub mod prometheus;
 pub mod reviews;
 pub mod services;
-pub mod town;
 
 use anyhow::{Context, Result, ensure};
 use envoy_test::client::raw;

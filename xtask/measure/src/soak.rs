@@ -1,25 +1,25 @@
 //! `cargo xtask soak`: sends mixed traffic with disturbances through one Envoy for a long time, and reports lost requests,
 //! memory and latency.
 //!
-//! `stage` has the running processes, `callers` and `rude` send, `right` has the expected responses during the events that `chronicle`
-//! records, `troubles` causes these events, and `samples` measures. `flood` is the other soak: a large number of
+//! `stage` has the running processes, `callers` and `slow_callers` send, `expected` has the expected responses during the events that `events`
+//! records, `disturbances` causes these events, and `samples` measures. `flood` is the other soak: a large number of
 //! different tokens.
 
-mod book;
 mod callers;
 mod chart;
-mod chronicle;
-mod dice;
+mod disturbances;
+mod events;
+mod expected;
 mod flood;
-mod judgement;
 mod kind;
+mod memory_growth;
+mod random;
 mod report;
-mod right;
-mod rude;
 mod samples;
+mod slow_callers;
 mod stage;
 mod tally;
-mod troubles;
+mod tokens;
 
 use std::fs;
 use std::path::PathBuf;
@@ -93,19 +93,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 async fn soak(stage: &Arc<Stage>, time: Duration) -> Result<Report> {
     let mut interrupt = Interrupt::listen()?;
     let callers = callers::start(stage);
-    let rude = rude::start(stage);
+    let slow = slow_callers::start(stage);
     let sampler = samples::start(stage);
-    let troubles = tokio::select! {
-        outcome = troubles::go_on(stage, time) => outcome,
+    let disturbances = tokio::select! {
+        outcome = disturbances::go_on(stage, time) => outcome,
         () = interrupt.comes() => Ok(()),
     };
     stage.over();
-    for task in callers.into_iter().chain(rude) {
+    for task in callers.into_iter().chain(slow) {
         task.await?;
     }
     let samples = sampler.await??;
     // The last errors explain what could not be restored.
-    if let Err(error) = troubles {
+    if let Err(error) = disturbances {
         stage.tally.fault(format!("{error:#}"));
     }
     Report::of(stage, samples).await

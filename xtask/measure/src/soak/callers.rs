@@ -9,9 +9,9 @@ use envoy_test::{Request, Response};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 
-use super::dice::Dice;
-use super::kind::{Errand, Kind};
-use super::right::{Under, right};
+use super::expected::{Conditions, expected_responses};
+use super::kind::{Case, Kind};
+use super::random::Random;
 use super::stage::Stage;
 
 /// A caller's connection, reopened whenever Envoy closes it.
@@ -49,7 +49,7 @@ pub fn start(stage: &Arc<Stage>) -> Vec<JoinHandle<()>> {
     }
     let line = Line::new(stage.envoy.port(), false, false);
     let unknown =
-        |dice: &mut Dice| if dice.below(2) == 0 { Kind::UnknownKey } else { Kind::Withdrawn };
+        |random: &mut Random| if random.below(2) == 0 { Kind::UnknownKey } else { Kind::Withdrawn };
     tasks.push(tokio::spawn(call(stage.clone(), line, UNKNOWN_KEYS, 1000, unknown)));
     tasks
 }
@@ -82,16 +82,16 @@ pub fn told(response: &Response) -> String {
 }
 
 /// Checks a response.
-pub fn judge(stage: &Stage, errand: &Errand, under: &Under, response: &Response) {
+pub fn judge(stage: &Stage, case: &Case, under: &Conditions, response: &Response) {
     let answer = told(response);
-    let expected = right(errand, under, &stage.chronicle);
+    let expected = expected_responses(case, under, &stage.events);
     match expected.contains(&answer) {
         true => {
             let which = answer.split_once(' ').filter(|(status, _)| *status == "200");
             let counted = which.map_or(answer.clone(), |(status, _)| status.to_owned());
-            stage.tally.right(errand.kind, counted, under.answered - under.sent);
+            stage.tally.right(case.kind, counted, under.answered - under.sent);
         }
-        false => stage.tally.wrong(errand.kind, &answer, &expected),
+        false => stage.tally.wrong(case.kind, &answer, &expected),
     }
 }
 
@@ -141,21 +141,21 @@ async fn call(
     mut line: Line,
     period: Duration,
     seed: u64,
-    next: impl Fn(&mut Dice) -> Kind + Send,
+    next: impl Fn(&mut Random) -> Kind + Send,
 ) {
-    let (mut dice, mut pace) = (Dice::new(seed), interval(period));
+    let (mut random, mut pace) = (Random::new(seed), interval(period));
     while !stage.is_over() {
         pace.tick().await;
-        let page = stage.book.page();
-        let errand = next(&mut dice).errand(&stage.book, &page, &mut dice);
+        let page = stage.tokens.page();
+        let case = next(&mut random).case(&stage.tokens, &page, &mut random);
         let sent = Instant::now();
         let before = line.reopened;
-        match timeout(DEADLINE, line.send(&errand.request)).await {
-            Err(_) => stage.tally.stuck(errand.kind, DEADLINE),
-            Ok(Err(error)) => stage.tally.lost(errand.kind, &error),
+        match timeout(DEADLINE, line.send(&case.request)).await {
+            Err(_) => stage.tally.stuck(case.kind, DEADLINE),
+            Ok(Err(error)) => stage.tally.lost(case.kind, &error),
             Ok(Ok(Answered { response, opening, opened })) => {
-                let under = Under { opening, opened, sent, answered: Instant::now() };
-                judge(&stage, &errand, &under, &response);
+                let under = Conditions { opening, opened, sent, answered: Instant::now() };
+                judge(&stage, &case, &under, &response);
             }
         }
         (before..line.reopened).for_each(|_| stage.tally.reopened());

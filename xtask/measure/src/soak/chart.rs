@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::chronicle::What;
+use super::events::Event;
 use super::report::Report;
 use super::samples::Sample;
 
@@ -57,7 +57,7 @@ impl Panel {
         let most = values.fold(0.0, f64::max);
         let step = step(most);
         let ceiling = (most / step).ceil().max(1.0) * step;
-        let mut out = self.troubles(report) + &self.grid(ceiling, step);
+        let mut out = self.disturbances(report) + &self.grid(ceiling, step);
         for line in lines {
             let at = |(x, value): &(f64, f64)| {
                 format!("{:.1},{:.1}", self.x(*x), self.y(*value, ceiling))
@@ -75,17 +75,17 @@ impl Panel {
         out
     }
 
-    fn troubles(&self, report: &Report) -> String {
+    fn disturbances(&self, report: &Report) -> String {
         let mut out = String::new();
         let spans = report.events.iter().filter(|(what, _, _)| {
-            matches!(what, What::EastTrouble | What::WestTrouble | What::WestKeysTrouble)
+            matches!(what, Event::EastTrouble | Event::WestTrouble | Event::WestKeysTrouble)
         });
         for (_, from, to) in spans {
             let (x, end) = (self.x(from.as_secs_f64()), self.x(to.as_secs_f64()));
             let (y, width) = (self.top, end - x);
             let _ = writeln!(
                 out,
-                "<rect class=\"trouble\" x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"{PANEL}\"/>"
+                "<rect class=\"disturbance\" x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"{PANEL}\"/>"
             );
         }
         out
@@ -154,7 +154,7 @@ const PANEL: f64 = 190.0;
 const STYLE: &str = "<style>\
     text{font:13px system-ui,sans-serif;fill:#1f2328}\
     .title{font-size:16px;font-weight:600}.small{font-size:12px;fill:#59636e}\
-    .grid{stroke:#d1d9e0}.trouble{fill:#818b98;opacity:.2}polyline{fill:none;stroke-width:1.5}\
+    .grid{stroke:#d1d9e0}.disturbance{fill:#818b98;opacity:.2}polyline{fill:none;stroke-width:1.5}\
     polyline.one{stroke:#2f6feb}polyline.two{stroke:#bc4c00}text.one{fill:#2f6feb}text.two{fill:#bc4c00}\
     @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.small{fill:#9198a1}.grid{stroke:#3d444d}\
     polyline.one{stroke:#4493f8}polyline.two{stroke:#f0883e}text.one{fill:#4493f8}text.two{fill:#f0883e}}\

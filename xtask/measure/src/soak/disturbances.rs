@@ -8,18 +8,18 @@ use envoy_test::{ApiServer, Endpoint, Fault, Request, SigningKey, Token, poll};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::book::{WEST, announce, withdraw_others};
-use super::chronicle::What;
+use super::events::Event;
 use super::stage::{Stage, config};
+use super::tokens::{WEST, announce, withdraw_others};
 
 /// Repeats all disturbances until the time is over, and ends the current one.
 pub async fn go_on(stage: &Arc<Stage>, time: Duration) -> Result<()> {
-    let left = || time.checked_sub(stage.chronicle.age());
-    let mut troubles = ORDER.iter().cycle();
+    let left = || time.checked_sub(stage.events.age());
+    let mut disturbances = ORDER.iter().cycle();
     sleep(QUIET.min(time)).await;
-    while let (Some(trouble), Some(_)) = (troubles.next(), left()) {
-        eprintln!("  {:>5} s: {trouble:?}", stage.chronicle.age().as_secs());
-        trouble.happen(stage).await.with_context(|| format!("{trouble:?}"))?;
+    while let (Some(disturbance), Some(_)) = (disturbances.next(), left()) {
+        eprintln!("  {:>5} s: {disturbance:?}", stage.events.age().as_secs());
+        disturbance.happen(stage).await.with_context(|| format!("{disturbance:?}"))?;
         sleep(QUIET.min(left().unwrap_or_default())).await;
     }
     Ok(())
@@ -27,7 +27,7 @@ pub async fn go_on(stage: &Arc<Stage>, time: Duration) -> Result<()> {
 
 /// One of them.
 #[derive(Clone, Debug)]
-enum Trouble {
+enum Disturbance {
     RotateEast,
     RotateWest,
     Reloads,
@@ -40,28 +40,28 @@ enum Trouble {
     EastDown,
 }
 
-const ORDER: &[Trouble] = &[
-    Trouble::RotateEast,
-    Trouble::Reviews(Fault::Stall),
-    Trouble::Reloads,
-    Trouble::EastKeys(Fault::Close),
-    Trouble::Reviews(Fault::Status(500)),
-    Trouble::RotateWest,
-    Trouble::WestDown,
-    Trouble::BadConfiguration,
-    Trouble::EastKeys(Fault::StallMidBody),
-    Trouble::Reviews(Fault::Truncate),
-    Trouble::ReloadsWhileAllIsDown,
-    Trouble::EastDown,
-    Trouble::Reviews(Fault::Close),
-    Trouble::WestKeys(Fault::Stall),
-    Trouble::Reloads,
-    Trouble::Reviews(Fault::StallMidBody),
-    Trouble::EastKeys(Fault::Status(500)),
-    Trouble::Reviews(Fault::Slow(Duration::from_millis(500))),
+const ORDER: &[Disturbance] = &[
+    Disturbance::RotateEast,
+    Disturbance::Reviews(Fault::Stall),
+    Disturbance::Reloads,
+    Disturbance::EastKeys(Fault::Close),
+    Disturbance::Reviews(Fault::Status(500)),
+    Disturbance::RotateWest,
+    Disturbance::WestDown,
+    Disturbance::BadConfiguration,
+    Disturbance::EastKeys(Fault::StallMidBody),
+    Disturbance::Reviews(Fault::Truncate),
+    Disturbance::ReloadsWhileAllIsDown,
+    Disturbance::EastDown,
+    Disturbance::Reviews(Fault::Close),
+    Disturbance::WestKeys(Fault::Stall),
+    Disturbance::Reloads,
+    Disturbance::Reviews(Fault::StallMidBody),
+    Disturbance::EastKeys(Fault::Status(500)),
+    Disturbance::Reviews(Fault::Slow(Duration::from_millis(500))),
 ];
 
-impl Trouble {
+impl Disturbance {
     async fn happen(&self, stage: &Stage) -> Result<()> {
         match self {
             Self::RotateEast => rotate_east(stage).await,
@@ -79,15 +79,15 @@ impl Trouble {
             }
             Self::Reviews(fault) => {
                 let west = [(&stage.west, Endpoint::TokenReview)];
-                failing(stage, What::WestTrouble, &west, fault).await
+                failing(stage, Event::WestTrouble, &west, fault).await
             }
             Self::WestKeys(fault) => {
                 let west = [Endpoint::Discovery, Endpoint::Jwks].map(|one| (&stage.west, one));
-                failing(stage, What::WestKeysTrouble, &west, fault).await
+                failing(stage, Event::WestKeysTrouble, &west, fault).await
             }
             Self::EastKeys(fault) => {
                 let east = [Endpoint::Discovery, Endpoint::Jwks].map(|one| (&stage.east, one));
-                failing(stage, What::EastTrouble, &east, fault).await
+                failing(stage, Event::EastTrouble, &east, fault).await
             }
             Self::WestDown => down(stage, &[&stage.west], async || Ok(())).await,
             Self::EastDown => down(stage, &[&stage.east], async || Ok(())).await,
@@ -98,25 +98,25 @@ impl Trouble {
 /// The new key is published before it signs tokens, and the old one is removed after its last
 /// token: no valid caller may be affected.
 async fn rotate_east(stage: &Stage) -> Result<()> {
-    stage.chronicle.begins(What::EastRotates);
+    stage.events.begins(Event::EastRotates);
     let old = stage.east.signing_key();
     let new = announce(&stage.east);
     everywhere(stage, "200", || account().sign(&new)).await?;
-    let west_key = stage.book.page().west_key.clone();
-    stage.book.turn(new.clone(), west_key).await?;
+    let west_key = stage.tokens.page().west_key.clone();
+    stage.tokens.turn(new.clone(), west_key).await?;
     renew_credential(stage, "east", &stage.east).await?;
     withdraw_others(&stage.east, &new);
     everywhere(stage, "401", || account().sign(&old)).await?;
     sleep(RATION_REFILLS).await;
-    stage.chronicle.ends(What::EastRotates);
+    stage.events.ends(Event::EastRotates);
     Ok(())
 }
 
 async fn rotate_west(stage: &Stage) -> Result<()> {
     let new = announce(&stage.west);
     reviewed_everywhere(stage, &new).await?;
-    let east_key = stage.book.page().east_key.clone();
-    stage.book.turn(east_key, new.clone()).await?;
+    let east_key = stage.tokens.page().east_key.clone();
+    stage.tokens.turn(east_key, new.clone()).await?;
     renew_credential(stage, "west", &stage.west).await?;
     withdraw_others(&stage.west, &new);
     Ok(())
@@ -134,16 +134,16 @@ async fn renew_credential(stage: &Stage, name: &str, api_server: &ApiServer) -> 
 /// Allows or denies `web/web`.
 async fn reload(stage: &Stage) -> Result<()> {
     let now = Instant::now();
-    let (old, new, web) = match stage.chronicle.went_on(What::WebIsOut, now, now) {
-        true => (What::WebIsOut, What::WebIsIn, true),
-        false => (What::WebIsIn, What::WebIsOut, false),
+    let (old, new, web) = match stage.events.overlaps(Event::WebIsOut, now, now) {
+        true => (Event::WebIsOut, Event::WebIsIn, true),
+        false => (Event::WebIsIn, Event::WebIsOut, false),
     };
     let taken = stage.envoy.stat(TAKEN).await?;
-    stage.chronicle.begins(new);
+    stage.events.begins(new);
     stage.envoy.replace_plugin_config(&config(web))?;
     let all = taken + u64::from(stage.workers);
     stage.envoy.wait_stat(TAKEN, |taken| taken >= all).await?;
-    stage.chronicle.ends(old);
+    stage.events.ends(old);
     Ok(())
 }
 
@@ -159,11 +159,11 @@ async fn bad_configuration(stage: &Stage) -> Result<()> {
 
 async fn failing(
     stage: &Stage,
-    what: What,
+    what: Event,
     endpoints: &[(&ApiServer, Endpoint)],
     fault: &Fault,
 ) -> Result<()> {
-    stage.chronicle.begins(what);
+    stage.events.begins(what);
     endpoints.iter().for_each(|(server, one)| server.set_fault(*one, Some(fault.clone())));
     sleep(LASTS).await;
     endpoints.iter().for_each(|(server, one)| server.set_fault(*one, None));
@@ -177,11 +177,11 @@ async fn down(
     meanwhile: impl AsyncFnOnce() -> Result<()>,
 ) -> Result<()> {
     let whats = servers.iter().map(|server| match server.port() == stage.east.port() {
-        true => What::EastTrouble,
-        false => What::WestTrouble,
+        true => Event::EastTrouble,
+        false => Event::WestTrouble,
     });
     let whats: Vec<_> = whats.collect();
-    whats.iter().for_each(|what| stage.chronicle.begins(*what));
+    whats.iter().for_each(|what| stage.events.begins(*what));
     for server in servers {
         server.stop().await;
     }
@@ -196,16 +196,16 @@ async fn down(
     meanwhile
 }
 
-async fn recover(stage: &Stage, what: What) -> Result<()> {
-    if what == What::WestTrouble {
+async fn recover(stage: &Stage, what: Event) -> Result<()> {
+    if what == Event::WestTrouble {
         // Calls sent during the disturbance end with their timeout, and so do the requests that wait for them.
         sleep(REVIEW_TIMEOUT).await;
-        reviewed_everywhere(stage, &stage.book.page().west_key).await?;
+        reviewed_everywhere(stage, &stage.tokens.page().west_key).await?;
     } else {
         // Two refreshes of keys by any worker.
         sleep(2 * REFRESH).await;
     }
-    stage.chronicle.ends(what);
+    stage.events.ends(what);
     Ok(())
 }
 

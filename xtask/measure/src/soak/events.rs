@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// An event that changes the expected responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Event {
     /// The API server `east`, which has the keys of the first issuer, does not answer as it should.
     EastTrouble,
     /// The API server `west` fails key fetches: no caller may be affected.
@@ -25,8 +25,8 @@ pub enum What {
 /// The start and end of an event; no end while it lasts.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    /// What.
-    pub what: What,
+    /// Event.
+    pub what: Event,
     /// Since when.
     pub from: Instant,
     /// Until when.
@@ -35,26 +35,26 @@ pub struct Span {
 
 /// All events so far.
 #[derive(Debug)]
-pub struct Chronicle {
+pub struct EventLog {
     start: Instant,
     spans: Mutex<Vec<Span>>,
 }
 
-// === impl Chronicle ===
+// === impl EventLog ===
 
-impl Chronicle {
+impl EventLog {
     /// Begins now.
     pub fn new() -> Self {
         Self { start: Instant::now(), spans: Mutex::default() }
     }
 
     /// It begins.
-    pub fn begins(&self, what: What) {
+    pub fn begins(&self, what: Event) {
         self.with(|spans| spans.push(Span { what, from: Instant::now(), to: None }));
     }
 
     /// It is over.
-    pub fn ends(&self, what: What) {
+    pub fn ends(&self, what: Event) {
         self.with(|spans| {
             let open = spans.iter_mut().filter(|span| span.what == what && span.to.is_none());
             open.for_each(|span| span.to = Some(Instant::now()));
@@ -62,13 +62,13 @@ impl Chronicle {
     }
 
     /// Whether the event overlaps this interval.
-    pub fn went_on(&self, what: What, from: Instant, to: Instant) -> bool {
+    pub fn overlaps(&self, what: Event, from: Instant, to: Instant) -> bool {
         let over = |span: &Span| span.from <= to && span.to.is_none_or(|end| end >= from);
         self.with(|spans| spans.iter().any(|span| span.what == what && over(span)))
     }
 
     /// Everything, with times since the start.
-    pub fn since_start(&self) -> Vec<(What, Duration, Duration)> {
+    pub fn since_start(&self) -> Vec<(Event, Duration, Duration)> {
         let end = Instant::now();
         let since = |at: Instant| at.saturating_duration_since(self.start);
         let told = |span: &Span| (span.what, since(span.from), since(span.to.unwrap_or(end)));
@@ -91,17 +91,17 @@ mod tests {
 
     #[test]
     fn events_that_overlap_a_request_are_found() {
-        let (before, chronicle) = (Instant::now(), Chronicle::new());
+        let (before, events) = (Instant::now(), EventLog::new());
         let quiet = Instant::now();
         std::thread::sleep(Duration::from_millis(1));
-        chronicle.begins(What::EastTrouble);
+        events.begins(Event::EastTrouble);
         let during = Instant::now();
-        assert!(chronicle.went_on(What::EastTrouble, before, during));
-        assert!(!chronicle.went_on(What::EastTrouble, before, quiet));
-        assert!(!chronicle.went_on(What::WestTrouble, before, during));
-        chronicle.ends(What::EastTrouble);
+        assert!(events.overlaps(Event::EastTrouble, before, during));
+        assert!(!events.overlaps(Event::EastTrouble, before, quiet));
+        assert!(!events.overlaps(Event::WestTrouble, before, during));
+        events.ends(Event::EastTrouble);
         let after = Instant::now() + Duration::from_millis(1);
-        assert!(chronicle.went_on(What::EastTrouble, during, after));
-        assert!(!chronicle.went_on(What::EastTrouble, after, after));
+        assert!(events.overlaps(Event::EastTrouble, during, after));
+        assert!(!events.overlaps(Event::EastTrouble, after, after));
     }
 }

@@ -5,12 +5,12 @@
 
 use std::time::Instant;
 
-use super::chronicle::{Chronicle, What};
-use super::kind::{Errand, Kind};
+use super::events::{Event, EventLog};
+use super::kind::{Case, Kind};
 
 /// When a request was under way.
 #[derive(Clone, Copy, Debug)]
-pub struct Under {
+pub struct Conditions {
     /// When its connection began to be opened. A connection keeps the configuration that it was opened under.
     pub opening: Instant,
     /// When it was open.
@@ -22,28 +22,28 @@ pub struct Under {
 }
 
 /// The expected responses, as `callers` formats them: the status with the identity or the reason.
-pub fn right(errand: &Errand, under: &Under, chronicle: &Chronicle) -> Vec<String> {
-    let during = |what| chronicle.went_on(what, under.sent, under.answered);
-    let judged_by = |what| chronicle.went_on(what, under.opening, under.opened);
-    let passes = format!("200 {}", errand.caller);
+pub fn expected_responses(case: &Case, under: &Conditions, events: &EventLog) -> Vec<String> {
+    let during = |what| events.overlaps(what, under.sent, under.answered);
+    let judged_by = |what| events.overlaps(what, under.opening, under.opened);
+    let passes = format!("200 {}", case.caller);
     let reason = |text: &str| vec![text.to_owned()];
-    match errand.kind {
+    match case.kind {
         Kind::EastSteady | Kind::EastFresh | Kind::Body | Kind::Open | Kind::Masked => vec![passes],
         Kind::WestSteady | Kind::WestFresh => {
-            maybe(passes, during(What::WestTrouble), "503 review_unavailable")
+            maybe(passes, during(Event::WestTrouble), "503 review_unavailable")
         }
         Kind::Revoked => {
-            maybe("401 revoked".to_owned(), during(What::WestTrouble), "503 review_unavailable")
+            maybe("401 revoked".to_owned(), during(Event::WestTrouble), "503 review_unavailable")
         }
         Kind::Toggled => {
-            let (is_in, is_out) = (judged_by(What::WebIsIn), judged_by(What::WebIsOut));
+            let (is_in, is_out) = (judged_by(Event::WebIsIn), judged_by(Event::WebIsOut));
             let both = [(is_in, passes.as_str()), (is_out, "403 forbidden")];
             both.iter().filter(|(on, _)| *on).map(|(_, answer)| (*answer).to_owned()).collect()
         }
         Kind::UnknownKey | Kind::Withdrawn => {
-            let unfetched = during(What::EastTrouble) || during(What::EastRotates);
+            let unfetched = during(Event::EastTrouble) || during(Event::EastRotates);
             let mut right = maybe("401 unknown_key".to_owned(), unfetched, "503 keys_unavailable");
-            if errand.kind == Kind::Withdrawn && during(What::EastRotates) {
+            if case.kind == Kind::Withdrawn && during(Event::EastRotates) {
                 right.push(passes);
             }
             right
@@ -63,9 +63,9 @@ pub fn right(errand: &Errand, under: &Under, chronicle: &Chronicle) -> Vec<Strin
     }
 }
 
-fn maybe(right: String, trouble: bool, in_trouble: &str) -> Vec<String> {
-    match trouble {
-        true => vec![right, in_trouble.to_owned()],
+fn maybe(right: String, disturbance: bool, disturbed: &str) -> Vec<String> {
+    match disturbance {
+        true => vec![right, disturbed.to_owned()],
         false => vec![right],
     }
 }

@@ -4,8 +4,8 @@ use envoy_test::token::{DEFAULT_AUDIENCE, assemble, hs256};
 use envoy_test::{KeyKind, Request, SigningKey, Token, unix_now};
 use serde_json::json;
 
-use super::book::{Book, Page, WEST};
-use super::dice::Dice;
+use super::random::Random;
+use super::tokens::{Page, TokenSet, WEST};
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +62,7 @@ pub enum Kind {
 
 /// A request that is to be sent.
 #[derive(Debug)]
-pub struct Errand {
+pub struct Case {
     /// Of which kind.
     pub kind: Kind,
     /// The request.
@@ -75,8 +75,8 @@ pub struct Errand {
 
 impl Kind {
     /// A random kind, with weights.
-    pub fn any(dice: &mut Dice) -> Self {
-        let mut left = dice.below(OFTEN.iter().map(|(_, often)| often).sum());
+    pub fn any(random: &mut Random) -> Self {
+        let mut left = random.below(OFTEN.iter().map(|(_, often)| often).sum());
         for (kind, often) in OFTEN {
             match left.checked_sub(*often) {
                 Some(rest) => left = rest,
@@ -104,9 +104,9 @@ impl Kind {
     }
 
     /// A request of this kind.
-    pub fn errand(self, book: &Book, page: &Page, dice: &mut Dice) -> Errand {
-        let account = dice.below(page.accounts()) as usize;
-        let request = self.request(book, page, account, dice);
+    pub fn case(self, tokens: &TokenSet, page: &Page, random: &mut Random) -> Case {
+        let account = random.below(page.accounts()) as usize;
+        let request = self.request(tokens, page, account, random);
         let request = match self.never_passes() {
             true => request.header(NEVER_PASSES, "yes"),
             false => request,
@@ -117,10 +117,16 @@ impl Kind {
             Self::Withdrawn => "api/withdrawn".to_owned(),
             _ => format!("api/api-{account}"),
         };
-        Errand { kind: self, request, caller }
+        Case { kind: self, request, caller }
     }
 
-    fn request(self, book: &Book, page: &Page, account: usize, dice: &mut Dice) -> Request {
+    fn request(
+        self,
+        tokens: &TokenSet,
+        page: &Page,
+        account: usize,
+        random: &mut Random,
+    ) -> Request {
         let get = |token: &str| Request::get("/secrets/1").bearer(token);
         let key = &page.east_key;
         let east = || Token::for_service_account("api", &format!("api-{account}"));
@@ -140,16 +146,20 @@ impl Kind {
             }
             Self::Toggled => Request::get("/toggle/1").bearer(&page.web),
             Self::Missing => Request::get("/secrets/1"),
-            Self::Malformed => get(&format!("{}.{}.x", dice.below(1 << 60), dice.below(1 << 60))),
+            Self::Malformed => {
+                get(&format!("{}.{}.x", random.below(1 << 60), random.below(1 << 60)))
+            }
             Self::Expired => {
                 get(&east().issued_at(now - 90_000).expires_at(now - 86_400).sign(key))
             }
             Self::WrongAudience => get(&east().audience("another-service").sign(key)),
             Self::Forbidden => get(&Token::for_service_account("shop", "shop").sign(key)),
-            Self::BadSignature => get(&east().header("kid", json!(key.kid())).sign(&book.foreign)),
+            Self::BadSignature => {
+                get(&east().header("kid", json!(key.kid())).sign(&tokens.foreign))
+            }
             Self::UnknownKey => get(&east()
-                .header("kid", json!(format!("k{}", dice.below(1 << 60))))
-                .sign(&book.foreign)),
+                .header("kid", json!(format!("k{}", random.below(1 << 60))))
+                .sign(&tokens.foreign)),
             Self::Withdrawn => get(&page.withdrawn),
             Self::UnknownIssuer => get(&east().issuer("https://elsewhere.example").sign(key)),
             Self::Hs256 => get(&hs256(

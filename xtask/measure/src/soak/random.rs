@@ -2,12 +2,12 @@
 
 /// SplitMix64: selects requests and the times at which callers hang up.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Random(u64);
 
-// === impl Dice ===
+// === impl Random ===
 
-impl Dice {
-    /// Dice with a new seed.
+impl Random {
+    /// Random with a new seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -8,8 +8,8 @@ use anyhow::Result;
 use envoy_test::Endpoint;
 use serde_json::{Value, json};
 
-use super::chronicle::What;
-use super::judgement::{MOST_GROWTH, Trend, WARM_UP};
+use super::events::Event;
+use super::memory_growth::{MOST_GROWTH, Trend, WARM_UP};
 use super::samples::Sample;
 use super::stage::Stage;
 use super::tally::Counts;
@@ -22,7 +22,7 @@ pub struct Report {
     /// Every few seconds.
     pub samples: Vec<Sample>,
     /// The events with their start and end.
-    pub events: Vec<(What, Duration, Duration)>,
+    pub events: Vec<(Event, Duration, Duration)>,
     workers: u32,
     envoy: String,
     counts: Counts,
@@ -52,8 +52,8 @@ impl Report {
             requests.iter().filter(|request| request.endpoint == endpoint).count()
         };
         Ok(Self {
-            took: stage.chronicle.age(),
-            events: stage.chronicle.since_start(),
+            took: stage.events.age(),
+            events: stage.events.since_start(),
             workers: stage.workers,
             envoy,
             counts: stage.tally.sample(),
@@ -145,7 +145,7 @@ impl Report {
             WARM_UP * 100.0,
             MOST_GROWTH * 100.0
         );
-        out += &self.troubles();
+        out += &self.disturbances();
         out += &self.answers();
         for complaint in self.complaints() {
             let _ = writeln!(out, "FAILED: {complaint}");
@@ -153,9 +153,9 @@ impl Report {
         out
     }
 
-    fn troubles(&self) -> String {
+    fn disturbances(&self) -> String {
         let mut out = "| event | count | total seconds |\n|---|---|---|\n".to_owned();
-        for (what, name) in TROUBLES {
+        for (what, name) in DISTURBANCES {
             let spans = self.events.iter().filter(|(which, _, _)| which == what);
             let (count, seconds) = spans.fold((0, 0.0), |(count, seconds), (_, from, to)| {
                 (count + 1, seconds + to.saturating_sub(*from).as_secs_f64())
@@ -201,13 +201,13 @@ pub fn mb(bytes: f64) -> String {
     format!("{:.1} MB", bytes / 1e6)
 }
 
-const TROUBLES: &[(What, &str)] = &[
+const DISTURBANCES: &[(Event, &str)] = &[
     (
-        What::EastRotates,
+        Event::EastRotates,
         "a key of the first issuer is published and used, and the old one is removed",
     ),
-    (What::EastTrouble, "the first API server fails, or is down"),
-    (What::WestTrouble, "the second API server, which reviews, fails, or is down"),
-    (What::WestKeysTrouble, "the second API server fails only key fetches"),
-    (What::WebIsIn, "the configuration is replaced, and later restored"),
+    (Event::EastTrouble, "the first API server fails, or is down"),
+    (Event::WestTrouble, "the second API server, which reviews, fails, or is down"),
+    (Event::WestKeysTrouble, "the second API server fails only key fetches"),
+    (Event::WebIsIn, "the configuration is replaced, and later restored"),
 ];

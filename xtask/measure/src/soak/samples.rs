@@ -61,7 +61,7 @@ impl Sample {
         let (answers, steady, all) =
             (counts.right() + counts.wrong, sorted(counts.steady), sorted(counts.all));
         Ok(Self {
-            at: stage.chronicle.age().as_secs_f64(),
+            at: stage.events.age().as_secs_f64(),
             resident: process.resident_bytes()?,
             wasm: memories.iter().sum(),
             vms: memories.len(),

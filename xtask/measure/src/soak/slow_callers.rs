@@ -11,38 +11,38 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::callers::{DEADLINE, judge};
-use super::dice::Dice;
-use super::kind::{Errand, Kind};
-use super::right::Under;
+use super::expected::Conditions;
+use super::kind::{Case, Kind};
+use super::random::Random;
 use super::stage::Stage;
 
 /// Runs all of them until the stage ends.
 pub fn start(stage: &Arc<Stage>) -> Vec<JoinHandle<()>> {
-    let slow = (0..4).map(|seed| tokio::spawn(slowly(stage.clone(), Dice::new(2000 + seed))));
-    let gone = (0..3).map(|seed| tokio::spawn(leaving(stage.clone(), Dice::new(3000 + seed))));
+    let slow = (0..4).map(|seed| tokio::spawn(slowly(stage.clone(), Random::new(2000 + seed))));
+    let gone = (0..3).map(|seed| tokio::spawn(leaving(stage.clone(), Random::new(3000 + seed))));
     slow.chain(gone).collect()
 }
 
 // === private ===
 
-async fn slowly(stage: Arc<Stage>, mut dice: Dice) {
+async fn slowly(stage: Arc<Stage>, mut random: Random) {
     while !stage.is_over() {
-        let page = stage.book.page();
+        let page = stage.tokens.page();
         let kinds =
             [Kind::EastSteady, Kind::WestSteady, Kind::Body, Kind::Missing, Kind::BadSignature];
-        let kind = kinds[dice.below(kinds.len() as u64) as usize];
-        let errand = kind.errand(&stage.book, &page, &mut dice);
-        match timeout(SLOW_DEADLINE, slow_request(stage.envoy.port(), &errand)).await {
+        let kind = kinds[random.below(kinds.len() as u64) as usize];
+        let case = kind.case(&stage.tokens, &page, &mut random);
+        match timeout(SLOW_DEADLINE, slow_request(stage.envoy.port(), &case)).await {
             Err(_) => stage.tally.stuck(kind, SLOW_DEADLINE),
             Ok(Err(error)) => stage.tally.lost(kind, &error.context("a slow caller")),
-            Ok(Ok((under, response))) => judge(&stage, &errand, &under, &response),
+            Ok(Ok((under, response))) => judge(&stage, &case, &under, &response),
         }
     }
 }
 
 /// In pieces of a few bytes, over some two seconds.
-async fn slow_request(port: u16, errand: &Errand) -> Result<(Under, Response)> {
-    let bytes = errand.request.http1_bytes();
+async fn slow_request(port: u16, case: &Case) -> Result<(Conditions, Response)> {
+    let bytes = case.request.http1_bytes();
     let opening = Instant::now();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
@@ -56,21 +56,21 @@ async fn slow_request(port: u16, errand: &Errand) -> Result<(Under, Response)> {
     stream.read_to_end(&mut answer).await?;
     let now = Instant::now();
     let response = Response::parse_http1(&answer).context("no answer")?;
-    Ok((Under { opening, opened: now, sent, answered: now }, response))
+    Ok((Conditions { opening, opened: now, sent, answered: now }, response))
 }
 
-async fn leaving(stage: Arc<Stage>, mut dice: Dice) {
+async fn leaving(stage: Arc<Stage>, mut random: Random) {
     while !stage.is_over() {
-        let page = stage.book.page();
-        let kind = Kind::any(&mut dice);
-        let errand = kind.errand(&stage.book, &page, &mut dice);
-        let all = errand.request.http1_bytes();
-        let sent = match dice.below(3) {
+        let page = stage.tokens.page();
+        let kind = Kind::any(&mut random);
+        let case = kind.case(&stage.tokens, &page, &mut random);
+        let all = case.request.http1_bytes();
+        let sent = match random.below(3) {
             0 => all.len() / 2,
             1 => all.len() - 1,
             _ => all.len(),
         };
-        let patience = Duration::from_millis(dice.below(40));
+        let patience = Duration::from_millis(random.below(40));
         if let Err(error) = leave(stage.envoy.port(), &all[..sent], patience).await {
             stage.tally.lost(kind, &error.context("a caller that hangs up"));
         }

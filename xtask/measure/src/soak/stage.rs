@@ -9,10 +9,10 @@ use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER};
 use envoy_test::{ApiServer, ApiServerOptions, Envoy, EnvoySetup, KeyKind, Upstream};
 use serde_json::{Value, json};
 
-use super::book::{Book, WEST};
-use super::chronicle::{Chronicle, What};
+use super::events::{Event, EventLog};
 use super::kind::NEVER_PASSES;
 use super::tally::Tally;
+use super::tokens::{TokenSet, WEST};
 
 /// Everything that runs; it ends when this is dropped.
 #[derive(Debug)]
@@ -28,9 +28,9 @@ pub struct Stage {
     /// The application.
     pub upstream: Upstream,
     /// The tokens.
-    pub book: Book,
+    pub tokens: TokenSet,
     /// The events.
-    pub chronicle: Chronicle,
+    pub events: EventLog,
     /// The results.
     pub tally: Tally,
     over: AtomicBool,
@@ -42,7 +42,7 @@ impl Stage {
     /// Starts everything and waits until Envoy listens.
     pub async fn start(envoy_version: &str, module: PathBuf, workers: u32) -> Result<Self> {
         let (east, west) = (api_server(DEFAULT_ISSUER).await?, api_server(WEST).await?);
-        let book = Book::new(&east, &west);
+        let tokens = TokenSet::new(&east, &west);
         let upstream = Upstream::start().await?;
         upstream.keep_only(|received| received.header(NEVER_PASSES).is_some());
         let envoy = EnvoySetup::new()
@@ -57,10 +57,10 @@ impl Stage {
             .patch(without_access_log)
             .start()
             .await?;
-        let chronicle = Chronicle::new();
-        chronicle.begins(What::WebIsOut);
+        let events = EventLog::new();
+        events.begins(Event::WebIsOut);
         let (tally, over) = (Tally::default(), AtomicBool::new(false));
-        Ok(Self { envoy, workers, east, west, upstream, book, chronicle, tally, over })
+        Ok(Self { envoy, workers, east, west, upstream, tokens, events, tally, over })
     }
 
     /// Asks all tasks to end.

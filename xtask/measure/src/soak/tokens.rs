@@ -9,7 +9,7 @@ use super::kind::foreign_key;
 
 /// The source of tokens for callers.
 #[derive(Debug)]
-pub struct Book {
+pub struct TokenSet {
     page: Mutex<Arc<Page>>,
     /// A key that no issuer publishes.
     pub foreign: SigningKey,
@@ -18,9 +18,9 @@ pub struct Book {
 /// All tokens of one period: a rotation replaces the page, and a request holds its page until it ends.
 #[derive(Debug)]
 pub struct Page {
-    /// What `east` signs with.
+    /// Event `east` signs with.
     pub east_key: SigningKey,
-    /// What `west` signs with.
+    /// Event `west` signs with.
     pub west_key: SigningKey,
     /// A token for each account.
     pub east: Vec<String>,
@@ -34,9 +34,9 @@ pub struct Page {
     pub withdrawn: String,
 }
 
-// === impl Book ===
+// === impl TokenSet ===
 
-impl Book {
+impl TokenSet {
     /// Has the accounts exist at both, and the pod be gone.
     pub fn new(east: &ApiServer, west: &ApiServer) -> Self {
         for account in 0..ACCOUNTS {
