@@ -7,6 +7,7 @@ mod fetching;
 mod known;
 mod missing;
 mod outage;
+mod presented;
 mod proving;
 mod reviewing;
 mod reviews;
@@ -14,19 +15,19 @@ mod tally;
 mod token_cache;
 
 pub use fetching::KeysSettled;
-pub use proving::Presented;
-pub use reviewing::{ReviewSettled, Reviewed};
+pub use presented::{Presented, Reviewed};
+pub use reviewing::ReviewSettled;
 pub use tally::Tally;
 
 use crate::authn::issuer::Issuer;
+use crate::authn::keys::Cause;
 use crate::authn::signature::Verifier;
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::config::{Config, Settings};
+use crate::denial::Denial;
 use crate::identity::Caller;
-use crate::paused::Hold;
 use crate::table::Table;
 use crate::time::UnixTime;
-use crate::verdict::Denial;
 use known::Known;
 use reviews::Reviews;
 use std::rc::Rc;
@@ -66,6 +67,26 @@ pub enum Unproven {
     Denied(Denial),
     /// Keys must be fetched first, or the API server must review the token.
     Waits(Hold),
+}
+
+/// What a request waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Keys.
+    Keys {
+        /// Of any of these issuers, as the configuration numbers them.
+        issuers: Vec<usize>,
+        /// Which keys.
+        cause: Cause,
+    },
+    /// The answer to this call.
+    Review(CalloutId),
+}
+
+/// An authenticated caller, and why a required review did not take place, if so.
+struct Confirmed {
+    account: Rc<Caller>,
+    unreviewed: Option<Denial>,
 }
 
 /// The effect of a reply.

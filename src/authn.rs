@@ -16,6 +16,7 @@ pub mod peer;
 mod proof;
 pub mod service_account;
 pub mod signature;
+pub mod subject;
 pub mod token_review;
 pub mod verify;
 

@@ -15,3 +15,4 @@ pub mod rule;
 mod unclear;
 
 pub use policy::{Decision, HeaderEdits, Outcome, Permit, Policy, ShadowPermit};
+pub use rule::Mode;

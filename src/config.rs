@@ -3,6 +3,7 @@
 //! There are no warnings. A setting without effect is an error: an operator who believes that the
 //! configuration is stricter than it is would allow callers by mistake.
 
+mod calls;
 mod duration;
 mod issuers;
 mod names;
@@ -24,8 +25,10 @@ use crate::authn::issuer::{IssuerIdentity, KeySource};
 use crate::authz::Policy;
 use crate::connection::ConnectionFacts;
 use crate::headers::HeaderIndex;
-use crate::identity::{IdentityField, IdentityHeader};
-use crate::verdict::{Answers, Mode};
+use crate::identity::IdentityPlan;
+use crate::verdict::Answers;
+
+use crate::authz::Mode;
 use problems::Problems;
 use std::rc::Rc;
 use std::time::Duration;
@@ -49,10 +52,8 @@ pub struct Settings {
     pub index: HeaderIndex,
     /// Whether tokens of other issuers are ignored (`foreignTokens: "ignore"`).
     pub ignore_foreign: bool,
-    /// The identity headers for the upstream.
-    pub identity_headers: Vec<IdentityHeader>,
-    /// The filter state properties, each with the name that is passed to the host.
-    pub filter_state: Vec<(Rc<str>, IdentityField)>,
+    /// The identity headers and the filter state.
+    pub identity: IdentityPlan,
     /// Whether the token is forwarded to the upstream.
     pub forward_token: bool,
     /// Whether denials are enforced or only recorded.
@@ -122,8 +123,10 @@ impl Config {
             ),
             token_sources,
             ignore_foreign: wire.foreign_tokens == Some(wire::ForeignTokens::Ignore),
-            identity_headers,
-            filter_state: names::filter_state(wire.filter_state, problems),
+            identity: IdentityPlan {
+                headers: identity_headers,
+                filter_state: names::filter_state(wire.filter_state, problems),
+            },
             forward_token: wire.forward_token.unwrap_or(false),
             mode: names::mode(wire.mode),
             connection_facts: ConnectionFacts {

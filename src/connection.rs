@@ -1,7 +1,5 @@
 //! Attributes of a request's connection that the configuration uses.
 
-use crate::authz::rule::Direction;
-
 /// Attributes of a request other than its headers. They do not change while the request is paused.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
@@ -13,6 +11,15 @@ pub struct Connection {
     pub peer_uri: Option<String>,
     /// `source.address`, which is read only if the request is paused.
     pub source: SourceAddress,
+}
+
+/// `xds.listener_direction`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Towards the workload.
+    Inbound,
+    /// From the workload.
+    Outbound,
 }
 
 /// Reads the source address of a request, with its port; `None` if Envoy has none.

@@ -24,7 +24,9 @@ use crate::connection::ConnectionFacts;
 use crate::exchange::Finished;
 use crate::paused::PausedRequests;
 use crate::time::UnixTime;
-use crate::verdict::{Answer, Answers, Denial, Reason};
+use crate::verdict::{Answer, Answers};
+
+use crate::denial::{Denial, Reason};
 use log::Level;
 use running::Running;
 use std::collections::VecDeque;

@@ -7,10 +7,12 @@
 
 mod budget;
 
+use crate::denial::Denial;
 use crate::exchange::Finished;
 use crate::printable::printable_json;
 use crate::time::UnixTime;
-use crate::verdict::{Denial, Verdict};
+
+use crate::verdict::Verdict;
 use budget::{Budget, Dropped};
 use serde_json::{Map, Value, json};
 
@@ -95,8 +97,8 @@ impl<'f> Decided<'f> {
     fn of(finished: &'f Finished) -> Option<Self> {
         match (&finished.verdict, &finished.unreviewed) {
             (Verdict::Deny(denial), _) => Some(Self::Denied(denial)),
-            (Verdict::Shadow(shadowed, _), _) => Some(Self::ShadowDenied(shadowed.denial())),
-            (Verdict::Allow(..), _) if !finished.shadowed.is_empty() => {
+            (Verdict::Shadow(permit, _), _) => Some(Self::ShadowDenied(permit.denial())),
+            (Verdict::Allow(..), _) if !finished.shadow_denied_by.is_empty() => {
                 Some(Self::AllowedBesideShadow)
             }
             (Verdict::Allow(..), Some(why)) => Some(Self::AllowedUnreviewed(why)),
@@ -159,8 +161,8 @@ fn allowed(verdict: &str, finished: &Finished) -> Map<String, Value> {
     let mut line = Map::new();
     let mut say = |name: &str, value: &str| line.insert(name.to_owned(), json!(cut(value)));
     say("verdict", verdict);
-    if !finished.shadowed.is_empty() {
-        say("rule", &finished.shadowed.join(" "));
+    if !finished.shadow_denied_by.is_empty() {
+        say("rule", &finished.shadow_denied_by.join(" "));
     }
     if let Some(why) = &finished.unreviewed {
         say("unreviewed", why.detail());
@@ -192,7 +194,7 @@ const MAX_BYTES: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::{Claimed, Reason};
+    use crate::denial::{Claimed, Reason};
 
     fn refused(subject: &str) -> Finished {
         let claimed = Claimed { subject: Some(subject.to_owned()), ..Claimed::default() };

@@ -11,17 +11,22 @@
 
 mod take_off;
 
+use crate::authenticator::Hold;
 use crate::authenticator::{Authentication, Authenticator, Presented, Unproven};
 use crate::authn::bearer::BearerToken;
 use crate::authz::Outcome;
 use crate::authz::policy::MatchedRules;
 use crate::authz::rule::RequestAttributes;
 use crate::config::Settings;
+use crate::denial::{Denial, Reason};
 use crate::headers::{Headers, UnreadableHeaders};
 use crate::identity::Caller;
-use crate::paused::{Hold, PausedRequests, Request, Resumption};
+use crate::paused::{PausedRequests, Request, Resumption};
 use crate::time::UnixTime;
-use crate::verdict::{Denial, Mode, Reason, Verdict};
+
+use crate::authz::Mode;
+
+use crate::verdict::Verdict;
 use std::rc::Rc;
 use take_off::take_off;
 
@@ -47,7 +52,7 @@ pub struct Finished {
     /// The rule that decided.
     pub rule: Option<Rc<str>>,
     /// Shadow rules before the rule that decided, which would have denied the request.
-    pub shadowed: Vec<Rc<str>>,
+    pub shadow_denied_by: Vec<Rc<str>>,
     /// Whether the caller speaks gRPC.
     pub grpc: bool,
     /// `x-request-id`, for the log.
@@ -201,7 +206,7 @@ fn conclude(
         caller,
         unreviewed: None,
         rule: decision.rule,
-        shadowed: decision.shadowed,
+        shadow_denied_by: decision.shadow_denied_by,
         grpc: headers.grpc,
         request_id: request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
     }
@@ -215,7 +220,7 @@ impl Finished {
             caller: Err(denial),
             unreviewed: None,
             rule: None,
-            shadowed: Vec::new(),
+            shadow_denied_by: Vec::new(),
             grpc: false,
             request_id: None,
         }

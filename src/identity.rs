@@ -1,7 +1,6 @@
 //! The authenticated caller, with the values of identity headers and filter state.
 
 use crate::authn::{Proof, ServiceAccount};
-use crate::config::Settings;
 use std::rc::Rc;
 
 /// A header that the filter writes (`identityHeaders`).
@@ -44,6 +43,15 @@ pub enum IdentityField {
     ProvenBy,
 }
 
+/// What the upstream, access logs and other filters learn about a caller.
+#[derive(Debug)]
+pub struct IdentityPlan {
+    /// `identityHeaders`.
+    pub headers: Vec<IdentityHeader>,
+    /// `filterState`, with the name of each property that is passed to the host.
+    pub filter_state: Vec<(Rc<str>, IdentityField)>,
+}
+
 /// An authenticated caller with its header values precomputed, because computing them costs more than looking up the
 /// token.
 #[derive(Debug)]
@@ -60,12 +68,12 @@ pub type HeaderValue = (Rc<str>, Rc<[u8]>);
 
 impl Caller {
     /// Computes the configured values. `payload` is as in [`IdentityField::of`].
-    pub fn new(account: ServiceAccount, payload: Option<&str>, settings: &Settings) -> Self {
+    pub fn new(account: ServiceAccount, payload: Option<&str>, plan: &IdentityPlan) -> Self {
         let value = |field: IdentityField| Some(field.of(&account, payload)?.as_bytes().into());
-        let headers = settings.identity_headers.iter();
+        let headers = plan.headers.iter();
         let headers =
             headers.filter_map(|header| Some((Rc::clone(&header.name), value(header.field)?)));
-        let state = settings.filter_state.iter();
+        let state = plan.filter_state.iter();
         let state = state.filter_map(|(name, field)| Some((Rc::clone(name), value(*field)?)));
         let (headers, filter_state) = (headers.collect(), state.collect());
         Self { account, headers, filter_state }

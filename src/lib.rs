@@ -20,7 +20,7 @@
 //!        │
 //!        ├─ identity       header values that tell the upstream who called
 //!        ▼
-//!   verdict                Allow(Permit, HeaderEdits) | Deny(Denial) | Shadow(Shadowed, HeaderEdits)
+//!   verdict                Allow(Permit, HeaderEdits) | Deny(Denial) | Shadow(ShadowPermit, HeaderEdits)
 //!        │
 //!        ├─ decision_log, metrics   what the operator learns
 //!        ▼  Effect         pause, finish with a verdict, send a call, wake, log, count
@@ -35,26 +35,37 @@
 //! is from an [`authn::ServiceAccount`], which needs an [`authn::Proof`], which only verification and an accepted
 //! TokenReview give.
 
-pub mod headers;
+// From top to bottom: each module uses only modules below it (tests/architecture.rs).
+#[cfg(target_arch = "wasm32")]
+mod filter;
+
+pub mod core;
+
+pub mod decision_log;
+pub mod metrics;
 
 pub mod exchange;
 
-pub mod authn;
-pub mod authz;
-pub mod identity;
-pub mod verdict;
+pub mod paused;
 
 pub mod authenticator;
-pub mod callout;
+
 pub mod config;
+
+pub mod verdict;
+
+pub mod authz;
+
+pub mod identity;
+
+pub mod authn;
+
+pub mod callout;
+
+pub mod account_name;
 pub mod connection;
-pub mod core;
-pub mod decision_log;
-pub mod metrics;
-pub mod paused;
+pub mod denial;
+pub mod headers;
 pub mod printable;
 mod table;
 pub mod time;
-
-#[cfg(target_arch = "wasm32")]
-mod filter;

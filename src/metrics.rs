@@ -7,9 +7,11 @@
 
 use crate::authenticator::{KeysSettled, ReviewSettled, Tally};
 use crate::authn::keys::Settled;
+use crate::denial::{Denial, Reason};
 use crate::exchange::Finished;
 use crate::time::UnixTime;
-use crate::verdict::{Denial, Reason, Verdict};
+
+use crate::verdict::Verdict;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -54,7 +56,7 @@ impl Metrics {
         let (verdict, denial) = match &finished.verdict {
             Verdict::Allow(..) => ("allowed", None),
             Verdict::Deny(denial) => ("denied", Some(denial)),
-            Verdict::Shadow(shadowed, _) => ("shadow_denied", Some(shadowed.denial())),
+            Verdict::Shadow(permit, _) => ("shadow_denied", Some(permit.denial())),
         };
         // A request with an invalid token that passes by a rule for anyone has the token's reason.
         let unproven = finished.caller.as_ref().err();
@@ -64,7 +66,7 @@ impl Metrics {
             self.count(format!("unreviewed.{}", label(issuer.map(|name| &**name))));
         }
         self.request(verdict, reason, finished.rule.as_ref(), issuer);
-        for rule in &finished.shadowed {
+        for rule in &finished.shadow_denied_by {
             self.count(format!("shadow_denied.{}", label(Some(rule))));
         }
     }

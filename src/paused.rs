@@ -3,12 +3,12 @@
 //! They are counted separately for each thing they wait for, because a caller can invent key IDs, and for each source
 //! address: one address has a quarter of the places, so that its flood leaves room for the others.
 
-use crate::authenticator::Reviewed;
+use crate::authenticator::{Hold, Reviewed};
 use crate::authn::keys::Cause;
 use crate::callout::CalloutId;
 use crate::connection::Connection;
+use crate::denial::{Denial, Reason};
 use crate::time::UnixTime;
-use crate::verdict::{Denial, Reason};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
@@ -41,20 +41,6 @@ pub enum Resumption {
     Reviewed(Rc<Reviewed>),
     /// Its deadline has passed.
     DeadlinePassed,
-}
-
-/// What a request waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// Keys.
-    Keys {
-        /// Of any of these issuers, as the configuration numbers them.
-        issuers: Vec<usize>,
-        /// Which keys.
-        cause: Cause,
-    },
-    /// The answer to this call.
-    Review(CalloutId),
 }
 
 /// The places that are taken, for each of these.

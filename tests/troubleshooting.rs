@@ -11,8 +11,8 @@ use envoy_test::scenarios::World;
 use envoy_test::{KeyKind, SigningKey, jwks};
 use sa_authn::callout::Reply;
 use sa_authn::decision_log::DecisionLog;
+use sa_authn::denial::Reason;
 use sa_authn::exchange::Finished;
-use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 use support::{Core, Request, discovered, get, good, inline, with};
 

@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
 use sa_authn::core::NativeDriver;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use sa_authn_fuzz::world::{bearer, config, encode, judge, under};
 use serde_json::{Value, json};
 

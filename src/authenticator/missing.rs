@@ -1,10 +1,9 @@
 //! Decides whether a request waits or is denied if no issuer has the token's key.
 
-use super::{Authenticator, Unproven};
+use super::{Authenticator, Hold, Unproven};
 use crate::authn::keys::{Cause, Lookup};
-use crate::paused::Hold;
+use crate::denial::Reason;
 use crate::time::UnixTime;
-use crate::verdict::Reason;
 use std::time::Duration;
 
 /// The answers of a token's issuers, none of which has the key. As long as one may still get it, the key is not unknown.

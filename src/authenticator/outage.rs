@@ -1,10 +1,10 @@
 //! Outages of API servers that review tokens, and the tokens that must not profit from one
 //! (`onOutage: "acceptVerified"`).
 
+use crate::authn::issuer::ReviewPlan;
 use crate::authn::signature::sha256;
-use crate::authn::token_review::ReviewPlan;
+use crate::denial::{Denial, Reason};
 use crate::time::UnixTime;
-use crate::verdict::{Denial, Reason};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;

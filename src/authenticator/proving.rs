@@ -1,42 +1,22 @@
 //! The part of [`Authenticator`] that authenticates the caller of a request.
 
 use super::known::{Approval, Known};
-use super::reviewing::Reviewed;
-use super::{Authentication, Authenticator, Unproven};
+use super::presented::Presented;
+use super::{Authentication, Authenticator, Confirmed, Unproven};
 use crate::authn::bearer::BearerToken;
 use crate::authn::claims::Claims;
-use crate::authn::issuer::{Issuer, IssuerIdentity};
+use crate::authn::issuer::{Issuer, IssuerIdentity, Purpose};
 use crate::authn::jwt::Jwt;
-use crate::authn::keys::{Algorithm, Jwk};
-use crate::authn::service_account;
-use crate::authn::token_review::Purpose;
+use crate::authn::keys::Jwk;
+use crate::authn::signature::Algorithm;
+use crate::authn::subject::NamedAccount;
 use crate::authn::verify::{VerifiedToken, check_claims, verify};
 use crate::authn::{Proof, ServiceAccount};
-use crate::connection::Connection;
+use crate::denial::{Claimed, Denial, Reason};
 use crate::identity::Caller;
 use crate::time::UnixTime;
-use crate::verdict::{Claimed, Denial, Reason};
 use std::collections::HashMap;
 use std::rc::Rc;
-
-/// A token as a request presents it.
-#[derive(Clone, Copy, Debug)]
-pub struct Presented<'a> {
-    /// The token.
-    pub token: BearerToken<'a>,
-    /// When the request arrived.
-    pub arrived: UnixTime,
-    /// The attributes of the connection.
-    pub connection: &'a Connection,
-    /// The review that the request waited for, if it has ended.
-    pub reviewed: Option<&'a Reviewed>,
-}
-
-/// An authenticated caller, and why a required review did not take place, if so.
-pub(super) struct Confirmed {
-    account: Rc<Caller>,
-    unreviewed: Option<Denial>,
-}
 
 /// What is cached of a verified token.
 struct Remembered {
@@ -216,7 +196,7 @@ impl Authenticator {
         let issuer = self.issuers.iter().position(of);
         let issuer = issuer.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
         let account = ServiceAccount::from_proof(Proof::Signature(Box::new(token)))?;
-        let account = Rc::new(Caller::new(account, Some(payload), &self.settings));
+        let account = Rc::new(Caller::new(account, Some(payload), &self.settings.identity));
         let bytes = presented.token.bytes();
         // A key rotation does not invalidate an earlier review.
         let before = self.known.get(bytes).filter(|known| known.issuer == issuer);
@@ -239,7 +219,7 @@ impl Authenticator {
         let identity = self.issuers.get(issuer).map(|issuer| Rc::clone(issuer.identity()));
         let identity = identity.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
         check_claims(jwt.claims(), &identity, now)?;
-        service_account::Named::check(jwt.claims(), &identity)?;
+        NamedAccount::check(jwt.claims(), &identity)?;
         let account = self.review_instead((issuer, &identity), jwt.claims(), presented, now)?;
         Ok(Remembered { issuer, account, approval: None })
     }

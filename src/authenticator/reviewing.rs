@@ -2,29 +2,18 @@
 
 use super::known::{Approval, Known};
 use super::outage::Health;
-use super::proving::{Confirmed, Presented};
+use super::presented::{Presented, Reviewed};
 use super::reviews::{Priority, Question, Token};
-use super::{Authenticator, Unproven};
+use super::{Authenticator, Confirmed, Hold, Unproven};
 use crate::authn::claims::Claims;
-use crate::authn::issuer::IssuerIdentity;
-use crate::authn::token_review::{
-    AcceptedReview, Cause, NotAccepted, OnOutage, Purpose, ReviewPlan,
-};
+use crate::authn::issuer::{IssuerIdentity, OnOutage, Purpose, ReviewPlan};
+use crate::authn::token_review::{AcceptedReview, Cause, NotAccepted};
 use crate::authn::{Proof, ServiceAccount};
 use crate::callout::{Callout, CalloutId, Reply};
+use crate::denial::{Denial, Reason};
 use crate::identity::Caller;
-use crate::paused::Hold;
 use crate::time::UnixTime;
-use crate::verdict::{Denial, Reason};
 use std::rc::Rc;
-
-/// A review that has ended, for the requests that waited for it, whether or not it is cached.
-#[derive(Debug)]
-pub struct Reviewed {
-    issuer: usize,
-    token: Token,
-    outcome: Result<Rc<AcceptedReview>, NotAccepted>,
-}
 
 /// A reply to a review.
 #[derive(Clone, Debug)]
@@ -107,7 +96,7 @@ impl Authenticator {
         self.reviews.rejected.remove(token);
         if plan.purpose == Purpose::Instead
             && let Ok(account) = ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))
-            && let caller = Rc::new(Caller::new(account, None, &self.settings))
+            && let caller = Rc::new(Caller::new(account, None, &self.settings.identity))
             && let Some(known) =
                 Known::of(question.issuer, &question.identity, caller, self.generation())
         {
@@ -164,7 +153,7 @@ impl Authenticator {
         match self.review(issuer, claims, (ended, None), presented, now)? {
             Answer::Reviewed(Some(review)) => {
                 let account = ServiceAccount::from_proof(Proof::Review(Rc::clone(review)))?;
-                Ok(Rc::new(Caller::new(account, None, &self.settings)))
+                Ok(Rc::new(Caller::new(account, None, &self.settings.identity)))
             }
             Answer::Reviewed(None) | Answer::Outage(_) => {
                 Err(Reason::Internal.because("a review without a user").into())
@@ -267,18 +256,4 @@ impl Authenticator {
 /// Why a request passes without a review. `why`: the failure of the last review.
 fn outage(why: &str) -> Denial {
     Reason::ReviewUnavailable.because(format!("outage of the API server: {why}"))
-}
-
-// === impl Reviewed ===
-
-impl Reviewed {
-    /// The API server's answer.
-    pub fn outcome(&self) -> Result<&AcceptedReview, &Denial> {
-        self.outcome.as_deref().map_err(NotAccepted::denial)
-    }
-
-    /// Whether it is about this token of this issuer.
-    fn is_of(&self, issuer: usize, token: &[u8]) -> bool {
-        self.issuer == issuer && *self.token.0 == *token
-    }
 }

@@ -7,12 +7,11 @@
 use super::outage::{Outages, Rejected};
 use super::token_cache::{TokenCache, Untrusted};
 use crate::authn::claims::Claims;
-use crate::authn::issuer::IssuerIdentity;
-use crate::authn::token_review::{OnOutage, ReviewPlan};
+use crate::authn::issuer::{IssuerIdentity, OnOutage, ReviewPlan};
 use crate::authn::verify::Validity;
 use crate::callout::CalloutId;
+use crate::denial::{Denial, Reason};
 use crate::time::UnixTime;
-use crate::verdict::{Denial, Reason};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;

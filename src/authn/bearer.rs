@@ -1,6 +1,6 @@
 //! Extraction of the bearer token (RFC 6750 section 2.1) from the token headers.
 
-use crate::verdict::{Denial, Reason};
+use crate::denial::{Denial, Reason};
 use std::fmt;
 use std::rc::Rc;
 

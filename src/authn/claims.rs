@@ -7,8 +7,8 @@
 mod reading;
 
 use super::json::read;
+use crate::denial::{Denial, Reason};
 use crate::time::UnixTime;
-use crate::verdict::{Denial, Reason};
 use reading::Reading;
 use smallvec::SmallVec;
 use std::borrow::Cow;

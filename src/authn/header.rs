@@ -5,7 +5,7 @@
 //! 3.10).
 
 use super::json::{Object, pass_over, read};
-use crate::verdict::{Denial, Reason};
+use crate::denial::{Denial, Reason};
 use serde::de::{Error, MapAccess};
 
 /// The JOSE header of a token. The key determines the algorithm; `alg` is only compared with it.

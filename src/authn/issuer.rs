@@ -1,8 +1,6 @@
 //! The configured issuers and their keys.
 
 use super::keys::{FetchPlan, Jwk, KeyCache, KeySet, Lookup, RefreshSchedule};
-use super::peer::PeerPattern;
-use super::token_review::{Purpose, ReviewPlan};
 use crate::time::{Leeway, UnixTime};
 use std::rc::Rc;
 use std::time::Duration;
@@ -34,6 +32,50 @@ pub struct IssuerIdentity {
     pub match_peer: Option<PeerPattern>,
     /// The TokenReview settings (`tokenReview`).
     pub review: Option<ReviewPlan>,
+}
+
+/// The peers that `matchPeer` accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerPattern {
+    /// The required trust domain; `None` accepts any trust domain that Envoy has verified.
+    pub trust_domain: Option<String>,
+}
+
+/// How an issuer's tokens are reviewed (`tokenReview` in the configuration).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReviewPlan {
+    /// The Envoy cluster of the API server.
+    pub cluster: String,
+    /// `:authority`.
+    pub authority: String,
+    /// What a review is for.
+    pub purpose: Purpose,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// How long an approval is valid.
+    pub cache_ttl: Duration,
+    /// How long before its end the approval of a token in use is renewed.
+    pub refresh_ahead: Duration,
+    /// What happens during an outage of the API server.
+    pub on_outage: OnOutage,
+}
+
+/// What a review is for (`use`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The token was verified. The review checks whether the object that it is bound to still exists.
+    AfterVerification,
+    /// The review is the proof. No keys are needed.
+    Instead,
+}
+
+/// What the filter does with a verified token during an outage of the API server (`onOutage`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnOutage {
+    /// It denies every request whose token has not been reviewed.
+    Deny,
+    /// It accepts verified tokens without a review.
+    AcceptVerified,
 }
 
 /// The limits of token lifetimes.

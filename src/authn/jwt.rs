@@ -6,7 +6,7 @@
 use super::bearer::BearerToken;
 use super::claims::Claims;
 use super::header::JoseHeader;
-use crate::verdict::{Denial, Reason};
+use crate::denial::{Denial, Reason};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeError, Engine};
 use std::fmt;

@@ -1,21 +1,17 @@
 //! Signing keys of issuers: parsing, fetching and caching.
 
-mod algorithm;
 mod cache;
 pub mod discovery;
 mod fetch;
 mod jwk;
 mod key_set;
 mod pem;
-mod public_key;
 mod refetch_limiter;
 mod refresh_schedule;
 
-pub use algorithm::{Algorithm, Family};
 pub use cache::{Cause, KeyCache, Lookup, Settled};
 pub use fetch::{FetchFailure, FetchPlan};
 pub use jwk::Jwk;
 pub use key_set::{KeySet, KeySetError};
 pub use pem::from_pem;
-pub use public_key::{Curve, PublicKey, UnsupportedKey};
 pub use refresh_schedule::RefreshSchedule;

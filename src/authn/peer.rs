@@ -3,15 +3,10 @@
 //! A stolen token is useless on connections of other service accounts. The listener must validate the client
 //! certificate: Envoy provides the URI of any certificate that its validation accepts.
 
-use super::service_account::{ServiceAccount, is_dns_label, is_dns_subdomain};
-use crate::verdict::{Denial, Reason};
-
-/// The peers that `matchPeer` accepts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerPattern {
-    /// The required trust domain; `None` accepts any trust domain that Envoy has verified.
-    pub trust_domain: Option<String>,
-}
+use super::issuer::PeerPattern;
+use super::service_account::ServiceAccount;
+use crate::account_name::{is_dns_label, is_dns_subdomain};
+use crate::denial::{Denial, Reason};
 
 // === impl PeerPattern ===
 

@@ -1,13 +1,18 @@
-//! Verifies signatures. No other file uses a crypto crate.
+//! Public keys, signature algorithms, and the verification of signatures. No other module uses a crypto crate.
 //!
 //! The host's `verify_signature` (BoringSSL, 24 us for RS256) is used if there is one, and jwt-simple (about 2 ms in the VM)
-//! otherwise and natively. [`super::keys::PublicKey`] has checked sizes, exponents, curves and algorithms, so both verify
+//! otherwise and natively. [`PublicKey`] has checked sizes, exponents, curves and algorithms, so both verify
 //! with the same keys, except that only the host supports P-521 and checks whether such a point is on the curve.
 
+mod algorithm;
 mod host;
+mod public_key;
 
-use super::jwt::Jwt;
-use super::keys::{Algorithm, PublicKey};
+pub use algorithm::{Algorithm, Family};
+pub use public_key::{Curve, PublicKey, UnsupportedKey};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_simple::algorithms::{
     ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, ES256PublicKey, ES384PublicKey, RS256PublicKey,
     RS384PublicKey, RS512PublicKey, RSAPublicKeyLike,
@@ -70,17 +75,25 @@ impl Verifier {
         host::probe(host).map(|()| Self { host: Some(host) })
     }
 
-    /// Whether `jwt` was signed by the owner of `key`.
-    pub fn verify(self, key: &VerifyingKey, jwt: &Jwt<'_>) -> Signature {
+    /// Whether the owner of `key` signed `signing_input`, the text of a JWS up to its second dot (RFC 7515 section 5.2).
+    pub fn verify_signature(
+        self,
+        key: &VerifyingKey,
+        signing_input: &str,
+        signature: &[u8],
+    ) -> Signature {
         // Both libraries check this again; a length that cannot be right needs neither.
-        if jwt.signature().len() != key.signature_bytes {
+        if signature.len() != key.signature_bytes {
             return Signature::Forged;
         }
-        match self.host.and_then(|host| host::verify(host, key, jwt)) {
+        match self.host.and_then(|host| host::verify(host, key, signing_input, signature)) {
             Some(true) => Signature::Genuine,
             Some(false) => Signature::Forged,
             // No host, or one that would not answer for this key: the library decides.
-            None => key.local.as_ref().map_or(Signature::Unsupported, |local| local.verify(jwt)),
+            None => key
+                .local
+                .as_ref()
+                .map_or(Signature::Unsupported, |local| local.verify(signing_input, signature)),
         }
     }
 }
@@ -131,14 +144,16 @@ impl LocalKey {
         })
     }
 
-    fn verify(&self, jwt: &Jwt<'_>) -> Signature {
+    fn verify(&self, signing_input: &str, signature: &[u8]) -> Signature {
         let options = Some(signature_only());
+        // jwt-simple takes a whole token.
+        let token = [signing_input, &URL_SAFE_NO_PAD.encode(signature)].join(".");
         let verified = match self {
-            Self::Rs256(key) => key.verify_token::<NoCustomClaims>(jwt.text(), options),
-            Self::Rs384(key) => key.verify_token::<NoCustomClaims>(jwt.text(), options),
-            Self::Rs512(key) => key.verify_token::<NoCustomClaims>(jwt.text(), options),
-            Self::Es256(key) => key.verify_token::<NoCustomClaims>(jwt.text(), options),
-            Self::Es384(key) => key.verify_token::<NoCustomClaims>(jwt.text(), options),
+            Self::Rs256(key) => key.verify_token::<NoCustomClaims>(&token, options),
+            Self::Rs384(key) => key.verify_token::<NoCustomClaims>(&token, options),
+            Self::Rs512(key) => key.verify_token::<NoCustomClaims>(&token, options),
+            Self::Es256(key) => key.verify_token::<NoCustomClaims>(&token, options),
+            Self::Es384(key) => key.verify_token::<NoCustomClaims>(&token, options),
         };
         if verified.is_ok() { Signature::Genuine } else { Signature::Forged }
     }

@@ -8,54 +8,16 @@ mod answer;
 pub use answer::ReviewedUser;
 
 use super::claims::Claims;
-use super::issuer::IssuerIdentity;
+use super::issuer::{IssuerIdentity, ReviewPlan};
 use crate::callout::{CallFailure, Callout, CalloutId, Reply};
-use crate::verdict::{Denial, Reason};
+use crate::denial::{Denial, Reason};
 use std::rc::Rc;
-use std::time::Duration;
 
 /// Where reviews are sent.
 pub const PATH: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
 const API_VERSION: &str = "authentication.k8s.io/v1";
 const KIND: &str = "TokenReview";
-
-/// How an issuer's tokens are reviewed (`tokenReview` in the configuration).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReviewPlan {
-    /// The Envoy cluster of the API server.
-    pub cluster: String,
-    /// `:authority`.
-    pub authority: String,
-    /// What a review is for.
-    pub purpose: Purpose,
-    /// How long one call may take.
-    pub timeout: Duration,
-    /// How long an approval is valid.
-    pub cache_ttl: Duration,
-    /// How long before its end the approval of a token in use is renewed.
-    pub refresh_ahead: Duration,
-    /// What happens during an outage of the API server.
-    pub on_outage: OnOutage,
-}
-
-/// What a review is for (`use`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// The token was verified. The review checks whether the object that it is bound to still exists.
-    AfterVerification,
-    /// The review is the proof. No keys are needed.
-    Instead,
-}
-
-/// What the filter does with a verified token during an outage of the API server (`onOutage`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnOutage {
-    /// It denies every request whose token has not been reviewed.
-    Deny,
-    /// It accepts verified tokens without a review.
-    AcceptVerified,
-}
 
 /// Why a review gave no answer about the token.
 ///

@@ -7,8 +7,8 @@ use super::issuer::{IssuerIdentity, Lifetime};
 use super::jwt::Jwt;
 use super::keys::Jwk;
 use super::signature::{Signature, Verifier};
+use crate::denial::{Denial, Reason};
 use crate::time::{Leeway, UnixTime};
-use crate::verdict::{Denial, Reason};
 use std::rc::Rc;
 
 /// A token that its issuer signed for a configured audience, and that is valid now. Only [`verify`] makes one.
@@ -75,7 +75,7 @@ fn check_signature(jwt: &Jwt<'_>, key: &Jwk, verifier: Verifier) -> Result<(), D
         let detail = format!("the token says {:?}, its key is for {algorithm}", jwt.header().alg);
         return Err(Reason::UnsupportedAlgorithm.because(detail));
     }
-    match verifier.verify(key.verifying(), jwt) {
+    match verifier.verify_signature(key.verifying(), jwt.signing_input(), jwt.signature()) {
         Signature::Genuine => Ok(()),
         Signature::Forged => {
             Err(Reason::BadSignature.because(format!("not signed by key {}", key.kid())))

@@ -1,7 +1,7 @@
 //! Sets of service accounts, with a lookup cost independent of their size.
 
+use crate::account_name::{is_dns_label, is_dns_subdomain};
 use crate::authn::ServiceAccount;
-use crate::authn::service_account::{is_dns_label, is_dns_subdomain};
 use crate::table::Table;
 
 /// The callers in `allow` or `deny`.

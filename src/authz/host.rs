@@ -4,7 +4,7 @@
 //! way. If rules ignored the port or a trailing dot, `www.example:9999` would match the rule for `www.example`, but
 //! Envoy would route it to another virtual host.
 
-use crate::verdict::{Denial, Reason};
+use crate::denial::{Denial, Reason};
 use std::fmt;
 use std::net::Ipv6Addr;
 

@@ -4,7 +4,7 @@
 //! filter, an attacker could send a path that the filter takes for an open path and the upstream for a protected one.
 //! Such a path is an error (`ambiguous_path`).
 
-use crate::verdict::{Denial, Reason};
+use crate::denial::{Denial, Reason};
 use std::borrow::Cow;
 
 /// A path in normal form: it begins with `/`, and has no dot segments, no empty segments except the last, and no

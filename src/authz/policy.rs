@@ -15,8 +15,10 @@ use super::path::NormalPath;
 use super::rule::{PathPattern, RequestAttributes, Rule};
 use super::unclear::Unclear;
 use crate::authn::ServiceAccount;
+use crate::denial::{Denial, Reason};
 use crate::identity::Caller;
-use crate::verdict::{Denial, Mode, Reason};
+
+use crate::authz::Mode;
 use matched_rules::forbidden;
 use std::rc::Rc;
 
@@ -62,7 +64,7 @@ pub struct Decision {
     /// The rule that decided.
     pub rule: Option<Rc<str>>,
     /// Shadow rules before the deciding enforced rule that would have denied the request.
-    pub shadowed: Vec<Rc<str>>,
+    pub shadow_denied_by: Vec<Rc<str>>,
 }
 
 /// Whether a request passes.
@@ -82,7 +84,7 @@ struct Judgement {
     rule: Option<Rc<str>>,
     /// `Shadow` if only shadow rules decide: requests that they deny pass.
     mode: Mode,
-    shadowed: Vec<Rc<str>>,
+    shadow_denied_by: Vec<Rc<str>>,
 }
 
 // === impl Policy ===
@@ -199,14 +201,14 @@ impl Policy {
             Ok(matched) => Judgement::by(matched, caller.map(|caller| caller.account())),
             Err(denial) => Judgement::refused(denial),
         };
-        let Judgement { outcome, rule, mode: of_rules, shadowed } = judgement;
+        let Judgement { outcome, rule, mode: of_rules, shadow_denied_by } = judgement;
         let caller = caller.ok().cloned();
         let outcome = match (outcome, of_rules, mode) {
             (Ok(()), _, _) => Outcome::Permitted(Permit::new(caller, rule.clone())),
             (Err(denial), Mode::Enforce, Mode::Enforce) => Outcome::Denied(denial),
             (Err(denial), _, _) => Outcome::ShadowDenied(ShadowPermit::new(caller, denial)),
         };
-        Decision { outcome, rule, shadowed }
+        Decision { outcome, rule, shadow_denied_by }
     }
 }
 
@@ -228,37 +230,37 @@ impl Judgement {
     fn by(matched: &MatchedRules<'_>, caller: Result<&ServiceAccount, &Denial>) -> Self {
         let Some(asked) = matched.asked() else {
             let outcome = caller.map(drop).map_err(Denial::clone);
-            return Self { outcome, rule: None, mode: Mode::Enforce, shadowed: Vec::new() };
+            return Self { outcome, rule: None, mode: Mode::Enforce, shadow_denied_by: Vec::new() };
         };
-        let (mut shadow, mut shadowed) = (None, Vec::new());
+        let (mut shadow, mut shadow_denied_by) = (None, Vec::new());
         for rule in asked.iter() {
             let Some(outcome) = asked.outcome(rule, caller) else { continue };
             let name = Rc::clone(&rule.name);
             if rule.mode == Mode::Enforce {
-                return Self { outcome, rule: Some(name), mode: Mode::Enforce, shadowed };
+                return Self { outcome, rule: Some(name), mode: Mode::Enforce, shadow_denied_by };
             }
             if outcome.is_err() {
-                shadowed.push(Rc::clone(&name));
+                shadow_denied_by.push(Rc::clone(&name));
             }
             shadow.get_or_insert((name, outcome));
         }
         match shadow.filter(|_| asked.iter().any(Rule::is_shadow_allow)) {
             // If this rule were enforced, the rules after it would not be evaluated.
             Some((name, outcome)) => {
-                Self { outcome, rule: Some(name), mode: Mode::Shadow, shadowed: Vec::new() }
+                Self { outcome, rule: Some(name), mode: Mode::Shadow, shadow_denied_by: Vec::new() }
             }
             None => {
                 let refusal = caller.map_or_else(Denial::clone, |caller| {
                     forbidden(caller, "no rule covers the request".to_owned())
                 });
-                Self { shadowed, ..Self::refused(refusal) }
+                Self { shadow_denied_by, ..Self::refused(refusal) }
             }
         }
     }
 
     /// A refusal that no rule made.
     fn refused(denial: Denial) -> Self {
-        Self { outcome: Err(denial), rule: None, mode: Mode::Enforce, shadowed: Vec::new() }
+        Self { outcome: Err(denial), rule: None, mode: Mode::Enforce, shadow_denied_by: Vec::new() }
     }
 }
 

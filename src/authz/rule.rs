@@ -3,7 +3,7 @@
 use super::accounts::Who;
 use super::host::HostPattern;
 use super::path::NormalPath;
-use crate::verdict::Mode;
+use crate::connection::Direction;
 use std::rc::Rc;
 
 /// A validated rule.
@@ -38,13 +38,14 @@ pub struct ArrivalPattern {
     pub ports: Vec<u16>,
 }
 
-/// `xds.listener_direction`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Towards the workload.
-    Inbound,
-    /// From the workload.
-    Outbound,
+/// Whether denials are enforced (`mode` in the configuration).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// A denied request is rejected.
+    #[default]
+    Enforce,
+    /// A denied request is counted and logged, and passes.
+    Shadow,
 }
 
 /// The request attributes that rules are compared with, besides host and path.

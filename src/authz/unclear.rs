@@ -2,7 +2,9 @@
 
 use super::index::Numbers;
 use super::rule::{PathPattern, RequestAttributes, Rule};
-use crate::verdict::{Denial, Mode, Reason};
+use crate::denial::{Denial, Reason};
+
+use crate::authz::Mode;
 
 /// The attributes of a request that have two readings, each with its denial. Of the rules that use them, only shadow rules
 /// are evaluated.

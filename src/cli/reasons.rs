@@ -1,7 +1,7 @@
 //! `sa-authn reasons`: the meaning and remedy of each denial reason.
 
 use super::{Failure, Report};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 
 /// The arguments of `reasons`.
 #[derive(Debug, clap::Args)]

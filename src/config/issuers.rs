@@ -1,13 +1,12 @@
 //! Validation of `issuers`.
 
+use super::calls::{AUTHORITY, CLUSTER, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, is_visible, required};
 use super::problems::Problems;
 use super::reviews;
 use super::wire::{self, Object};
-use crate::authn::issuer::{IssuerIdentity, KeySource, Lifetime};
+use crate::account_name::is_dns_subdomain;
+use crate::authn::issuer::{IssuerIdentity, KeySource, Lifetime, PeerPattern, Purpose};
 use crate::authn::keys::{FetchPlan, KeySet, RefreshSchedule, from_pem};
-use crate::authn::peer::PeerPattern;
-use crate::authn::service_account::is_dns_subdomain;
-use crate::authn::token_review::Purpose;
 use crate::time::Leeway;
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -153,10 +152,6 @@ fn match_peer(
     }
 }
 
-fn is_visible(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
 fn key_source(
     path: &str,
     wire: Option<Object<wire::Keys>>,
@@ -267,20 +262,6 @@ fn refresh_schedule(path: &str, wire: &wire::Keys, problems: &mut Problems) -> R
     schedule
 }
 
-pub(super) fn required(
-    path: &str,
-    field: &str,
-    what: &str,
-    value: Option<String>,
-    problems: &mut Problems,
-) -> String {
-    let value = value.unwrap_or_default();
-    if !is_visible(&value) {
-        problems.add(format!("{path}.{field}"), what);
-    }
-    value
-}
-
 /// Clusters with the default settings share an `iss`, so the filter tells their tokens apart by the key. If two such
 /// issuers have the same key, the issuer of a token is ambiguous.
 fn check_shared(issuers: &[Numbered], problems: &mut Problems) {
@@ -331,17 +312,11 @@ fn share_a_key(keys: &KeySet, others: &KeySet) -> bool {
 }
 
 const ONE_SOURCE: &str = "expected exactly one of discovery, jwks, inline, pem";
-pub(super) const CLUSTER: &str =
-    "must be the name of an Envoy cluster, for example \"kube-apiserver\"";
-pub(super) const AUTHORITY: &str =
-    "must be the server's host name, for example \"kubernetes.default.svc\"";
 const JWKS_PATH: &str = "must be the path of the JWKS, for example \"/openid/v1/jwks\"";
 
 /// The API server's own leeway: `jwt.DefaultLeeway` of go-jose, by kubernetes/pkg/serviceaccount/claims.go.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 const LONGEST_LEEWAY: Duration = Duration::from_secs(600);
-pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 const SHORTEST_REFETCH: Duration = Duration::from_millis(100);
 const DEFAULT_SCHEDULE: RefreshSchedule = RefreshSchedule {
     refresh: Duration::from_secs(10 * 60),

@@ -3,8 +3,8 @@
 use super::problems::Problems;
 use super::wire::{self, Object};
 use crate::authn::bearer::TokenSource;
+use crate::authz::Mode;
 use crate::identity::{IdentityField, IdentityHeader};
-use crate::verdict::Mode;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 

@@ -1,10 +1,10 @@
 //! Validation of `issuers[].tokenReview`.
 
+use super::calls::{AUTHORITY, CLUSTER, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, required};
 use super::duration::WireDuration;
-use super::issuers::{AUTHORITY, CLUSTER, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, required};
 use super::problems::Problems;
 use super::wire;
-use crate::authn::token_review::{OnOutage, Purpose, ReviewPlan};
+use crate::authn::issuer::{OnOutage, Purpose, ReviewPlan};
 use std::time::Duration;
 
 /// Checks `tokenReview` of the issuer at `path`. `wait_timeout` is `limits.waitTimeout`.

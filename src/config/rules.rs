@@ -5,7 +5,8 @@ use super::problems::Problems;
 use super::wire::{self, Object};
 use crate::authz::accounts::{Accounts, Condition, Who};
 use crate::authz::host::HostPattern;
-use crate::authz::rule::{ArrivalPattern, Direction, PathPattern, Rule};
+use crate::authz::rule::{ArrivalPattern, PathPattern, Rule};
+use crate::connection::Direction;
 use std::rc::Rc;
 
 /// The values that rules can refer to.

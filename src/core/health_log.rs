@@ -2,8 +2,8 @@
 
 use crate::authenticator::{KeysSettled, ReviewSettled};
 use crate::authn::keys::Settled;
+use crate::denial::{Denial, Reason};
 use crate::time::UnixTime;
-use crate::verdict::{Denial, Reason};
 use log::Level;
 use std::time::Duration;
 

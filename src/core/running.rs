@@ -13,7 +13,9 @@ use crate::headers::{UnreadableHeaders, claims_in_trailers};
 use crate::metrics::{Change, Metrics};
 use crate::paused::{PausedRequests, Request, RequestId, Resumption};
 use crate::time::UnixTime;
-use crate::verdict::{Answer, Reason, Verdict};
+use crate::verdict::{Answer, Verdict};
+
+use crate::denial::Reason;
 use foldhash::fast::FixedState;
 use log::Level;
 use std::collections::HashSet;

@@ -3,9 +3,9 @@
 use crate::authenticator::Authenticator;
 use crate::authn::bearer::{BearerToken, TokenSource, items};
 use crate::authn::embedded::{claims, claims_parts};
+use crate::authz::HeaderEdits;
 use crate::config::Settings;
 use crate::headers::Headers;
-use crate::verdict::HeaderEdits;
 
 /// Searches the values of one header for tokens of configured issuers.
 struct Search<'s> {

@@ -1,6 +1,6 @@
 //! Reads connection attributes from Envoy.
 
-use crate::authz::rule::Direction;
+use crate::connection::Direction;
 use crate::connection::{Connection, ConnectionFacts, SourceAddress};
 use proxy_wasm::hostcalls;
 

@@ -8,7 +8,9 @@ use crate::core::{Core, Effect, Environment, Event, Refusal};
 use crate::exchange::Finished;
 use crate::paused::RequestId;
 use crate::time::UnixTime;
-use crate::verdict::{Answer, HeaderEdits, Verdict};
+use crate::verdict::{Answer, Verdict};
+
+use crate::authz::HeaderEdits;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{Action, BufferType, MapType, Status};
 use std::cell::{Cell, RefCell};

@@ -1,6 +1,6 @@
 //! The response to a denied request: status, headers and body, for HTTP and for gRPC.
 
-use super::{Denial, Reason};
+use crate::denial::{Denial, Reason};
 
 /// A local reply.
 #[derive(Debug, PartialEq, Eq)]

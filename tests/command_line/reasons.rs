@@ -1,7 +1,7 @@
 //! `sa-authn reasons`, `schema`, `completions` and `--help`.
 
 use super::{root, run_in};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use std::fs;
 use std::process::{Command, Stdio};
 

@@ -2,8 +2,8 @@
 
 use super::{check_text, good, problems, put, set, without};
 use envoy_test::{KeyKind, SigningKey, jwks};
+use sa_authn::authz::Mode;
 use sa_authn::config::{Config, Limits};
-use sa_authn::verdict::Mode;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -55,7 +55,7 @@ fn all_fields_except_issuers_have_defaults() {
     assert_eq!(settings.token_sources.len(), 1);
     assert_eq!(&*settings.token_sources[0].header, "authorization");
     assert_eq!(settings.token_sources[0].prefix.as_deref(), Some("Bearer "));
-    let names: Vec<_> = settings.identity_headers.iter().map(|h| &*h.name).collect();
+    let names: Vec<_> = settings.identity.headers.iter().map(|h| &*h.name).collect();
     assert_eq!(names.len(), 2, "{names:?}");
     assert!(names.contains(&"x-sa-namespace") && names.contains(&"x-sa-name"), "{names:?}");
     assert_eq!((settings.forward_token, settings.mode), (false, Mode::Enforce));
@@ -157,7 +157,7 @@ fn header_names_are_case_insensitive() {
     let config = set("/tokenFrom/1/header", json!("X-Client-ID"));
     let config = parse(&put(config, "/identityHeaders", json!({ "X-SA-Pod": "pod.name" })));
     assert_eq!(&*config.settings.token_sources[1].header, "x-client-id");
-    assert_eq!(&*config.settings.identity_headers[0].name, "x-sa-pod");
+    assert_eq!(&*config.settings.identity.headers[0].name, "x-sa-pod");
 }
 
 fn parse(config: &Value) -> Config {

@@ -4,7 +4,7 @@ use super::{Forge, MALFORMED, claims};
 use crate::support::{Core, Outcome, inline};
 use envoy_test::token::{assemble, hs256};
 use envoy_test::{KeyKind, SigningKey};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 
 const UNSUPPORTED: Outcome = Outcome::Refused(Reason::UnsupportedAlgorithm);

@@ -2,7 +2,7 @@
 
 use super::{Forge, claims};
 use crate::support::{Outcome, get, map_of};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 
 const UNREADABLE: Outcome = Outcome::Refused(Reason::Internal);
 

@@ -1,7 +1,7 @@
 //! Deep, invalid and ambiguous JSON.
 
 use super::{Forge, MALFORMED, claims, claims_but};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 
 const LEVELS: usize = 100_000;
 

@@ -14,7 +14,7 @@ mod support;
 
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER, assemble};
 use envoy_test::{KeyKind, SigningKey, unix_now};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::json;
 use support::{Core, Outcome, get, inline, with};
 

@@ -3,7 +3,7 @@
 use super::{Forge, MALFORMED, claims_but};
 use crate::support::{Core, Outcome, get, inline};
 use envoy_test::token::DEFAULT_ISSUER;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::json;
 
 #[test]

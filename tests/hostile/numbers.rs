@@ -2,7 +2,7 @@
 
 use super::{Forge, MALFORMED, claims, claims_but};
 use crate::support::Outcome;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 
 #[test]
 fn dates_must_be_integers_from_0_to_2_to_the_53() {

@@ -3,7 +3,7 @@
 use super::{Forge, MALFORMED, claims};
 use crate::support::{Core, Outcome, get, inline, pairs, with};
 use envoy_test::Pairs;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::json;
 
 const AMBIGUOUS: Outcome = Outcome::Refused(Reason::AmbiguousPath);

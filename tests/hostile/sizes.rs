@@ -2,7 +2,7 @@
 
 use super::{Forge, MALFORMED, claims};
 use crate::support::{Outcome, get, pairs};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 
 const LARGEST: usize = 1024 * 1024;
 

@@ -4,7 +4,7 @@ use super::{HELD, UNAVAILABLE, before, core, is_about, key, millis, seconds, set
 use crate::support::{Core, discovery_document, ok};
 use envoy_test::token::DEFAULT_ISSUER;
 use sa_authn::callout::Reply;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::json;
 
 #[test]

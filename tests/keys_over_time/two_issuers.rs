@@ -5,7 +5,7 @@ use crate::support::{Core, get, good, ok};
 use envoy_test::SigningKey;
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER};
 use sa_authn::callout::{Callout, Reply};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 use std::ops::{Deref, DerefMut};
 

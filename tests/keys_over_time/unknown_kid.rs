@@ -4,7 +4,7 @@ use super::{HELD, UNKNOWN_KEY, before, core, key, millis, seconds, set};
 use crate::support::{Core, Request, get, ok};
 use envoy_test::SigningKey;
 use sa_authn::callout::Reply;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::json;
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
 use crate::support::{Core, Outcome, discovery_document, get, ok, pairs, with};
 use envoy_test::token::DEFAULT_ISSUER;
 use sa_authn::callout::Reply;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::json;
 
 const OVERLOADED: Outcome = Outcome::Refused(Reason::Overloaded);

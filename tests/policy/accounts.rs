@@ -4,7 +4,7 @@ use super::World;
 use crate::support::{Core, get};
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER};
 use envoy_test::{KeyKind, SigningKey, Token, jwks};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 
 #[test]

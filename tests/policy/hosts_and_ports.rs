@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::support::pairs;
-use sa_authn::authz::rule::Direction;
+use sa_authn::connection::Direction;
 use serde_json::json;
 
 #[test]

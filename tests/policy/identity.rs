@@ -125,7 +125,7 @@ fn denied_request_has_no_header_edits() {
     let mut world = World::new(json!({}));
     let mut sent = world.request("GET", "/", "expired");
     sent.extend(spoofed());
-    assert_eq!(world.core.outcome(&sent), Outcome::Refused(sa_authn::verdict::Reason::Expired));
+    assert_eq!(world.core.outcome(&sent), Outcome::Refused(sa_authn::denial::Reason::Expired));
 }
 
 #[test]

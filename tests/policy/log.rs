@@ -4,9 +4,9 @@ use super::World;
 use envoy_test::Token;
 use envoy_test::token::assemble;
 use sa_authn::decision_log::DecisionLog;
+use sa_authn::denial::Reason;
 use sa_authn::exchange::Finished;
 use sa_authn::time::UnixTime;
-use sa_authn::verdict::Reason;
 use serde_json::{Value, json};
 use std::time::Duration;
 

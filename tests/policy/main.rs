@@ -19,7 +19,9 @@ mod support;
 mod tokens;
 
 use envoy_test::{KeyKind, Pairs, SigningKey, Token};
-use sa_authn::verdict::{HeaderEdits, Verdict};
+use sa_authn::authz::HeaderEdits;
+
+use sa_authn::verdict::Verdict;
 use serde_json::Value;
 use support::{Core, inline, pairs, with};
 
@@ -64,8 +66,8 @@ impl World {
         match finished.verdict {
             Verdict::Allow(..) => finished.rule.as_deref().unwrap_or("-").to_owned(),
             Verdict::Deny(denial) => denial.reason().code().to_owned(),
-            Verdict::Shadow(shadowed, _) => {
-                format!("shadow: {}", shadowed.denial().reason().code())
+            Verdict::Shadow(permit, _) => {
+                format!("shadow: {}", permit.denial().reason().code())
             }
         }
     }

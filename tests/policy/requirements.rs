@@ -3,7 +3,7 @@
 use super::{World, values};
 use crate::support::{Core, Outcome, get, inline, pairs};
 use envoy_test::{KeyKind, SigningKey, Token, unix_now};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 
 /// A core whose issuer has an additional requirement.

@@ -3,10 +3,10 @@
 
 use crate::support::{Core, get, good, inline, with};
 use envoy_test::{KeyKind, SigningKey};
+use sa_authn::authz::Mode;
 use sa_authn::authz::rule::RequestAttributes;
 use sa_authn::authz::{Outcome, Policy};
 use sa_authn::identity::Caller;
-use sa_authn::verdict::Mode;
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::{Duration, Instant};

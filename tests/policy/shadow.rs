@@ -2,7 +2,7 @@
 
 use super::{World, values};
 use crate::support::{Outcome, pairs, with};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::json;
 
 fn shadow(rules: serde_json::Value) -> World {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 fn judged(world: &mut World, path: &str, caller: &str) -> (String, Vec<String>) {
     let request = world.request("GET", path, caller);
     let finished = world.core.judge(&request).expect("a verdict");
-    let shadowed = finished.shadowed.iter().map(ToString::to_string).collect();
+    let shadowed = finished.shadow_denied_by.iter().map(ToString::to_string).collect();
     (world.judge("GET", path, caller), shadowed)
 }
 
@@ -215,7 +215,7 @@ fn ambiguous_path_is_denied_unless_a_shadow_rule_certainly_matches() {
         world.core.outcome(&sent)
     };
     assert!(with_host(&mut world, "a.example").passes());
-    let ambiguous = Outcome::Refused(sa_authn::verdict::Reason::AmbiguousPath);
+    let ambiguous = Outcome::Refused(sa_authn::denial::Reason::AmbiguousPath);
     assert_eq!(with_host(&mut world, "a.example,b.example"), ambiguous);
 }
 
@@ -279,7 +279,7 @@ fn method_named_only_by_a_shadow_rule_is_unknown_to_enforced_rules() {
         let mut world = World::new(json!({ "rules": rules }));
         let request = world.request(method, "/", caller);
         let finished = world.core.judge(&request).expect("a verdict");
-        let shadowed: Vec<_> = finished.shadowed.iter().map(ToString::to_string).collect();
+        let shadowed: Vec<_> = finished.shadow_denied_by.iter().map(ToString::to_string).collect();
         (world.judge(method, "/", caller), shadowed)
     };
     for rules in [json!([read, rest]), json!([purge, read, rest]), json!([read, purge, rest])] {

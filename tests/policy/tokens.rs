@@ -3,7 +3,7 @@
 use super::{World, values};
 use crate::support::{Outcome, pairs, with};
 use envoy_test::{Pairs, Token};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 
 #[test]

@@ -140,7 +140,7 @@ fn verdict(core: &mut Core, request: &Pairs) -> String {
     let verdict = match &finished.verdict {
         Verdict::Allow(_, edits) => format!("allow {edits:?}"),
         Verdict::Deny(denial) => format!("deny {denial:?}"),
-        Verdict::Shadow(shadowed, edits) => format!("shadow {shadowed:?} {edits:?}"),
+        Verdict::Shadow(permit, edits) => format!("shadow {permit:?} {edits:?}"),
     };
     format!("{:?}: {verdict}", finished.rule)
 }
@@ -176,7 +176,7 @@ fn shadow_rule_does_not_change_the_verdict_of_an_enforced_rule() {
             let found = verdict(&mut after, &request);
             assert_eq!(found, expected, "{request:?} with {rules:#?}");
             let judged = after.judge(&request).expect("keys are there");
-            recorded += usize::from(!judged.shadowed.is_empty());
+            recorded += usize::from(!judged.shadow_denied_by.is_empty());
         }
     }
     assert!(recorded > 1000, "shadow rules recorded only {recorded} denials");

@@ -6,7 +6,7 @@ use sa_authn::authn::issuer::IssuerIdentity;
 use sa_authn::authn::token_review::{AcceptedReview, ReviewedUser};
 use sa_authn::callout::Reply;
 use sa_authn::config::Config;
-use sa_authn::verdict::{Denial, Reason};
+use sa_authn::denial::{Denial, Reason};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::rc::Rc;

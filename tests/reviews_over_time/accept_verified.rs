@@ -8,7 +8,7 @@ use crate::support::{Outcome, good};
 use envoy_test::{KeyKind, SigningKey};
 use sa_authn::callout::{Callout, Reply};
 use sa_authn::decision_log::DecisionLog;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 
 fn accepting() -> World {

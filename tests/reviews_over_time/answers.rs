@@ -3,7 +3,7 @@
 use super::{Caller, UNAVAILABLE, World, answered, created, review, reviewing, verifying};
 use crate::support::Outcome;
 use sa_authn::callout::Reply;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 
 /// A change of a valid response: JSON pointer, new value, and the expected detail.

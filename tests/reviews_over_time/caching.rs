@@ -6,7 +6,7 @@ use super::{
 };
 use crate::support::{Outcome, good};
 use sa_authn::callout::Reply;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::json;
 
 #[test]

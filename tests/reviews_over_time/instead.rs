@@ -4,7 +4,7 @@ use super::{START, World, created, gone, review, reviewing, seconds};
 use crate::support::{Outcome, good, with};
 use envoy_test::Token;
 use envoy_test::token::assemble;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 
 fn world() -> World {

@@ -4,7 +4,7 @@ use super::{Caller, HELD, REVOKED, START, World, gone, plan, seconds, verifying}
 use crate::support::{self, Core, Outcome, good, with};
 use envoy_test::{KeyKind, SigningKey, jwks};
 use sa_authn::callout::Reply;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 
 const SECOND: &str = "https://second.example";

@@ -18,7 +18,7 @@ mod support;
 
 use envoy_test::{KeyKind, SigningKey, Token};
 use sa_authn::callout::{Callout, Reply};
-use sa_authn::verdict::{Denial, Reason};
+use sa_authn::denial::{Denial, Reason};
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::{Core, Outcome, Request, ReviewEnded, get, with};

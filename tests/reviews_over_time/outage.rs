@@ -2,7 +2,7 @@
 
 use super::{UNAVAILABLE, answered, millis, reviewing, seconds, verifying};
 use sa_authn::callout::Reply;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::json;
 
 fn text(status: u16, body: &str) -> Reply {

@@ -5,7 +5,7 @@ use crate::support::{Outcome, get, good, pairs};
 use envoy_test::token::{DEFAULT_AUDIENCE, assemble};
 use envoy_test::{KeyKind, SigningKey, Token};
 use sa_authn::authn::token_review::PATH;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 
 /// A token with valid claims.

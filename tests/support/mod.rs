@@ -9,12 +9,16 @@ use sa_authn::callout::{Callout, Reply};
 use sa_authn::config::{Config, Settings};
 use sa_authn::connection::{Connection, SourceAddress};
 use sa_authn::core::{Environment, Event, NativeDriver, Trace};
+use sa_authn::denial::{Denial, Reason};
 use sa_authn::exchange::Finished;
 use sa_authn::headers::to_map;
 use sa_authn::metrics::Change;
 use sa_authn::paused::{PausedRequests, RequestId};
 use sa_authn::time::UnixTime;
-use sa_authn::verdict::{Denial, HeaderEdits, Reason, Verdict};
+
+use sa_authn::authz::HeaderEdits;
+
+use sa_authn::verdict::Verdict;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::time::Duration;
@@ -316,7 +320,7 @@ impl From<Option<Finished>> for Outcome {
         let Some(finished) = finished else { return Self::Held };
         match finished.verdict {
             Verdict::Allow(_, edits) => Self::Passed(edits),
-            Verdict::Shadow(shadowed, edits) => Self::Shadowed(shadowed.denial().reason(), edits),
+            Verdict::Shadow(permit, edits) => Self::Shadowed(permit.denial().reason(), edits),
             Verdict::Deny(denial) => Self::Refused(denial.reason()),
         }
     }

@@ -4,7 +4,7 @@ use super::{BAD_SIGNATURE, MALFORMED, Signer, Way};
 use crate::support::Outcome;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use std::collections::HashSet;
 
 #[test]

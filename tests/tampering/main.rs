@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER};
 use envoy_test::{KeyKind, SigningKey};
-use sa_authn::verdict::Reason;
+use sa_authn::denial::Reason;
 use serde_json::json;
 use support::{Core, Outcome, good};
 

@@ -1,8 +1,6 @@
 //! Parsing of one JSON Web Key (RFC 7517 section 4, RFC 7518 section 6).
 
-use super::algorithm::Algorithm;
-use super::public_key::{Curve, PublicKey, UnsupportedKey};
-use crate::authn::signature::{VerifyingKey, sha256};
+use crate::authn::signature::{Algorithm, Curve, PublicKey, UnsupportedKey, VerifyingKey, sha256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;

@@ -1,8 +1,7 @@
 //! Key sets: parsing of a JWKS (RFC 7517 section 5), and lookup by key ID.
 
-use super::algorithm::Algorithm;
 use super::jwk::Jwk;
-use super::public_key::UnsupportedKey;
+use crate::authn::signature::{Algorithm, UnsupportedKey};
 use crate::table::Table;
 use serde_json::Value;
 use std::fmt;

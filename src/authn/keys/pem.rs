@@ -1,8 +1,7 @@
 //! Parsing of PEM public keys (RFC 7468), the format of the API server's `--service-account-key-file`.
 
-use super::algorithm::Algorithm;
 use super::jwk::Jwk;
-use super::public_key::{PublicKey, UnsupportedKey};
+use crate::authn::signature::{Algorithm, PublicKey, UnsupportedKey};
 use der::Document;
 
 /// Parses one PEM block: `PUBLIC KEY` (SubjectPublicKeyInfo) or `RSA PUBLIC KEY` (PKCS#1). The key ID is derived as

@@ -3,9 +3,7 @@
 //! The messages are envoy/source/extensions/common/wasm/ext/verify_signature.proto: four fields are
 //! written and one is read, for which a protobuf library would be the larger part of the module.
 
-use super::{HostVerify, VerifyingKey};
-use crate::authn::jwt::Jwt;
-use crate::authn::keys::{Algorithm, Family};
+use super::{Algorithm, Family, HostVerify, VerifyingKey};
 use der::asn1::UintRef;
 use der::{Encode, Sequence};
 
@@ -17,16 +15,21 @@ struct EcdsaSigValue<'a> {
 }
 
 /// `None` when the host would not answer.
-pub(super) fn verify(host: HostVerify, key: &VerifyingKey, jwt: &Jwt<'_>) -> Option<bool> {
+pub(super) fn verify(
+    host: HostVerify,
+    key: &VerifyingKey,
+    signing_input: &str,
+    signature: &[u8],
+) -> Option<bool> {
     let converted;
     let signature = match key.algorithm.family() {
-        Family::Rsa => jwt.signature(),
+        Family::Rsa => signature,
         Family::Ecdsa => {
-            converted = ecdsa_der(jwt.signature())?;
+            converted = ecdsa_der(signature)?;
             &converted
         }
     };
-    let text = jwt.signing_input().as_bytes();
+    let text = signing_input.as_bytes();
     is_genuine(&host(&arguments(key.algorithm, &key.spki_der, signature, text))?)
 }
 

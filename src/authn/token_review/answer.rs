@@ -1,11 +1,11 @@
 //! Evaluates the API server's response to a TokenReview.
 
+use crate::account_name::split_username;
 use crate::authn::claims::{Claims, ObjectRef};
 use crate::authn::issuer::IssuerIdentity;
 use crate::authn::json::{Object, Strict};
-use crate::authn::service_account::split_username;
 use crate::authn::token_review::{API_VERSION, AcceptedReview, Cause, KIND, NotAccepted};
-use crate::verdict::{Denial, Reason};
+use crate::denial::{Denial, Reason};
 use serde::de::MapAccess;
 use std::collections::HashMap;
 use std::convert::Infallible;

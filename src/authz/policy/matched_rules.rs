@@ -5,7 +5,9 @@ use crate::authz::accounts::{Missing, Who};
 use crate::authz::index::Numbers;
 use crate::authz::rule::Rule;
 use crate::authz::unclear::Unclear;
-use crate::verdict::{Denial, Mode, Reason};
+use crate::denial::{Denial, Reason};
+
+use crate::authz::Mode;
 
 /// The rules that are evaluated for a request: those that cover it, up to the first enforced rule with `allow`.
 ///

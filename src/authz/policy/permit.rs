@@ -1,7 +1,7 @@
 //! What a request needs to pass: only the policy makes it, and only from it come the edits of the request's headers.
 
+use crate::denial::Denial;
 use crate::identity::Caller;
-use crate::verdict::Denial;
 use std::rc::Rc;
 
 /// Leave for one request to pass. Only [`super::Policy::decide`] makes one.
@@ -29,13 +29,13 @@ pub struct Permit {
 /// Leave for one request to pass that was denied in shadow mode. Only [`super::Policy::decide`] makes one.
 ///
 /// ```compile_fail
-/// fn forge(denial: sa_authn::verdict::Denial) -> sa_authn::authz::ShadowPermit {
+/// fn forge(denial: sa_authn::denial::Denial) -> sa_authn::authz::ShadowPermit {
 ///     sa_authn::authz::ShadowPermit { caller: None, denial }
 /// }
 /// ```
 ///
 /// ```
-/// fn why(permit: &sa_authn::authz::ShadowPermit) -> &sa_authn::verdict::Denial {
+/// fn why(permit: &sa_authn::authz::ShadowPermit) -> &sa_authn::denial::Denial {
 ///     permit.denial()
 /// }
 /// ```

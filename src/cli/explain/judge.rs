@@ -4,9 +4,11 @@ use sa_authn::callout::Reply;
 use sa_authn::config::Config;
 use sa_authn::connection::Connection;
 use sa_authn::core::{Environment, Event, NativeDriver};
+use sa_authn::denial::Reason;
 use sa_authn::exchange::Finished;
 use sa_authn::time::UnixTime;
-use sa_authn::verdict::{Reason, Verdict};
+
+use sa_authn::verdict::Verdict;
 
 /// What came of it.
 pub struct Judged {

@@ -3,8 +3,8 @@
 use super::Failure;
 use clap::ValueEnum;
 use sa_authn::authn::bearer::TokenSource;
-use sa_authn::authz::rule::Direction;
 use sa_authn::connection::Connection;
+use sa_authn::connection::Direction;
 use sa_authn::headers::to_map;
 
 /// The arguments that describe the request.

@@ -3,6 +3,7 @@
 use super::Case;
 use super::page::{Mark, Page};
 use sa_authn::authn::ServiceAccount;
+use sa_authn::authz::Mode;
 use sa_authn::authz::accounts::{Missing, Who};
 use sa_authn::authz::host::NormalHost;
 use sa_authn::authz::mismatch::Mismatch;
@@ -12,7 +13,6 @@ use sa_authn::authz::rule::{RequestAttributes, Rule};
 use sa_authn::connection::Connection;
 use sa_authn::headers::Headers;
 use sa_authn::identity::Caller;
-use sa_authn::verdict::Mode;
 
 /// Adds the steps of all rules.
 pub fn add(case: &Case, connection: &Connection, page: &mut Page) {

@@ -7,13 +7,13 @@ use sa_authn::authn::claims::Claims;
 use sa_authn::authn::issuer::{IssuerIdentity, KeySource};
 use sa_authn::authn::jwt::Jwt;
 use sa_authn::authn::keys::{Jwk, KeySet};
-use sa_authn::authn::service_account::Named;
 use sa_authn::authn::signature::{Signature, Verifier};
+use sa_authn::authn::subject::NamedAccount;
 use sa_authn::authn::verify::{check_times, matching_audience};
 use sa_authn::connection::Connection;
+use sa_authn::denial::Denial;
 use sa_authn::headers::Headers;
 use sa_authn::printable::printable;
-use sa_authn::verdict::Denial;
 use std::rc::Rc;
 
 /// A configured issuer that may have issued the token.
@@ -176,7 +176,11 @@ fn signature<'c>(
     for (candidate, key) in fitting {
         let (kid, wanted) = (key.kid(), key.algorithm().name());
         let held = if alg == wanted {
-            match Verifier::default().verify(key.verifying(), jwt) {
+            match Verifier::default().verify_signature(
+                key.verifying(),
+                jwt.signing_input(),
+                jwt.signature(),
+            ) {
                 Signature::Genuine => {
                     Ok(format!("verified with key {kid:?} of issuer {:?}", candidate.0.name))
                 }
@@ -224,7 +228,7 @@ fn claims(claims: &Claims, issuer: &IssuerIdentity, case: &Case, page: &mut Page
     let subject = claims.subject().unwrap_or("(none)");
     let bound = if issuer.require_pod { ", must be bound to a pod" } else { "" };
     let said = format!("sub {subject:?}, {}{bound}", kubernetes(claims));
-    page.check("account", with(said, Named::check(claims, issuer).map(|_| ())));
+    page.check("account", with(said, NamedAccount::check(claims, issuer).map(|_| ())));
 }
 
 fn kubernetes(claims: &Claims) -> String {

@@ -7,7 +7,11 @@ use crate::cli::reasons;
 use sa_authn::config::Settings;
 use sa_authn::decision_log::DecisionLog;
 use sa_authn::exchange::Finished;
-use sa_authn::verdict::{self, Denial, HeaderEdits, Verdict};
+use sa_authn::verdict::{self, Verdict};
+
+use sa_authn::denial::Denial;
+
+use sa_authn::authz::HeaderEdits;
 use serde_json::Value;
 
 /// Adds the verdict. Returns the exit code and the errors.
@@ -28,9 +32,9 @@ pub fn add(case: &Case, page: &mut Page) -> (Answer, Vec<String>) {
             upstream(edits, settings, page);
             Answer::Yes
         }
-        Verdict::Shadow(shadowed, edits) => {
+        Verdict::Shadow(permit, edits) => {
             page.note("VERDICT", format!("ALLOWED IN SHADOW MODE; would be denied{by}"));
-            denial(shadowed.denial(), finished, settings, page);
+            denial(permit.denial(), finished, settings, page);
             upstream(edits, settings, page);
             Answer::Yes
         }
@@ -91,7 +95,7 @@ fn caller(finished: &Finished, page: &mut Page) {
     if let Some(why) = &finished.unreviewed {
         page.note("unreviewed", why.detail());
     }
-    for rule in &finished.shadowed {
+    for rule in &finished.shadow_denied_by {
         page.note("shadow", format!("rule {rule:?} would deny the request"));
     }
 }
@@ -102,7 +106,7 @@ fn upstream(edits: &HeaderEdits, settings: &Settings, page: &mut Page) {
         page.note("upstream", format!("{} removed", String::from_utf8_lossy(name)));
     }
     for (name, value) in edits.set() {
-        let told = settings.identity_headers.iter().any(|header| &*header.name == name);
+        let told = settings.identity.headers.iter().any(|header| &*header.name == name);
         match told {
             true => page.note("upstream", format!("{name}: {}", String::from_utf8_lossy(value))),
             false => page.note("upstream", format!("{name}: token removed")),

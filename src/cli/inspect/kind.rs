@@ -1,7 +1,7 @@
 //! Classification of Kubernetes tokens.
 
+use sa_authn::account_name::split_username;
 use sa_authn::authn::claims::{Claims, ObjectRef};
-use sa_authn::authn::service_account::split_username;
 use sa_authn::printable::printable;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Detection of changes in an issuer's key set.
 
-use crate::authn::keys::algorithm::Algorithm;
 use crate::authn::keys::key_set::KeySet;
+use crate::authn::signature::Algorithm;
 
 /// Counts the changes of a key set. Tokens that were verified under an earlier count are verified again, so that a
 /// removed key no longer verifies cached tokens.
