@@ -3,6 +3,7 @@
 //! There are no warnings. A setting without effect is an error: an operator who believes that the
 //! configuration is stricter than it is would allow callers by mistake.
 
+mod bounds;
 mod calls;
 mod duration;
 mod issuers;
@@ -22,13 +23,12 @@ pub use schema::schema;
 
 use crate::authn::bearer::TokenSource;
 use crate::authn::issuer::{IssuerIdentity, KeySource};
-use crate::authz::Policy;
+use crate::authz::{Mode, Policy};
 use crate::connection::ConnectionFacts;
 use crate::headers::HeaderIndex;
 use crate::identity::IdentityPlan;
 use crate::verdict::Answers;
-
-use crate::authz::Mode;
+use bounds::Bounds;
 use problems::Problems;
 use std::rc::Rc;
 use std::time::Duration;
@@ -101,7 +101,7 @@ impl Config {
         // A rule may refer to an issuer that has errors in other fields.
         let issuer_names = issuers::names(wire.issuers.as_deref());
         let audiences = issuers::audiences(wire.issuers.as_deref());
-        let limits = Limits::check(wire.limits.unwrap_or_default().0, problems);
+        let limits = Limits::check(&wire.limits.unwrap_or_default().0, problems);
         let issuers = issuers::check(wire.issuers, limits.wait_timeout, problems);
         let known = rules::Known { issuer_names: &issuer_names, audiences: &audiences };
         let rules = rules::check(wire.rules, &known, problems);
@@ -159,56 +159,23 @@ fn check_answers(wire: &wire::Answers, problems: &mut Problems) -> Answers {
 // === impl Limits ===
 
 impl Limits {
-    fn check(wire: wire::Limits, problems: &mut Problems) -> Self {
-        let default = Self::default();
-        let max_token_bytes = wire.max_token_bytes.unwrap_or(default.max_token_bytes);
-        if !TOKEN_BYTES.contains(&max_token_bytes) {
-            out_of_range("limits.maxTokenBytes", "from 256 to 1048576", max_token_bytes, problems);
+    fn check(wire: &wire::Limits, problems: &mut Problems) -> Self {
+        use bounds::{
+            MAX_REVIEWS, MAX_TOKEN_BYTES, MAX_WAITING, TOKEN_CACHE_ENTRIES, WAIT_TIMEOUT,
+        };
+        let mut number = |bounds: Bounds, wire| bounds.number("limits", wire, problems);
+        Self {
+            max_token_bytes: number(MAX_TOKEN_BYTES, wire.max_token_bytes),
+            max_waiting: number(MAX_WAITING, wire.max_waiting),
+            token_cache_entries: number(TOKEN_CACHE_ENTRIES, wire.token_cache_entries),
+            max_reviews: number(MAX_REVIEWS, wire.max_reviews),
+            wait_timeout: WAIT_TIMEOUT.duration("limits", wire.wait_timeout, problems),
         }
-        let max_waiting = wire.max_waiting.unwrap_or(default.max_waiting);
-        if !WAITING.contains(&max_waiting) {
-            out_of_range("limits.maxWaiting", "from 1 to 100000", max_waiting, problems);
-        }
-        let wait_timeout = wire.wait_timeout.map_or(default.wait_timeout, |wait| wait.0);
-        if wait_timeout.is_zero() || wait_timeout > LONGEST_WAIT {
-            let fault = format!("must be more than 0s and at most 60s, found {wait_timeout:?}");
-            problems.add("limits.waitTimeout", fault);
-        }
-        let token_cache_entries = wire.token_cache_entries.unwrap_or(default.token_cache_entries);
-        if token_cache_entries > MOST_TOKENS {
-            out_of_range(
-                "limits.tokenCacheEntries",
-                "at most 1000000",
-                token_cache_entries,
-                problems,
-            );
-        }
-        let max_reviews = wire.max_reviews.unwrap_or(default.max_reviews);
-        if !REVIEWS.contains(&max_reviews) {
-            out_of_range("limits.maxReviews", "from 1 to 1000", max_reviews, problems);
-        }
-        Self { max_token_bytes, max_waiting, wait_timeout, token_cache_entries, max_reviews }
     }
-}
-
-fn out_of_range(path: &str, range: &str, found: usize, problems: &mut Problems) {
-    problems.add(path, format!("must be {range}, found {found}"));
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_token_bytes: 16 * 1024,
-            max_waiting: 1000,
-            wait_timeout: Duration::from_secs(5),
-            token_cache_entries: 10_000,
-            max_reviews: 64,
-        }
+        Self::check(&wire::Limits::default(), &mut Problems::default())
     }
 }
-
-const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 256..=1024 * 1024;
-const WAITING: std::ops::RangeInclusive<usize> = 1..=100_000;
-const MOST_TOKENS: usize = 1_000_000;
-const REVIEWS: std::ops::RangeInclusive<usize> = 1..=1000;
-const LONGEST_WAIT: Duration = Duration::from_secs(60);

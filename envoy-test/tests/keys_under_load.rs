@@ -201,7 +201,7 @@ async fn stopped_api_server_affects_callers_only_after_max_stale() -> Result<()>
     };
     poll::until_within(Duration::from_secs(70), "recovery", back).await?;
     let recovered = restarted.elapsed();
-    // A backoff step, and the second after which other VMs look for shared keys.
+    // A backoff step of the VM that this request reaches.
     assert!(
         recovered <= retry_after + Duration::from_secs(8),
         "after {recovered:?}, said {retry_after:?}"

@@ -1,7 +1,6 @@
-//! What the calls for keys and for reviews have in common: cluster, authority and timeout.
+//! What the calls for keys and for reviews have in common: the cluster and the authority.
 
 use super::problems::Problems;
-use std::time::Duration;
 
 /// Whether a text is printable ASCII without spaces, and not empty.
 pub(super) fn is_visible(text: &str) -> bool {
@@ -27,6 +26,3 @@ pub(super) const CLUSTER: &str =
     "must be the name of an Envoy cluster, for example \"kube-apiserver\"";
 pub(super) const AUTHORITY: &str =
     "must be the server's host name, for example \"kubernetes.default.svc\"";
-
-pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);

@@ -31,14 +31,29 @@ fn parse(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at_checked(unit_at)?;
     let millis = match unit {
         "ms" => 1,
-        "s" => 1000,
-        "m" => 60 * 1000,
-        "h" => 60 * 60 * 1000,
+        "s" => SECOND,
+        "m" => MINUTE,
+        "h" => HOUR,
         _ => return None,
     };
     let duration = number.parse::<u64>().ok()?.checked_mul(millis).map(Duration::from_millis)?;
     (duration <= LONGEST).then_some(duration)
 }
+
+/// As it is written in a configuration: `100ms`, `60s`, `10m`, `24h`.
+pub(super) fn text(millis: u64) -> String {
+    let (unit, name) = match millis {
+        1.. if millis.is_multiple_of(HOUR) => (HOUR, "h"),
+        _ if millis > MINUTE && millis.is_multiple_of(MINUTE) => (MINUTE, "m"),
+        _ if millis.is_multiple_of(SECOND) => (SECOND, "s"),
+        _ => (1, "ms"),
+    };
+    format!("{}{name}", millis / unit)
+}
+
+pub(super) const SECOND: u64 = 1000;
+pub(super) const MINUTE: u64 = 60 * SECOND;
+pub(super) const HOUR: u64 = 60 * MINUTE;
 
 /// A leap year. A longer duration is most likely a wrong unit.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -51,6 +66,14 @@ mod tests {
     fn duration_is_a_number_and_one_unit() {
         for (text, millis) in [("0s", 0), ("250ms", 250), ("30s", 30_000), ("24h", 86_400_000)] {
             assert_eq!(parse(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn duration_is_written_with_the_greatest_unit_but_a_minute_in_seconds() {
+        for written in ["0s", "1ms", "1500ms", "1s", "60s", "90s", "2m", "1h", "24h"] {
+            let millis = parse(written).unwrap().as_millis();
+            assert_eq!(text(u64::try_from(millis).unwrap()), written);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Validation of `issuers`.
 
-use super::calls::{AUTHORITY, CLUSTER, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, is_visible, required};
+use super::bounds::{self, Bounds};
+use super::calls::{AUTHORITY, CLUSTER, is_visible, required};
 use super::problems::Problems;
 use super::reviews;
 use super::wire::{self, Object};
@@ -102,31 +103,20 @@ fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerI
         let remedy = "list the audience your callers request, for example [\"my-service\"]";
         problems.add(format!("{path}.audiences"), format!("{fault}; {remedy}"));
     }
-    let leeway = wire.leeway.map_or(DEFAULT_LEEWAY, |leeway| leeway.0);
-    if leeway > LONGEST_LEEWAY {
-        let fault = format!(
-            "must be at most 10m, found {leeway:?}; expired tokens stay valid for this long"
-        );
-        problems.add(format!("{path}.leeway"), fault);
-    }
     let name = wire.name.clone().unwrap_or(issuer);
     if wire.name.as_deref().is_some_and(|name| !is_visible(name)) {
         let fault = "must be visible ASCII and not empty, because headers and metrics contain it";
         problems.add(format!("{path}.name"), fault);
     }
-    if wire.max_lifetime.is_some_and(|longest| longest.0.is_zero()) {
-        problems.add(
-            format!("{path}.maxLifetime"),
-            "must be more than 0s; Kubernetes issues tokens for at least 10m",
-        );
-    }
     IssuerIdentity {
         name: name.into(),
         issuers,
         audiences: audiences.into_iter().map(Rc::from).collect(),
-        leeway: Leeway(leeway),
+        leeway: Leeway(bounds::LEEWAY.duration(path, wire.leeway, problems)),
         lifetime: Lifetime {
-            longest: wire.max_lifetime.map(|longest| longest.0),
+            longest: wire
+                .max_lifetime
+                .map(|longest| bounds::MAX_LIFETIME.duration(path, Some(longest), problems)),
             honor_warn_after: wire.honor_warn_after.unwrap_or(false),
         },
         require_pod: matches!(wire.require_bound, Some(wire::Bound::Pod)),
@@ -161,11 +151,7 @@ fn key_source(
     let Object(wire) = wire.unwrap_or_default();
     let schedule = refresh_schedule(path, &wire, problems);
     let timed = [wire.refresh_interval, wire.min_refetch_interval, wire.max_stale, wire.timeout];
-    let timeout = wire.timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.0);
-    if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
-        let fault = format!("must be more than 0s and at most 60s, found {timeout:?}");
-        problems.add(format!("{path}.timeout"), fault);
-    }
+    let timeout = bounds::KEYS_TIMEOUT.duration(path, wire.timeout, problems);
     let plan = |cluster, authority, jwks_path| FetchPlan {
         cluster,
         authority,
@@ -237,16 +223,10 @@ fn static_keys(
 }
 
 fn refresh_schedule(path: &str, wire: &wire::Keys, problems: &mut Problems) -> RefreshSchedule {
-    let schedule = RefreshSchedule {
-        refresh: wire.refresh_interval.map_or(DEFAULT_SCHEDULE.refresh, |refresh| refresh.0),
-        min_refetch: wire.min_refetch_interval.map_or(DEFAULT_SCHEDULE.min_refetch, |min| min.0),
-        max_stale: wire.max_stale.map_or(DEFAULT_SCHEDULE.max_stale, |stale| stale.0),
-    };
-    let RefreshSchedule { refresh, min_refetch, max_stale } = schedule;
-    if min_refetch < SHORTEST_REFETCH {
-        let fault = format!("must be at least 100ms, found {min_refetch:?}");
-        problems.add(format!("{path}.minRefetchInterval"), fault);
-    }
+    let mut duration = |bounds: Bounds, wire| bounds.duration(path, wire, problems);
+    let refresh = duration(bounds::REFRESH_INTERVAL, wire.refresh_interval);
+    let min_refetch = duration(bounds::MIN_REFETCH_INTERVAL, wire.min_refetch_interval);
+    let max_stale = duration(bounds::MAX_STALE, wire.max_stale);
     if refresh < min_refetch {
         let fault =
             format!("must be at least minRefetchInterval ({min_refetch:?}), found {refresh:?}");
@@ -259,7 +239,7 @@ fn refresh_schedule(path: &str, wire: &wire::Keys, problems: &mut Problems) -> R
         );
         problems.add(format!("{path}.maxStale"), fault);
     }
-    schedule
+    RefreshSchedule { refresh, min_refetch, max_stale }
 }
 
 /// Clusters with the default settings share an `iss`, so the filter tells their tokens apart by the key. If two such
@@ -313,13 +293,3 @@ fn share_a_key(keys: &KeySet, others: &KeySet) -> bool {
 
 const ONE_SOURCE: &str = "expected exactly one of discovery, jwks, inline, pem";
 const JWKS_PATH: &str = "must be the path of the JWKS, for example \"/openid/v1/jwks\"";
-
-/// The API server's own leeway: `jwt.DefaultLeeway` of go-jose, by kubernetes/pkg/serviceaccount/claims.go.
-const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
-const LONGEST_LEEWAY: Duration = Duration::from_secs(600);
-const SHORTEST_REFETCH: Duration = Duration::from_millis(100);
-const DEFAULT_SCHEDULE: RefreshSchedule = RefreshSchedule {
-    refresh: Duration::from_secs(10 * 60),
-    min_refetch: Duration::from_secs(10),
-    max_stale: Duration::from_secs(24 * 60 * 60),
-};

@@ -1,5 +1,6 @@
 //! Validation of `tokenFrom`, `identityHeaders`, `filterState` and `mode`.
 
+use super::bounds::HEADER_NAME_BYTES;
 use super::problems::Problems;
 use super::wire::{self, Object};
 use crate::authn::bearer::TokenSource;
@@ -122,18 +123,21 @@ fn field_names() -> String {
 }
 
 /// RFC 9110 section 5.1, without the characters that servers handle differently.
-fn check_name(name: &str) -> Result<(), &'static str> {
+fn check_name(name: &str) -> Result<(), String> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if name.is_empty() || name.len() > 64 {
-        return Err("must be a header name of 1 to 64 characters, for example \"x-client-id\"");
+    if name.is_empty() || name.len() > HEADER_NAME_BYTES {
+        return Err(format!(
+            "must be a header name of 1 to {HEADER_NAME_BYTES} characters, for example \"x-client-id\""
+        ));
     }
-    if name.starts_with(':') {
-        return Err("must not be a pseudo-header; use a header such as x-client-id");
-    }
-    if !name.bytes().all(fits) {
-        return Err("must contain only letters, digits and `-` (some servers treat `_` as `-`)");
-    }
-    Ok(())
+    let fault = if name.starts_with(':') {
+        "must not be a pseudo-header; use a header such as x-client-id"
+    } else if !name.bytes().all(fits) {
+        "must contain only letters, digits and `-` (some servers treat `_` as `-`)"
+    } else {
+        return Ok(());
+    };
+    Err(fault.to_owned())
 }
 
 fn is_scheme(prefix: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Validation of `issuers[].tokenReview`.
 
-use super::calls::{AUTHORITY, CLUSTER, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, required};
+use super::bounds::{CACHE_TTL, REVIEW_TIMEOUT};
+use super::calls::{AUTHORITY, CLUSTER, required};
 use super::duration::WireDuration;
 use super::problems::Problems;
 use super::wire;
@@ -51,15 +52,11 @@ fn timeout(
     problems: &mut Problems,
 ) -> Duration {
     let accepts = on_outage == OnOutage::AcceptVerified;
-    let default = match accepts {
-        true => DEFAULT_TIMEOUT.min(wait_timeout * 4 / 5),
-        false => DEFAULT_TIMEOUT,
-    };
-    let timeout = wire.map_or(default, |timeout| timeout.0);
-    if wire.is_some() && (timeout.is_zero() || timeout > LONGEST_TIMEOUT) {
-        let fault = format!("must be more than 0s and at most 60s, found {timeout:?}");
-        problems.add(format!("{path}.timeout"), fault);
-    } else if accepts && timeout >= wait_timeout && !wait_timeout.is_zero() {
+    let timeout = REVIEW_TIMEOUT.duration(path, wire, problems);
+    if accepts && wire.is_none() {
+        return timeout.min(wait_timeout * 4 / 5);
+    }
+    if accepts && timeout >= wait_timeout && !wait_timeout.is_zero() {
         let fault = format!(
             "must be shorter than limits.waitTimeout ({wait_timeout:?}) if onOutage is \
              \"acceptVerified\", found {timeout:?}; the call must fail before the deadline of the \
@@ -76,11 +73,7 @@ fn lifetimes(
     refresh_ahead: Option<WireDuration>,
     problems: &mut Problems,
 ) -> (Duration, Duration) {
-    let ttl = cache_ttl.map_or(DEFAULT_TTL, |ttl| ttl.0);
-    if ttl > LONGEST_TTL {
-        let fault = "must be at most 1h, because deleted pods' tokens stay accepted for this long";
-        problems.add(format!("{path}.cacheTtl"), fault);
-    }
+    let ttl = CACHE_TTL.duration(path, cache_ttl, problems);
     let ahead = refresh_ahead.map_or(ttl / 5, |ahead| ahead.0);
     if refresh_ahead.is_some() && ahead >= ttl {
         let fault = format!("must be shorter than cacheTtl ({ttl:?}), found {ahead:?}");
@@ -88,6 +81,3 @@ fn lifetimes(
     }
     (ttl, ahead)
 }
-
-const DEFAULT_TTL: Duration = Duration::from_secs(30);
-const LONGEST_TTL: Duration = Duration::from_secs(60 * 60);

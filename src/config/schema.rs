@@ -3,8 +3,10 @@
 //! The checks in `super` reject everything that this schema rejects. They also check relations between fields, which
 //! the schema cannot express, such as unreachable rules and keys that two issuers share.
 
-use super::duration::WireDuration;
+use super::bounds::{self, Bounds, HEADER_NAME_BYTES, NO_LIMIT, Unit};
+use super::duration::{self, WireDuration};
 use super::wire::{Conditions, Entry, MatchPeer, PeerPattern, Plugin, Who};
+use crate::authn::keys::MAX_KEYS;
 use crate::identity::IdentityField;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -29,7 +31,30 @@ pub fn schema() -> Value {
 /// The facts that are not in the types: defaults, bounds, patterns, required fields. `x-longest` and `x-shortest` are
 /// bounds of durations, for which JSON Schema has no keyword.
 fn facts() -> Vec<(&'static str, Value)> {
-    [issuer_facts(), call_facts(), request_facts(), rule_facts(), limit_facts()].concat()
+    [issuer_facts(), call_facts(), request_facts(), rule_facts(), bound_facts()].concat()
+}
+
+/// The facts of the table of bounds.
+fn bound_facts() -> Vec<(&'static str, Value)> {
+    bounds::ALL.iter().map(|bounds| (bounds.path, facts_of(bounds))).collect()
+}
+
+fn facts_of(bounds: &Bounds) -> Value {
+    let Bounds { unit, least, most, default, .. } = *bounds;
+    let value = |value| match unit {
+        Unit::Count => json!(value),
+        Unit::Millis => json!(duration::text(value)),
+    };
+    let (is_bounded, words) = match unit {
+        Unit::Count => (true, ["minimum", "maximum"]),
+        Unit::Millis => (least > 0, ["x-shortest", "x-longest"]),
+    };
+    let [least_word, most_word] = words;
+    let mut facts = Map::new();
+    facts.extend(default.map(|default| ("default".to_owned(), value(default))));
+    facts.extend(is_bounded.then(|| (least_word.to_owned(), value(least))));
+    facts.extend((most != NO_LIMIT).then(|| (most_word.to_owned(), value(most))));
+    Value::Object(facts)
 }
 
 fn issuer_facts() -> Vec<(&'static str, Value)> {
@@ -64,8 +89,7 @@ fn issuer_facts() -> Vec<(&'static str, Value)> {
         ("issuers[].aliases[]", json!({ "minLength": 1 })),
         ("issuers[].audiences", json!({ "minItems": 1, "examples": [["my-service"]] })),
         ("issuers[].audiences[]", json!({ "minLength": 1 })),
-        ("issuers[].leeway", json!({ "default": "60s", "x-longest": "10m" })),
-        ("issuers[].maxLifetime", json!({ "x-shortest": "1ms", "examples": ["24h"] })),
+        ("issuers[].maxLifetime", json!({ "examples": ["24h"] })),
         ("issuers[].honorWarnAfter", json!({ "default": false })),
         ("issuers[].matchPeer", json!({ "default": false })),
         ("issuers[].keys", json!({ "oneOf": one_of })),
@@ -73,22 +97,17 @@ fn issuer_facts() -> Vec<(&'static str, Value)> {
             "issuers[].keys.inline",
             json!({
                 "type": "object", "required": ["keys"],
-                "properties": { "keys": { "type": "array", "minItems": 1, "maxItems": 100 } },
+                "properties": { "keys": { "type": "array", "minItems": 1, "maxItems": MAX_KEYS } },
             }),
         ),
-        ("issuers[].keys.pem", json!({ "minItems": 1, "maxItems": 100 })),
+        ("issuers[].keys.pem", json!({ "minItems": 1, "maxItems": MAX_KEYS })),
     ]
 }
 
 fn call_facts() -> Vec<(&'static str, Value)> {
     let cluster = json!({ "pattern": VISIBLE, "examples": ["kube-apiserver"] });
     let authority = json!({ "pattern": VISIBLE, "examples": ["kubernetes.default.svc"] });
-    let timeout = json!({ "default": "5s", "x-shortest": "1ms", "x-longest": "60s" });
     vec![
-        ("issuers[].keys.refreshInterval", json!({ "default": "10m" })),
-        ("issuers[].keys.minRefetchInterval", json!({ "default": "10s", "x-shortest": "100ms" })),
-        ("issuers[].keys.maxStale", json!({ "default": "24h" })),
-        ("issuers[].keys.timeout", timeout.clone()),
         ("issuers[].keys.discovery", json!({ "required": ["cluster", "authority"] })),
         ("issuers[].keys.discovery.cluster", cluster.clone()),
         ("issuers[].keys.discovery.authority", authority.clone()),
@@ -105,8 +124,6 @@ fn call_facts() -> Vec<(&'static str, Value)> {
         ("issuers[].tokenReview.cluster", cluster),
         ("issuers[].tokenReview.authority", authority),
         ("issuers[].tokenReview.use", json!({ "default": "afterVerification" })),
-        ("issuers[].tokenReview.cacheTtl", json!({ "default": "30s", "x-longest": "1h" })),
-        ("issuers[].tokenReview.timeout", timeout),
         ("issuers[].tokenReview.onOutage", json!({ "default": "deny" })),
     ]
 }
@@ -121,14 +138,14 @@ fn request_facts() -> Vec<(&'static str, Value)> {
             }),
         ),
         ("tokenFrom[]", json!({ "required": ["header"] })),
-        ("tokenFrom[].header", json!({ "pattern": HEADER, "examples": ["x-client-id"] })),
+        ("tokenFrom[].header", json!({ "pattern": header_pattern(), "examples": ["x-client-id"] })),
         ("tokenFrom[].prefix", json!({ "pattern": "^[A-Za-z0-9-]+ $", "examples": ["Bearer "] })),
         ("foreignTokens", json!({ "default": "refuse" })),
         (
             "identityHeaders",
             json!({
                 "default": { "x-sa-namespace": "namespace", "x-sa-name": "name" },
-                "propertyNames": { "pattern": HEADER },
+                "propertyNames": { "pattern": header_pattern() },
                 "additionalProperties": { "enum": fields },
             }),
         ),
@@ -159,19 +176,6 @@ fn rule_facts() -> Vec<(&'static str, Value)> {
         ("rules[].ports[]", json!({ "minimum": 1, "maximum": 65535 })),
         ("rules[].corsPreflight", json!({ "default": false })),
         ("rules[].mode", json!({ "default": "enforce" })),
-    ]
-}
-
-fn limit_facts() -> Vec<(&'static str, Value)> {
-    vec![
-        ("limits.maxTokenBytes", json!({ "default": 16384, "minimum": 256, "maximum": 1_048_576 })),
-        ("limits.maxWaiting", json!({ "default": 1000, "minimum": 1, "maximum": 100_000 })),
-        ("limits.waitTimeout", json!({ "default": "5s", "x-shortest": "1ms", "x-longest": "60s" })),
-        (
-            "limits.tokenCacheEntries",
-            json!({ "default": 10_000, "minimum": 0, "maximum": 1_000_000 }),
-        ),
-        ("limits.maxReviews", json!({ "default": 64, "minimum": 1, "maximum": 1000 })),
     ]
 }
 
@@ -293,7 +297,9 @@ impl JsonSchema for Entry {
 const VISIBLE: &str = "^[!-~]+$";
 
 /// The name of a header. Case does not matter.
-const HEADER: &str = "^[A-Za-z0-9-]{1,64}$";
+fn header_pattern() -> String {
+    format!("^[A-Za-z0-9-]{{1,{HEADER_NAME_BYTES}}}$")
+}
 
 /// `namespace/name`; each part may be `*`.
 const ACCOUNT: &str = r"^(\*|[a-z0-9]([a-z0-9-]*[a-z0-9])?)/(\*|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)$";

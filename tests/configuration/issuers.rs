@@ -51,10 +51,13 @@ fn invalid_token_review_settings_are_rejected() {
             review(json!({ "use": "first" })),
             at("issuers[0].tokenReview.use", "expected `afterVerification` or `instead`"),
         ),
-        (review(json!({ "timeout": "0s" })), at("issuers[0].tokenReview.timeout", "more than 0s")),
+        (
+            review(json!({ "timeout": "0s" })),
+            at("issuers[0].tokenReview.timeout", "from 1ms to 60s, found 0s"),
+        ),
         (
             review(json!({ "cacheTtl": "61m" })),
-            at("issuers[0].tokenReview.cacheTtl", "at most 1h, because deleted pods' tokens"),
+            at("issuers[0].tokenReview.cacheTtl", "at most 1h, found 61m; deleted pods' tokens"),
         ),
         (
             review(json!({ "cacheTtl": "10s", "refreshAhead": "10s" })),
@@ -92,7 +95,10 @@ fn requirements_that_no_token_or_peer_can_meet_are_rejected() {
     check(vec![
         (
             set("/issuers/0/maxLifetime", json!("0s")),
-            vec![("issuers[0].maxLifetime", "must be more than 0s; Kubernetes issues tokens")],
+            vec![(
+                "issuers[0].maxLifetime",
+                "must be at least 1ms, found 0s; Kubernetes issues tokens",
+            )],
         ),
         (
             set("/issuers/0/requireBound", json!("node")),

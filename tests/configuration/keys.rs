@@ -87,11 +87,11 @@ fn intervals_must_be_consistent() {
         ),
         (
             keys(json!({ "timeout": "0s" })),
-            vec![("issuers[0].keys.timeout", "must be more than 0s and at most 60s")],
+            vec![("issuers[0].keys.timeout", "must be from 1ms to 60s, found")],
         ),
         (
             keys(json!({ "timeout": "61s" })),
-            vec![("issuers[0].keys.timeout", "must be more than 0s and at most 60s")],
+            vec![("issuers[0].keys.timeout", "must be from 1ms to 60s, found")],
         ),
     ]);
 }
@@ -168,6 +168,7 @@ fn unsupported_pem_keys_are_rejected() {
     let labelled = |label: &str| pem.replace("PUBLIC KEY", label);
     check(vec![
         at("pem", json!([]), "no supported key"),
+        at("pem", json!(vec![&pem; 101]), "101 keys, expected at most 100"),
         at("pem", json!([""]), "not a PEM block"),
         at("pem", json!(["not PEM"]), "not a PEM block"),
         at("pem", json!([pem[..pem.len() / 2]]), "not a PEM block"),

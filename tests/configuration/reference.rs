@@ -35,6 +35,9 @@ fn reference_lists_every_field_with_type_and_default() {
             (None, false) => assert_ne!(default, "required", "{path}"),
         }
         assert!(why.len() > 20, "{path}: {why:?}");
+        if let Some(most) = longest_list(field) {
+            assert!(why.contains(&format!("1 to {most} ")), "{path}: {why:?}");
+        }
     }
     // The conditions of an entry have no defaults.
     let entry = &schema["properties"]["rules"]["items"]["properties"]["allow"]["anyOf"][2];
@@ -45,6 +48,11 @@ fn reference_lists_every_field_with_type_and_default() {
     // This field is inside an `anyOf` of the schema.
     assert!(rows.remove("issuers[].matchPeer.trustDomain").is_some());
     assert_eq!(rows.keys().collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// The maximum number of keys in a list or in a JWKS.
+fn longest_list(field: &Value) -> Option<&Value> {
+    field.get("maxItems").or_else(|| field.pointer("/properties/keys/maxItems"))
 }
 
 /// As JSON, with spaces between the members.

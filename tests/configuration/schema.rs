@@ -125,6 +125,20 @@ fn schema_bounds_match_the_code() {
     assert_eq!(bounds, 17);
 }
 
+#[test]
+fn every_number_and_duration_has_bounds_or_a_default() {
+    let mut fields = fields();
+    fields.retain(|(_, field)| {
+        let duration = field["pattern"].as_str().is_some_and(|text| text.ends_with("(ms|s|m|h)$"));
+        duration || field["type"] == "integer"
+    });
+    let stated = ["default", "minimum", "maximum", "x-shortest", "x-longest"];
+    fields.retain(|(_, field)| stated.iter().all(|word| field.get(word).is_none()));
+    let without: Vec<_> = fields.into_iter().map(|(path, _)| path).collect();
+    // It is shorter than `cacheTtl`, by default a fifth of it.
+    assert_eq!(without, ["issuers[].tokenReview.refreshAhead"]);
+}
+
 fn problem_paths(config: &Value) -> Vec<String> {
     let problems = Config::parse(config.to_string().as_bytes()).err().unwrap_or_default();
     problems.into_iter().map(|problem| problem.path).collect()

@@ -44,7 +44,7 @@ fn problems_in_all_parts_are_reported_together() {
             ("mode", "unknown variant"),
             ("limits.maxTokenBytes", "must be from 256"),
             ("limits.maxWaiting", "must be from 1"),
-            ("limits.waitTimeout", "must be more than 0s"),
+            ("limits.waitTimeout", "must be from 1ms"),
             ("limits.x", "unknown field"),
             ("more", "unknown field"),
         ],

@@ -16,7 +16,6 @@ pub(crate) enum Call {
     Clock,
     Property(String),
     FilterState(String, String),
-    Shared(String),
     Count(u32),
     Log(String),
     Verify { all: Vec<Vec<u8>>, next: AtomicUsize },
@@ -51,7 +50,6 @@ impl Call {
             // The parts of a path have a NUL between them.
             ["property", path] => Self::Property(path.replace('.', "\0")),
             ["filter-state", name, value] => Self::FilterState(owned(name), owned(value)),
-            ["shared", name] => Self::Shared(owned(name)),
             ["count", name] => Self::Count(host::define_counter(name)),
             ["log", text] => Self::Log(owned(text)),
             ["verify", all @ ..] if !all.is_empty() => {
@@ -75,7 +73,6 @@ impl Call {
             Self::Clock => drop(black_box(host::now())),
             Self::Property(path) => drop(black_box(host::property(path))),
             Self::FilterState(name, value) => host::set_property(name, value),
-            Self::Shared(key) => assert!(host::lacks_shared_data(key), "{key} is there"),
             Self::Count(counter) => host::increment(*counter),
             Self::Log(text) => host::log_trace(text),
             Self::Verify { all, next } => {

@@ -49,13 +49,6 @@ unsafe extern "C" {
         value: *const u8,
         value_size: usize,
     ) -> u32;
-    fn proxy_get_shared_data(
-        key: *const u8,
-        key_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-        cas: *mut u32,
-    ) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
         name_size: usize,
@@ -127,15 +120,6 @@ pub(crate) fn set_property(path: &str, value: &str) {
     ok(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) });
 }
 
-/// Whether no shared data has this name.
-pub(crate) fn lacks_shared_data(key: &str) -> bool {
-    let (mut data, mut size, mut cas) = (ptr::null_mut(), 0, 0);
-    let (key, key_size) = (key.as_ptr(), key.len());
-    let status =
-        unsafe { proxy_get_shared_data(key, key_size, &raw mut data, &raw mut size, &raw mut cas) };
-    status == NOT_FOUND
-}
-
 /// Has Envoy verify a signature, which must be genuine; `arguments` is its protobuf message.
 pub(crate) fn verify_signature(arguments: &[u8]) {
     let (name, name_size) = (VERIFY_SIGNATURE.as_ptr(), VERIFY_SIGNATURE.len());
@@ -176,6 +160,5 @@ const VERIFY_SIGNATURE: &str = "verify_signature";
 const GENUINE: [u8; 2] = [0x08, 0x01];
 const TRACE: u32 = 0;
 const COUNTER: u32 = 0;
-const NOT_FOUND: u32 = 1;
 const REQUEST_HEADERS: u32 = 0;
 const PLUGIN_CONFIGURATION: u32 = 7;

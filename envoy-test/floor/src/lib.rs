@@ -12,7 +12,6 @@
 //! | `clock` | read the clock |
 //! | `property PATH` | read an attribute, such as `connection.mtls` |
 //! | `filter-state NAME VALUE` | set one |
-//! | `shared NAME` | look for shared data that is not there |
 //! | `count NAME` | add to a counter of Envoy's |
 //! | `log TEXT` | write a line at a level that is off |
 //! | `verify HEX...` | have Envoy verify a signature, with one of these arguments of `verify_signature` in turn |

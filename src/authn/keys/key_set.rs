@@ -42,23 +42,23 @@ impl KeySet {
         let members = document.get("keys").and_then(Value::as_array).ok_or_else(|| {
             KeySetError::NotAKeySet("expected an object with a list `keys`".to_owned())
         })?;
-        if members.len() > MAX_KEYS {
-            return Err(KeySetError::TooManyKeys(members.len()));
-        }
         Self::of(members.iter().map(Jwk::parse))
     }
 
     /// A set of keys without key IDs (`keys.pem`). Each gets the key ID that Kubernetes derives from it, and a token
     /// without a `kid` may be signed by any of them.
     pub fn from_keys(
-        keys: impl IntoIterator<Item = Result<Jwk, UnsupportedKey>>,
+        keys: impl ExactSizeIterator<Item = Result<Jwk, UnsupportedKey>>,
     ) -> Result<Self, KeySetError> {
         Ok(Self { takes_tokens_without_kid: true, ..Self::of(keys)? })
     }
 
     fn of(
-        keys: impl IntoIterator<Item = Result<Jwk, UnsupportedKey>>,
+        keys: impl ExactSizeIterator<Item = Result<Jwk, UnsupportedKey>>,
     ) -> Result<Self, KeySetError> {
+        if keys.len() > MAX_KEYS {
+            return Err(KeySetError::TooManyKeys(keys.len()));
+        }
         let mut set = Self::default();
         for key in keys {
             match key {
@@ -134,7 +134,7 @@ impl fmt::Display for KeySetError {
 }
 
 /// Far more than an API server publishes, including keys of earlier rotations.
-const MAX_KEYS: usize = 100;
+pub(crate) const MAX_KEYS: usize = 100;
 
 /// Bounds the number of verifications that one forged token causes.
 const MAX_TRIES: usize = 4;

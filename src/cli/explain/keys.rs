@@ -36,8 +36,8 @@ pub fn provide(config: &mut Config, files: &[KeyFile]) -> Result<(), Failure> {
 fn read(file: &Path) -> Result<KeySet, Failure> {
     let text = input::read_text(file)?;
     let keys = if text.contains(PEM) {
-        let blocks = text.split(PEM).skip(1).map(|block| format!("{PEM}{block}"));
-        KeySet::from_keys(blocks.map(|block| from_pem(&block)))
+        let blocks = text.split(PEM).skip(1).map(|block| from_pem(&format!("{PEM}{block}")));
+        KeySet::from_keys(blocks.collect::<Vec<_>>().into_iter())
     } else {
         KeySet::parse(text.as_bytes())
     };

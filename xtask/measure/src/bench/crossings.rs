@@ -97,7 +97,6 @@ const CALLS: &[(&str, &str, &str, &str)] = &[
     ("replace", "write all headers back (and read them)", "map;replace x-sa-name api", "map"),
     ("property", "attribute connection.mtls", "property connection.mtls", "empty"),
     ("state", "filter state", "filter-state sa_authn.% system:serviceaccount:api:api", "empty"),
-    ("shared", "shared data that is not there", "shared sa_authn.nothing", "empty"),
     ("count", "count up", "count sa_authn_bench", "empty"),
     ("log", "log at a level that is off", "log nothing", "empty"),
 ];
