@@ -11,6 +11,7 @@ use sa_authn::authn::bearer::BearerToken;
 use sa_authn::authn::jwt::Jwt;
 use sa_authn::authn::keys::KeySet;
 use sa_authn::authn::signature::{Signature, Verifier};
+use sa_authn::authz::Mode;
 use sa_authn::authz::Outcome;
 use sa_authn::authz::rule::RequestAttributes;
 use sa_authn::config::{Config, Settings};
@@ -21,8 +22,6 @@ use sa_authn::exchange::Finished;
 use sa_authn::headers::{Headers, to_map};
 use sa_authn::identity::Caller;
 use sa_authn::time::UnixTime;
-
-use sa_authn::authz::Mode;
 
 use sa_authn::verdict::Verdict;
 use serde_json::{Value, json};

@@ -97,6 +97,13 @@ impl Config {
         }
     }
 
+    /// Without issuers and with no rule that allows a request.
+    pub(crate) fn deny_all() -> Self {
+        let wire = wire::Plugin { rules: Some(Vec::new()), ..wire::Plugin::default() };
+        // Both lists must not be empty in a configuration that an operator writes.
+        Self::check(wire, &mut Problems::default())
+    }
+
     fn check(wire: wire::Plugin, problems: &mut Problems) -> Self {
         // A rule may refer to an issuer that has errors in other fields.
         let issuer_names = issuers::names(wire.issuers.as_deref());

@@ -10,6 +10,7 @@ mod event;
 mod health_log;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+mod root_id;
 mod running;
 
 pub use effect::Effect;
@@ -19,15 +20,15 @@ pub use native::NativeDriver;
 
 use crate::authenticator::{Authenticator, Settlement};
 use crate::authn::signature::HostVerify;
-use crate::config::{Config, Settings};
+use crate::config::{Config, Problem, Settings};
 use crate::connection::ConnectionFacts;
+use crate::denial::{Denial, Reason};
 use crate::exchange::Finished;
 use crate::paused::PausedRequests;
 use crate::time::UnixTime;
 use crate::verdict::{Answer, Answers};
-
-use crate::denial::{Denial, Reason};
 use log::Level;
+use root_id::IfInvalid;
 use running::Running;
 use std::collections::VecDeque;
 
@@ -75,7 +76,7 @@ impl Core {
     pub fn handle_traced(&mut self, event: Event<'_>, now: UnixTime, trace: &mut impl Trace) {
         let effects = &mut self.effects;
         match (event, &mut self.running) {
-            (Event::ConfigurationLoaded(json), _) => self.load(json),
+            (Event::ConfigurationLoaded { json, root_id }, _) => self.load(json, root_id),
             (Event::ConfigurationReplaces(earlier), Some(running)) => {
                 if let Some(earlier) = &mut earlier.running {
                     running.authenticator.take_over(&mut earlier.authenticator, now);
@@ -106,29 +107,44 @@ impl Core {
 
     /// Runs with this configuration from now on.
     pub fn configure(&mut self, config: Config) {
-        let Environment { host_verify, seed } = self.environment;
-        let verifier = running::verifier(host_verify, &mut self.effects);
-        self.running = Some(Box::new(Running::new(Authenticator::new(config, verifier, seed))));
-        running::start(&mut self.effects);
+        self.run(config, None);
     }
 
-    fn load(&mut self, json: Option<&[u8]>) {
+    fn run(&mut self, config: Config, misconfigured: Option<Denial>) {
+        let Environment { host_verify, seed } = self.environment;
+        let verifier = running::verifier(host_verify, &mut self.effects);
+        let authenticator = Authenticator::new(config, verifier, seed);
+        running::start(misconfigured.is_some(), &mut self.effects);
+        self.running = Some(Box::new(Running::new(authenticator, misconfigured)));
+    }
+
+    fn load(&mut self, json: Option<&[u8]>, root_id: Option<&[u8]>) {
         let mut log = |level, line: String| self.effects.push_back(Effect::Log(level, line));
         log(Level::Info, concat!("sa-authn ", env!("CARGO_PKG_VERSION")).to_owned());
-        let config = match json.map(Config::parse) {
-            Some(Ok(config)) => config,
-            Some(Err(problems)) => {
-                problems.iter().for_each(|problem| {
-                    log(Level::Error, format!("configuration: {problem}"));
-                });
-                return self.effects.push_back(Effect::RejectConfiguration);
-            }
-            None => {
-                log(Level::Error, "the plugin configuration cannot be read".to_owned());
-                return self.effects.push_back(Effect::RejectConfiguration);
-            }
+        let (config, mut problems) = match json.map(Config::parse) {
+            Some(Ok(config)) => (Some(config), Vec::new()),
+            Some(Err(problems)) => (None, problems.iter().map(Problem::to_string).collect()),
+            None => (None, vec!["the plugin configuration cannot be read".to_owned()]),
         };
-        self.configure(config);
+        let if_invalid = root_id::parse(root_id).unwrap_or_else(|problem| {
+            // The operator asks for a mode that does not exist. To refuse it could open a route.
+            problems.push(problem);
+            IfInvalid::DenyRequests
+        });
+        for problem in &problems {
+            log(Level::Error, format!("configuration: {problem}"));
+        }
+        match (config, problems.into_iter().next(), if_invalid) {
+            (Some(config), None, _) => self.configure(config),
+            (_, _, IfInvalid::Refuse) => {
+                return self.effects.push_back(Effect::RejectConfiguration);
+            }
+            (_, problem, IfInvalid::DenyRequests) => {
+                log(Level::Error, "configuration: invalid, so every request is denied".to_owned());
+                let detail = problem.unwrap_or_default();
+                self.run(Config::deny_all(), Some(Reason::Misconfigured.because(detail)));
+            }
+        }
         self.effects.push_back(Effect::AcceptConfiguration);
     }
 

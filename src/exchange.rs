@@ -14,6 +14,7 @@ mod take_off;
 use crate::authenticator::Hold;
 use crate::authenticator::{Authentication, Authenticator, Presented, Unproven};
 use crate::authn::bearer::BearerToken;
+use crate::authz::Mode;
 use crate::authz::Outcome;
 use crate::authz::policy::MatchedRules;
 use crate::authz::rule::RequestAttributes;
@@ -23,8 +24,6 @@ use crate::headers::{Headers, UnreadableHeaders};
 use crate::identity::Caller;
 use crate::paused::{PausedRequests, Request, Resumption};
 use crate::time::UnixTime;
-
-use crate::authz::Mode;
 
 use crate::verdict::Verdict;
 use std::rc::Rc;

@@ -10,9 +10,12 @@ use std::path::Path;
 use envoy_test::scenarios::World;
 use envoy_test::{KeyKind, SigningKey, jwks};
 use sa_authn::callout::Reply;
+use sa_authn::connection::Connection;
+use sa_authn::core::{Effect, Environment, Event};
 use sa_authn::decision_log::DecisionLog;
 use sa_authn::denial::Reason;
 use sa_authn::exchange::Finished;
+use sa_authn::time::UnixTime;
 use serde_json::{Value, json};
 use support::{Core, Request, discovered, get, good, inline, with};
 
@@ -62,7 +65,7 @@ fn shape(line: &Value) -> (String, Vec<String>, String) {
 
 fn lines() -> BTreeSet<(String, Vec<String>, String)> {
     let mut finished = scenarios();
-    finished.extend([keys_unavailable(), overloaded(), internal()]);
+    finished.extend([keys_unavailable(), overloaded(), misconfigured(), internal()]);
     finished.extend(reviews());
     let line = |finished: &Finished| {
         DecisionLog::default().line(finished, sa_authn::time::UnixTime::from_secs(2_000_000_000))
@@ -105,6 +108,25 @@ fn overloaded() -> Finished {
     let (mut core, key) = (Core::new(&config), SigningKey::generate(KeyKind::P256));
     assert!(request(&mut core, &key).finished(&mut core).is_none());
     request(&mut core, &key).finished(&mut core).expect("an answer")
+}
+
+fn misconfigured() -> Finished {
+    let mut config = discovered();
+    config["issuers"][0]["audience"] = json!("secret-store");
+    let config = config.to_string();
+    let mut core = sa_authn::core::Core::new(Environment::default());
+    let now = UnixTime::from_secs(2_000_000_000);
+    let (json, root_id) = (config.as_bytes(), b"sa-authn:deny-if-misconfigured".as_slice());
+    core.handle(Event::ConfigurationLoaded { json: Some(json), root_id: Some(root_id) }, now);
+    let map = support::map_of(&get("/secrets/1", ""));
+    let (headers, connection) = (Some(map.as_slice()), Connection::default());
+    let event = Event::RequestHeaders { id: 1, headers, connection, end_of_stream: true };
+    core.handle(event, now);
+    let finished = std::iter::from_fn(|| core.poll_effect()).find_map(|effect| match effect {
+        Effect::Finish { finished, .. } => Some(finished),
+        _ => None,
+    });
+    finished.expect("a verdict")
 }
 
 fn internal() -> Finished {

@@ -6,12 +6,15 @@
 mod bodies;
 mod callers;
 mod hosts;
+mod invalid;
 mod modes;
 mod policy;
 mod rules;
 mod sources;
 
 use serde_json::{Value, json};
+
+pub use invalid::{InvalidConfig, invalid_configs};
 
 use crate::client::Request;
 use crate::keys::{KeyKind, SigningKey};
@@ -157,7 +160,9 @@ pub fn status_of(reason: &str) -> u16 {
     match reason {
         "conflicting_tokens" | "ambiguous_path" | "unknown_method" => 400,
         "forbidden" => 403,
-        "keys_unavailable" | "review_unavailable" | "overloaded" | "internal" => 503,
+        "keys_unavailable" | "review_unavailable" | "overloaded" | "misconfigured" | "internal" => {
+            503
+        }
         _ => 401,
     }
 }

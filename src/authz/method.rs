@@ -1,9 +1,8 @@
 //! The request methods that rules know.
 
+use crate::authz::Mode;
 use crate::denial::{Denial, Reason};
 use crate::table::Table;
-
-use crate::authz::Mode;
 
 /// The methods that a request can have if rules use methods. Method names are case-sensitive (RFC 9110 section 9.1), but
 /// some upstreams ignore case or treat an unknown method as GET: a request with `delete` must not skip a rule for DELETE.

@@ -15,10 +15,9 @@ use super::path::NormalPath;
 use super::rule::{PathPattern, RequestAttributes, Rule};
 use super::unclear::Unclear;
 use crate::authn::ServiceAccount;
+use crate::authz::Mode;
 use crate::denial::{Denial, Reason};
 use crate::identity::Caller;
-
-use crate::authz::Mode;
 use matched_rules::forbidden;
 use std::rc::Rc;
 

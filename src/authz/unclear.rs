@@ -2,9 +2,8 @@
 
 use super::index::Numbers;
 use super::rule::{PathPattern, RequestAttributes, Rule};
-use crate::denial::{Denial, Reason};
-
 use crate::authz::Mode;
+use crate::denial::{Denial, Reason};
 
 /// The attributes of a request that have two readings, each with its denial. Of the rules that use them, only shadow rules
 /// are evaluated.

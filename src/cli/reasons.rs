@@ -93,6 +93,9 @@ fn meaning(reason: Reason) -> &'static str {
              time until the next attempt"
         }
         Reason::Overloaded => "too many paused requests, or too many concurrent reviews",
+        Reason::Misconfigured => {
+            "the filter's configuration is invalid, and its `root_id` is `sa-authn:deny-if-misconfigured`"
+        }
         Reason::Internal => "internal error of the filter; the log has the cause",
     }
 }
@@ -182,6 +185,10 @@ pub fn remedy(reason: Reason) -> &'static str {
         Reason::Overloaded => {
             "find out why the API server is slow, or which callers send many requests; then raise \
              `limits.maxWaiting` or `limits.maxReviews`"
+        }
+        Reason::Misconfigured => {
+            "read the lines with \"configuration:\" in Envoy's log, or run `sa-authn check`; correct the \
+             configuration"
         }
         Reason::Internal => "read Envoy's log; if the cause is not the clock, report a bug",
     }

@@ -21,7 +21,7 @@ pub(crate) use object::Object;
 pub(crate) use rule::{Conditions, Direction, Entry, Rule, Who};
 
 /// The configuration of the plugin.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Plugin {

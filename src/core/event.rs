@@ -8,9 +8,15 @@ use crate::paused::RequestId;
 /// Something that happened. Header maps are in the host's form; see [`crate::headers`].
 #[derive(Debug)]
 pub enum Event<'e> {
-    /// The plugin's configuration, as JSON; `None` if the host cannot read it. Answered by
-    /// [`super::Effect::AcceptConfiguration`] or [`super::Effect::RejectConfiguration`].
-    ConfigurationLoaded(Option<&'e [u8]>),
+    /// The plugin's configuration arrived. Answered by [`super::Effect::AcceptConfiguration`] or
+    /// [`super::Effect::RejectConfiguration`].
+    ConfigurationLoaded {
+        /// As JSON; `None` if the host cannot read it.
+        json: Option<&'e [u8]>,
+        /// The plugin's `root_id`, which also says what to do if the configuration is invalid; `None` if the host cannot
+        /// read it.
+        root_id: Option<&'e [u8]>,
+    },
     /// This core's configuration replaces the one of another core in the same VM, whose requests finish there.
     ConfigurationReplaces(&'e mut Core),
     /// The configuration is gone, and the last of its requests is over.

@@ -8,14 +8,13 @@ use crate::authn::signature::{HostVerify, Verifier};
 use crate::callout::{CalloutId, Reply};
 use crate::connection::Connection;
 use crate::decision_log::DecisionLog;
+use crate::denial::{Denial, Reason};
 use crate::exchange::{Finished, Step, evaluate};
 use crate::headers::{UnreadableHeaders, claims_in_trailers};
 use crate::metrics::{Change, Metrics};
 use crate::paused::{PausedRequests, Request, RequestId, Resumption};
 use crate::time::UnixTime;
 use crate::verdict::{Answer, Verdict};
-
-use crate::denial::Reason;
 use foldhash::fast::FixedState;
 use log::Level;
 use std::collections::HashSet;
@@ -26,6 +25,8 @@ use std::time::Duration;
 pub(super) struct Running {
     pub(super) authenticator: Authenticator,
     pub(super) paused: PausedRequests,
+    /// The configuration is invalid: every request is denied for this.
+    misconfigured: Option<Denial>,
     /// Requests that were let through, and of which a body or trailers follow. Envoy numbers requests and callers have
     /// no part in it, so none can be chosen to collide.
     passed: HashSet<RequestId, FixedState>,
@@ -40,11 +41,12 @@ pub(super) struct Running {
 // === impl Running ===
 
 impl Running {
-    pub(super) fn new(authenticator: Authenticator) -> Self {
+    pub(super) fn new(authenticator: Authenticator, misconfigured: Option<Denial>) -> Self {
         let limits = authenticator.settings().limits;
         Self {
             authenticator,
             paused: PausedRequests::new(limits.max_waiting, limits.wait_timeout),
+            misconfigured,
             passed: HashSet::with_hasher(FixedState::with_seed(0)),
             decisions: DecisionLog::default(),
             health: HealthLog::default(),
@@ -88,11 +90,14 @@ impl Running {
             Event::Refused(refusal) => self.refused(refusal, effects),
             Event::ConfigurationRemoved => {
                 self.flush(effects);
+                if self.misconfigured.is_some() {
+                    effects.push_back(misconfigured(false));
+                }
                 log_all(self.decisions.rest(), effects);
                 effects.push_back(Effect::StopTicking);
             }
             // Handled by the core.
-            Event::ConfigurationLoaded(_) | Event::ConfigurationReplaces(_) => {}
+            Event::ConfigurationLoaded { .. } | Event::ConfigurationReplaces(_) => {}
         }
     }
 
@@ -155,11 +160,14 @@ impl Running {
     fn finish(
         &mut self,
         request: &Request,
-        finished: Finished,
+        mut finished: Finished,
         now: UnixTime,
         effects: &mut Effects,
     ) {
         let id = request.id;
+        if let Some(denial) = &self.misconfigured {
+            finished.verdict = Verdict::Deny(denial.clone());
+        }
         self.paused.forget(id);
         self.metrics.finished(&finished);
         log_all(self.decisions.line(&finished, now), effects);
@@ -304,6 +312,10 @@ impl Running {
             self.metrics.rate_limited(&issuer, count);
         }
         effects.extend(self.metrics.take().into_iter().map(Effect::Metric));
+        if self.misconfigured.is_some() {
+            // Each time, because another configuration of this Envoy may have set the gauge to 0.
+            effects.push_back(misconfigured(true));
+        }
     }
 }
 
@@ -319,10 +331,15 @@ pub(super) fn verifier(host: Option<HostVerify>, effects: &mut Effects) -> Verif
 
 /// What a new configuration begins with. Calls wait for the first tick: those of the main thread, which only tries a
 /// configuration out, would be lost.
-pub(super) fn start(effects: &mut Effects) {
+pub(super) fn start(is_misconfigured: bool, effects: &mut Effects) {
+    effects.push_back(misconfigured(is_misconfigured));
     let build = format!("sa_authn.build.{}", env!("CARGO_PKG_VERSION").replace('.', "_"));
     effects.push_back(Effect::Metric(Change::Level(build, 1)));
     effects.push_back(Effect::WakeIn(SOON));
+}
+
+fn misconfigured(is: bool) -> Effect {
+    Effect::Metric(Change::Level("sa_authn.misconfigured".to_owned(), u64::from(is)))
 }
 
 fn log_all(lines: impl IntoIterator<Item = String>, effects: &mut Effects) {

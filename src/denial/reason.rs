@@ -54,6 +54,8 @@ pub enum Reason {
     ReviewUnavailable,
     /// Too many requests are paused already.
     Overloaded,
+    /// The configuration is invalid, and the filter runs to deny every request.
+    Misconfigured,
     /// The filter failed.
     Internal,
 }
@@ -62,7 +64,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order in which a request meets them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::MissingToken,
         Self::MalformedToken,
         Self::TokenTooLarge,
@@ -88,6 +90,7 @@ impl Reason {
         Self::KeysUnavailable,
         Self::ReviewUnavailable,
         Self::Overloaded,
+        Self::Misconfigured,
         Self::Internal,
     ];
 
@@ -106,9 +109,11 @@ impl Reason {
         match self {
             Self::ConflictingTokens | Self::AmbiguousPath | Self::UnknownMethod => 400,
             Self::Forbidden => 403,
-            Self::KeysUnavailable | Self::ReviewUnavailable | Self::Overloaded | Self::Internal => {
-                503
-            }
+            Self::KeysUnavailable
+            | Self::ReviewUnavailable
+            | Self::Overloaded
+            | Self::Misconfigured
+            | Self::Internal => 503,
             _ => 401,
         }
     }
@@ -168,6 +173,7 @@ impl Reason {
                 ("review_unavailable", "the token cannot be reviewed right now")
             }
             Self::Overloaded => ("overloaded", "too many requests are waiting"),
+            Self::Misconfigured => ("misconfigured", "the request cannot be checked"),
             Self::Internal => ("internal", "the request could not be checked"),
         }
     }
@@ -193,6 +199,7 @@ mod tests {
             Reason::KeysUnavailable,
             Reason::ReviewUnavailable,
             Reason::Overloaded,
+            Reason::Misconfigured,
             Reason::Internal,
         ] {
             assert_eq!((reason.status(), reason.grpc_status()), (503, 14), "{}", reason.code());

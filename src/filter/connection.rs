@@ -41,6 +41,6 @@ fn peer_uri() -> Option<String> {
 }
 
 /// An attribute of Envoy's.
-fn property(path: &[&str]) -> Option<Vec<u8>> {
+pub(super) fn property(path: &[&str]) -> Option<Vec<u8>> {
     hostcalls::get_property(path.to_vec()).ok()?
 }

@@ -2,6 +2,7 @@
 
 use super::host::{self, Failed};
 use super::stats::Stats;
+use crate::authz::HeaderEdits;
 use crate::callout::{Callout, CalloutId, MAX_BODY_BYTES, Reply};
 use crate::connection::ConnectionFacts;
 use crate::core::{Core, Effect, Environment, Event, Refusal};
@@ -9,8 +10,6 @@ use crate::exchange::Finished;
 use crate::paused::RequestId;
 use crate::time::UnixTime;
 use crate::verdict::{Answer, Verdict};
-
-use crate::authz::HeaderEdits;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{Action, BufferType, MapType, Status};
 use std::cell::{Cell, RefCell};
@@ -68,9 +67,9 @@ impl Driver {
     }
 
     /// Loads a configuration; `false` has Envoy refuse it.
-    pub(super) fn configure(&self, json: Option<&[u8]>) -> bool {
+    pub(super) fn configure(&self, json: Option<&[u8]>, root_id: Option<&[u8]>) -> bool {
         let mut performance = Performance::new(self, None);
-        performance.run(Event::ConfigurationLoaded(json), clock());
+        performance.run(Event::ConfigurationLoaded { json, root_id }, clock());
         self.with_core(|core| self.facts.set(core.connection_facts()));
         performance.accepted
     }

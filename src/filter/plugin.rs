@@ -1,5 +1,6 @@
 //! The root context: one configuration of the filter in one VM.
 
+use super::connection::property;
 use super::effects::Driver;
 use super::request::Request;
 use crate::core::Event;
@@ -50,7 +51,8 @@ impl RootContext for Plugin {
         let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
         // Without a configuration the host gives no bytes.
         let json = json.ok().map(Option::unwrap_or_default);
-        let accepted = self.0.configure(json.as_deref());
+        let root_id = property(&["plugin_root_id"]);
+        let accepted = self.0.configure(json.as_deref(), root_id.as_deref());
         if accepted {
             self.take_over();
         }

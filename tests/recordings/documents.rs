@@ -3,9 +3,8 @@
 use super::support::{Core, get, ok};
 use super::{FILTER, ISSUER, JWKS, MINTED, parse, read};
 use sa_authn::authn::keys::discovery::{self, DiscoveryError};
-use sa_authn::authn::signature::Algorithm;
-
 use sa_authn::authn::keys::{KeySet, from_pem};
+use sa_authn::authn::signature::Algorithm;
 use sa_authn::callout::Reply;
 use serde_json::json;
 

@@ -5,6 +5,7 @@ use envoy_test::{Pairs, SigningKey, Token, jwks, unix_now};
 use sa_authn::authenticator::{KeysSettled, ReviewSettled, Settlement};
 use sa_authn::authn::keys::discovery;
 use sa_authn::authn::signature::HostVerify;
+use sa_authn::authz::HeaderEdits;
 use sa_authn::callout::{Callout, Reply};
 use sa_authn::config::{Config, Settings};
 use sa_authn::connection::{Connection, SourceAddress};
@@ -15,8 +16,6 @@ use sa_authn::headers::to_map;
 use sa_authn::metrics::Change;
 use sa_authn::paused::{PausedRequests, RequestId};
 use sa_authn::time::UnixTime;
-
-use sa_authn::authz::HeaderEdits;
 
 use sa_authn::verdict::Verdict;
 use serde_json::{Value, json};
@@ -192,6 +191,7 @@ impl Core {
                 Change::Shift(..) => None,
             })
             .filter(|(name, _)| !name.starts_with("sa_authn.build."))
+            .filter(|(name, _)| name != "sa_authn.misconfigured")
             .collect();
         counts.sort();
         counts

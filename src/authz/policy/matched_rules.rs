@@ -1,13 +1,12 @@
 //! The rules that are evaluated for a request, and the decision of each.
 
 use crate::authn::ServiceAccount;
+use crate::authz::Mode;
 use crate::authz::accounts::{Missing, Who};
 use crate::authz::index::Numbers;
 use crate::authz::rule::Rule;
 use crate::authz::unclear::Unclear;
 use crate::denial::{Denial, Reason};
-
-use crate::authz::Mode;
 
 /// The rules that are evaluated for a request: those that cover it, up to the first enforced rule with `allow`.
 ///
