@@ -49,6 +49,8 @@ pub struct Report {
     pub answer: Answer,
     /// The errors for stderr. If there are any, the exit code is 2.
     pub failures: Vec<String>,
+    /// Whether severities are colored on a terminal.
+    pub colored: bool,
 }
 
 /// The result of a command.
@@ -109,13 +111,20 @@ fn print_error(why: &str) -> ExitCode {
 impl Report {
     /// A successful output.
     pub fn plain(text: String) -> Self {
-        Self { text, answer: Answer::Yes, failures: Vec::new() }
+        Self::of(text, Answer::Yes, Vec::new())
+    }
+
+    /// An output with an answer and errors, without colors.
+    pub fn of(text: String, answer: Answer, failures: Vec<String>) -> Self {
+        Self { text, answer, failures, colored: false }
     }
 
     fn print(self) -> ExitCode {
         let mut stdout = io::stdout().lock();
-        match stdout.write_all(terminal::shown(&self.text).as_bytes()).and_then(|()| stdout.flush())
-        {
+        let text = terminal::shown(&self.text);
+        let colored = self.colored && terminal::has_color(&stdout);
+        let text = if colored { terminal::colored(&text) } else { text };
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             // A broken pipe, as in `sa-authn schema | head`, is not an error.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 return print_error(&format!("stdout: {error}"));

@@ -6,6 +6,7 @@
 mod bounds;
 mod calls;
 mod duration;
+mod hints;
 mod issuers;
 mod names;
 mod problems;
@@ -17,6 +18,8 @@ mod rules;
 mod schema;
 mod wire;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use hints::nearest;
 pub use problems::Problem;
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 pub use schema::schema;

@@ -1,15 +1,25 @@
 //! `sa-authn check`: finds problems in configurations, also inside Envoy and Kubernetes manifests.
 
+mod chains;
 mod find;
+mod kind;
 mod locate;
+mod mesh;
+mod pasted;
+mod problems;
 mod report;
+mod sarif;
 mod text;
+mod walk;
 mod yaml;
 
 use super::{Answer, Failure, Report, input};
 use find::{Body, Found, find};
-use report::{Checked, Fault, Format};
-use sa_authn::config::{self, Config, Problem};
+use kind::{Kind, Severity};
+use mesh::Mesh;
+use problems::check;
+use report::{Checked, Fault, Format, Results};
+use sa_authn::config;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -21,40 +31,168 @@ use yaml::Node;
 #[command(after_help = IDENTIFICATION)]
 pub struct Options {
     /// Plugin configuration (JSON or YAML), or a file that contains one: an Envoy bootstrap, WasmPlugin,
-    /// TrafficExtension, EnvoyFilter, EnvoyExtensionPolicy or ConfigMap; `-` is stdin
+    /// TrafficExtension, EnvoyFilter, EnvoyExtensionPolicy or ConfigMap; or a folder with such files; `-` is stdin
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
     /// Output format
     #[arg(long, default_value = "text")]
     format: Format,
+
+    /// The severity from which problems cause exit code 1
+    #[arg(long, default_value = "error")]
+    fail_on: FailOn,
+}
+
+/// When problems cause exit code 1.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FailOn {
+    Error,
+    Warning,
+    Never,
+}
+
+/// The results so far.
+struct Check {
+    results: Results,
+    failures: Vec<String>,
+    mesh: Mesh,
+    schema: Value,
+}
+
+/// A file with its documents, and what was found in them.
+struct Searched {
+    text: Rc<Text>,
+    documents: Vec<Node>,
+    found: Vec<Found>,
 }
 
 const IDENTIFICATION: &str = "A Wasm filter is checked if its name, plugin name, root_id, vm_id, or \
                               module file or address contains sa-authn or sa_authn, or if its \
-                              configuration has `issuers`. Other Wasm filters are listed as skipped.";
+                              configuration has `issuers`. Other Wasm filters are listed as skipped. \
+                              docs/check.md explains the code of each problem.";
 
 /// Checks every file. An unreadable file does not stop the check of the other files.
 pub fn run(options: &Options) -> Result<Report, Failure> {
-    let mut checked = Vec::new();
-    let mut failures = Vec::new();
-    for file in &options.files {
-        let name = input::name(file);
-        match input::read_text(file).and_then(|content| check_file(&name, content)) {
-            Ok(of_file) => checked.extend(of_file),
-            Err(Failure(why)) => failures.push(why),
+    let mut check = Check {
+        results: Results::default(),
+        failures: Vec::new(),
+        mesh: Mesh::default(),
+        schema: config::schema(),
+    };
+    check.results.summarize = options.files.len() > 1;
+    for argument in &options.files {
+        check.argument(argument);
+    }
+    let Check { mut results, failures, mesh, .. } = check;
+    mesh.warn(&mut results.checked);
+    let [errors, warnings] = [Severity::Error, Severity::Warning].map(|one| results.count(one));
+    let fails = match options.fail_on {
+        FailOn::Error => errors > 0,
+        FailOn::Warning => errors + warnings > 0,
+        FailOn::Never => false,
+    };
+    let answer = if fails { Answer::No } else { Answer::Yes };
+    let text = options.format.print(&results);
+    Ok(Report { colored: options.format == Format::Text, ..Report::of(text, answer, failures) })
+}
+
+// === impl Check ===
+
+impl Check {
+    fn argument(&mut self, argument: &Path) {
+        if !argument.is_dir() {
+            return self.file(argument, false);
+        }
+        self.results.summarize = true;
+        match walk::files(argument) {
+            Ok(files) => files.iter().for_each(|file| self.file(file, true)),
+            Err(Failure(why)) => self.failures.push(why),
         }
     }
-    let good = checked.iter().all(|checked| checked.faults.is_empty());
-    let answer = if good { Answer::Yes } else { Answer::No };
-    Ok(Report { text: options.format.print(&checked), answer, failures })
+
+    fn file(&mut self, file: &Path, in_folder: bool) {
+        let name = input::name(file);
+        let searched =
+            input::read_text(file).and_then(|content| self.add(&name, content, in_folder));
+        match searched {
+            Ok(()) => self.results.files += 1,
+            Err(Failure(why)) => self.failures.push(why),
+        }
+    }
+
+    fn add(&mut self, name: &str, content: String, in_folder: bool) -> Result<(), Failure> {
+        let text = Rc::new(Text::of_file(content));
+        if pasted::is_helm_template(text.content()) {
+            return self.template(name, &text, in_folder);
+        }
+        let searched = match search(name, &text) {
+            Ok(searched) => searched,
+            Err(_) if in_folder && !pasted::names_sa_authn(text.content()) => {
+                self.results.skipped += 1;
+                return Ok(());
+            }
+            Err(failure) => return Err(failure),
+        };
+        let has_mesh = searched.documents.iter().any(|document| document.get("kind").is_some());
+        for document in &searched.documents {
+            self.mesh.add(name, &searched.text, document);
+        }
+        if searched.found.iter().all(|found| matches!(found.body, Body::Foreign)) {
+            let is_context = has_mesh && self.results.summarize;
+            if !in_folder && !is_context {
+                return Err(Failure(nothing_found(name, &text, &searched.found)));
+            }
+            self.results.skipped += 1;
+            return Ok(());
+        }
+        for mut found in searched.found {
+            if let Some(selected) = found.selected.take()
+                && !matches!(found.body, Body::Foreign)
+            {
+                self.mesh.add_plugin(self.results.checked.len(), selected);
+            }
+            self.results.checked.push(check(name, found, &self.schema));
+        }
+        Ok(())
+    }
+
+    /// A Helm template is YAML only after `helm template`.
+    fn template(&mut self, name: &str, text: &Text, in_folder: bool) -> Result<(), Failure> {
+        if in_folder && !pasted::names_sa_authn(text.content()) {
+            self.results.skipped += 1;
+            return Ok(());
+        }
+        let before = text.content().split("{{").next().unwrap_or_default().chars().count();
+        let place = text.place(before);
+        let message = "a Helm template, which cannot be checked";
+        let remedy = "check the rendered files: `helm template CHART | sa-authn check -`";
+        if !in_folder {
+            let Place { line, column } = place;
+            return Err(Failure(format!("{name}:{line}:{column}: {message}; {remedy}")));
+        }
+        self.results.checked.push(Checked {
+            file: name.to_owned(),
+            what: "template".to_owned(),
+            place,
+            is_ours: true,
+            faults: vec![Fault {
+                place,
+                path: String::new(),
+                message: message.to_owned(),
+                remedy: Some(remedy.to_owned()),
+                kind: Kind::HelmTemplate,
+            }],
+        });
+        Ok(())
+    }
 }
 
 /// The configuration in a file, as JSON. The file must contain exactly one.
 pub fn only_configuration(file: &Path) -> Result<String, Failure> {
     let name = input::name(file);
     let text = Rc::new(Text::of_file(input::read_text(file)?));
-    let found = search(&name, &text)?;
+    let found = search(&name, &text)?.found;
     let mut ours = Vec::new();
     for one in &found {
         let Place { line, column } = one.text.place(one.at);
@@ -70,11 +208,11 @@ pub fn only_configuration(file: &Path) -> Result<String, Failure> {
                 ours.push((place, tree.to_json().to_string()));
             }
             Body::Missing(why) => return Err(Failure(format!("{place}: {why}"))),
-            Body::Foreign => {}
+            Body::Foreign | Body::None => {}
         }
     }
     match ours.as_slice() {
-        [] => Err(Failure(nothing_found(&name, &found))),
+        [] => Err(Failure(nothing_found(&name, &text, &found))),
         [(_, json)] => Ok(json.clone()),
         several => {
             let places: Vec<_> = several.iter().map(|(place, _)| format!("\n  {place}")).collect();
@@ -85,30 +223,22 @@ pub fn only_configuration(file: &Path) -> Result<String, Failure> {
     }
 }
 
-fn check_file(name: &str, content: String) -> Result<Vec<Checked>, Failure> {
-    let text = Rc::new(Text::of_file(content));
-    let found = search(name, &text)?;
-    if found.iter().all(|found| matches!(found.body, Body::Foreign)) {
-        return Err(Failure(nothing_found(name, &found)));
-    }
-    let schema = config::schema();
-    Ok(found.into_iter().map(|found| check(name, found, &schema)).collect())
-}
-
-fn search(name: &str, text: &Rc<Text>) -> Result<Vec<Found>, Failure> {
+fn search(name: &str, text: &Rc<Text>) -> Result<Searched, Failure> {
     let content = text.content();
-    let whole = || {
+    let whole = |documents| {
         let what = "plugin configuration".to_owned();
-        vec![Found { what, text: Rc::clone(text), at: 0, body: Body::Json }]
+        let (text, body, remarks) = (Rc::clone(text), Body::Json, Vec::new());
+        let found = Found { what, text: Rc::clone(&text), at: 0, body, remarks, selected: None };
+        Searched { text, documents, found: vec![found] }
     };
     if content.trim().is_empty() {
-        return Ok(whole());
+        return Ok(whole(Vec::new()));
     }
-    let is_json = content.trim_start().starts_with('{');
+    let is_json = is_json(content);
     let documents = match yaml::parse(text) {
         Ok(documents) => documents,
         // The filter's JSON parser has better error messages.
-        Err(_) if is_json => return Ok(whole()),
+        Err(_) if is_json => return Ok(whole(Vec::new())),
         Err(unreadable) => {
             let Place { line, column } = text.place(unreadable.at);
             return Err(Failure(format!("{name}:{line}:{column}: not YAML: {}", unreadable.why)));
@@ -116,10 +246,23 @@ fn search(name: &str, text: &Rc<Text>) -> Result<Vec<Found>, Failure> {
     };
     let found: Vec<_> = documents.iter().flat_map(|document| find(text, document)).collect();
     let alone = |found: &Found| found.what == "plugin configuration";
-    if is_json && found.iter().any(alone) { Ok(whole()) } else { Ok(found) }
+    // To YAML, JSON with comments is an object with other names.
+    let is_broken_json = || found.is_empty() && serde_json::from_str::<Value>(content).is_err();
+    if is_json && (found.iter().any(alone) || is_broken_json()) {
+        return Ok(whole(documents));
+    }
+    Ok(Searched { text: Rc::clone(text), documents, found })
 }
 
-fn nothing_found(name: &str, others: &[Found]) -> String {
+/// Whether a text is meant to be JSON, also with comments before it.
+pub fn is_json(content: &str) -> bool {
+    let is_comment = |line: &str| ["//", "/*", "*"].iter().any(|mark| line.starts_with(mark));
+    let mut lines = content.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty() && !is_comment(line));
+    first.is_some_and(|line| line.starts_with('{'))
+}
+
+fn nothing_found(name: &str, text: &Text, others: &[Found]) -> String {
     let mut why = format!(
         "{name}: found no sa-authn configuration. Searched for plugin JSON or YAML (an object with \
          `issuers`), and for an Envoy HTTP filter of type {WASM_FILTER} (also in an EnvoyFilter or \
@@ -130,73 +273,10 @@ fn nothing_found(name: &str, others: &[Found]) -> String {
         let Place { line, column } = other.text.place(other.at);
         why += &format!("\n  {name}:{line}:{column}: {} does not look like sa-authn", other.what);
     }
+    if let Some(pasted) = pasted::file(text.content()) {
+        why += &format!("\n  {pasted}");
+    }
     why
-}
-
-fn check(file: &str, found: Found, schema: &Value) -> Checked {
-    let Found { what, text, at, body } = found;
-    let place = text.place(at);
-    let (is_ours, faults) = match &body {
-        Body::Foreign => (false, Vec::new()),
-        Body::Missing(why) => {
-            let (path, message) = (String::new(), (*why).to_owned());
-            (true, vec![Fault { place, path, message, remedy: None }])
-        }
-        Body::Json => (true, check_json(&text, schema)),
-        Body::Tree(tree) => (true, check_tree(&text, tree, schema)),
-    };
-    Checked { file: file.to_owned(), what, place, is_ours, faults }
-}
-
-/// Checks JSON text with the filter's parser. The YAML parser only provides the locations.
-fn check_json(text: &Text, schema: &Value) -> Vec<Fault> {
-    let trees = yaml::parse(text).unwrap_or_default();
-    check_text(text, trees.first(), text.content(), schema)
-}
-
-fn check_tree(text: &Text, tree: &Node, schema: &Value) -> Vec<Fault> {
-    check_text(text, Some(tree), &tree.to_json().to_string(), schema)
-}
-
-fn check_text(text: &Text, tree: Option<&Node>, json: &str, schema: &Value) -> Vec<Fault> {
-    let mut repeated = Vec::new();
-    if let Some(tree) = tree {
-        locate::repeated("", tree, &mut repeated);
-    }
-    let mut problems = Config::parse(json.as_bytes()).err().unwrap_or_default();
-    if !repeated.is_empty() {
-        // The JSON parser reports only the first duplicate; `repeated` has all of them, with their locations.
-        problems.retain(|problem| !problem.message.starts_with("duplicate member"));
-    }
-    let twice = repeated.into_iter().map(|(path, at)| Fault {
-        place: text.place(at),
-        path,
-        message: "duplicate field; remove one of them".to_owned(),
-        remedy: None,
-    });
-    let others = problems.into_iter().map(|problem| fault(text, tree, problem, schema));
-    let mut faults: Vec<_> = twice.chain(others).collect();
-    faults.sort_by(|one, other| (one.place, &one.path).cmp(&(other.place, &other.path)));
-    faults
-}
-
-fn fault(text: &Text, tree: Option<&Node>, problem: Problem, schema: &Value) -> Fault {
-    let remedy = locate::remedy(&problem, schema);
-    if problem.path.is_empty()
-        && let Some((message, line, column)) = with_position(&problem.message)
-    {
-        let place = text.place_of(line, column);
-        return Fault { place, path: String::new(), message: message.to_owned(), remedy };
-    }
-    let at = tree.map_or(0, |tree| locate::locate(tree, &problem));
-    Fault { place: text.place(at), path: problem.path, message: problem.message, remedy }
-}
-
-/// Splits the location off an error message of serde_json.
-fn with_position(message: &str) -> Option<(&str, usize, usize)> {
-    let (message, place) = message.rsplit_once(" at line ")?;
-    let (line, column) = place.split_once(" column ")?;
-    Some((message, line.parse().ok()?, column.parse().ok()?))
 }
 
 const WASM_FILTER: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";

@@ -87,7 +87,7 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     steps::add(&case, &connection, &mut page);
     rules::add(&case, &connection, &mut page);
     let (answer, failures) = verdict::add(&case, &mut page);
-    Ok(Report { text: page.text(), answer, failures })
+    Ok(Report::of(page.text(), answer, failures))
 }
 
 fn broken(name: &str, problems: &[Problem]) -> Failure {

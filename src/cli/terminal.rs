@@ -2,11 +2,40 @@
 
 use sa_authn::printable::{printable, printable_lines};
 use std::borrow::Cow;
+use std::io::IsTerminal;
 use std::path::{Component, Path};
 
 /// Sanitizes a text of several lines.
 pub fn shown(text: &str) -> String {
     printable_lines(&without_tokens(text)).into_owned()
+}
+
+/// Whether a stream is a terminal with colors (<https://no-color.org>).
+pub fn has_color(stream: &impl IsTerminal) -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    stream.is_terminal()
+        && !is_set("NO_COLOR")
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Colors the first `error[...]` or `warning[...]` of each line of a sanitized text.
+pub fn colored(text: &str) -> String {
+    let color = |line: &str| {
+        let found = COLORS.iter().filter_map(|(word, color)| {
+            let start = line.find(&format!(": {word}["))? + 2;
+            let end = start + line.get(start..)?.find(']')? + 1;
+            Some((start, end, *color))
+        });
+        let Some((start, end, color)) = found.min() else { return line.to_owned() };
+        let part = |range: std::ops::Range<usize>| line.get(range).unwrap_or_default();
+        format!(
+            "{}\u{1b}[{color}m{}\u{1b}[0m{}",
+            part(0..start),
+            part(start..end),
+            part(end..line.len())
+        )
+    };
+    text.split_inclusive('\n').map(color).collect()
 }
 
 /// The name of an unreadable file, with each part of the path cut, because the argument may be a secret.
@@ -54,6 +83,9 @@ fn is_token(word: &str) -> bool {
     word.contains('.') && word.split(['.', '=']).any(is_json)
 }
 
+/// Red and yellow, both bold.
+const COLORS: [(&str, &str); 2] = [("error", "1;31"), ("warning", "1;33")];
+
 /// The maximum number of characters of each part of a path.
 const MAX_SHOWN: usize = 40;
 
@@ -98,6 +130,14 @@ mod tests {
         ] {
             assert!(!has_token(text), "{text}");
         }
+    }
+
+    #[test]
+    fn severities_are_colored_once_in_a_line() {
+        let text = "a:1:1: x: 1 error\na:1:1: error[syntax]: b: error[c]\na: warning[d]: e\n";
+        let expected = "a:1:1: x: 1 error\na:1:1: \u{1b}[1;31merror[syntax]\u{1b}[0m: b: error[c]\n\
+                        a: \u{1b}[1;33mwarning[d]\u{1b}[0m: e\n";
+        assert_eq!(colored(text), expected);
     }
 
     #[test]

@@ -22,7 +22,18 @@ pub(super) fn required(
     value
 }
 
+/// The `:authority` of calls. A URL is an error: the API server would reject every call.
+pub(super) fn authority(path: &str, value: Option<String>, problems: &mut Problems) -> String {
+    let value = required(path, "authority", AUTHORITY, value, problems);
+    if value.contains('/') {
+        let (_, rest) = value.split_once("://").unwrap_or(("", &value));
+        let (host, _) = rest.split_once('/').unwrap_or((rest, ""));
+        let fault = format!("must be a host name without a scheme and a path; write {host:?}");
+        problems.add(format!("{path}.authority"), fault);
+    }
+    value
+}
+
 pub(super) const CLUSTER: &str =
     "must be the name of an Envoy cluster, for example \"kube-apiserver\"";
-pub(super) const AUTHORITY: &str =
-    "must be the server's host name, for example \"kubernetes.default.svc\"";
+const AUTHORITY: &str = "must be the server's host name, for example \"kubernetes.default.svc\"";

@@ -1,7 +1,7 @@
 //! Validation of `issuers`.
 
 use super::bounds::{self, Bounds};
-use super::calls::{AUTHORITY, CLUSTER, is_visible, required};
+use super::calls::{CLUSTER, authority, is_visible, required};
 use super::problems::Problems;
 use super::reviews;
 use super::wire::{self, Object};
@@ -163,13 +163,13 @@ fn key_source(
         (Some(Object(discovery)), None, None, None) => {
             let path = format!("{path}.discovery");
             let cluster = required(&path, "cluster", CLUSTER, discovery.cluster, problems);
-            let authority = required(&path, "authority", AUTHORITY, discovery.authority, problems);
+            let authority = authority(&path, discovery.authority, problems);
             KeySource::Fetched(plan(cluster, authority, None), schedule)
         }
         (None, Some(Object(jwks)), None, None) => {
             let path = format!("{path}.jwks");
             let cluster = required(&path, "cluster", CLUSTER, jwks.cluster, problems);
-            let authority = required(&path, "authority", AUTHORITY, jwks.authority, problems);
+            let authority = authority(&path, jwks.authority, problems);
             let jwks_path = required(&path, "path", JWKS_PATH, jwks.path, problems);
             if !jwks_path.starts_with('/') || jwks_path.contains('#') {
                 problems.add(format!("{path}.path"), JWKS_PATH);
@@ -185,7 +185,11 @@ fn key_source(
             problems,
         )?,
         (None, None, None, None) => {
-            problems.add(path, format!("{ONE_SOURCE}, found none"));
+            let hint = match identity.review {
+                Some(_) => "; without keys, set tokenReview.use to \"instead\"",
+                None => "",
+            };
+            problems.add(path, format!("{ONE_SOURCE}, found none{hint}"));
             return None;
         }
         _ => {

@@ -76,6 +76,10 @@ pub(super) fn identity_headers(
                 format!("duplicate header {name:?} (names are case-insensitive); remove it"),
             );
         }
+        if IdentityField::named(&name).is_some() && IdentityField::named(&field).is_none() {
+            problems.add(path, format!("the header comes first; write {field:?}: {name:?}"));
+            continue;
+        }
         headers.extend(
             field_named(path, &field, problems)
                 .map(|field| IdentityHeader { name: name.into(), field }),

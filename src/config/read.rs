@@ -14,7 +14,8 @@ pub(super) fn read(json: &[u8], problems: &mut Problems) -> Option<wire::Plugin>
         return None;
     }
     if let Err(error) = crate::authn::check_members(json) {
-        problems.add("", error.to_string());
+        let what = if is_comment(json, &error) { "JSON has no comments: " } else { "" };
+        problems.add("", format!("{what}{error}"));
     }
     // Duplicate members were reported above; of two duplicates, serde_json takes the last.
     let mut document: Value = serde_json::from_slice(json).ok()?;
@@ -22,7 +23,7 @@ pub(super) fn read(json: &[u8], problems: &mut Problems) -> Option<wire::Plugin>
         problems.add("", "must be a JSON object");
         return None;
     }
-    remove_nulls("", &mut document, problems);
+    check_values("", &mut document, problems);
     loop {
         let error = match serde_path_to_error::deserialize(&document) {
             Ok(plugin) => return Some(plugin),
@@ -59,8 +60,16 @@ fn in_json_terms(message: &str) -> String {
     format!("{found}, expected {expected}")
 }
 
-/// Rejects nulls. In YAML, `rules:` without a value is null; treated as absent, it would allow every caller.
-fn remove_nulls(path: &str, value: &mut Value, problems: &mut Problems) {
+/// Whether a comment is at the location of a syntax error.
+fn is_comment(json: &[u8], error: &serde_json::Error) -> bool {
+    let line = json.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1));
+    let near = line.and_then(|line| line.get(error.column().saturating_sub(1)..));
+    near.is_some_and(|near| matches!(near, [b'#', ..] | [b'/', b'/' | b'*', ..]))
+}
+
+/// Rejects nulls and placeholders. In YAML, `rules:` without a value is null; treated as absent, it would allow every
+/// caller.
+fn check_values(path: &str, value: &mut Value, problems: &mut Problems) {
     match value {
         Value::Object(members) => members.retain(|name, member| {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -68,13 +77,16 @@ fn remove_nulls(path: &str, value: &mut Value, problems: &mut Problems) {
                 problems.add_and_remove(path, "must not be null; set a value, or remove the field");
                 return false;
             }
-            remove_nulls(&path, member, problems);
+            check_values(&path, member, problems);
             true
         }),
         Value::Array(items) => {
             for (at, item) in items.iter_mut().enumerate() {
-                remove_nulls(&format!("{path}[{at}]"), item, problems);
+                check_values(&format!("{path}[{at}]"), item, problems);
             }
+        }
+        Value::String(text) if text.contains("${") || text.contains("{{") => {
+            problems.add(path, format!("{text:?}: a placeholder was not replaced"));
         }
         _ => {}
     }

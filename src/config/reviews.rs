@@ -1,7 +1,7 @@
 //! Validation of `issuers[].tokenReview`.
 
 use super::bounds::{CACHE_TTL, REVIEW_TIMEOUT};
-use super::calls::{AUTHORITY, CLUSTER, required};
+use super::calls::{CLUSTER, authority, required};
 use super::duration::WireDuration;
 use super::problems::Problems;
 use super::wire;
@@ -27,7 +27,7 @@ pub(super) fn check(
     }
     let path = format!("{path}.tokenReview");
     let cluster = required(&path, "cluster", CLUSTER, wire.cluster, problems);
-    let authority = required(&path, "authority", AUTHORITY, wire.authority, problems);
+    let authority = authority(&path, wire.authority, problems);
     let on_outage = match wire.on_outage {
         Some(wire::OnOutage::AcceptVerified) => OnOutage::AcceptVerified,
         Some(wire::OnOutage::Deny) | None => OnOutage::Deny,

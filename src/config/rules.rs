@@ -1,8 +1,8 @@
 //! Validation of `rules`.
 
-use super::names;
 use super::problems::Problems;
 use super::wire::{self, Object};
+use super::{hints, names};
 use crate::authz::accounts::{Accounts, Condition, Who};
 use crate::authz::host::HostPattern;
 use crate::authz::rule::{ArrivalPattern, PathPattern, Rule};
@@ -61,9 +61,11 @@ fn check_rule(
     };
     let deny = who("deny", wire.deny, problems);
     let allow = who("allow", wire.allow, problems);
-    if matches!(deny, Some(Who::Anyone)) && allow.is_some() {
+    if let (Some(deny), Some(allow)) = (&deny, &allow)
+        && deny.voids(allow)
+    {
         let fault =
-            "`allow` has no effect: `deny: anyone` rejects every caller; remove one of them";
+            "`allow` has no effect: `deny` rejects all of these callers; remove one of them";
         problems.add(format!("{path}.allow"), fault);
     }
     Rule {
@@ -216,7 +218,9 @@ fn check_who(path: &str, wire: wire::Who, known: &Known<'_>, problems: &mut Prob
             wire::Entry::Conditions(wire) => conditions(&path, *wire, known, problems),
         };
         if let Err(fault) = accounts.add(&account, condition) {
-            problems.add(path, format!("{account:?}: {fault}"));
+            let form = hints::account(&account).filter(|form| *form != account);
+            let hint = form.map_or(String::new(), |form| format!("; write {form:?}"));
+            problems.add(path, format!("{account:?}: {fault}{hint}"));
         }
     }
     Who::Listed(accounts)

@@ -106,7 +106,7 @@ fn issuer_facts() -> Vec<(&'static str, Value)> {
 
 fn call_facts() -> Vec<(&'static str, Value)> {
     let cluster = json!({ "pattern": VISIBLE, "examples": ["kube-apiserver"] });
-    let authority = json!({ "pattern": VISIBLE, "examples": ["kubernetes.default.svc"] });
+    let authority = json!({ "pattern": "^[!-.0-~]+$", "examples": ["kubernetes.default.svc"] });
     vec![
         ("issuers[].keys.discovery", json!({ "required": ["cluster", "authority"] })),
         ("issuers[].keys.discovery.cluster", cluster.clone()),

@@ -21,11 +21,16 @@ fn said() -> Vec<(String, String)> {
 #[test]
 fn check_of_each_broken_file_prints_the_documented_output() {
     let said = said();
-    assert!(said.len() >= 25, "only {} files", said.len());
+    assert!(said.len() >= 40, "only {} files", said.len());
     for (name, expected) in said {
         let ran = run_in(BROKEN, &["check", &name]);
         assert_eq!(ran.stdout + &ran.stderr, expected, "{name}");
-        assert_eq!(ran.code, if expected.starts_with("error: ") { 2 } else { 1 }, "{name}");
+        let code = match (expected.starts_with("error: "), expected.contains(": error[")) {
+            (true, _) => 2,
+            (_, true) => 1,
+            _ => 0,
+        };
+        assert_eq!(ran.code, code, "{name}");
     }
 }
 
@@ -46,7 +51,8 @@ fn readme_lists_every_broken_file() {
 fn shipped_configurations_are_valid() {
     let ran = run_in("", &["check", "envoy-test/envoy.yaml", "filter-config/minimal.json"]);
     let expected = "envoy-test/envoy.yaml:54:21: HTTP filter \"sa-authn\": good\n\
-                    filter-config/minimal.json:1:1: plugin configuration: good\n";
+                    filter-config/minimal.json:1:1: plugin configuration: good\n\
+                    2 files: 2 objects, 0 errors, 0 warnings\n";
     assert_eq!((ran.stdout.as_str(), ran.code), (expected, 0), "{}", ran.stderr);
 }
 
@@ -54,7 +60,7 @@ fn shipped_configurations_are_valid() {
 fn unreadable_file_does_not_stop_the_check_of_other_files() {
     let ran = run_in(BROKEN, &["check", "no-keys.json", "is-not-there.json", "no-audience.json"]);
     assert_eq!(ran.code, 2);
-    assert_eq!(ran.stdout.lines().count(), 4, "{}", ran.stdout);
+    assert_eq!(ran.stdout.lines().count(), 5, "{}", ran.stdout);
     assert_eq!(ran.stderr, "error: is-not-there.json: No such file or directory (os error 2)\n");
 }
 
@@ -69,6 +75,101 @@ fn check_reads_stdin_and_prints_json() {
     assert_eq!(first["file"], "<stdin>");
     assert_eq!(first["path"], "isuers");
     assert_eq!(first["help"], "did you mean `issuers`?");
+    assert_eq!((&first["severity"], &first["code"]), (&"error".into(), &"unknown-field".into()));
+    assert_eq!(first["docs"], "docs/check.md#unknown-field");
+}
+
+/// Files without sa-authn are skipped, and the policy in one file is known for the plugin in another.
+#[test]
+fn folder_is_checked_with_a_summary() {
+    let ran = run_in("", &["check", "istio"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    let summary = "15 files: 6 objects, 0 errors, 0 warnings; 9 files without sa-authn skipped";
+    assert_eq!(ran.stdout.lines().last(), Some(summary), "{}", ran.stdout);
+    let ran = run_in("", &["check", BROKEN]);
+    assert_eq!(ran.code, 1);
+    let summary = ran.stdout.lines().last().unwrap();
+    assert!(summary.ends_with("skipped; docs/check.md explains each code"), "{summary}");
+    assert!(
+        ran.stdout.contains("broken/helm.yaml:9:15: warning[helm-template]: "),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn severity_for_exit_code_1_can_be_chosen() {
+    for (file, levels) in [("raw-tcp.yaml", [0, 1, 0]), ("dry-run.json", [1, 1, 0])] {
+        let code = |level| run_in(BROKEN, &["check", "--fail-on", level, file]).code;
+        assert_eq!(["error", "warning", "never"].map(code), levels, "{file}");
+    }
+}
+
+#[test]
+fn policy_against_tcp_must_select_the_workloads_of_the_plugin() {
+    let plugin = fs::read_to_string(root().join(BROKEN).join("raw-tcp.yaml")).unwrap();
+    let policy = |namespace: &str, selector: &str, rule: &str| {
+        format!(
+            "{plugin}---\nkind: AuthorizationPolicy\nmetadata: {{ name: a, namespace: {namespace} }}\n\
+             spec: {{ {selector} action: DENY, rules: [{{ {rule} }}] }}\n"
+        )
+    };
+    let (own, other) = (
+        "selector: { matchLabels: { app: secret-store } },",
+        "selector: { matchLabels: { app: web } },",
+    );
+    let tcp = "to: [{ operation: { notMethods: ['*'] } }]";
+    for (input, warns) in [
+        (policy("secrets", own, tcp), false),
+        (policy("secrets", "", tcp), false),
+        (policy("istio-system", "", tcp), false),
+        (
+            policy(
+                "secrets",
+                own,
+                "to: [{ operation: { notMethods: ['*'], notPorts: ['5432'] } }]",
+            ),
+            false,
+        ),
+        (policy("secrets", other, tcp), true),
+        (policy("web", own, tcp), true),
+        (policy("secrets", own, "to: [{ operation: { notMethods: ['GET'] } }]"), true),
+        (
+            policy(
+                "secrets",
+                own,
+                "from: [{ source: { namespaces: [a] } }], to: [{ operation: { notMethods: ['*'] } }]",
+            ),
+            true,
+        ),
+    ] {
+        let ran = run("", &["check", "-"], &input);
+        assert_eq!(ran.stdout.contains("warning[raw-tcp-open]"), warns, "{input}{}", ran.stdout);
+    }
+}
+
+#[test]
+fn github_annotations_have_a_line_for_each_problem() {
+    let text = "{\n  \"isuers\": []\n}\n";
+    let ran = run("", &["check", "--format", "github", "-"], text);
+    let lines: Vec<_> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    let begin =
+        "::error file=<stdin>,line=2,col=3,title=unknown-field::isuers: unknown field `isuers`";
+    assert!(lines[1].starts_with(begin), "{}", lines[1]);
+}
+
+#[test]
+fn sarif_names_the_rule_and_the_location_of_each_problem() {
+    let ran = run_in(BROKEN, &["check", "--format", "sarif", "dry-run.json"]);
+    let log: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let result = &log["runs"][0]["results"][0];
+    assert_eq!((&log["version"], &result["ruleId"]), (&"2.1.0".into(), &"unknown-value".into()));
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "dry-run.json");
+    assert_eq!(place["region"]["startLine"], 7);
+    let rules = log["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    assert!(rules.iter().any(|rule| rule["id"] == result["ruleId"]), "{rules:#?}");
 }
 
 /// Every style of YAML strings, with a location in each.

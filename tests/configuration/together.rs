@@ -1,6 +1,7 @@
 //! All problems of a configuration are reported together.
 
-use super::{check_text, good, problems};
+use super::{check_text, good, problems, set};
+use sa_authn::config::Config;
 use serde_json::json;
 
 #[test]
@@ -98,4 +99,78 @@ fn problem_is_displayed_as_path_and_message() {
     let found = problems(&config.to_string());
     assert_eq!(found[0].to_string(), "limits.maxWaiting: must be from 1 to 100000, found 0");
     assert_eq!(problems("[]")[0].to_string(), "must be a JSON object");
+}
+
+#[test]
+fn allow_whose_callers_the_rule_denies_is_rejected() {
+    let said = "`allow` has no effect";
+    for (deny, allow, is_void) in [
+        (json!("anyone"), json!("authenticated"), true),
+        (json!("authenticated"), json!(["a/b"]), true),
+        (json!("authenticated"), json!("anyone"), false),
+        (json!(["a/*"]), json!(["a/b", "a/c"]), true),
+        (json!(["*/b"]), json!(["a/b"]), true),
+        (json!(["a/b"]), json!([{ "serviceAccount": "a/b", "podBound": true }]), true),
+        (json!([{ "serviceAccount": "a/b", "node": "n" }]), json!(["a/b"]), false),
+        (json!(["a/*"]), json!(["a/b", "b/b"]), false),
+        (json!(["a/b"]), json!(["a/*"]), false),
+        (json!(["a/b"]), json!(["*/b"]), false),
+    ] {
+        let rule = json!([{ "name": "x", "deny": deny, "allow": allow }]);
+        let expected = if is_void { vec![("rules[0].allow", said)] } else { Vec::new() };
+        check_text(&set("/rules", rule).to_string(), &expected);
+    }
+}
+
+#[test]
+fn placeholders_are_rejected_everywhere() {
+    for (pointer, path) in [
+        ("/issuers/0/issuer", "issuers[0].issuer"),
+        ("/issuers/0/audiences/0", "issuers[0].audiences[0]"),
+        ("/issuers/0/keys/discovery/cluster", "issuers[0].keys.discovery.cluster"),
+    ] {
+        for text in ["${X}", "a-{{.Values.x}}"] {
+            let config = set(pointer, json!(text)).to_string();
+            check_text(&config, &[(path, "a placeholder was not replaced")]);
+        }
+    }
+}
+
+#[test]
+fn comments_in_json_are_named() {
+    for comment in ["// x", "/* x */", "# x"] {
+        let json = format!("{{\n  {comment}\n  \"issuers\": []\n}}");
+        check_text(&json, &[("", "JSON has no comments: ")]);
+    }
+    check_text("{\n  x\n}", &[("", "key must be a string")]);
+}
+
+/// Envoy's log contains the hint after the message.
+#[test]
+fn hint_follows_the_message() {
+    for (config, expected) in [
+        (
+            set("/mode", json!("dry-run")),
+            "mode: unknown variant `dry-run`, expected `enforce` or `shadow`; did you mean `shadow`?",
+        ),
+        (
+            set("/forwardToken", json!("no")),
+            "forwardToken: invalid type: string \"no\", expected a boolean; write true or false, without quotes",
+        ),
+        (
+            set("/issuers/0/keys/discovery/authority", json!("https://k.svc/x")),
+            "issuers[0].keys.discovery.authority: must be a host name without a scheme and a path; write \"k.svc\"",
+        ),
+        (
+            set("/rules/1/allow", json!(["system:serviceaccount:a:b"])),
+            "rules[1].allow[0]: \"system:serviceaccount:a:b\": expected namespace/name; write \"a/b\"",
+        ),
+        (
+            set("/identityHeaders", json!({ "name": "x-name" })),
+            "identityHeaders.name: the header comes first; write \"x-name\": \"name\"",
+        ),
+    ] {
+        let problems = Config::parse(config.to_string().as_bytes()).unwrap_err();
+        assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+    }
 }

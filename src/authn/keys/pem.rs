@@ -7,6 +7,11 @@ use der::Document;
 /// Parses one PEM block: `PUBLIC KEY` (SubjectPublicKeyInfo) or `RSA PUBLIC KEY` (PKCS#1). The key ID is derived as
 /// Kubernetes does.
 pub fn from_pem(text: &str) -> Result<Jwk, UnsupportedKey> {
+    if !text.contains("-----BEGIN") {
+        let fault =
+            "not a PEM block; write the key itself (-----BEGIN PUBLIC KEY-----), not its file";
+        return Err(UnsupportedKey(fault.to_owned()));
+    }
     let (label, document) = Document::from_pem(text.trim())
         .map_err(|error| UnsupportedKey(format!("not a PEM block: {error}")))?;
     let key = match label {

@@ -5,7 +5,10 @@
 //! filter or plugin, root_id, vm_id, the file or address of the module), or if its configuration has `issuers`. Other
 //! Wasm filters are reported as skipped.
 
-use super::text::Text;
+use super::chains;
+use super::kind::Kind as Problem;
+use super::mesh::Selected;
+use super::text::{Place, Text};
 use super::yaml::{self, Kind, Node};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +25,21 @@ pub struct Found {
     pub at: usize,
     /// The configuration.
     pub body: Body,
+    /// Problems outside of the configuration.
+    pub remarks: Vec<Remark>,
+    /// The workloads in whose sidecars Istio runs the plugin.
+    pub selected: Option<Selected>,
+}
+
+/// A problem outside of the plugin's configuration.
+#[derive(Debug)]
+pub struct Remark {
+    /// The location in the file.
+    pub place: Place,
+    /// The kind.
+    pub kind: Problem,
+    /// What is wrong.
+    pub message: String,
 }
 
 /// The form of a configuration in its document.
@@ -35,6 +53,8 @@ pub enum Body {
     Missing(&'static str),
     /// The configuration of another plugin.
     Foreign,
+    /// Another object, with remarks.
+    None,
 }
 
 /// A Wasm plugin in a document.
@@ -42,6 +62,8 @@ struct Plugin<'n> {
     what: String,
     names: Vec<&'n str>,
     at: usize,
+    remarks: Vec<Remark>,
+    selected: Option<Selected>,
 }
 
 /// Searches a document.
@@ -50,7 +72,8 @@ pub fn find(text: &Rc<Text>, document: &Node) -> Vec<Found> {
     search(text, document, None, &mut found);
     if found.is_empty() && resembles_configuration(document) {
         let (what, body) = ("plugin configuration".to_owned(), Body::Tree(document.clone()));
-        found.push(Found { what, text: Rc::clone(text), at: document.at, body });
+        let (at, remarks) = (document.at, Vec::new());
+        found.push(Found { what, text: Rc::clone(text), at, body, remarks, selected: None });
     }
     found
 }
@@ -85,6 +108,14 @@ fn search(text: &Rc<Text>, node: &Node, name: Option<&str>, found: &mut Vec<Foun
     let name = node.get("name").and_then(Node::text);
     node.members().iter().for_each(|(_, value)| search(text, value, name, found));
     node.items().iter().for_each(|item| search(text, item, None, found));
+    found.extend(chains::check(text, node, |chain| has_filter(text, chain)));
+}
+
+/// Whether a part of a document has the filter.
+fn has_filter(text: &Rc<Text>, node: &Node) -> bool {
+    let mut found = Vec::new();
+    search(text, node, None, &mut found);
+    found.iter().any(|found| !matches!(found.body, Body::Foreign | Body::None))
 }
 
 /// `typed_config` of an HTTP filter.
@@ -104,7 +135,14 @@ fn envoy(text: &Rc<Text>, name: Option<&str>, node: &Node, filter: &Node) -> Fou
     ];
     let called = name.or_else(|| of(&["name"])).unwrap_or("without a name");
     let what = format!("HTTP filter {called:?}");
-    let plugin = Plugin { what, names: names.into_iter().flatten().collect(), at: node.at };
+    let names = names.into_iter().flatten().collect();
+    let opens = config.into_iter().flat_map(|config| {
+        let policy =
+            config.field("failure_policy").filter(|policy| policy.text() == Some("FAIL_OPEN"));
+        [policy, config.field("fail_open").filter(|open| open.text() == Some("true"))]
+    });
+    let remarks = fail_open(text, opens.flatten());
+    let plugin = Plugin { what, names, at: node.at, remarks, selected: None };
     let Some(value) = config.and_then(|config| config.get("configuration")) else {
         return plugin.without(text, "missing `config.configuration`");
     };
@@ -128,8 +166,15 @@ fn envoy(text: &Rc<Text>, name: Option<&str>, node: &Node, filter: &Node) -> Fou
 
 fn istio(text: &Rc<Text>, kind: &str, object: &Node, spec: &Node) -> Found {
     let names = [spec.get("pluginName"), spec.get("url")];
-    let plugin = kubernetes(kind, object, names.into_iter().flatten());
+    let strategy = spec.get("failStrategy").filter(|strategy| strategy.text() == Some("FAIL_OPEN"));
+    let mut plugin = kubernetes(kind, object, names.into_iter().flatten());
+    plugin.remarks = fail_open(text, strategy.into_iter());
+    // Of a TrafficExtension, `spec` is the part for Wasm.
+    plugin.selected = Selected::by_plugin(object, object.get("spec").unwrap_or(spec));
     match spec.get("pluginConfig") {
+        Some(Node { kind: Kind::Scalar(content, _), .. }) if !content.is_empty() => {
+            plugin.without(text, TEXT_CONFIG)
+        }
         Some(config) => plugin.with_tree(text, config),
         None => plugin.without(text, "missing `pluginConfig`"),
     }
@@ -140,7 +185,9 @@ fn gateway(text: &Rc<Text>, object: &Node, wasm: &Node) -> Found {
     let code = wasm.get("code");
     let url = |kind: &str| code.and_then(|code| code.get(kind)).and_then(|kind| kind.get("url"));
     let names = [wasm.get("name"), wasm.get("rootID"), url("http"), url("image")];
-    let plugin = kubernetes("EnvoyExtensionPolicy", object, names.into_iter().flatten());
+    let mut plugin = kubernetes("EnvoyExtensionPolicy", object, names.into_iter().flatten());
+    let open = wasm.get("failOpen").filter(|open| open.text() == Some("true"));
+    plugin.remarks = fail_open(text, open.into_iter());
     match wasm.get("config") {
         Some(config) => plugin.with_tree(text, config),
         None => plugin.without(text, "missing `config`"),
@@ -154,7 +201,17 @@ fn kubernetes<'n>(
 ) -> Plugin<'n> {
     let name = object.get("metadata").and_then(|metadata| metadata.get("name"));
     let what = format!("{kind} {:?}", name.and_then(Node::text).unwrap_or("without a name"));
-    Plugin { what, names: names.chain(name).filter_map(Node::text).collect(), at: object.at }
+    let names = names.chain(name).filter_map(Node::text).collect();
+    Plugin { what, names, at: object.at, remarks: Vec::new(), selected: None }
+}
+
+fn fail_open<'n>(text: &Rc<Text>, fields: impl Iterator<Item = &'n Node>) -> Vec<Remark> {
+    let remark = |field: &Node| Remark {
+        place: text.place(field.at),
+        kind: Problem::FailOpen,
+        message: "the proxy allows every request when the filter fails; use FAIL_RELOAD".to_owned(),
+    };
+    fields.map(remark).collect()
 }
 
 /// Searches the files in a ConfigMap.
@@ -189,7 +246,8 @@ impl Plugin<'_> {
     }
 
     fn found(self, text: Rc<Text>, at: usize, body: Body) -> Found {
-        Found { what: self.what, text, at, body }
+        let Self { what, remarks, selected, .. } = self;
+        Found { what, text, at, body, remarks, selected }
     }
 
     fn without(self, text: &Rc<Text>, why: &'static str) -> Found {
@@ -240,6 +298,9 @@ impl Plugin<'_> {
 }
 
 const WASM_FILTER: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+
+const TEXT_CONFIG: &str = "`pluginConfig` must be an object, and this is a text; remove the `|` or the quotes, and write the \
+     fields as YAML";
 
 const UNSUPPORTED_FORM: &str =
     "`configuration` must be a google.protobuf.StringValue or Struct with a `value`";

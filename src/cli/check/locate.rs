@@ -1,5 +1,6 @@
 //! The location and remedy of a problem.
 
+use super::pasted;
 use super::yaml::{Kind, Node};
 use sa_authn::config::Problem;
 use serde_json::Value;
@@ -52,32 +53,14 @@ pub fn repeated(path: &str, node: &Node, found: &mut Vec<(String, usize)>) {
     }
 }
 
-/// The remedy, if the message does not contain it.
+/// The remedy, if the message does not contain it. Envoy's log has it too, except the place of a misplaced field.
 pub fn remedy(problem: &Problem, schema: &Value) -> Option<String> {
-    let message = problem.message.as_str();
-    if message.starts_with("unknown field") || message.starts_with("unknown variant") {
-        let mut quoted = message.split('`').skip(1).step_by(2);
-        let wrong = quoted.next()?;
-        return nearest(wrong, quoted).or_else(|| elsewhere(wrong, schema));
-    }
-    let (_, expected) = message.split_once(", expected ")?;
-    let remedy = match expected {
-        "a string" => "write the value in quotes",
-        "a boolean" => "write true or false, without quotes",
-        "a list" => "write a list: [ ... ]",
-        "an object" => "write an object: { ... }",
-        "a whole number" | "a whole number up to 65535" => "write a number without quotes",
-        _ => return None,
-    };
-    Some(remedy.to_owned())
-}
-
-fn nearest<'n>(wrong: &str, right: impl Iterator<Item = &'n str>) -> Option<String> {
-    let folded = |name: &str| name.replace(['_', '-'], "").to_lowercase();
-    let likeness = |name: &str| strsim::jaro_winkler(&folded(wrong), &folded(name));
-    let near = right.map(|name| (likeness(name), name)).filter(|(likeness, _)| *likeness > 0.8);
-    let (_, name) = near.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-    Some(format!("did you mean `{name}`?"))
+    let unknown = problem.message.strip_prefix("unknown field `");
+    let unknown = unknown.and_then(|rest| rest.split('`').next());
+    unknown
+        .and_then(pasted::field)
+        .or_else(|| problem.hint())
+        .or_else(|| elsewhere(unknown?, schema))
 }
 
 /// The path of a field with this name.
