@@ -7,6 +7,7 @@ mod explain;
 mod input;
 mod inspect;
 mod reasons;
+mod request_line;
 mod schema;
 mod terminal;
 mod token;

@@ -2,14 +2,16 @@
 
 mod kind;
 
-use super::{Failure, Report, dates, input};
+use super::{Answer, Failure, Report, dates, input};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeError, Engine};
 use sa_authn::authn::bearer::{BearerToken, TokenSource};
 use sa_authn::authn::claims::{Claims, Times};
 use sa_authn::authn::jwt::Jwt;
+use sa_authn::printable::printable_json;
 use sa_authn::time::UnixTime;
-use serde_json::Value;
+use sa_authn::verdict::Denial;
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
 /// The arguments of `inspect`.
@@ -22,16 +24,58 @@ pub struct Options {
     /// Time for relative dates (RFC 3339 or Unix seconds); default: now
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+
+    /// Output format
+    #[arg(long, default_value = "text")]
+    format: Format,
 }
 
-/// Decodes the token. The exit code is 0 even for a malformed token; the text describes its errors.
+/// The output format.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// A JSON object with `header`, `claims`, `kind`, `rejected` and `verified`, which is always false
+    Json,
+}
+
+/// Decodes the token. The exit code is 2 for a text without claims, which is not a token.
 pub fn run(options: &Options) -> Result<Report, Failure> {
     let token = super::token::read(&options.token)?;
     let now = dates::at(options.at.as_deref())?;
     if token.is_empty() {
         return Err(Failure(format!("{}: contains no token", input::name(&options.token))));
     }
-    Ok(Report::plain(describe(&token, now)))
+    let text = match options.format {
+        Format::Text => describe(&token, now),
+        Format::Json => printable_json(&format!("{:#}\n", json(&token))),
+    };
+    let claims = token.split(|byte| *byte == b'.').nth(1).and_then(|part| decoded(part).ok());
+    let is_token =
+        claims.is_some_and(|json| serde_json::from_slice::<Map<String, Value>>(&json).is_ok());
+    let failure = || format!("{}: not a token", input::name(&options.token));
+    let failures = if is_token { Vec::new() } else { vec![failure()] };
+    Ok(Report::of(text, Answer::Yes, failures))
+}
+
+/// The token as JSON. Parts that cannot be decoded are null.
+fn json(token: &[u8]) -> Value {
+    let mut parts = token.split(|byte| *byte == b'.').map(|part| {
+        let json = decoded(part).ok()?;
+        serde_json::from_slice::<Value>(&json).ok().filter(Value::is_object)
+    });
+    let (header, claims) = (parts.next().flatten(), parts.next().flatten());
+    let parsed = claims.as_ref().and_then(|claims| Claims::parse(claims.to_string()).ok());
+    json!({
+        "verified": false,
+        "bytes": token.len(),
+        "header": header,
+        "claims": claims,
+        "kind": parsed.as_ref().map(kind::of),
+        "rejected": rejection(token).map(|denial| json!({
+            "reason": denial.reason().code(), "detail": denial.detail(),
+        })),
+    })
 }
 
 fn describe(token: &[u8], now: UnixTime) -> String {
@@ -52,17 +96,19 @@ fn describe(token: &[u8], now: UnixTime) -> String {
     text + &form(token)
 }
 
-/// The result of the filter's own parser, which is stricter than most.
-fn form(token: &[u8]) -> String {
+/// Why the filter's own parser, which is stricter than most, rejects the token.
+fn rejection(token: &[u8]) -> Option<Denial> {
     let sources = [TokenSource { header: "".into(), prefix: None }];
-    let parsed = match BearerToken::find(&sources, &[(0, token)], |_| true) {
-        Ok(Some(token)) => Jwt::parse(token, usize::MAX),
-        Ok(None) => return String::new(),
-        Err(denial) => Err(denial),
-    };
-    match parsed {
-        Ok(_) => "\nForm\n  accepted by the parser of the filter\n".to_owned(),
-        Err(denial) => format!(
+    match BearerToken::find(&sources, &[(0, token)], |_| true) {
+        Ok(token) => Jwt::parse(token?, usize::MAX).err(),
+        Err(denial) => Some(denial),
+    }
+}
+
+fn form(token: &[u8]) -> String {
+    match rejection(token) {
+        None => "\nForm\n  accepted by the parser of the filter\n".to_owned(),
+        Some(denial) => format!(
             "\nForm\n  rejected by the filter: {}: {}\n",
             denial.reason().code(),
             denial.detail()

@@ -1,12 +1,13 @@
 //! `sa-authn reasons`: the meaning and remedy of each denial reason.
 
 use super::{Failure, Report};
+use sa_authn::config::nearest;
 use sa_authn::denial::Reason;
 
 /// The arguments of `reasons`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Reason, such as `expired` or `sa_authn.expired`; default: all reasons
+    /// Reason, such as `expired` or `sa_authn.expired`, or an HTTP status, such as `401`; default: all reasons
     reason: Option<String>,
 }
 
@@ -14,22 +15,36 @@ pub struct Options {
 pub fn print(options: &Options) -> Result<Report, Failure> {
     let chosen = match &options.reason {
         None => Reason::ALL.to_vec(),
-        Some(code) => vec![named(code)?],
+        Some(code) => match code.parse::<u16>() {
+            Ok(status) => with_status(status)?,
+            Err(_) => vec![named(code)?],
+        },
     };
     let blocks: Vec<_> = chosen.into_iter().map(block).collect();
     Ok(Report::plain(blocks.join("\n")))
+}
+
+fn with_status(status: u16) -> Result<Vec<Reason>, Failure> {
+    let reasons: Vec<_> =
+        Reason::ALL.into_iter().filter(|reason| reason.status() == status).collect();
+    if reasons.is_empty() {
+        let mut statuses = Reason::ALL.map(|reason| reason.status()).to_vec();
+        statuses.sort_unstable();
+        statuses.dedup();
+        return Err(Failure(format!(
+            "no reason has status {status}; the filter sends {statuses:?}"
+        )));
+    }
+    Ok(reasons)
 }
 
 fn named(code: &str) -> Result<Reason, Failure> {
     let bare = code.strip_prefix("sa_authn.").unwrap_or(code);
     let known = Reason::ALL.into_iter().find(|reason| reason.code() == bare);
     known.ok_or_else(|| {
-        let likeness = |reason: &Reason| strsim::jaro_winkler(reason.code(), bare);
-        let near = Reason::ALL.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let near = near.map_or("", Reason::code);
-        Failure(format!(
-            "unknown reason {code:?}; did you mean {near:?}? `sa-authn reasons` lists all reasons"
-        ))
+        let near = nearest(bare, Reason::ALL.into_iter().map(Reason::code));
+        let near = near.map_or(String::new(), |near| format!(" did you mean {near:?}?"));
+        Failure(format!("unknown reason {code:?};{near} `sa-authn reasons` lists all reasons"))
     })
 }
 

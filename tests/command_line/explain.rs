@@ -264,7 +264,7 @@ fn invalid_configuration_or_argument_exits_with_2_and_the_cause() {
     for (arguments, said) in [
         (
             ["--request", "GET"],
-            "error: --request \"GET\": expected method and path, for example 'GET /'\n",
+            "error: --request \"GET\": expected method and path, for example 'GET /', a URL or a curl command line\n",
         ),
         (["--header", "x"], "error: --header: expected 'name: value'\n"),
         (
@@ -301,4 +301,32 @@ fn explain_finds_the_configuration_as_check_does() {
         assert_eq!(ran.code, 2, "{file}");
         assert!(ran.stderr.contains(said), "{}", ran.stderr);
     }
+}
+
+#[test]
+fn request_can_be_a_url_or_a_curl_command_line() {
+    let config = "envoy-test/envoy.yaml";
+    for (request, line) in [
+        (
+            "https://api.example:8443/healthz?x#y",
+            "GET /healthz?x, host api.example:8443 (GET, host and path from the URL)",
+        ),
+        (
+            "curl -s -XDELETE -H 'x-a: 1' -H \"Authorization: Bearer $(cat token)\" http://api.example/healthz",
+            "DELETE /healthz, host api.example (DELETE, host and path from the curl command line; headers x-a; not \
+             Authorization, which the shell has not expanded: pass a token with --token)",
+        ),
+    ] {
+        let ran = explain(config, &["--request", request]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+        let begin = format!("    request   {line}, at ");
+        assert!(ran.stdout.starts_with(&begin), "{}", ran.stdout);
+        assert!(ran.stdout.contains("VERDICT   ALLOWED by rule \"health\""), "{}", ran.stdout);
+    }
+    let ran = explain(config, &["--request", "https://api.example/healthz", "--host", "b.example"]);
+    assert!(
+        ran.stdout.contains("host b.example (GET, host and path from the URL)"),
+        "{}",
+        ran.stdout
+    );
 }

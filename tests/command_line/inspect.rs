@@ -1,6 +1,7 @@
 //! `sa-authn inspect` with tokens of a real kube-apiserver, and with malformed tokens.
 
 use super::{Ran, run};
+use base64::Engine;
 use envoy_test::token::assemble;
 use serde_json::{Value, json};
 
@@ -96,8 +97,44 @@ fn malformed_token_is_decoded_as_far_as_possible() {
     ] {
         let ran = inspect(&token);
         assert!(ran.stdout.contains(said), "{said} in\n{}", ran.stdout);
-        assert_eq!(ran.code, 0);
+        let (code, error) = match token.as_str() {
+            "abc" => (2, "error: <stdin>: not a token\n"),
+            _ => (0, ""),
+        };
+        assert_eq!((ran.code, ran.stderr.as_str()), (code, error));
     }
     let ran = inspect("\n");
     assert_eq!((ran.code, ran.stderr.as_str()), (2, "error: <stdin>: contains no token\n"));
+}
+
+#[test]
+fn text_around_a_token_is_removed_with_a_note() {
+    let token = recorded()["pod_node1"].as_str().unwrap().to_owned();
+    let plain = inspect(&token).stdout;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(&token);
+    for (text, note) in [
+        (format!("Bearer {token}\n"), "note: <stdin>: removed `Bearer `\n"),
+        (format!("{encoded}\n"), "note: <stdin>: removed the base64 around the token\n"),
+    ] {
+        let ran = inspect(&text);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, note));
+        assert_eq!(ran.stdout, plain);
+    }
+}
+
+#[test]
+fn inspect_prints_json_for_programs() {
+    let token = recorded()["pod_node1"].as_str().unwrap().to_owned();
+    let ran = run("", &["inspect", "--format", "json"], &token);
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (ran.code, &found["verified"], &found["rejected"]),
+        (0, &json!(false), &Value::Null)
+    );
+    assert_eq!(found["claims"]["sub"], "system:serviceaccount:demo:app");
+    assert_eq!(found["header"]["alg"], "RS256");
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let ran = run("", &["inspect", "--format", "json"], signed);
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, &found["rejected"]["reason"]), (0, &json!("malformed_token")));
 }

@@ -41,6 +41,20 @@ fn reason_is_found_by_its_access_log_code() {
     let ran = run_in("", &["reasons", "wrong_audienze"]);
     let said = "error: unknown reason \"wrong_audienze\"; did you mean \"wrong_audience\"? `sa-authn reasons` lists all reasons\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (2, said));
+    let ran = run_in("", &["reasons", "rate_limit"]);
+    let said = "error: unknown reason \"rate_limit\"; `sa-authn reasons` lists all reasons\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, said));
+}
+
+#[test]
+fn reasons_are_listed_by_status() {
+    let ran = run_in("", &["reasons", "503"]);
+    let codes: Vec<_> =
+        ran.stdout.split("\n\n").filter_map(|block| block.split(' ').next()).collect();
+    assert_eq!(codes, ["keys_unavailable", "review_unavailable", "overloaded", "internal"]);
+    let ran = run_in("", &["reasons", "404"]);
+    let said = "error: no reason has status 404; the filter sends [400, 401, 403, 503]\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, said));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The request that the arguments describe, as the header map that Envoy passes to the filter.
 
 use super::Failure;
+use crate::cli::request_line::RequestLine;
 use clap::ValueEnum;
 use sa_authn::authn::bearer::TokenSource;
 use sa_authn::connection::Connection;
@@ -10,13 +11,13 @@ use sa_authn::headers::to_map;
 /// The arguments that describe the request.
 #[derive(Debug, clap::Args)]
 pub struct RequestOptions {
-    /// Method and path, such as 'GET /secrets/1'
+    /// Method and path, such as 'GET /secrets/1'; or a URL, or a command line of curl
     #[arg(long, value_name = "LINE", default_value = "GET /")]
     request: String,
 
-    /// Host of the request
-    #[arg(long, default_value = "localhost")]
-    host: String,
+    /// Host of the request; default: the host of the URL, or localhost
+    #[arg(long)]
+    host: Option<String>,
 
     /// Additional header, as 'name: value'
     #[arg(long, value_name = "HEADER")]
@@ -45,9 +46,24 @@ enum Arrival {
 // === impl RequestOptions ===
 
 impl RequestOptions {
-    /// The request line and host.
+    /// The request line and host, and what was taken from a URL or a curl command line.
     pub fn line(&self) -> String {
-        format!("{}, host {}", self.request, self.host)
+        match self.parsed() {
+            Ok(line) => {
+                let took = line.took.as_ref().map_or(String::new(), |took| format!(" ({took})"));
+                format!("{} {}, host {}{took}", line.method, line.path, self.host(&line))
+            }
+            Err(_) => self.request.clone(),
+        }
+    }
+
+    fn parsed(&self) -> Result<RequestLine, Failure> {
+        let parsed = self.request.parse();
+        parsed.map_err(|why: String| Failure(format!("--request {:?}: {why}", self.request)))
+    }
+
+    fn host(&self, line: &RequestLine) -> String {
+        self.host.clone().or_else(|| line.host.clone()).unwrap_or_else(|| "localhost".to_owned())
     }
 
     /// The attributes of the connection.
@@ -66,17 +82,13 @@ impl RequestOptions {
 
     /// The headers of the request, with the token in the first of `sources`.
     pub fn map(&self, sources: &[TokenSource], token: Option<&[u8]>) -> Result<Vec<u8>, Failure> {
-        let (method, path) = self.request.split_once(' ').ok_or_else(|| {
-            Failure(format!(
-                "--request {:?}: expected method and path, for example 'GET /'",
-                self.request
-            ))
-        })?;
+        let line = self.parsed()?;
+        let host = self.host(&line);
         let mut headers: Vec<(String, Vec<u8>)> =
-            [(":authority", self.host.as_str()), (":method", method), (":path", path)]
+            [(":authority", &host), (":method", &line.method), (":path", &line.path)]
                 .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
                 .to_vec();
-        for header in &self.header {
+        for header in line.headers.iter().chain(&self.header) {
             // The colon before the value, not the first character of a pseudo-header.
             let colon = header.char_indices().skip(1).find(|(_, c)| *c == ':').map(|(at, _)| at);
             let (name, value) = colon
