@@ -36,6 +36,8 @@ pub enum Reply {
         status: u16,
         /// `cache-control`, where there is one.
         cache_control: Option<String>,
+        /// `retry-after`, where there is one.
+        retry_after: Option<String>,
         /// At most [`MAX_BODY_BYTES`]; `None` when there was more.
         body: Option<Vec<u8>>,
     },
@@ -69,6 +71,7 @@ pub struct ServerAnswer {
     pub status: u16,
     /// `cache-control`, if there is one.
     pub cache_control: Option<String>,
+    retry_after: Option<String>,
     /// The whole body.
     pub body: Vec<u8>,
 }
@@ -90,16 +93,17 @@ impl fmt::Debug for Callout {
 // === impl Reply ===
 
 impl Reply {
-    /// The response, unless its status is one that Envoy itself uses for a server that it cannot reach. A 503 of the server
-    /// looks the same, and is treated the same.
+    /// The response, unless it is Envoy's own, for a server that it cannot reach.
     pub fn answer(self, cluster: &str) -> Result<ServerAnswer, CallFailure> {
         match self {
-            Self::Response { status: status @ (503 | 504), body, .. } => {
-                Err(CallFailure::of_envoy(status, &body.unwrap_or_default()))
+            Self::Response { status: status @ (503 | 504), body: Some(body), .. }
+                if is_of_envoy(&body) =>
+            {
+                Err(CallFailure::of_envoy(status, &body))
             }
-            Self::Response { status, cache_control, body } => {
+            Self::Response { status, cache_control, retry_after, body } => {
                 let body = body.ok_or(CallFailure::TooLarge)?;
-                Ok(ServerAnswer { status, cache_control, body })
+                Ok(ServerAnswer { status, cache_control, retry_after, body })
             }
             Self::Reset => Err(CallFailure::NoAnswer("connection reset".to_owned())),
             Self::UnknownCluster => Err(CallFailure::UnknownCluster(cluster.to_owned())),
@@ -122,7 +126,23 @@ impl fmt::Debug for Reply {
     }
 }
 
+// === impl ServerAnswer ===
+
+impl ServerAnswer {
+    /// `Retry-After` in seconds (RFC 9110 section 10.2.3), at most [`MAX_RETRY_AFTER`]. The API server sends no dates.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.retry_after.as_deref()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+    }
+}
+
 // === impl CallFailure ===
+
+/// Whether Envoy wrote this body of a 503 or 504 itself: it begins with one of Envoy's texts. An Envoy between this one
+/// and the server has the same texts, and the same reason.
+fn is_of_envoy(body: &[u8]) -> bool {
+    ENVOY_TEXTS.iter().any(|text| body.starts_with(text.as_bytes()))
+}
 
 impl CallFailure {
     fn of_envoy(status: u16, body: &[u8]) -> Self {
@@ -161,5 +181,12 @@ impl fmt::Display for CallFailure {
         }
     }
 }
+
+/// How long a server's `Retry-After` is followed at most.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// envoy:source/common/router/router.cc
+const ENVOY_TEXTS: [&str; 3] =
+    ["upstream connect error or disconnect", "upstream request timeout", "no healthy upstream"];
 
 const MAX_SHOWN: usize = 200;

@@ -98,7 +98,10 @@ fn keys_unavailable() -> Finished {
     let mut waiting = request(&mut core, &key);
     assert!(waiting.finished(&mut core).is_none());
     for call in core.calls() {
-        core.reply(&call, Reply::Response { status: 403, cache_control: None, body: None });
+        core.reply(
+            &call,
+            Reply::Response { status: 403, cache_control: None, retry_after: None, body: None },
+        );
     }
     waiting.finished_late(&mut core).expect("an answer")
 }
@@ -145,9 +148,14 @@ fn reviews() -> Vec<Finished> {
             "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "status": status,
         });
         let body = Some(review.to_string().into_bytes());
-        Reply::Response { status: 201, cache_control: None, body }
+        Reply::Response { status: 201, cache_control: None, retry_after: None, body }
     };
-    let denied = Reply::Response { status: 403, cache_control: None, body: Some(Vec::new()) };
+    let denied = Reply::Response {
+        status: 403,
+        cache_control: None,
+        retry_after: None,
+        body: Some(Vec::new()),
+    };
     [answer(rejection), answer(anonymous), denied].into_iter().map(reviewed).collect()
 }
 

@@ -8,6 +8,7 @@ mod key_set;
 mod pem;
 mod refetch_limiter;
 mod refresh_schedule;
+mod retry;
 
 pub use cache::{Cause, KeyCache, Lookup, Settled};
 pub use fetch::{FetchFailure, FetchPlan};

@@ -8,9 +8,9 @@ use base64::{DecodeError, Engine};
 use sa_authn::authn::bearer::{BearerToken, TokenSource};
 use sa_authn::authn::claims::{Claims, Times};
 use sa_authn::authn::jwt::Jwt;
+use sa_authn::denial::Denial;
 use sa_authn::printable::printable_json;
 use sa_authn::time::UnixTime;
-use sa_authn::verdict::Denial;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 

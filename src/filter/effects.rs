@@ -304,7 +304,8 @@ fn read_reply(body_size: usize) -> Reply {
         }
         _ => None,
     };
-    Reply::Response { status, cache_control: header("cache-control"), body }
+    let (cache_control, retry_after) = (header("cache-control"), header("retry-after"));
+    Reply::Response { status, cache_control, retry_after, body }
 }
 
 /// The host's clock. Without one it is 1970, at which no token is accepted.

@@ -51,7 +51,10 @@ fn reasons_are_listed_by_status() {
     let ran = run_in("", &["reasons", "503"]);
     let codes: Vec<_> =
         ran.stdout.split("\n\n").filter_map(|block| block.split(' ').next()).collect();
-    assert_eq!(codes, ["keys_unavailable", "review_unavailable", "overloaded", "internal"]);
+    assert_eq!(
+        codes,
+        ["keys_unavailable", "review_unavailable", "overloaded", "misconfigured", "internal"]
+    );
     let ran = run_in("", &["reasons", "404"]);
     let said = "error: no reason has status 404; the filter sends [400, 401, 403, 503]\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (2, said));

@@ -1,6 +1,6 @@
 //! Invalid JWKS and discovery responses do not replace cached keys.
 
-use super::{cached, core, key, set, status};
+use super::{cached, core, key, of_envoy, set, status};
 use crate::support::{Core, discovery_document, ok};
 use envoy_test::token::DEFAULT_ISSUER;
 use envoy_test::{KeyKind, SigningKey, jwks};
@@ -29,7 +29,7 @@ fn invalid_discovery_document_does_not_replace_keys() {
     let (mut core, key) = (core(json!({})), key());
     core.publish(&set(&[&key]));
     core.wait_for_next();
-    core.fails(status(500));
+    core.fails(status(404));
     for (name, document, message) in bad_documents() {
         core.wait_for_next();
         let failure = failure(&mut core, ok(document));
@@ -107,7 +107,8 @@ fn unsupported_keys_are_skipped_and_counted() {
 /// Invalid JWKS responses, and the failure that is logged for each.
 fn bad_sets() -> Vec<(&'static str, Reply, &'static str)> {
     let keys = set(&[&SigningKey::generate(KeyKind::P256)]);
-    let too_large = Reply::Response { status: 200, cache_control: None, body: None };
+    let too_large =
+        Reply::Response { status: 200, cache_control: None, retry_after: None, body: None };
     let few = |keys: serde_json::Value| ok(json!({ "keys": keys }).to_string());
     let octets = json!([{ "kty": "oct", "k": "c2VjcmV0" }]);
     vec![
@@ -148,10 +149,12 @@ fn bad_sets() -> Vec<(&'static str, Reply, &'static str)> {
         ("403", status(403), "is not allowed to read the keys"),
         ("404", status(404), "path does not exist"),
         ("406", status(406), "offers neither"),
-        ("429", status(429), "status 429"),
+        ("429", status(429), "the server limits the number of requests"),
         ("500", status(500), "status 500"),
-        ("503", status(503), "no answer (503"),
-        ("504", status(504), "no answer (504"),
+        ("503", status(503), "status 503: the server reports an error of its own"),
+        ("504", status(504), "status 504: the server reports a timeout"),
+        ("no answer", of_envoy(503, "upstream connect error or disconnect"), "no answer (503 up"),
+        ("too late", of_envoy(504, "upstream request timeout"), "no answer (504 upstream request"),
     ]
 }
 
@@ -191,8 +194,8 @@ fn discover(core: &mut Core) {
     if call.path == "/.well-known/openid-configuration" {
         core.reply(&call, ok(discovery_document(DEFAULT_ISSUER)));
     } else {
-        // The path is cached, so the call that is due is the key fetch. Fail it, so that it is sent again.
-        core.reply(&call, status(500));
+        // The path is cached, so the call that is due is the key fetch. A 404 causes a discovery.
+        core.reply(&call, status(404));
         core.wait_for_next();
         discover(core);
     }

@@ -4,8 +4,10 @@
 
 mod answers;
 mod metrics;
+mod no_answer;
 mod outage;
 mod refresh;
+mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
 mod take_over;
@@ -134,9 +136,22 @@ fn is_about(wait: Duration, full: Duration) -> bool {
 /// An answer of status 200 with a `cache-control`.
 fn cached(body: &str, cache_control: &str) -> Reply {
     let (body, cache_control) = (Some(body.into()), Some(cache_control.to_owned()));
-    Reply::Response { status: 200, cache_control, body }
+    Reply::Response { status: 200, cache_control, retry_after: None, body }
 }
 
+/// An answer of the server itself with this status.
 fn status(status: u16) -> Reply {
-    Reply::Response { status, cache_control: None, body: Some(json!({}).to_string().into()) }
+    let body = Some(json!({}).to_string().into());
+    Reply::Response { status, cache_control: None, retry_after: None, body }
+}
+
+/// An answer with this status and `Retry-After`.
+fn retry_after(status: u16, after: &str) -> Reply {
+    let retry_after = Some(after.to_owned());
+    Reply::Response { status, cache_control: None, retry_after, body: Some(Vec::new()) }
+}
+
+/// Envoy's own response for a server that it cannot reach.
+fn of_envoy(status: u16, text: &str) -> Reply {
+    Reply::Response { status, cache_control: None, retry_after: None, body: Some(text.into()) }
 }

@@ -1,6 +1,6 @@
 //! Two clusters with the same issuer, distinguished by the kid.
 
-use super::{HELD, START, UNAVAILABLE, UNKNOWN_KEY, is_about, key, seconds, set, token};
+use super::{HELD, START, UNAVAILABLE, UNKNOWN_KEY, is_about, key, seconds, set, status, token};
 use crate::support::{Core, get, good, ok};
 use envoy_test::SigningKey;
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER};
@@ -31,12 +31,12 @@ fn outage_of_one_cluster_does_not_affect_callers_of_the_other() {
     assert!(core.by(&east).passes(), "during the first fetch from the other cluster");
     assert_eq!(core.by(&west), HELD);
     for _ in 0..10 {
-        core.answer("west", || Reply::Reset);
+        core.answer("west", || status(500));
         assert!(core.by(&east).passes());
         core.wait(seconds(61));
         core.answer("east", || ok(set(&[&east])));
     }
-    core.answer("west", || Reply::Reset);
+    core.answer("west", || status(500));
     assert_eq!(core.by(&west), UNAVAILABLE);
     core.wait(seconds(61));
     core.answer("west", || ok(set(&[&west])));
@@ -150,10 +150,10 @@ fn keys_of_either_cluster_resume_a_paused_request() {
 fn each_cluster_has_its_own_backoff() {
     let mut core = Clusters::new(&config());
     for _ in 0..6 {
-        core.answer("west", || Reply::Reset);
+        core.answer("west", || status(500));
         core.wait(seconds(61));
     }
-    core.answer("east", || Reply::Reset);
+    core.answer("east", || status(500));
     assert!(is_about(core.until_next(), seconds(1)), "{:?}", core.until_next());
 }
 

@@ -95,7 +95,7 @@ fn as_recorded(body: &str) -> Reply {
     match ok(body) {
         Reply::Response { status, body, .. } => {
             let cache_control = Some("public, max-age=3600".to_owned());
-            Reply::Response { status, cache_control, body }
+            Reply::Response { status, cache_control, retry_after: None, body }
         }
         other => other,
     }

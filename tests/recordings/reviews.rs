@@ -185,7 +185,8 @@ fn judge(recorded: &Value, wanted: &Rc<IssuerIdentity>) -> Result<AcceptedReview
     };
     let claims = Rc::new(Claims::parse(claims_of(&body["status"]["user"]).to_string())?);
     let body = Some(body.to_string().into_bytes());
-    let reply = Reply::Response { status: status.unwrap(), cache_control: None, body };
+    let reply =
+        Reply::Response { status: status.unwrap(), cache_control: None, retry_after: None, body };
     let plan = wanted.review.as_ref().expect("a plan");
     plan.read(reply, wanted, &claims).map_err(|not_accepted| not_accepted.denial().clone())
 }

@@ -27,7 +27,7 @@ fn in_outage(mut world: World) -> World {
 }
 
 fn text(status: u16, body: &str) -> Reply {
-    Reply::Response { status, cache_control: None, body: Some(body.into()) }
+    Reply::Response { status, cache_control: None, retry_after: None, body: Some(body.into()) }
 }
 
 /// The reason why a request passed without a review, and its log line.
@@ -68,7 +68,10 @@ fn verified_token_is_accepted_only_during_an_outage() {
         (answered(302, &json!({})), false),
         (text(200, "<html>log in</html>"), false),
         (created(&json!({ "kind": "Status" })), false),
-        (Reply::Response { status: 201, cache_control: None, body: None }, false),
+        (
+            Reply::Response { status: 201, cache_control: None, retry_after: None, body: None },
+            false,
+        ),
     ] {
         let mut world = accepting();
         let (caller, other) = (world.caller("api"), world.caller("other"));

@@ -116,7 +116,8 @@ fn response_that_is_not_json_is_unavailable() {
         ] {
             let caller = world.caller("api");
             let body = Some(body.as_bytes().to_vec());
-            let reply = Reply::Response { status: 201, cache_control: None, body };
+            let reply =
+                Reply::Response { status: 201, cache_control: None, retry_after: None, body };
             let (reason, detail) = denial(&mut world, &caller, reply);
             assert_eq!(reason, Reason::ReviewUnavailable, "{detail}");
             assert!(detail.starts_with("the answer is not a TokenReview: "), "{detail}");
@@ -141,7 +142,8 @@ fn duplicate_member_is_rejected_at_any_depth() {
             let body = review(&caller.status()).to_string();
             assert!(body.contains(member), "{member} is not in {body}");
             let body = Some(body.replace(member, duplicate).into_bytes());
-            let reply = Reply::Response { status: 201, cache_control: None, body };
+            let reply =
+                Reply::Response { status: 201, cache_control: None, retry_after: None, body };
             let (reason, detail) = denial(&mut world, &caller, reply);
             assert_eq!(reason, Reason::ReviewUnavailable, "{duplicate}: {detail}");
             assert!(detail.contains("duplicate member"), "{duplicate}: {detail}");

@@ -87,7 +87,12 @@ fn created(review: &Value) -> Reply {
 }
 
 fn answered(status: u16, body: &Value) -> Reply {
-    Reply::Response { status, cache_control: None, body: Some(body.to_string().into_bytes()) }
+    Reply::Response {
+        status,
+        cache_control: None,
+        retry_after: None,
+        body: Some(body.to_string().into_bytes()),
+    }
 }
 
 fn review(status: &Value) -> Value {

@@ -6,7 +6,7 @@ use sa_authn::denial::Reason;
 use serde_json::json;
 
 fn text(status: u16, body: &str) -> Reply {
-    Reply::Response { status, cache_control: None, body: Some(body.into()) }
+    Reply::Response { status, cache_control: None, retry_after: None, body: Some(body.into()) }
 }
 
 #[test]
@@ -27,7 +27,13 @@ fn failed_review_has_its_cause_in_the_detail() {
     for (reply, expected) in [
         (Reply::UnknownCluster, unknown),
         (Reply::NotSent, not_sent),
-        (text(503, "reset reason: overflow"), overflow),
+        (
+            text(
+                503,
+                "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+            ),
+            overflow,
+        ),
         (Reply::Reset, "no answer (connection reset)"),
         (text(503, "no healthy upstream"), "no answer (503 no healthy upstream)"),
         (text(504, "upstream request timeout"), "no answer (504 upstream request timeout)"),
@@ -41,7 +47,7 @@ fn failed_review_has_its_cause_in_the_detail() {
         (answered(500, &json!({})), "the API server answered 500: unexpected status"),
         (answered(302, &json!({})), "the API server answered 302: unexpected status"),
         (
-            Reply::Response { status: 201, cache_control: None, body: None },
+            Reply::Response { status: 201, cache_control: None, retry_after: None, body: None },
             "the answer is larger than 262144 bytes",
         ),
     ] {

@@ -142,14 +142,17 @@ impl Core {
             if calls.is_empty() {
                 return;
             }
-            for call in calls {
-                let body = match call.path.as_str() {
-                    discovery::PATH => discovery_document(&self.issuer_behind(&call.cluster)),
-                    _ => jwks.to_owned(),
-                };
-                self.reply(&call, ok(body));
-            }
+            calls.iter().for_each(|call| self.reply_with_keys(call, jwks));
         }
+    }
+
+    /// Answers a call for keys: with the discovery document, or with this JWKS.
+    pub fn reply_with_keys(&mut self, call: &Callout, jwks: &str) {
+        let body = match call.path.as_str() {
+            discovery::PATH => discovery_document(&self.issuer_behind(&call.cluster)),
+            _ => jwks.to_owned(),
+        };
+        self.reply(call, ok(body));
     }
 
     /// The core itself.
@@ -366,7 +369,7 @@ pub fn discovery_document(issuer: &str) -> String {
 
 /// An answer of status 200.
 pub fn ok(body: impl Into<Vec<u8>>) -> Reply {
-    Reply::Response { status: 200, cache_control: None, body: Some(body.into()) }
+    Reply::Response { status: 200, cache_control: None, retry_after: None, body: Some(body.into()) }
 }
 
 /// A good token of `api/api`.

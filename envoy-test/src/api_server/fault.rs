@@ -21,6 +21,8 @@ pub(super) type Body = BoxBody<Bytes, io::Error>;
 pub enum Fault {
     /// Answers with this status, and a Status for a body.
     Status(u16),
+    /// Answers with this status, and `Retry-After` in seconds.
+    RetryAfter(u16, u64),
     /// Takes the request and never answers.
     Stall,
     /// Accepts the request and answers it after the fault is cleared.
@@ -45,6 +47,9 @@ pub(super) async fn befall(answer: Answer, fault: Option<Fault>) -> io::Result<R
         // The fault was cleared while the request was waiting.
         None | Some(Fault::UntilCleared) => response(answer),
         Some(Fault::Status(code)) => response(failure(code)),
+        Some(Fault::RetryAfter(code, seconds)) => {
+            response(failure(code).with_header("retry-after", seconds.to_string()))
+        }
         Some(Fault::Stall) => pending().await,
         Some(Fault::StallMidBody) => half(answer, false),
         Some(Fault::Slow(delay)) => {

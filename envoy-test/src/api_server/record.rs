@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -25,6 +26,8 @@ pub enum Endpoint {
 /// One request to the API server.
 #[derive(Clone, Debug)]
 pub struct LoggedRequest {
+    /// When it arrived.
+    pub at: Instant,
     /// Which endpoint.
     pub endpoint: Endpoint,
     /// The method.

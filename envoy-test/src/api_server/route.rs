@@ -1,6 +1,7 @@
 //! Authenticates, records, authorizes and answers HTTP requests.
 
 use std::io;
+use std::time::Instant;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -26,6 +27,7 @@ pub(super) async fn answer(
     let header = |name: &str| parts.headers.get(name).map(|value| text(value.as_bytes()));
     let caller = caller(cluster, header("authorization").as_deref());
     let asked = LoggedRequest {
+        at: Instant::now(),
         endpoint: Endpoint::of(parts.uri.path()),
         method: parts.method.to_string(),
         path: parts.uri.path_and_query().map_or("", |path| path.as_str()).to_owned(),

@@ -16,8 +16,9 @@ use super::fetch::{FetchFailure, FetchPlan, FetchStep, Fetched};
 use super::jwk::Jwk;
 use super::key_set::KeySet;
 use super::refetch_limiter::RefetchLimiter;
-use super::refresh_schedule::{Jitter, MAX_BACKOFF, RefreshSchedule, backoff};
-use crate::callout::{CallFailure, Callout, CalloutId, Reply};
+use super::refresh_schedule::{Jitter, MAX_BACKOFF, RefreshSchedule};
+use super::retry::{Failed, Failures};
+use crate::callout::{Callout, CalloutId, MAX_RETRY_AFTER, Reply};
 use crate::time::UnixTime;
 use generation::Generation;
 use std::rc::Rc;
@@ -28,32 +29,29 @@ use std::time::Duration;
 pub struct KeyCache {
     plan: FetchPlan,
     schedule: RefreshSchedule,
-    state: State,
     limiter: RefetchLimiter,
-    /// The path of the JWKS from discovery; cleared when a fetch from there fails.
-    jwks_path: Option<String>,
     jitter: Jitter,
     generation: Generation,
-    /// The number of lookups of unknown key IDs for which the limiter allowed no fetch.
+    cached: Option<CachedKeys>,
+    /// The path of the JWKS from discovery.
+    jwks_path: Option<String>,
+    /// When the next call is due, unless one is running.
+    next: UnixTime,
+    /// The next step of a fetch that has begun.
+    continues: Option<FetchStep>,
+    call: Option<Running>,
+    /// The failures since the last success; `None` without a failure.
+    failures: Option<Failures>,
+    /// The number of lookups of unknown key IDs for which no fetch was allowed.
     rate_limited: u64,
 }
 
+/// A call without an answer so far.
 #[derive(Debug)]
-enum State {
-    /// No fetch has succeeded yet.
-    Empty { next: UnixTime, failures: u32 },
-    /// A call is running since `since`; `before` has the keys that remain valid until it ends.
-    Fetching {
-        id: CalloutId,
-        since: UnixTime,
-        step: FetchStep,
-        before: Option<CachedKeys>,
-        failures: u32,
-    },
-    /// The last fetch succeeded.
-    Fresh { cached: CachedKeys, next: UnixTime },
-    /// The last fetch failed; the keys of an earlier fetch remain valid.
-    Stale { cached: CachedKeys, next: UnixTime, failures: u32 },
+struct Running {
+    id: CalloutId,
+    since: UnixTime,
+    step: FetchStep,
 }
 
 #[derive(Clone, Debug)]
@@ -71,25 +69,39 @@ impl KeyCache {
         Self {
             plan,
             schedule,
-            state: State::Empty { next: UnixTime::from_secs(0), failures: 0 },
             limiter: RefetchLimiter::new(schedule.min_refetch),
-            jwks_path: None,
             jitter: Jitter::new(seed),
             generation: Generation::default(),
+            cached: None,
+            jwks_path: None,
+            next: NOW,
+            continues: None,
+            call: None,
+            failures: None,
             rate_limited: 0,
         }
     }
 
     /// Takes the keys of an earlier configuration with the same key server, so that a configuration change needs no
-    /// fetch and works during an outage of the key server.
+    /// fetch and works during an outage of the key server. A server that refuses is not asked sooner, either.
     pub fn take_over(&mut self, earlier: &Self, now: UnixTime) {
-        let State::Empty { .. } = self.state else { return };
-        let Some(cached) = earlier.cached().filter(|_| self.plan == earlier.plan) else { return };
-        self.generation.note(&cached.keys);
+        let is_new = self.cached.is_none() && self.call.is_none() && self.failures.is_none();
+        let knows = earlier.cached.is_some() || earlier.failures.is_some();
+        if !is_new || !knows || self.plan != earlier.plan {
+            return;
+        }
+        if let Some(cached) = &earlier.cached {
+            self.generation.note(&cached.keys);
+        }
+        self.cached.clone_from(&earlier.cached);
         self.jwks_path.clone_from(&earlier.jwks_path);
+        self.failures.clone_from(&earlier.failures);
         // The refresh interval may have changed.
-        let next = earlier.next_due().min(now.plus(self.jitter.spread(self.schedule.refresh)));
-        self.state = State::Fresh { cached: cached.clone(), next };
+        let longest = match self.failures {
+            Some(_) => MAX_RETRY_AFTER,
+            None => self.jitter.spread(self.schedule.refresh),
+        };
+        self.next = earlier.next_due().min(now.plus(longest));
     }
 
     /// The cached keys that may have signed a token. Never causes a fetch.
@@ -107,7 +119,7 @@ impl KeyCache {
         self.generation.count()
     }
 
-    /// The number of lookups of unknown key IDs since the last call for which the limiter allowed no fetch.
+    /// The number of lookups of unknown key IDs since the last call for which no fetch was allowed.
     pub fn take_rate_limited(&mut self) -> u64 {
         std::mem::take(&mut self.rate_limited)
     }
@@ -125,7 +137,11 @@ impl KeyCache {
             // Every key of a fetched JWKS has a key ID, so no fetch can find a key for this token.
             return Lookup::Unknown;
         }
-        let Some(cached) = self.usable(now) else { return self.without_keys(now) };
+        let Some(cached) = self.usable(now) else {
+            return self
+                .fetch_soon(now)
+                .map_or_else(Lookup::Unavailable, |()| Lookup::Hold(Cause::NoKeys));
+        };
         let candidates = cached.keys.candidates(kid, alg);
         if !candidates.is_empty() {
             return Lookup::Found(candidates);
@@ -134,39 +150,30 @@ impl KeyCache {
         if fetched >= arrived {
             return Lookup::Unknown;
         }
-        self.unknown_kid(fetched, arrived, now)
-    }
-
-    /// Handles a key ID that is not in the cache, if the cached keys are older than the request.
-    fn unknown_kid(&mut self, fetched: UnixTime, arrived: UnixTime, now: UnixTime) -> Lookup {
-        let fetch_is_near = match self.state {
-            State::Fetching { .. } => true,
-            State::Fresh { next, .. } | State::Empty { next, .. } => next <= now,
-            State::Stale { next, .. } => next.since(now) <= MAX_WAIT_FOR_FETCH,
-        };
-        if !fetch_is_near {
-            if let Err(wait) = self.limiter.take(now) {
+        match self.fetch_soon(now) {
+            Ok(()) => Lookup::Hold(Cause::UnknownKid),
+            Err(wait) => {
                 self.rate_limited += 1;
-                return match fetched.plus(RECENT_FETCH) >= arrived {
+                match fetched.plus(RECENT_FETCH) >= arrived {
                     true => Lookup::Unknown,
                     false => Lookup::Unavailable(wait),
-                };
-            }
-            self.make_due(now);
-        }
-        Lookup::Hold(Cause::UnknownKid)
-    }
-
-    fn without_keys(&self, now: UnixTime) -> Lookup {
-        match self.state {
-            State::Empty { next, failures: 1.. } | State::Stale { next, .. } if next > now => {
-                match next.since(now) {
-                    soon if soon <= MAX_WAIT_FOR_FETCH => Lookup::Hold(Cause::NoKeys),
-                    wait => Lookup::Unavailable(wait),
                 }
             }
-            _ => Lookup::Hold(Cause::NoKeys),
         }
+    }
+
+    /// Sees to it that a fetch is running or begins soon, within the limiter. `Err` has the time until one is allowed.
+    fn fetch_soon(&mut self, now: UnixTime) -> Result<(), Duration> {
+        let scheduled = self.next.since(now);
+        let soon = self.failures.as_ref().map_or(Duration::ZERO, |_| MAX_WAIT_FOR_FETCH);
+        if self.call.is_some() || scheduled <= soon {
+            return Ok(());
+        }
+        let earliest = self.failures.as_ref().map_or(Some(now), |failures| failures.earliest(now));
+        let earliest = earliest.ok_or(scheduled)?;
+        self.limiter.take(now).map_err(|wait| wait.min(scheduled))?;
+        self.next = earliest;
+        Ok(())
     }
 
     /// Whether a fetch is due.
@@ -177,90 +184,74 @@ impl KeyCache {
 
     /// When the next fetch is due.
     pub fn next_due(&self) -> UnixTime {
-        match &self.state {
-            // Envoy ends every call with a response or a failure. If it does not, the cache must still recover.
-            State::Fetching { since, .. } => since.plus(self.plan.timeout).plus(LOST_CALL_GRACE),
-            State::Empty { next, .. } | State::Fresh { next, .. } | State::Stale { next, .. } => {
-                *next
-            }
-        }
+        // Envoy ends every call with a response or a failure. If it does not, the cache must still recover.
+        let lost = |call: &Running| call.since.plus(self.plan.timeout).plus(LOST_CALL_GRACE);
+        self.call.as_ref().map_or(self.next, lost)
     }
 
     /// The call that is due. The host sends it, and its response goes to [`Self::settle`].
     pub fn fetch(&mut self, id: CalloutId, now: UnixTime) -> Callout {
-        let step = match &self.state {
-            // Discovery has just succeeded, so fetch the JWKS at once.
-            State::Fetching { step: step @ FetchStep::Jwks(_), .. } => step.clone(),
-            _ => self.plan.first_step(self.jwks_path.as_ref()),
-        };
-        let (before, failures) = self.take_cached();
+        let lost = self.call.take().map(|call| call.step);
+        let step = self.continues.take().or(lost);
+        let step = step.unwrap_or_else(|| self.plan.first_step(self.jwks_path.as_ref()));
         let callout = self.plan.callout(id, &step);
-        self.state = State::Fetching { id, since: now, step, before, failures };
+        self.call = Some(Running { id, since: now, step });
         callout
     }
 
     /// Handles the response to a call; `None` if the cache no longer waits for this call.
     pub fn settle(&mut self, id: CalloutId, reply: Reply, now: UnixTime) -> Option<Settled> {
-        let step = match &self.state {
-            State::Fetching { id: expected, step, .. } if *expected == id => step.clone(),
-            _ => return None,
-        };
-        let fetched = self.plan.read(&step, reply);
-        let (before, failures) = self.take_cached();
-        Some(match fetched {
+        let Running { step, .. } = self.call.take_if(|call| call.id == id)?;
+        Some(match self.plan.read(&step, reply) {
             Ok(Fetched::Path(path)) => {
                 self.jwks_path = Some(path.clone());
-                let (step, since) = (FetchStep::Jwks(path), UnixTime::from_secs(0));
-                self.state = State::Fetching { id, since, step, before, failures };
+                self.continues = Some(FetchStep::Jwks(path));
+                self.next = NOW;
                 Settled::Continues
             }
             Ok(Fetched::Keys(keys, max_age)) => self.renew(keys, max_age, now),
-            Err(failure) => self.fail(failure, before, failures, now),
+            Err(failure) => self.fail(failure, now),
         })
     }
 
     fn renew(&mut self, keys: KeySet, max_age: Option<Duration>, now: UnixTime) -> Settled {
         let (count, skipped) = (keys.keys().len(), keys.skipped().len());
-        let next = now.plus(self.jitter.spread(self.schedule.fresh_for(max_age)));
+        self.next = now.plus(self.jitter.spread(self.schedule.fresh_for(max_age)));
         self.generation.note(&keys);
-        self.state = State::Fresh { cached: CachedKeys { keys, fetched: now }, next };
+        self.cached = Some(CachedKeys { keys, fetched: now });
+        self.failures = None;
         Settled::Renewed { keys: count, skipped }
     }
 
-    fn fail(
-        &mut self,
-        failure: FetchFailure,
-        before: Option<CachedKeys>,
-        failures: u32,
-        now: UnixTime,
-    ) -> Settled {
-        // The path of the JWKS may have changed.
-        self.jwks_path = None;
-        let (wait, failures) = match failure {
-            // No request was sent, so no backoff is needed.
-            FetchFailure::Call(CallFailure::UnknownCluster(_)) => (UNKNOWN_CLUSTER_RETRY, failures),
-            // Without keys the filter rejects every token, so it retries sooner.
-            _ if before.is_none() => {
-                (backoff(failures).min(self.schedule.min_refetch), failures + 1)
+    fn fail(&mut self, failure: FetchFailure, now: UnixTime) -> Settled {
+        let failed = failure.failed();
+        let failures = self.failures.get_or_insert_default();
+        let wait = failures.add(failed, now);
+        let refused = matches!(failed, Failed::Refused { .. });
+        if failure.says_gone() || refused && failures.suggest_a_move() {
+            self.jwks_path = None;
+        }
+        self.next = now.plus(match failed {
+            // Never before the server's Retry-After.
+            Failed::Refused { retry_after: Some(at_least), .. } if at_least >= wait => {
+                self.jitter.spread(wait + wait / 9).max(wait)
             }
-            _ => (backoff(failures), failures + 1),
-        };
-        let next = now.plus(self.jitter.spread(wait));
-        self.state = match before {
-            Some(cached) => State::Stale { cached, next, failures },
-            None => State::Empty { next, failures },
-        };
+            _ => self.jitter.spread(wait),
+        });
         Settled::Failed(failure)
     }
 
     /// Handles a clock that was set back: without this, the next fetch would be late by the same amount.
     fn handle_clock_step_back(&mut self, now: UnixTime) {
-        let latest = now.plus(self.schedule.refresh.max(MAX_BACKOFF));
-        if let Some(next) = self.next_mut().filter(|next| **next > latest) {
-            *next = now;
+        let longest = match self.failures {
+            Some(_) => MAX_RETRY_AFTER + MAX_RETRY_AFTER / 9,
+            None => self.schedule.refresh,
+        };
+        if self.next > now.plus(longest.max(MAX_BACKOFF)) {
+            self.next = now;
         }
-        if let State::Fresh { cached, .. } | State::Stale { cached, .. } = &mut self.state
-            && cached.fetched > now
+        if self.call.is_none()
+            && let Some(cached) = self.cached.as_mut().filter(|cached| cached.fetched > now)
         {
             // The last fetch is not recent, so it must not decide on unknown key IDs.
             cached.fetched = UnixTime::from_millis(now.as_millis().saturating_sub(LONG_AGO_MS));
@@ -268,53 +259,20 @@ impl KeyCache {
     }
 
     fn usable(&self, now: UnixTime) -> Option<&CachedKeys> {
-        self.cached().filter(|cached| now < cached.fetched.plus(self.schedule.max_stale))
-    }
-
-    fn cached(&self) -> Option<&CachedKeys> {
-        match &self.state {
-            State::Empty { .. } => None,
-            State::Fetching { before, .. } => before.as_ref(),
-            State::Fresh { cached, .. } | State::Stale { cached, .. } => Some(cached),
-        }
-    }
-
-    fn take_cached(&mut self) -> (Option<CachedKeys>, u32) {
-        let empty = State::Empty { next: UnixTime::from_secs(0), failures: 0 };
-        match std::mem::replace(&mut self.state, empty) {
-            State::Empty { failures, .. } => (None, failures),
-            State::Fetching { before, failures, .. } => (before, failures),
-            State::Fresh { cached, .. } => (Some(cached), 0),
-            State::Stale { cached, failures, .. } => (Some(cached), failures),
-        }
-    }
-
-    /// Makes the next fetch due now.
-    fn make_due(&mut self, now: UnixTime) {
-        if let Some(next) = self.next_mut() {
-            *next = now;
-        }
-    }
-
-    fn next_mut(&mut self) -> Option<&mut UnixTime> {
-        match &mut self.state {
-            State::Empty { next, .. } | State::Fresh { next, .. } | State::Stale { next, .. } => {
-                Some(next)
-            }
-            State::Fetching { .. } => None,
-        }
+        let valid = |cached: &&CachedKeys| now < cached.fetched.plus(self.schedule.max_stale);
+        self.cached.as_ref().filter(valid)
     }
 }
 
-/// If the limiter allows no fetch, the last one decides if it ended at most this long before the request arrived. Most
-/// unknown key IDs are wrong, so a rejection is better than a 503.
+/// Due at once.
+const NOW: UnixTime = UnixTime::from_secs(0);
+
+/// If no fetch is allowed, the last one decides if it ended at most this long before the request arrived. Most unknown
+/// key IDs are wrong, so a rejection is better than a 503.
 const RECENT_FETCH: Duration = Duration::from_secs(1);
 
 /// More than [`RECENT_FETCH`].
 const LONG_AGO_MS: u64 = 2000;
-
-/// The retry interval while Envoy does not know the cluster, because then no request is sent.
-const UNKNOWN_CLUSTER_RETRY: Duration = Duration::from_millis(100);
 
 /// The maximum time until the next fetch for which a request is paused.
 const MAX_WAIT_FOR_FETCH: Duration = Duration::from_secs(2);

@@ -2,6 +2,7 @@
 
 use super::discovery::{self, DiscoveryError};
 use super::key_set::{KeySet, KeySetError};
+use super::retry::Failed;
 use crate::callout::{CallFailure, Callout, CalloutId, Reply};
 use std::fmt;
 use std::time::Duration;
@@ -44,8 +45,8 @@ pub enum Fetched {
 pub enum FetchFailure {
     /// The server did not respond.
     Call(CallFailure),
-    /// A status other than 200.
-    Status(u16),
+    /// A status other than 200, and the server's `Retry-After`.
+    Status(u16, Option<Duration>),
     /// Not a discovery document of this issuer.
     Discovery(DiscoveryError),
     /// Not a key set.
@@ -84,7 +85,7 @@ impl FetchPlan {
     pub fn read(&self, step: &FetchStep, reply: Reply) -> Result<Fetched, FetchFailure> {
         let answer = reply.answer(&self.cluster).map_err(FetchFailure::Call)?;
         if answer.status != 200 {
-            return Err(FetchFailure::Status(answer.status));
+            return Err(FetchFailure::Status(answer.status, answer.retry_after()));
         }
         match step {
             FetchStep::Discovery => discovery::jwks_path(&answer.body, &self.issuers)
@@ -109,13 +110,32 @@ fn max_age(cache_control: &str) -> Option<Duration> {
 
 // === impl FetchFailure ===
 
+impl FetchFailure {
+    /// What the failure means for the next attempt.
+    pub(super) fn failed(&self) -> Failed {
+        let (retry_after, while_starting) = match self {
+            Self::Call(CallFailure::UnknownCluster(_)) => return Failed::NoCluster,
+            Self::Call(CallFailure::TooLarge) => (None, false),
+            Self::Call(_) => return Failed::NoAnswer,
+            Self::Status(status, after) => (*after, matches!(status, 401 | 403 | 404)),
+            Self::Discovery(_) | Self::Keys(_) => (None, false),
+        };
+        Failed::Refused { retry_after, while_starting }
+    }
+
+    /// Whether the document is not at its path any more.
+    pub(super) fn says_gone(&self) -> bool {
+        matches!(self, Self::Status(404 | 410, _))
+    }
+}
+
 impl fmt::Display for FetchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = match self {
             Self::Call(failure) => return failure.fmt(f),
             Self::Discovery(error) => return error.fmt(f),
             Self::Keys(error) => return error.fmt(f),
-            Self::Status(status) => *status,
+            Self::Status(status, _) => *status,
         };
         let remedy = match status {
             401 => {
@@ -133,6 +153,9 @@ impl fmt::Display for FetchFailure {
                 "the request may have been sent in plain text to a TLS port; check transport_socket"
             }
             300..=399 => "redirects are not followed; set the cluster and path of the target",
+            408 | 504 => "the server reports a timeout",
+            429 => "the server limits the number of requests",
+            500..=599 => "the server reports an error of its own",
             _ => "unexpected status, expected 200",
         };
         write!(f, "status {status}: {remedy}")

@@ -45,7 +45,7 @@ pub fn judge(
     let asked = review_call.is_some();
     if let (Some(call), Some(review)) = (review_call, review) {
         let body = Some(review.to_vec());
-        let reply = Reply::Response { status: 201, cache_control: None, body };
+        let reply = Reply::Response { status: 201, cache_control: None, retry_after: None, body };
         driver.handle(Event::CallEnded(call.id, reply), now);
         finished = driver.take_finished(REQUEST).or(finished);
     }
