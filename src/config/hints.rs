@@ -44,7 +44,11 @@ pub fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<
 }
 
 fn folded(name: &str) -> String {
-    name.chars().take(LONGEST).filter(|c| !"_-".contains(*c)).collect::<String>().to_lowercase()
+    name.chars()
+        .take(LONGEST)
+        .filter(|c| !"_-".contains(*c))
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 /// The Levenshtein distance.

@@ -80,7 +80,7 @@ pub fn compile(
             .arg(target)
             .args(output.cargo_arguments())
             .env("CARGO_ENCODED_RUSTFLAGS", path_names(sources, cargo_home)?)
-            .args(["--", INLINE_LESS, SHORT_NUMBERS]),
+            .args(["--", INLINE_LESS, KEEP_NAMES]),
     )?;
     Ok(target.join(TARGET).join("release/sa_authn.wasm"))
 }
@@ -121,6 +121,5 @@ pub const MODULE: &str = "target/sa_authn.wasm";
 /// rest, even when it builds for size. At 75 instead of 150 the linked module was 11 KB smaller, at 40 another 4 KB.
 const INLINE_LESS: &str = "-Cllvm-args=-inlinehint-threshold=40";
 
-/// The linker reserves five bytes for each number that it relocates; most need one or two. Without the
-/// padding the code is 6 % smaller. Works only with stripped symbols, as in the release profile.
-const SHORT_NUMBERS: &str = "-Clink-arg=--compress-relocations";
+/// `trim` finds what to remove by its name, and writes no names.
+const KEEP_NAMES: &str = "-Cstrip=debuginfo";

@@ -1,4 +1,4 @@
-//! Removes the callbacks from the linked module that the filter does not use.
+//! Removes what the filter does not use from the linked module: callbacks, the printing of backtraces, names.
 //!
 //! The SDK exports every callback of the ABI, and Envoy calls each that it finds: into the VM and back for nothing. If an
 //! export is missing, Envoy goes on as it does after the SDK's default answer (proxy-wasm-cpp-host, `src/context.cc`).
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail, ensure};
-use walrus::{Module, ModuleConfig, passes};
+use walrus::{FunctionBuilder, FunctionKind, Module, ModuleConfig, passes};
 
 /// `trim MODULE TRIMMED`
 fn main() -> Result<()> {
@@ -22,10 +22,33 @@ fn main() -> Result<()> {
 fn trim(built: &Path) -> Result<Vec<u8>> {
     let mut module = ModuleConfig::new()
         .generate_producers_section(false)
+        .generate_name_section(false)
         .parse_file(built)
         .with_context(|| format!("{} cannot be read as a module", built.display()))?;
+    empty_backtraces(&mut module)?;
     keep_only(&mut module, USED)?;
     Ok(module.emit_wasm())
+}
+
+/// Empties the functions that print a backtrace: 26 KB. The panic handler and `anyhow` reach them if a backtrace was
+/// captured, and std captures none on this target. A call would end the VM, as the panic does.
+fn empty_backtraces(module: &mut Module) -> Result<()> {
+    let prints = |name: &str| BACKTRACES.iter().any(|part| name.contains(part));
+    let found = module.funcs.iter_local().filter_map(|(id, _)| {
+        let function = module.funcs.get(id);
+        function.name.as_deref().is_some_and(prints).then(|| (id, function.ty()))
+    });
+    let found: Vec<_> = found.collect();
+    ensure!(!found.is_empty(), "no function has a name of BACKTRACES in {}", file!());
+    for (id, of_type) in found {
+        let of_type = module.types.get(of_type);
+        let (parameters, results) = (of_type.params().to_vec(), of_type.results().to_vec());
+        let mut empty = FunctionBuilder::new(&mut module.types, &parameters, &results);
+        empty.func_body().unreachable();
+        let arguments = parameters.iter().map(|parameter| module.locals.add(*parameter)).collect();
+        module.funcs.get_mut(id).kind = FunctionKind::Local(empty.local_func(arguments));
+    }
+    Ok(())
 }
 
 /// Removes all other exports, and all that only they needed.
@@ -62,3 +85,6 @@ const USED: &[&str] = &[
     "proxy_on_request_trailers",
     "proxy_on_tick",
 ];
+
+/// Parts of the names of functions that print backtraces.
+const BACKTRACES: &[&str] = &["rustc_demangle", "BacktraceFrameFmt", "output_filename"];
