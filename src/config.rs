@@ -173,12 +173,12 @@ impl Limits {
         use bounds::{
             MAX_REVIEWS, MAX_TOKEN_BYTES, MAX_WAITING, TOKEN_CACHE_ENTRIES, WAIT_TIMEOUT,
         };
-        let mut number = |bounds: Bounds, wire| bounds.number("limits", wire, problems);
+        let mut number = |bounds: &Bounds, wire| bounds.number("limits", wire, problems);
         Self {
-            max_token_bytes: number(MAX_TOKEN_BYTES, wire.max_token_bytes),
-            max_waiting: number(MAX_WAITING, wire.max_waiting),
-            token_cache_entries: number(TOKEN_CACHE_ENTRIES, wire.token_cache_entries),
-            max_reviews: number(MAX_REVIEWS, wire.max_reviews),
+            max_token_bytes: number(&MAX_TOKEN_BYTES, wire.max_token_bytes),
+            max_waiting: number(&MAX_WAITING, wire.max_waiting),
+            token_cache_entries: number(&TOKEN_CACHE_ENTRIES, wire.token_cache_entries),
+            max_reviews: number(&MAX_REVIEWS, wire.max_reviews),
             wait_timeout: WAIT_TIMEOUT.duration("limits", wire.wait_timeout, problems),
         }
     }

@@ -2,6 +2,11 @@
 //!
 //! Parsers differ in which of two duplicate members they use (RFC 8259 section 4). If the API server used the first and
 //! the filter the last, a caller would have two identities.
+//!
+//! Not derived: after a separate pass that finds duplicates, a derived `Deserialize` reads each text again. For the claims of
+//! `pod_node1_filter_aud_3607s` (tests/testdata/tokens_raw.json) both passes take 20,231 instructions, this code 9,595
+//! (`valgrind --tool=callgrind`, 1,000 parses of the same text, opt-level "s"), of some 78,000 of a new token; the Wasm code
+//! of the derived form has 5.3 KB more.
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;

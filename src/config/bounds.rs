@@ -1,21 +1,20 @@
 //! The bounds and defaults of numbers and durations. The checks, their messages, the JSON Schema and the reference use
 //! this table.
 
-use super::duration::{self, HOUR, MINUTE, SECOND, WireDuration};
+use super::duration::{self, WireDuration};
 use super::problems::Problems;
 use std::time::Duration;
 
 /// The bounds and the default of a field.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// The path of the field, as in the schema.
-    pub(crate) path: &'static str,
+    pub(crate) name: &'static str,
     pub(crate) unit: Unit,
-    pub(crate) least: u64,
+    pub(crate) least: u32,
     /// [`NO_LIMIT`] if there is none.
-    pub(crate) most: u64,
+    pub(crate) most: u32,
     /// The value of a field that is absent; `None` if it depends on other fields, or if an absent field means no limit.
-    pub(crate) default: Option<u64>,
+    pub(crate) default: Option<u32>,
     /// The end of the message about a value out of bounds.
     why: &'static str,
 }
@@ -29,13 +28,14 @@ pub(crate) enum Unit {
 
 // === impl Bounds ===
 
+// Not inlined: the module would have each of them once for each field.
 impl Bounds {
-    const fn count(path: &'static str, least: u64, most: u64, default: u64) -> Self {
-        Self { path, unit: Unit::Count, least, most, default: Some(default), why: "" }
+    const fn count(name: &'static str, least: u32, most: u32, default: u32) -> Self {
+        Self { name, unit: Unit::Count, least, most, default: Some(default), why: "" }
     }
 
-    const fn millis(path: &'static str, least: u64, most: u64, default: Option<u64>) -> Self {
-        Self { path, unit: Unit::Millis, least, most, default, why: "" }
+    const fn millis(name: &'static str, least: u32, most: u32, default: Option<u32>) -> Self {
+        Self { name, unit: Unit::Millis, least, most, default, why: "" }
     }
 
     const fn why(self, why: &'static str) -> Self {
@@ -43,18 +43,20 @@ impl Bounds {
     }
 
     /// The number in the configuration, or the default. `parent` is the path of the object that has the field.
+    #[inline(never)]
     pub(super) fn number(
         &self,
         parent: &str,
         wire: Option<usize>,
         problems: &mut Problems,
     ) -> usize {
-        let value = wire.map(|value| value as u64).or(self.default).unwrap_or(self.least);
-        self.check(parent, value, problems);
-        usize::try_from(value).unwrap_or(usize::MAX)
+        let value = wire.unwrap_or(self.default.unwrap_or(self.least) as usize);
+        self.check(parent, value as u64, problems);
+        value
     }
 
     /// The duration in the configuration, or the default.
+    #[inline(never)]
     pub(super) fn duration(
         &self,
         parent: &str,
@@ -62,24 +64,25 @@ impl Bounds {
         problems: &mut Problems,
     ) -> Duration {
         let default = self.default.unwrap_or(self.least);
-        let value = wire.map_or(Duration::from_millis(default), |duration| duration.0);
-        self.check(parent, millis(value), problems);
+        let value = wire.map_or(Duration::from_millis(default.into()), |duration| duration.0);
+        self.check(parent, value.as_millis() as u64, problems);
         value
     }
 
+    #[inline(never)]
     fn check(&self, parent: &str, value: u64, problems: &mut Problems) {
-        if (self.least..=self.most).contains(&value) {
+        let (least, most) = (u64::from(self.least), u64::from(self.most));
+        if value >= least && (value <= most || self.most == NO_LIMIT) {
             return;
         }
-        let name = self.path.rsplit('.').next().unwrap_or_default();
-        let [least, most, found] = [self.least, self.most, value].map(|value| self.text(value));
-        let range = match (self.least, self.most) {
-            (0, _) => format!("at most {most}"),
-            (_, NO_LIMIT) => format!("at least {least}"),
-            _ => format!("from {least} to {most}"),
+        let [least, most, found] = [least, most, value].map(|value| self.text(value));
+        let range: [&str; 4] = match (self.least, self.most) {
+            (0, _) => ["at most ", &most, "", ""],
+            (_, NO_LIMIT) => ["at least ", &least, "", ""],
+            _ => ["from ", &least, " to ", &most],
         };
-        problems
-            .add(format!("{parent}.{name}"), format!("must be {range}, found {found}{}", self.why));
+        let message = ["must be ", &range.concat(), ", found ", &found, self.why].concat();
+        problems.add([parent, ".", self.name].concat(), message);
     }
 
     /// A value as it is written in a configuration.
@@ -91,60 +94,61 @@ impl Bounds {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
+pub(crate) const NO_LIMIT: u32 = u32::MAX;
 
-pub(crate) const NO_LIMIT: u64 = u64::MAX;
+const SECOND: u32 = 1000;
+const MINUTE: u32 = 60 * SECOND;
+const HOUR: u32 = 60 * MINUTE;
 
-pub(super) const MAX_TOKEN_BYTES: Bounds =
-    Bounds::count("limits.maxTokenBytes", 256, 1024 * 1024, 16 * 1024);
-pub(super) const MAX_WAITING: Bounds = Bounds::count("limits.maxWaiting", 1, 100_000, 1000);
-pub(super) const WAIT_TIMEOUT: Bounds =
-    Bounds::millis("limits.waitTimeout", 1, MINUTE, Some(5 * SECOND));
-pub(super) const TOKEN_CACHE_ENTRIES: Bounds =
-    Bounds::count("limits.tokenCacheEntries", 0, 1_000_000, 10_000);
-pub(super) const MAX_REVIEWS: Bounds = Bounds::count("limits.maxReviews", 1, 1000, 64);
+pub(super) static MAX_TOKEN_BYTES: Bounds =
+    Bounds::count("maxTokenBytes", 256, 1024 * 1024, 16 * 1024);
+pub(super) static MAX_WAITING: Bounds = Bounds::count("maxWaiting", 1, 100_000, 1000);
+pub(super) static WAIT_TIMEOUT: Bounds = Bounds::millis("waitTimeout", 1, MINUTE, Some(5 * SECOND));
+pub(super) static TOKEN_CACHE_ENTRIES: Bounds =
+    Bounds::count("tokenCacheEntries", 0, 1_000_000, 10_000);
+pub(super) static MAX_REVIEWS: Bounds = Bounds::count("maxReviews", 1, 1000, 64);
 
 /// The API server's own leeway: `jwt.DefaultLeeway` of go-jose, by kubernetes/pkg/serviceaccount/claims.go.
-pub(super) const LEEWAY: Bounds =
-    Bounds::millis("issuers[].leeway", 0, 10 * MINUTE, Some(60 * SECOND))
-        .why("; expired tokens stay valid for this long");
-pub(super) const MAX_LIFETIME: Bounds = Bounds::millis("issuers[].maxLifetime", 1, NO_LIMIT, None)
+pub(super) static LEEWAY: Bounds = Bounds::millis("leeway", 0, 10 * MINUTE, Some(60 * SECOND))
+    .why("; expired tokens stay valid for this long");
+pub(super) static MAX_LIFETIME: Bounds = Bounds::millis("maxLifetime", 1, NO_LIMIT, None)
     .why("; Kubernetes issues tokens for at least 10m");
 
-pub(super) const REFRESH_INTERVAL: Bounds =
-    Bounds::millis("issuers[].keys.refreshInterval", 0, NO_LIMIT, Some(10 * MINUTE));
-pub(super) const MIN_REFETCH_INTERVAL: Bounds =
-    Bounds::millis("issuers[].keys.minRefetchInterval", 100, NO_LIMIT, Some(10 * SECOND));
-pub(super) const MAX_STALE: Bounds =
-    Bounds::millis("issuers[].keys.maxStale", 0, NO_LIMIT, Some(24 * HOUR));
-pub(super) const KEYS_TIMEOUT: Bounds =
-    Bounds::millis("issuers[].keys.timeout", 1, MINUTE, Some(5 * SECOND));
+pub(super) static REFRESH_INTERVAL: Bounds =
+    Bounds::millis("refreshInterval", 0, NO_LIMIT, Some(10 * MINUTE));
+pub(super) static MIN_REFETCH_INTERVAL: Bounds =
+    Bounds::millis("minRefetchInterval", 100, NO_LIMIT, Some(10 * SECOND));
+pub(super) static MAX_STALE: Bounds = Bounds::millis("maxStale", 0, NO_LIMIT, Some(24 * HOUR));
+pub(super) static KEYS_TIMEOUT: Bounds = Bounds::millis("timeout", 1, MINUTE, Some(5 * SECOND));
 
-pub(super) const REVIEW_TIMEOUT: Bounds =
-    Bounds::millis("issuers[].tokenReview.timeout", 1, MINUTE, Some(5 * SECOND));
-pub(super) const CACHE_TTL: Bounds =
-    Bounds::millis("issuers[].tokenReview.cacheTtl", 0, HOUR, Some(30 * SECOND))
-        .why("; deleted pods' tokens stay accepted for this long");
+pub(super) static REVIEW_TIMEOUT: Bounds = Bounds::millis("timeout", 1, MINUTE, Some(5 * SECOND));
+pub(super) static CACHE_TTL: Bounds = Bounds::millis("cacheTtl", 0, HOUR, Some(30 * SECOND))
+    .why("; deleted pods' tokens stay accepted for this long");
 
-/// Each of them, for the schema.
+/// Each of them with its path, for the schema.
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
-pub(super) const ALL: [Bounds; 13] = [
-    MAX_TOKEN_BYTES,
-    MAX_WAITING,
-    WAIT_TIMEOUT,
-    TOKEN_CACHE_ENTRIES,
-    MAX_REVIEWS,
-    LEEWAY,
-    MAX_LIFETIME,
-    REFRESH_INTERVAL,
-    MIN_REFETCH_INTERVAL,
-    MAX_STALE,
-    KEYS_TIMEOUT,
-    REVIEW_TIMEOUT,
-    CACHE_TTL,
+pub(super) static ALL: [(&str, &Bounds); 13] = [
+    ("limits.maxTokenBytes", &MAX_TOKEN_BYTES),
+    ("limits.maxWaiting", &MAX_WAITING),
+    ("limits.waitTimeout", &WAIT_TIMEOUT),
+    ("limits.tokenCacheEntries", &TOKEN_CACHE_ENTRIES),
+    ("limits.maxReviews", &MAX_REVIEWS),
+    ("issuers[].leeway", &LEEWAY),
+    ("issuers[].maxLifetime", &MAX_LIFETIME),
+    ("issuers[].keys.refreshInterval", &REFRESH_INTERVAL),
+    ("issuers[].keys.minRefetchInterval", &MIN_REFETCH_INTERVAL),
+    ("issuers[].keys.maxStale", &MAX_STALE),
+    ("issuers[].keys.timeout", &KEYS_TIMEOUT),
+    ("issuers[].tokenReview.timeout", &REVIEW_TIMEOUT),
+    ("issuers[].tokenReview.cacheTtl", &CACHE_TTL),
 ];
 
-/// The longest name of a header in the configuration.
-pub(super) const HEADER_NAME_BYTES: usize = 64;
+/// The longest name of a header in the configuration, for messages.
+macro_rules! header_name_bytes {
+    () => {
+        64
+    };
+}
+pub(super) use header_name_bytes;
+
+pub(super) const HEADER_NAME_BYTES: usize = header_name_bytes!();

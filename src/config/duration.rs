@@ -51,9 +51,9 @@ pub(super) fn text(millis: u64) -> String {
     format!("{}{name}", millis / unit)
 }
 
-pub(super) const SECOND: u64 = 1000;
-pub(super) const MINUTE: u64 = 60 * SECOND;
-pub(super) const HOUR: u64 = 60 * MINUTE;
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
 
 /// A leap year. A longer duration is most likely a wrong unit.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);

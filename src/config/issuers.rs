@@ -227,10 +227,10 @@ fn static_keys(
 }
 
 fn refresh_schedule(path: &str, wire: &wire::Keys, problems: &mut Problems) -> RefreshSchedule {
-    let mut duration = |bounds: Bounds, wire| bounds.duration(path, wire, problems);
-    let refresh = duration(bounds::REFRESH_INTERVAL, wire.refresh_interval);
-    let min_refetch = duration(bounds::MIN_REFETCH_INTERVAL, wire.min_refetch_interval);
-    let max_stale = duration(bounds::MAX_STALE, wire.max_stale);
+    let mut duration = |bounds: &Bounds, wire| bounds.duration(path, wire, problems);
+    let refresh = duration(&bounds::REFRESH_INTERVAL, wire.refresh_interval);
+    let min_refetch = duration(&bounds::MIN_REFETCH_INTERVAL, wire.min_refetch_interval);
+    let max_stale = duration(&bounds::MAX_STALE, wire.max_stale);
     if refresh < min_refetch {
         let fault =
             format!("must be at least minRefetchInterval ({min_refetch:?}), found {refresh:?}");

@@ -1,6 +1,6 @@
 //! Validation of `tokenFrom`, `identityHeaders`, `filterState` and `mode`.
 
-use super::bounds::HEADER_NAME_BYTES;
+use super::bounds::{HEADER_NAME_BYTES, header_name_bytes};
 use super::problems::Problems;
 use super::wire::{self, Object};
 use crate::authn::bearer::TokenSource;
@@ -127,21 +127,22 @@ fn field_names() -> String {
 }
 
 /// RFC 9110 section 5.1, without the characters that servers handle differently.
-fn check_name(name: &str) -> Result<(), String> {
+fn check_name(name: &str) -> Result<(), &'static str> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() || name.len() > HEADER_NAME_BYTES {
-        return Err(format!(
-            "must be a header name of 1 to {HEADER_NAME_BYTES} characters, for example \"x-client-id\""
+        return Err(concat!(
+            "must be a header name of 1 to ",
+            header_name_bytes!(),
+            " characters, for example \"x-client-id\""
         ));
     }
-    let fault = if name.starts_with(':') {
-        "must not be a pseudo-header; use a header such as x-client-id"
-    } else if !name.bytes().all(fits) {
-        "must contain only letters, digits and `-` (some servers treat `_` as `-`)"
-    } else {
-        return Ok(());
-    };
-    Err(fault.to_owned())
+    if name.starts_with(':') {
+        return Err("must not be a pseudo-header; use a header such as x-client-id");
+    }
+    if !name.bytes().all(fits) {
+        return Err("must contain only letters, digits and `-` (some servers treat `_` as `-`)");
+    }
+    Ok(())
 }
 
 fn is_scheme(prefix: &str) -> bool {

@@ -36,14 +36,14 @@ fn facts() -> Vec<(&'static str, Value)> {
 
 /// The facts of the table of bounds.
 fn bound_facts() -> Vec<(&'static str, Value)> {
-    bounds::ALL.iter().map(|bounds| (bounds.path, facts_of(bounds))).collect()
+    bounds::ALL.iter().map(|(path, bounds)| (*path, facts_of(bounds))).collect()
 }
 
 fn facts_of(bounds: &Bounds) -> Value {
     let Bounds { unit, least, most, default, .. } = *bounds;
     let value = |value| match unit {
         Unit::Count => json!(value),
-        Unit::Millis => json!(duration::text(value)),
+        Unit::Millis => json!(duration::text(u64::from(value))),
     };
     let (is_bounded, words) = match unit {
         Unit::Count => (true, ["minimum", "maximum"]),
