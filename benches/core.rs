@@ -96,7 +96,7 @@ fn decide(bencher: Bencher<'_, '_>, rules: usize) {
         let matched =
             settings.policy.matching_rules(Some(b"secret-store"), Some(path), &attributes);
         let matched = matched.as_ref().map_err(Denial::clone);
-        let decision = settings.policy.decide(matched, Ok(&caller), Mode::Enforce);
+        let decision = settings.policy.decide(matched, Ok(&caller), Mode::Enforce, &());
         assert!(matches!(black_box(decision).outcome, Outcome::Permitted(_)));
     });
 }
@@ -163,7 +163,8 @@ impl Request {
         let (now, connection) = (UnixTime::from_secs(unix_now()), Connection::default());
         let connection = &connection;
         self.with_token(|token| {
-            let presented = Presented { token, arrived: now, connection, reviewed: None };
+            let presented =
+                Presented { token, arrived: now, connection, reviewed: None, trace: &() };
             authenticator.authenticate(&presented, now)
         })
         .caller

@@ -18,6 +18,7 @@ pub mod service_account;
 pub mod signature;
 pub mod subject;
 pub mod token_review;
+pub mod trace;
 pub mod verify;
 
 pub(crate) use json::check_members;

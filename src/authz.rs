@@ -12,6 +12,7 @@ pub mod mismatch;
 pub mod path;
 pub mod policy;
 pub mod rule;
+pub mod trace;
 mod unclear;
 
 pub use policy::{Decision, HeaderEdits, Outcome, Permit, Policy, ShadowPermit};

@@ -18,7 +18,7 @@ pub use event::{Event, Refusal};
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::NativeDriver;
 
-use crate::authenticator::{Authenticator, Settlement};
+use crate::authenticator::Authenticator;
 use crate::authn::signature::HostVerify;
 use crate::config::{Config, Problem, Settings};
 use crate::connection::ConnectionFacts;
@@ -26,6 +26,7 @@ use crate::denial::{Denial, Reason};
 use crate::exchange::Finished;
 use crate::paused::PausedRequests;
 use crate::time::UnixTime;
+use crate::trace::Trace;
 use crate::verdict::{Answer, Answers};
 use log::Level;
 use root_id::IfInvalid;
@@ -50,12 +51,6 @@ pub struct Environment {
     pub seed: u64,
 }
 
-/// Learns what happens inside the core. The module uses `()`, which costs nothing.
-pub trait Trace {
-    /// A callout ended, with this result.
-    fn settled(&mut self, _settlement: &Settlement) {}
-}
-
 /// Effects that the driver has not performed yet.
 type Effects = VecDeque<Effect>;
 
@@ -69,11 +64,11 @@ impl Core {
 
     /// Handles an event. `now` is the time of the event; those of a request's body, its trailers and its end need none.
     pub fn handle(&mut self, event: Event<'_>, now: UnixTime) {
-        self.handle_traced(event, now, &mut ());
+        self.handle_traced(event, now, &());
     }
 
     /// Like [`Self::handle`], and tells `trace` what happens.
-    pub fn handle_traced(&mut self, event: Event<'_>, now: UnixTime, trace: &mut impl Trace) {
+    pub fn handle_traced(&mut self, event: Event<'_>, now: UnixTime, trace: &impl Trace) {
         let effects = &mut self.effects;
         match (event, &mut self.running) {
             (Event::ConfigurationLoaded { json, root_id }, _) => self.load(json, root_id),
@@ -173,8 +168,6 @@ impl Core {
         self.running.as_mut().and_then(|running| running.next_deadline())
     }
 }
-
-impl Trace for () {}
 
 /// A request that is denied before anything is known of it.
 fn denied(id: crate::paused::RequestId, denial: Denial, grpc: bool, answers: &Answers) -> Effect {

@@ -24,7 +24,7 @@ use crate::headers::{Headers, UnreadableHeaders};
 use crate::identity::Caller;
 use crate::paused::{PausedRequests, Request, Resumption};
 use crate::time::UnixTime;
-
+use crate::trace::Trace;
 use crate::verdict::Verdict;
 use std::rc::Rc;
 use take_off::take_off;
@@ -65,12 +65,13 @@ pub(crate) fn evaluate(
     resumption: Option<&Resumption>,
     (authenticator, paused): (&mut Authenticator, &mut PausedRequests),
     now: UnixTime,
+    trace: &impl Trace,
 ) -> Step {
     let settings = Rc::clone(authenticator.settings());
     let mut headers = Headers::default();
     match headers.add(map, &settings.index) {
         Ok(()) => {
-            let evaluation = Evaluation { request, resumption, settings: &settings, now };
+            let evaluation = Evaluation { request, resumption, settings: &settings, now, trace };
             evaluation.run(&headers, authenticator, paused)
         }
         // Denied in shadow mode, too: identity headers that cannot be read cannot be removed.
@@ -81,16 +82,17 @@ pub(crate) fn evaluate(
 }
 
 /// One pass over a request.
-struct Evaluation<'e> {
+struct Evaluation<'e, T> {
     request: &'e Request,
     resumption: Option<&'e Resumption>,
     settings: &'e Settings,
     now: UnixTime,
+    trace: &'e T,
 }
 
 // === impl Evaluation ===
 
-impl Evaluation<'_> {
+impl<T: Trace> Evaluation<'_, T> {
     fn run(
         &self,
         headers: &Headers<'_>,
@@ -100,8 +102,10 @@ impl Evaluation<'_> {
         let settings = self.settings;
         let counts = |token| !settings.ignore_foreign || authenticator.is_ours(token);
         let token = BearerToken::find(&settings.token_sources, &headers.tokens, counts);
+        self.trace.searched(&token);
         let attributes = self.attributes(headers);
         let matched = settings.policy.matching_rules(headers.authority, headers.path, &attributes);
+        self.trace.matched(matched.as_ref());
         let Authentication { caller, ours, unreviewed } = self.authenticate(&token, authenticator);
         let (shadow, needs_caller) = matched
             .as_ref()
@@ -120,7 +124,7 @@ impl Evaluation<'_> {
             Ok(caller) => (Ok(caller), unreviewed),
         };
         let found = token.as_ref().ok().copied().flatten().filter(|_| ours);
-        let mut finished = conclude(headers, settings, token.err(), matched, caller);
+        let mut finished = conclude(headers, settings, token.err(), matched, caller, self.trace);
         if let (Verdict::Allow(_, edits), false) = (&mut finished.verdict, shadow)
             && !settings.forward_token
         {
@@ -151,8 +155,8 @@ impl Evaluation<'_> {
                     Some(Resumption::KeysChanged | Resumption::DeadlinePassed) | None => None,
                 };
                 let Request { arrived, connection, .. } = self.request;
-                let presented =
-                    Presented { token: *token, arrived: *arrived, connection, reviewed };
+                let (token, arrived, trace) = (*token, *arrived, self.trace);
+                let presented = Presented { token, arrived, connection, reviewed, trace };
                 return authenticator.authenticate(&presented, self.now);
             }
             Ok(None) => Reason::MissingToken.because("no token in any configured header"),
@@ -182,11 +186,12 @@ fn conclude(
     conflict: Option<Denial>,
     matched: Result<MatchedRules<'_>, Denial>,
     caller: Result<Rc<Caller>, Denial>,
+    trace: &impl Trace,
 ) -> Finished {
     // Tokens that conflict and a path that is ambiguous are denied for every caller.
     let matched = conflict.map_or(matched, Err);
     let matched = matched.as_ref().map_err(Denial::clone);
-    let decision = settings.policy.decide(matched, caller.as_ref(), settings.mode);
+    let decision = settings.policy.decide(matched, caller.as_ref(), settings.mode, trace);
     let verdict = match decision.outcome {
         Outcome::Permitted(permit) => {
             let edits = permit.edits(&headers.identity);

@@ -29,7 +29,8 @@
 //!
 //! The core is pure: it knows no clock and no host. Each driver brings it [`core::Event`]s with the time, and performs
 //! its [`core::Effect`]s: `filter` inside Envoy, [`core::NativeDriver`] for the command line (`main.rs` and `cli`), the
-//! tests, the fuzz targets and the benchmarks.
+//! tests, the fuzz targets and the benchmarks. A driver can pass a [`trace::Trace`], which learns each step of a request:
+//! `explain` prints it.
 //!
 //! A request passes only with a [`authz::Permit`], which only [`authz::Policy`] makes. Where a rule asks for a caller, it
 //! is from an [`authn::ServiceAccount`], which needs an [`authn::Proof`], which only verification and an accepted
@@ -45,6 +46,8 @@ pub mod decision_log;
 pub mod metrics;
 
 pub mod exchange;
+
+pub mod trace;
 
 pub mod paused;
 

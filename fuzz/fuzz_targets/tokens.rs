@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
     CORE.with_borrow_mut(|driver| {
         let core = driver.core_mut().authenticator().expect("a configuration");
         let connection = &Connection::default();
-        let presented = Presented { token, arrived: now(), connection, reviewed: None };
+        let presented = Presented { token, arrived: now(), connection, reviewed: None, trace: &() };
         let proven = core.authenticate(&presented, now()).caller;
         let account = proven.ok().map(|caller| format!("{}/{}", caller.namespace(), caller.name()));
         assert_eq!(account.as_deref(), genuine::account_of(token.bytes()));

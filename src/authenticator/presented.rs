@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 /// A token as a request presents it.
 #[derive(Clone, Copy, Debug)]
-pub struct Presented<'a> {
+pub struct Presented<'a, T> {
     /// The token.
     pub token: BearerToken<'a>,
     /// When the request arrived.
@@ -19,6 +19,8 @@ pub struct Presented<'a> {
     pub connection: &'a Connection,
     /// The review that the request waited for, if it has ended.
     pub reviewed: Option<&'a Reviewed>,
+    /// Learns each step.
+    pub trace: &'a T,
 }
 
 /// A review that has ended, for the requests that waited for it, whether or not it is cached.

@@ -10,6 +10,7 @@ use crate::authn::jwt::Jwt;
 use crate::authn::keys::Jwk;
 use crate::authn::signature::Algorithm;
 use crate::authn::subject::NamedAccount;
+use crate::authn::trace::{Check, TokenTrace};
 use crate::authn::verify::{VerifiedToken, check_claims, verify};
 use crate::authn::{Proof, ServiceAccount};
 use crate::denial::{Claimed, Denial, Reason};
@@ -32,7 +33,11 @@ type Found = Vec<(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)>;
 
 impl Authenticator {
     /// Authenticates the caller that presents a token.
-    pub fn authenticate(&mut self, presented: &Presented<'_>, now: UnixTime) -> Authentication {
+    pub fn authenticate(
+        &mut self,
+        presented: &Presented<'_, impl TokenTrace>,
+        now: UnixTime,
+    ) -> Authentication {
         if !now.is_plausible() {
             let denial = Reason::Internal.because("the clock is not set: it says before 2020");
             return Authentication::refused(denial, true);
@@ -52,12 +57,16 @@ impl Authenticator {
             return Authentication::of(confirmed, true, || claimed_by(account.proof()));
         }
         self.tally.token_misses += 1;
-        let jwt = match Jwt::parse(presented.token, self.settings.limits.max_token_bytes) {
+        let jwt = Jwt::parse(presented.token, self.settings.limits.max_token_bytes);
+        presented.trace.parsed(&jwt);
+        let jwt = match jwt {
             Ok(jwt) => jwt,
             Err(denial) => return Authentication::refused(denial, false),
         };
         let (kid, claims) = (jwt.header().kid.clone(), Rc::clone(jwt.claims()));
-        let (confirmed, ours) = match self.issuers_of(jwt.claims()) {
+        let issuers = self.issuers_of(jwt.claims());
+        presented.trace.issuers(issuers.as_deref().map_err(|(denial, _)| denial));
+        let (confirmed, ours) = match issuers {
             Err((denial, ours)) => (Err(denial.into()), ours),
             Ok(issuers) => (self.prove(jwt, &issuers, presented, now), true),
         };
@@ -106,7 +115,7 @@ impl Authenticator {
     fn is_settled(
         &self,
         remembered: &Remembered,
-        presented: &Presented<'_>,
+        presented: &Presented<'_, impl TokenTrace>,
         now: UnixTime,
     ) -> bool {
         let fresh = |approval: Approval| approval.counts(now) && !approval.is_aging(now);
@@ -121,14 +130,16 @@ impl Authenticator {
     fn confirm(
         &mut self,
         remembered: Remembered,
-        presented: &Presented<'_>,
+        presented: &Presented<'_, impl TokenTrace>,
         now: UnixTime,
     ) -> Result<Confirmed, Unproven> {
         let Remembered { issuer, account, approval } = remembered;
         let identity = self.issuers.get(issuer).map(|issuer| Rc::clone(issuer.identity()));
         let identity = identity.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
         if let Some(pattern) = &identity.match_peer {
-            pattern.check(presented.connection.peer_uri.as_deref(), &account)?;
+            let peer = pattern.check(presented.connection.peer_uri.as_deref(), &account);
+            presented.trace.checked(Check::Peer, &peer);
+            peer?;
         }
         let Some(plan) = &identity.review else { return Ok(Confirmed::reviewed(account)) };
         match plan.purpose {
@@ -167,12 +178,12 @@ impl Authenticator {
         &mut self,
         jwt: Jwt<'_>,
         issuers: &[usize],
-        presented: &Presented<'_>,
+        presented: &Presented<'_, impl TokenTrace>,
         now: UnixTime,
     ) -> Result<Confirmed, Unproven> {
-        if let Some(denial) = unsupported(&jwt) {
-            return Err(denial.into());
-        }
+        let algorithm = check_algorithm(&jwt);
+        presented.trace.checked(Check::Algorithm, &algorithm);
+        algorithm?;
         let reviewed =
             |at: &&usize| self.issuers.get(**at).is_some_and(Issuer::is_reviewed_instead);
         let remembered = match issuers.iter().find(reviewed) {
@@ -186,17 +197,18 @@ impl Authenticator {
         &mut self,
         jwt: Jwt<'_>,
         issuers: &[usize],
-        presented: &Presented<'_>,
+        presented: &Presented<'_, impl TokenTrace>,
         now: UnixTime,
     ) -> Result<Remembered, Unproven> {
         let payload = jwt.payload();
-        let token = self.verify(jwt, issuers, presented.arrived, now)?;
+        let token = self.verify(jwt, issuers, presented, now)?;
         let identity = Rc::clone(token.issuer());
         let of = |issuer: &Issuer| Rc::ptr_eq(issuer.identity(), &identity);
         let issuer = self.issuers.iter().position(of);
         let issuer = issuer.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
-        let account = ServiceAccount::from_proof(Proof::Signature(Box::new(token)))?;
-        let account = Rc::new(Caller::new(account, Some(payload), &self.settings.identity));
+        let account = ServiceAccount::from_proof(Proof::Signature(Box::new(token)));
+        presented.trace.checked(Check::Account, &account);
+        let account = Rc::new(Caller::new(account?, Some(payload), &self.settings.identity));
         let bytes = presented.token.bytes();
         // A key rotation does not invalidate an earlier review.
         let before = self.known.get(bytes).filter(|known| known.issuer == issuer);
@@ -213,13 +225,15 @@ impl Authenticator {
         &mut self,
         jwt: Jwt<'_>,
         issuer: usize,
-        presented: &Presented<'_>,
+        presented: &Presented<'_, impl TokenTrace>,
         now: UnixTime,
     ) -> Result<Remembered, Unproven> {
         let identity = self.issuers.get(issuer).map(|issuer| Rc::clone(issuer.identity()));
         let identity = identity.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
-        check_claims(jwt.claims(), &identity, now)?;
-        NamedAccount::check(jwt.claims(), &identity)?;
+        check_claims(jwt.claims(), &identity, now, presented.trace)?;
+        let account = NamedAccount::check(jwt.claims(), &identity);
+        presented.trace.checked(Check::Account, &account);
+        account?;
         let account = self.review_instead((issuer, &identity), jwt.claims(), presented, now)?;
         Ok(Remembered { issuer, account, approval: None })
     }
@@ -228,7 +242,7 @@ impl Authenticator {
         &mut self,
         jwt: Jwt<'_>,
         issuers: &[usize],
-        arrived: UnixTime,
+        presented: &Presented<'_, impl TokenTrace>,
         now: UnixTime,
     ) -> Result<VerifiedToken, Unproven> {
         let (kid, alg) = (jwt.header().kid.as_deref(), jwt.header().alg.as_str());
@@ -236,22 +250,23 @@ impl Authenticator {
         let mut found = Found::new();
         for issuer in issuers.iter().filter_map(|at| self.issuers.get(*at)) {
             let keys = issuer.at_hand(kid, alg, now);
+            presented.trace.keys(issuer.identity(), &keys);
             if !keys.is_empty() {
                 found.push((Rc::clone(issuer.identity()), keys));
             }
         }
         if found.is_empty() {
-            return Err(self.missing(issuers, kid, alg, arrived, now));
+            return Err(self.missing(issuers, kid, alg, presented.arrived, now));
         }
         check_told_apart(&found)?;
-        Ok(verify(jwt, &found, self.verifier, now)?)
+        Ok(verify(jwt, &found, self.verifier, now, presented.trace)?)
     }
 }
 
-fn unsupported(jwt: &Jwt<'_>) -> Option<Denial> {
+fn check_algorithm(jwt: &Jwt<'_>) -> Result<(), Denial> {
     let alg = jwt.header().alg.as_str();
-    let unknown = Algorithm::named(alg).is_none();
-    unknown.then(|| Reason::UnsupportedAlgorithm.because(format!("alg {alg:?}")))
+    let unsupported = || Reason::UnsupportedAlgorithm.because(format!("alg {alg:?}"));
+    Algorithm::named(alg).map(drop).ok_or_else(unsupported)
 }
 
 fn claimed(kid: Option<&str>, claims: &Claims) -> Claimed {

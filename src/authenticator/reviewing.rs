@@ -8,6 +8,7 @@ use super::{Authenticator, Confirmed, Hold, Unproven};
 use crate::authn::claims::Claims;
 use crate::authn::issuer::{IssuerIdentity, OnOutage, Purpose, ReviewPlan};
 use crate::authn::token_review::{AcceptedReview, Cause, NotAccepted};
+use crate::authn::trace::TokenTrace;
 use crate::authn::{Proof, ServiceAccount};
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::denial::{Denial, Reason};
@@ -116,7 +117,7 @@ impl Authenticator {
         (issuer, identity): (usize, &Rc<IssuerIdentity>),
         plan: &ReviewPlan,
         (account, approval): (Rc<Caller>, Option<Approval>),
-        presented: &Presented<'_>,
+        presented: &Presented<'_, impl TokenTrace>,
         now: UnixTime,
     ) -> Result<Confirmed, Unproven> {
         let claims = account.proof().claims();
@@ -143,7 +144,7 @@ impl Authenticator {
         &mut self,
         issuer: (usize, &Rc<IssuerIdentity>),
         claims: &Rc<Claims>,
-        presented: &Presented<'_>,
+        presented: &Presented<'_, impl TokenTrace>,
         now: UnixTime,
     ) -> Result<Rc<Caller>, Unproven> {
         // An approval that has ended proves nothing, but it gives the caller priority over new callers.
@@ -169,7 +170,7 @@ impl Authenticator {
         (issuer, identity): (usize, &Rc<IssuerIdentity>),
         claims: &Rc<Claims>,
         (approval, health): (Option<Approval>, Option<&Health>),
-        presented: &Presented<'p>,
+        presented: &Presented<'p, impl TokenTrace>,
         now: UnixTime,
     ) -> Result<Answer<'p>, Unproven> {
         let token = presented.token.bytes();

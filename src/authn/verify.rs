@@ -7,6 +7,7 @@ use super::issuer::{IssuerIdentity, Lifetime};
 use super::jwt::Jwt;
 use super::keys::Jwk;
 use super::signature::{Signature, Verifier};
+use super::trace::{Check, TokenTrace};
 use crate::denial::{Denial, Reason};
 use crate::time::{Leeway, UnixTime};
 use std::rc::Rc;
@@ -27,9 +28,10 @@ pub fn verify(
     found: &[(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)],
     verifier: Verifier,
     now: UnixTime,
+    trace: &impl TokenTrace,
 ) -> Result<VerifiedToken, Denial> {
-    let (issuer, key) = signer(&jwt, found, verifier)?;
-    let audience = check_claims(jwt.claims(), issuer, now)?;
+    let (issuer, key) = signer(&jwt, found, verifier, trace)?;
+    let audience = check_claims(jwt.claims(), issuer, now, trace)?;
     let (issuer, key) = (Rc::clone(issuer), Rc::clone(key));
     Ok(VerifiedToken { issuer, claims: Rc::clone(jwt.claims()), audience, key })
 }
@@ -39,9 +41,14 @@ pub fn check_claims(
     claims: &Claims,
     issuer: &IssuerIdentity,
     now: UnixTime,
+    trace: &impl TokenTrace,
 ) -> Result<Rc<str>, Denial> {
-    check_times(claims.times(), issuer, now)?;
-    matching_audience(claims, &issuer.audiences)
+    let times = check_times(claims.times(), issuer, now);
+    trace.checked(Check::Times, &times);
+    times?;
+    let audience = matching_audience(claims, &issuer.audiences);
+    trace.checked(Check::Audience, &audience);
+    audience
 }
 
 /// When a token is valid, for cached tokens; see [`check_claims`].
@@ -55,11 +62,14 @@ fn signer<'f>(
     jwt: &Jwt<'_>,
     found: &'f [(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)],
     verifier: Verifier,
+    trace: &impl TokenTrace,
 ) -> Result<(&'f Rc<IssuerIdentity>, &'f Rc<Jwk>), Denial> {
     let mut refusal = Reason::UnknownKey.because("no key matches");
     let keys = found.iter().flat_map(|(issuer, keys)| keys.iter().map(move |key| (issuer, key)));
     for (issuer, key) in keys {
-        match check_signature(jwt, key, verifier) {
+        let outcome = check_signature(jwt, key, verifier);
+        trace.signature(issuer, key, &outcome);
+        match outcome {
             Ok(()) => return Ok((issuer, key)),
             Err(denial) => refusal = denial,
         }
@@ -86,7 +96,7 @@ fn check_signature(jwt: &Jwt<'_>, key: &Jwk, verifier: Verifier) -> Result<(), D
 }
 
 /// RFC 7519 sections 4.1.4 to 4.1.6. The API server checks `iat` like `nbf`.
-pub fn check_times(times: &Times, issuer: &IssuerIdentity, now: UnixTime) -> Result<(), Denial> {
+fn check_times(times: &Times, issuer: &IssuerIdentity, now: UnixTime) -> Result<(), Denial> {
     let Leeway(leeway) = issuer.leeway;
     let fact = |claim, time: UnixTime| {
         format!("{claim} {}, now {}, leeway {} s", time.as_secs(), now.as_secs(), leeway.as_secs())
@@ -125,7 +135,7 @@ fn check_lifetime(times: &Times, lifetime: Lifetime, expires: UnixTime) -> Resul
 }
 
 /// RFC 7519 section 4.1.3: the first configured audience that is in the token, compared exactly.
-pub fn matching_audience(claims: &Claims, wanted: &[Rc<str>]) -> Result<Rc<str>, Denial> {
+fn matching_audience(claims: &Claims, wanted: &[Rc<str>]) -> Result<Rc<str>, Denial> {
     let audience = claims.audience().ok_or_else(|| Reason::MissingClaim.because("no aud"))?;
     let matching =
         wanted.iter().find(|wanted| audience.clone().any(|audience| *audience == ***wanted));

@@ -13,6 +13,7 @@ use super::index::RuleIndex;
 use super::method::{KnownMethods, MethodCheck};
 use super::path::NormalPath;
 use super::rule::{PathPattern, RequestAttributes, Rule};
+use super::trace::RuleTrace;
 use super::unclear::Unclear;
 use crate::authn::ServiceAccount;
 use crate::authz::Mode;
@@ -195,9 +196,10 @@ impl Policy {
         matched: Result<&MatchedRules<'_>, Denial>,
         caller: Result<&Rc<Caller>, &Denial>,
         mode: Mode,
+        trace: &impl RuleTrace,
     ) -> Decision {
         let judgement = match matched {
-            Ok(matched) => Judgement::by(matched, caller.map(|caller| caller.account())),
+            Ok(matched) => Judgement::by(matched, caller.map(|caller| caller.account()), trace),
             Err(denial) => Judgement::refused(denial),
         };
         let Judgement { outcome, rule, mode: of_rules, shadow_denied_by } = judgement;
@@ -226,14 +228,18 @@ fn each_pattern(rule: &Rule, mut see: impl FnMut(Option<&super::host::HostPatter
 
 impl Judgement {
     /// The judgement of the rules that are asked.
-    fn by(matched: &MatchedRules<'_>, caller: Result<&ServiceAccount, &Denial>) -> Self {
+    fn by(
+        matched: &MatchedRules<'_>,
+        caller: Result<&ServiceAccount, &Denial>,
+        trace: &impl RuleTrace,
+    ) -> Self {
         let Some(asked) = matched.asked() else {
             let outcome = caller.map(drop).map_err(Denial::clone);
             return Self { outcome, rule: None, mode: Mode::Enforce, shadow_denied_by: Vec::new() };
         };
         let (mut shadow, mut shadow_denied_by) = (None, Vec::new());
         for rule in asked.iter() {
-            let Some(outcome) = asked.outcome(rule, caller) else { continue };
+            let Some(outcome) = asked.outcome(rule, caller, trace) else { continue };
             let name = Rc::clone(&rule.name);
             if rule.mode == Mode::Enforce {
                 return Self { outcome, rule: Some(name), mode: Mode::Enforce, shadow_denied_by };

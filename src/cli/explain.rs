@@ -1,11 +1,12 @@
 //! `sa-authn explain`: shows each step of the decision on a request, and the verdict.
 //!
-//! The verdict comes from the same code as in the filter. The steps use the same functions, so that they cannot differ
-//! from it.
+//! The filter's core evaluates the request, and its trace has the steps and their results, so that they cannot differ from
+//! the verdict.
 
 mod judge;
 mod keys;
 mod page;
+mod record;
 mod request;
 mod rules;
 mod steps;

@@ -1,6 +1,6 @@
 //! Drives a [`Core`] outside Envoy: for the command line, the tests, the fuzz targets and the benchmarks.
 
-use super::{Core, Effect, Event, Trace};
+use super::{Core, Effect, Event};
 use crate::callout::Callout;
 use crate::config::Config;
 use crate::connection::Connection;
@@ -9,6 +9,7 @@ use crate::exchange::Finished;
 use crate::metrics::Change;
 use crate::paused::RequestId;
 use crate::time::UnixTime;
+use crate::trace::Trace;
 use log::Level;
 use std::collections::HashMap;
 
@@ -54,11 +55,11 @@ impl NativeDriver {
 
     /// Brings an event, and performs what comes of it.
     pub fn handle(&mut self, event: Event<'_>, now: UnixTime) {
-        self.handle_traced(event, now, &mut ());
+        self.handle_traced(event, now, &());
     }
 
     /// Like [`Self::handle`], and tells `trace` what happens.
-    pub fn handle_traced(&mut self, event: Event<'_>, now: UnixTime, trace: &mut impl Trace) {
+    pub fn handle_traced(&mut self, event: Event<'_>, now: UnixTime, trace: &impl Trace) {
         self.core.handle_traced(event, now, trace);
         while let Some(effect) = self.core.poll_effect() {
             match effect {
@@ -92,9 +93,21 @@ impl NativeDriver {
         connection: &Connection,
         now: UnixTime,
     ) -> Option<Finished> {
+        self.request_traced(id, map, connection, now, &())
+    }
+
+    /// Like [`Self::request`], and tells `trace` each step.
+    pub fn request_traced(
+        &mut self,
+        id: RequestId,
+        map: &[u8],
+        connection: &Connection,
+        now: UnixTime,
+        trace: &impl Trace,
+    ) -> Option<Finished> {
         let (headers, connection) = (Some(map), connection.clone());
         let event = Event::RequestHeaders { id, headers, connection, end_of_stream: true };
-        self.handle(event, now);
+        self.handle_traced(event, now, trace);
         let finished = self.take_finished(id);
         if finished.is_none() {
             self.headers.insert(id, map.to_vec());

@@ -1,12 +1,11 @@
 //! [`super::Core`] with a configuration.
 
 use super::health_log::HealthLog;
-use super::{Effect, Effects, Event, Refusal, Trace, denied};
+use super::{Effect, Effects, Event, Refusal, denied};
 use crate::authenticator::{Authenticator, KeysSettled, ReviewSettled, Settlement};
 use crate::authn::keys::Settled;
 use crate::authn::signature::{HostVerify, Verifier};
 use crate::callout::{CalloutId, Reply};
-use crate::connection::Connection;
 use crate::decision_log::DecisionLog;
 use crate::denial::{Denial, Reason};
 use crate::exchange::{Finished, Step, evaluate};
@@ -14,6 +13,7 @@ use crate::headers::{UnreadableHeaders, claims_in_trailers};
 use crate::metrics::{Change, Metrics};
 use crate::paused::{PausedRequests, Request, RequestId, Resumption};
 use crate::time::UnixTime;
+use crate::trace::Trace;
 use crate::verdict::{Answer, Verdict};
 use foldhash::fast::FixedState;
 use log::Level;
@@ -61,13 +61,20 @@ impl Running {
         event: Event<'_>,
         now: UnixTime,
         effects: &mut Effects,
-        trace: &mut impl Trace,
+        trace: &impl Trace,
     ) {
         match event {
             Event::RequestHeaders { id, headers, connection, end_of_stream } => {
-                self.arrived((id, headers), connection, end_of_stream, now, effects);
+                let request = Request { id, arrived: now, connection, end_of_stream };
+                self.evaluate(&request, headers, None, now, (effects, trace));
             }
-            Event::HeadersRead(id, headers) => self.resume(id, headers, now, effects),
+            Event::HeadersRead(id, headers) => {
+                // Its end may have come first.
+                if let Some((request, resumption)) = self.paused.take_up(id) {
+                    let with = (effects, trace);
+                    self.evaluate(&request, headers, Some(&resumption), now, with);
+                }
+            }
             Event::RequestBody(id) => {
                 effects.push_back(Effect::Body(id, self.passed.contains(&id)));
             }
@@ -103,37 +110,13 @@ impl Running {
 
     // --- requests ---
 
-    fn arrived(
-        &mut self,
-        (id, headers): (RequestId, Option<&[u8]>),
-        connection: Connection,
-        end_of_stream: bool,
-        now: UnixTime,
-        effects: &mut Effects,
-    ) {
-        let request = Request { id, arrived: now, connection, end_of_stream };
-        self.evaluate(&request, headers, None, now, effects);
-    }
-
-    fn resume(
-        &mut self,
-        id: RequestId,
-        headers: Option<&[u8]>,
-        now: UnixTime,
-        effects: &mut Effects,
-    ) {
-        // Its end may have come first.
-        let Some((request, resumption)) = self.paused.take_up(id) else { return };
-        self.evaluate(&request, headers, Some(&resumption), now, effects);
-    }
-
     fn evaluate(
         &mut self,
         request: &Request,
         headers: Option<&[u8]>,
         resumption: Option<&Resumption>,
         now: UnixTime,
-        effects: &mut Effects,
+        (effects, trace): (&mut Effects, &impl Trace),
     ) {
         let id = request.id;
         let Some(headers) = headers else {
@@ -143,7 +126,7 @@ impl Running {
             return self.finish(request, finished, now, effects);
         };
         let with = (&mut self.authenticator, &mut self.paused);
-        match evaluate(request, headers, resumption, with, now) {
+        match evaluate(request, headers, resumption, with, now, trace) {
             Step::Hold => {
                 effects.push_back(Effect::Pause(id));
                 self.tick_soon(effects);
@@ -233,7 +216,7 @@ impl Running {
         (id, reply): (CalloutId, Reply),
         now: UnixTime,
         effects: &mut Effects,
-        trace: &mut impl Trace,
+        trace: &impl Trace,
     ) {
         let Some(settlement) = self.authenticator.settle(id, reply, now) else { return };
         trace.settled(&settlement);

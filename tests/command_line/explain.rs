@@ -179,8 +179,8 @@ fn denial_prints_reason_answer_and_remedy() {
     let ran = explain(config, &["--token", &token, "--jwks", &cluster.jwks, "--at", &at]);
     for line in [
         "NO  times     exp 2026-11-22T07:50:00Z (1h 10m ago)",
-        "NO  audience  aud [\"orders\"], expected one of [\"secret-store\"]",
-        "              wrong_audience: aud [\"orders\"], expected [\"secret-store\"]",
+        "              expired: exp 1795333800, now 1795338000, leeway 60 s",
+        "--  audience  aud [\"orders\"], expected one of [\"secret-store\"]",
         "NO  rule      \"secrets\" covers the request; allow requires an authenticated caller, and this request has none",
         "    VERDICT   DENIED: expired by rule \"secrets\"",
         "    answer    HTTP 401 or gRPC 16: {\"reason\":\"expired\",\"message\":\"the token has expired\"}",

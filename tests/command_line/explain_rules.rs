@@ -92,3 +92,28 @@ fn shadow_rules_show_what_they_would_deny() {
         assert_eq!(ran.code, 0, "{}", ran.stderr);
     }
 }
+
+/// The filter stops at the rule that denies, so the rules after it decide nothing.
+#[test]
+fn rule_after_a_rule_that_denies_is_not_evaluated() {
+    let cluster = Cluster::new("denied-keys");
+    let token = cluster.token("denied-token", api());
+    let config = json!({
+        "issuers": [{ "issuer": DEFAULT_ISSUER, "audiences": ["secret-store"],
+            "keys": { "inline": serde_json::from_str::<Value>(&cluster.jwks_text()).unwrap() } }],
+        "rules": [
+            { "name": "suspended", "deny": ["api/*"] },
+            { "name": "all", "allow": "authenticated" },
+        ],
+    });
+    let config = file("denied.json", &config.to_string());
+    let ran = explain(&config, &["--token", &token, "--at", &NOW.to_string()]);
+    for line in [
+        "NO  rule      \"suspended\" covers the request; deny lists api/api",
+        "--  rule      \"all\" not evaluated: an earlier rule decided",
+        "    VERDICT   DENIED: forbidden by rule \"suspended\"",
+    ] {
+        assert!(ran.stdout.lines().any(|found| found == line), "{line:?} in\n{}", ran.stdout);
+    }
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+}

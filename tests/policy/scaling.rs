@@ -30,7 +30,7 @@ fn cost(policy: &Policy, caller: &Rc<Caller>) -> Duration {
     let decide = || {
         let (host, path) = (Some(b"h7.example".as_slice()), Some(b"/secrets/a/b".as_slice()));
         let matched = policy.matching_rules(host, path, &attributes).expect("a plain request");
-        let decision = policy.decide(Ok(&matched), Ok(caller), Mode::Enforce);
+        let decision = policy.decide(Ok(&matched), Ok(caller), Mode::Enforce, &());
         assert!(matches!(decision.outcome, Outcome::Permitted(_)));
         assert_eq!(decision.rule.as_deref(), Some("ours"));
     };

@@ -5,11 +5,13 @@ use envoy_test::{Pairs, SigningKey, Token, jwks, unix_now};
 use sa_authn::authenticator::{KeysSettled, ReviewSettled, Settlement};
 use sa_authn::authn::keys::discovery;
 use sa_authn::authn::signature::HostVerify;
+use sa_authn::authn::trace::TokenTrace;
 use sa_authn::authz::HeaderEdits;
+use sa_authn::authz::trace::RuleTrace;
 use sa_authn::callout::{Callout, Reply};
 use sa_authn::config::{Config, Settings};
 use sa_authn::connection::{Connection, SourceAddress};
-use sa_authn::core::{Environment, Event, NativeDriver, Trace};
+use sa_authn::core::{Environment, Event, NativeDriver};
 use sa_authn::denial::{Denial, Reason};
 use sa_authn::exchange::Finished;
 use sa_authn::headers::to_map;
@@ -17,9 +19,10 @@ use sa_authn::metrics::Change;
 use sa_authn::paused::{PausedRequests, RequestId};
 use sa_authn::time::UnixTime;
 
+use sa_authn::trace::Trace;
 use sa_authn::verdict::Verdict;
 use serde_json::{Value, json};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 /// The core with one configuration, and its current time.
@@ -50,7 +53,7 @@ pub struct ReviewEnded {
 
 /// The last completed call.
 #[derive(Default)]
-struct Settled(Option<Settlement>);
+struct Settled(RefCell<Option<Settlement>>);
 
 /// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -106,9 +109,9 @@ impl Core {
     }
 
     fn settle(&mut self, call: &Callout, reply: Reply) -> Option<Settlement> {
-        let mut settled = Settled::default();
-        self.driver.handle_traced(Event::CallEnded(call.id, reply), self.now, &mut settled);
-        settled.0
+        let settled = Settled::default();
+        self.driver.handle_traced(Event::CallEnded(call.id, reply), self.now, &settled);
+        settled.0.into_inner()
     }
 
     /// Delivers the reply to a call; `None` if the call is no longer in flight.
@@ -303,9 +306,13 @@ impl Request {
     }
 }
 
+impl TokenTrace for Settled {}
+
+impl RuleTrace for Settled {}
+
 impl Trace for Settled {
-    fn settled(&mut self, settlement: &Settlement) {
-        self.0 = Some(settlement.clone());
+    fn settled(&self, settlement: &Settlement) {
+        self.0.replace(Some(settlement.clone()));
     }
 }
 

@@ -5,6 +5,7 @@ use crate::authz::Mode;
 use crate::authz::accounts::{Missing, Who};
 use crate::authz::index::Numbers;
 use crate::authz::rule::Rule;
+use crate::authz::trace::{Part, RuleTrace};
 use crate::authz::unclear::Unclear;
 use crate::denial::{Denial, Reason};
 
@@ -49,15 +50,23 @@ impl<'p> Asked<'p> {
         &self,
         rule: &Rule,
         caller: Result<&ServiceAccount, &Denial>,
+        trace: &impl RuleTrace,
     ) -> Option<Result<(), Denial>> {
         if let Some(denial) = self.unclear(rule) {
-            return Some(Err(denial.clone()));
+            let denied = Err(denial.clone());
+            trace.evaluated(rule, Part::Ambiguity, &denied);
+            return Some(denied);
         }
-        match (denied(rule, caller), &rule.allow) {
-            (Err(denial), _) => Some(Err(denial)),
-            (Ok(()), Some(who)) => Some(allowed(rule, who, caller)),
-            (Ok(()), None) => None,
-        }
+        let denied = denied(rule, caller);
+        trace.evaluated(rule, Part::Deny, &denied);
+        let who = match (&denied, &rule.allow) {
+            (Err(_), _) => return Some(denied),
+            (Ok(()), None) => return None,
+            (Ok(()), Some(who)) => who,
+        };
+        let allowed = allowed(rule, who, caller);
+        trace.evaluated(rule, Part::Allow, &allowed);
+        Some(allowed)
     }
 }
 

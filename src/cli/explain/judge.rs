@@ -1,5 +1,6 @@
 //! The filter's core on one request, with a recorded answer of the API server where it asks.
 
+use super::record::{Record, Recorder};
 use sa_authn::callout::Reply;
 use sa_authn::config::Config;
 use sa_authn::connection::Connection;
@@ -10,8 +11,10 @@ use sa_authn::time::UnixTime;
 
 use sa_authn::verdict::Verdict;
 
-/// What came of it.
+/// The outcome of the request.
 pub struct Judged {
+    /// The steps that led to it.
+    pub record: Record,
     /// `None` if the request is paused because something is missing.
     pub finished: Option<Finished>,
     /// What is missing, if the verdict depends on it.
@@ -40,18 +43,20 @@ pub fn judge(
     review: Option<&[u8]>,
 ) -> Judged {
     let mut driver = NativeDriver::new(config, Environment::default());
-    let mut finished = driver.request(REQUEST, map, connection, now);
+    let recorder = Recorder::default();
+    let mut finished = driver.request_traced(REQUEST, map, connection, now, &recorder);
     let review_call = driver.take_calls(now).into_iter().find(|call| call.body.is_some());
     let asked = review_call.is_some();
     if let (Some(call), Some(review)) = (review_call, review) {
         let body = Some(review.to_vec());
         let reply = Reply::Response { status: 201, cache_control: None, retry_after: None, body };
-        driver.handle(Event::CallEnded(call.id, reply), now);
+        driver.handle_traced(Event::CallEnded(call.id, reply), now, &recorder);
         finished = driver.take_finished(REQUEST).or(finished);
     }
     let unanswered = asked && review.is_none();
     let lacks = lack(finished.as_ref(), unanswered);
-    Judged { finished, lacks, reviewed: asked && review.is_some() }
+    let reviewed = asked && review.is_some();
+    Judged { record: recorder.finish(), finished, lacks, reviewed }
 }
 
 /// The only request.

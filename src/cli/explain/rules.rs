@@ -2,47 +2,43 @@
 
 use super::Case;
 use super::page::{Mark, Page};
-use sa_authn::authn::ServiceAccount;
+use super::record::Record;
 use sa_authn::authz::Mode;
-use sa_authn::authz::accounts::{Missing, Who};
+use sa_authn::authz::accounts::Who;
 use sa_authn::authz::host::NormalHost;
 use sa_authn::authz::mismatch::Mismatch;
 use sa_authn::authz::path::NormalPath;
-use sa_authn::authz::policy::MatchedRules;
 use sa_authn::authz::rule::{RequestAttributes, Rule};
+use sa_authn::authz::trace::Part;
 use sa_authn::connection::Connection;
 use sa_authn::headers::Headers;
 use sa_authn::identity::Caller;
 
 /// Adds the steps of all rules.
 pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
-    let settings = &case.config.settings;
-    let Ok(headers) = Headers::read(&case.map, &settings.index) else { return };
-    let Some(rules) = settings.policy.rules() else {
+    let (settings, record) = (&case.config.settings, &case.judged.record);
+    let covering = match &record.covering {
+        Some(Ok(covering)) => covering,
+        Some(Err(denial)) => {
+            let said = format!("{}: {}", denial.reason().code(), denial.detail());
+            return page.step(Mark::Bad, "rules", said);
+        }
+        None => return,
+    };
+    let (Some(rules), Some(covering)) = (settings.policy.rules(), covering) else {
         return page.step(
             Mark::Idle,
             "rules",
             "not configured: every service account of the issuers is allowed",
         );
     };
+    let Ok(headers) = Headers::read(&case.map, &settings.index) else { return };
     let method = headers.method.unwrap_or_default();
     let request = RequestAttributes {
         method,
         cors_preflight: method == b"OPTIONS" && headers.origin && headers.cors_request_method,
         direction: connection.direction,
         port: connection.port,
-    };
-    let matched = settings.policy.matching_rules(headers.authority, headers.path, &request);
-    let asked = match matched.as_ref().map(MatchedRules::asked) {
-        Ok(Some(asked)) => asked,
-        Ok(None) => return,
-        Err(denial) => {
-            return page.step(
-                Mark::Bad,
-                "rules",
-                format!("{}: {}", denial.reason().code(), denial.detail()),
-            );
-        }
     };
     let matched_fields = settings.policy.matched_fields();
     let host = NormalHost::parse(headers.authority.unwrap_or_default())
@@ -56,30 +52,10 @@ pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
     if let Some(host) = &host {
         page.note("host", format!("{:?} in normal form", host.to_string()));
     }
-    let finished = case.judged.finished.as_ref();
-    let account =
-        finished.and_then(|finished| finished.caller.as_deref().ok()).map(Caller::account);
+    let is_covering = |rule: &&Rule| covering.contains(&rule.name);
     for rule in rules {
-        let name = &rule.name;
-        if asked.iter().any(|other| std::ptr::eq(other, rule)) {
-            let (mark, said) = match asked.unclear(rule) {
-                Some(denial) => (Mark::Bad, format!("; {}", denial.reason().code())),
-                None => decides(rule, account),
-            };
-            // The caller may still be authenticated with the keys or the review that this command lacks.
-            let open = case.judged.lacks.is_some() && account.is_none() && mark == Mark::Bad;
-            let mark = if open { Mark::Idle } else { mark };
-            let decided = finished.is_some_and(|finished| finished.rule.as_ref() == Some(name));
-            let (mark, said) = match rule.mode {
-                Mode::Enforce => (mark, said),
-                Mode::Shadow => shadow(mark, &said, decided),
-            };
-            let covers = if asked.unclear(rule).is_some() {
-                "may cover the request"
-            } else {
-                "covers the request"
-            };
-            page.step(mark, "rule", format!("{name:?} {covers}{said}"));
+        if is_covering(&rule) && is_evaluated(rule, case) {
+            evaluated(rule, case, page);
             continue;
         }
         let mismatches = rule.mismatches(host.as_ref(), path.as_ref(), &request);
@@ -89,15 +65,43 @@ pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
             true => "not evaluated: an earlier rule decided".to_owned(),
             false => format!("does not cover the request: {}", said.join(", ")),
         };
-        page.step(Mark::Idle, "rule", format!("{name:?} {said}"));
+        page.step(Mark::Idle, "rule", format!("{:?} {said}", rule.name));
     }
-    if !asked.iter().any(|rule| rule.allow.is_some()) {
+    if !rules.iter().filter(is_covering).any(|rule| rule.allow.is_some()) {
         page.step(
             Mark::Idle,
             "rule",
             "no rule that covers the request has `allow`, so every caller is denied",
         );
     }
+}
+
+/// Whether the filter evaluated the rule, or would evaluate it for a caller that is known.
+fn is_evaluated(rule: &Rule, case: &Case) -> bool {
+    let evaluated = &case.judged.record.rules;
+    evaluated.is_empty() || evaluated.iter().any(|(name, ..)| *name == rule.name)
+}
+
+/// The step of a rule that covers the request.
+fn evaluated(rule: &Rule, case: &Case, page: &mut Page) {
+    let finished = case.judged.finished.as_ref();
+    let caller = finished.and_then(|finished| finished.caller.as_deref().ok());
+    let ambiguity = case.judged.record.rule(&rule.name, Part::Ambiguity);
+    let (covers, (mark, said)) = match ambiguity {
+        Some(Err(denial)) => {
+            ("may cover the request", (Mark::Bad, format!("; {}", denial.reason().code())))
+        }
+        Some(Ok(())) | None => ("covers the request", decides(rule, caller, &case.judged.record)),
+    };
+    // The caller may still be authenticated with the keys or the review that this command lacks.
+    let open = case.judged.lacks.is_some() && caller.is_none() && mark == Mark::Bad;
+    let mark = if open { Mark::Idle } else { mark };
+    let decided = finished.is_some_and(|finished| finished.rule.as_ref() == Some(&rule.name));
+    let (mark, said) = match rule.mode {
+        Mode::Enforce => (mark, said),
+        Mode::Shadow => shadow(mark, &said, decided),
+    };
+    page.step(mark, "rule", format!("{:?} {covers}{said}", rule.name));
 }
 
 /// The step of a shadow rule, which decides only if no enforced rule does.
@@ -134,48 +138,37 @@ fn mismatch(what: Mismatch, rule: &Rule, host: Option<&NormalHost>) -> String {
     }
 }
 
-/// The decision of a rule on the caller.
-fn decides(rule: &Rule, account: Option<&ServiceAccount>) -> (Mark, String) {
+/// The decision of a rule on the caller. Without a record of it, no caller is known.
+fn decides(rule: &Rule, caller: Option<&Caller>, record: &Record) -> (Mark, String) {
+    let holds = |part| matches!(record.rule(&rule.name, part), Some(Ok(())));
     let mut said = String::new();
     if let Some(who) = &rule.deny {
-        let meant = matches_caller(who, account, Missing::Holds);
-        said += &format!("; deny {}", describe(who, account, Missing::Holds));
-        if meant != Some(false) {
+        let denies = !holds(Part::Deny);
+        said += &format!("; deny {}", describe(who, caller, denies));
+        if denies {
             return (Mark::Bad, said);
         }
     }
     match &rule.allow {
         Some(who) => {
-            let meant = matches_caller(who, account, Missing::Fails) == Some(true);
-            let mark = if meant { Mark::Good } else { Mark::Bad };
-            (mark, format!("{said}; allow {}", describe(who, account, Missing::Fails)))
+            let allows = holds(Part::Allow);
+            let mark = if allows { Mark::Good } else { Mark::Bad };
+            (mark, format!("{said}; allow {}", describe(who, caller, allows)))
         }
         None => (Mark::Idle, format!("{said}; continues with the next rule")),
     }
 }
 
-/// Whether `who` matches the caller; `None` if it depends on the caller, and no caller is authenticated.
-fn matches_caller(who: &Who, account: Option<&ServiceAccount>, missing: Missing) -> Option<bool> {
-    match who {
-        Who::Anyone => Some(true),
-        Who::Authenticated => account.map(|_| true),
-        Who::Listed(accounts) => account.map(|account| accounts.contains(account, missing)),
-    }
-}
-
-fn describe(who: &Who, account: Option<&ServiceAccount>, missing: Missing) -> String {
-    let caller = account.map(|account| format!("{}/{}", account.namespace(), account.name()));
+/// Why `who` matches the caller or not.
+fn describe(who: &Who, caller: Option<&Caller>, matches: bool) -> String {
+    let caller = caller.map(|caller| format!("{}/{}", caller.namespace(), caller.name()));
     match (who, caller) {
         (Who::Anyone, _) => "matches anyone".to_owned(),
         (_, None) => "requires an authenticated caller, and this request has none".to_owned(),
         (Who::Authenticated, Some(caller)) => format!("matches {caller} (authenticated)"),
-        (Who::Listed(accounts), Some(caller)) => {
-            let lists = account.is_some_and(|account| accounts.contains(account, missing));
-            if lists {
-                format!("lists {caller}")
-            } else {
-                format!("does not list {caller}, or a condition does not match")
-            }
+        (Who::Listed(_), Some(caller)) if matches => format!("lists {caller}"),
+        (Who::Listed(_), Some(caller)) => {
+            format!("does not list {caller}, or a condition does not match")
         }
     }
 }

@@ -1,56 +1,48 @@
-//! The authentication steps: the token, and each value that it is compared with.
+//! The authentication steps: the token, and each value that the filter compared it with.
 
 use super::page::{Mark, Page};
+use super::record::{Parsed, Verification};
 use super::{Case, dates};
-use sa_authn::authn::bearer::{BearerToken, TokenSource, items};
+use sa_authn::authn::bearer::{TokenSource, items};
 use sa_authn::authn::claims::Claims;
 use sa_authn::authn::issuer::{IssuerIdentity, KeySource};
-use sa_authn::authn::jwt::Jwt;
 use sa_authn::authn::keys::{Jwk, KeySet};
-use sa_authn::authn::signature::{Signature, Verifier};
-use sa_authn::authn::subject::NamedAccount;
-use sa_authn::authn::verify::{check_times, matching_audience};
+use sa_authn::authn::trace::Check;
 use sa_authn::connection::Connection;
-use sa_authn::denial::Denial;
+use sa_authn::denial::{Denial, Reason};
 use sa_authn::headers::Headers;
 use sa_authn::printable::printable;
-use std::rc::Rc;
 
 /// A configured issuer that may have issued the token.
-type Candidate<'c> = (&'c IssuerIdentity, &'c KeySource);
+type Candidate<'c> = &'c (IssuerIdentity, KeySource);
 
 /// Adds the steps of the token.
 pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
-    let settings = &case.config.settings;
-    let Ok(headers) = Headers::read(&case.map, &settings.index) else {
-        return page.step(
+    let sources = &case.config.settings.token_sources;
+    match &case.judged.record.token {
+        None => page.step(
             Mark::Bad,
             "headers",
             "cannot be read: a header that must not be repeated is repeated",
-        );
-    };
-    let sources = &settings.token_sources;
-    let counts = |token| !settings.ignore_foreign || is_ours(token, case);
-    match BearerToken::find(sources, &headers.tokens, counts) {
-        Err(denial) => page.step(Mark::Bad, "token", why(&denial)),
-        Ok(None) => page.step(Mark::Bad, "token", format!("not found in {}", names(sources))),
-        Ok(Some(token)) => {
-            let at = |(source, value): &&(usize, &[u8])| {
-                sources
-                    .get(*source)
-                    .is_some_and(|source| items(value).any(|item| source.is(token, item)))
-            };
-            let found = headers.tokens.iter().find(at).and_then(|(source, _)| sources.get(*source));
-            let found = found.map_or("", |source| &*source.header);
-            page.step(Mark::Good, "token", format!("{} bytes, from {found}", token.bytes().len()));
-            form(token, case, connection, page);
+        ),
+        Some(Err(denial)) => page.step(Mark::Bad, "token", why(denial)),
+        Some(Ok(None)) => page.step(Mark::Bad, "token", format!("not found in {}", names(sources))),
+        Some(Ok(Some(token))) => {
+            let header = header_of(token, case);
+            page.step(Mark::Good, "token", format!("{} bytes, from {header}", token.len()));
+            form(case, connection, page);
         }
     }
 }
 
-fn is_ours(token: BearerToken<'_>, case: &Case) -> bool {
-    let jwt = Jwt::parse(token, case.config.settings.limits.max_token_bytes);
-    jwt.is_ok_and(|jwt| jwt.claims().is_legacy() || !candidates(case, jwt.claims()).is_empty())
+/// The first header with this token.
+fn header_of<'c>(token: &[u8], case: &'c Case) -> &'c str {
+    let settings = &case.config.settings;
+    let Ok(headers) = Headers::read(&case.map, &settings.index) else { return "" };
+    let mut values = headers.tokens.iter();
+    let value = values.find(|(_, value)| items(value).any(|item| item.ends_with(token)));
+    let source = value.and_then(|(source, _)| settings.token_sources.get(*source));
+    source.map_or("", |source| &source.header)
 }
 
 fn names(sources: &[TokenSource]) -> String {
@@ -61,98 +53,91 @@ fn names(sources: &[TokenSource]) -> String {
     sources.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
-fn form(token: BearerToken<'_>, case: &Case, connection: &Connection, page: &mut Page) {
+fn form(case: &Case, connection: &Connection, page: &mut Page) {
     let limit = case.config.settings.limits.max_token_bytes;
-    let jwt = match Jwt::parse(token, limit) {
-        Ok(jwt) => jwt,
-        Err(denial) => return page.step(Mark::Bad, "form", why(&denial)),
+    let parsed = match &case.judged.record.parsed {
+        Some(Ok(parsed)) => parsed,
+        Some(Err(denial)) => return page.step(Mark::Bad, "form", why(denial)),
+        None => return,
     };
-    let (alg, kid) = (&jwt.header().alg, jwt.header().kid.as_deref().unwrap_or("(none)"));
+    let (alg, kid) = (&parsed.alg, parsed.kid.as_deref().unwrap_or("(none)"));
     page.step(
         Mark::Good,
         "form",
         format!("a JWT of at most {limit} bytes; alg {alg:?}, kid {kid:?}"),
     );
-    let candidates = candidates(case, jwt.claims());
-    issuer(jwt.claims(), &candidates, case, page);
-    if candidates.is_empty() {
-        return;
-    }
-    let signer = keys(&jwt, &candidates, page);
-    let Some((identity, _)) = signer.or_else(|| candidates.first().copied()) else { return };
-    claims(jwt.claims(), identity, case, page);
-    peer(jwt.claims(), identity, connection, page);
+    let claims = &parsed.claims;
+    let candidates = issuers(claims, case, page);
+    keys(parsed, &candidates, case, page);
+    let signer = signature(case, page).map(|verified| &verified.issuer);
+    let is_signer = |(identity, _): &&Candidate<'_>| Some(&identity.name) == signer;
+    let candidate = candidates.iter().find(is_signer).or(candidates.first());
+    let Some((identity, _)) = candidate else { return };
+    self::claims(claims, identity, case, page);
+    peer(claims, identity, connection, case, page);
     review(identity, case, page);
 }
 
-fn candidates<'c>(case: &'c Case, claims: &Claims) -> Vec<Candidate<'c>> {
-    let Some(iss) = claims.issuer().filter(|_| !claims.is_legacy()) else { return Vec::new() };
-    let issuers = case
-        .config
-        .issuers
-        .iter()
-        .filter(|(issuer, _)| issuer.issuers.iter().any(|known| *known == iss));
-    issuers.map(|(identity, source)| (identity, source)).collect()
+/// Adds the step of the issuer. Returns the issuers that may have issued the token.
+fn issuers<'c>(claims: &Claims, case: &'c Case, page: &mut Page) -> Vec<Candidate<'c>> {
+    let (iss, all) = (claims.issuer().unwrap_or("(none)"), &case.config.issuers);
+    match &case.judged.record.issuers {
+        Some(Ok(found)) => {
+            let found: Vec<_> = found.iter().filter_map(|at| all.get(*at)).collect();
+            let names: Vec<_> =
+                found.iter().map(|(issuer, _)| format!("{:?}", issuer.name)).collect();
+            page.step(
+                Mark::Good,
+                "issuer",
+                format!("iss {iss:?} is issuer {}", names.join(" or ")),
+            );
+            return found;
+        }
+        Some(Err(denial)) if denial.reason() == Reason::LegacyToken => {
+            page.step(Mark::Bad, "issuer", format!("iss {iss:?}: token from a Secret (legacy)"));
+        }
+        Some(Err(_)) => {
+            let all = all.iter().flat_map(|(issuer, _)| &issuer.issuers);
+            let all: Vec<_> = all.map(|iss| format!("{iss:?}")).collect();
+            let said = format!("iss {iss:?}: expected one of {}", all.join(", "));
+            page.step(Mark::Bad, "issuer", said);
+        }
+        None => {}
+    }
+    Vec::new()
 }
 
-fn issuer(claims: &Claims, candidates: &[Candidate<'_>], case: &Case, page: &mut Page) {
-    let iss = claims.issuer().unwrap_or("(none)");
-    if claims.is_legacy() || iss == "kubernetes/serviceaccount" {
-        return page.step(
-            Mark::Bad,
-            "issuer",
-            format!("iss {iss:?}: token from a Secret (legacy)"),
-        );
-    }
-    if candidates.is_empty() {
-        let all = case.config.issuers.iter().flat_map(|(issuer, _)| &issuer.issuers);
-        let all: Vec<_> = all.map(|iss| format!("{iss:?}")).collect();
-        return page.step(
-            Mark::Bad,
-            "issuer",
-            format!("iss {iss:?}: expected one of {}", all.join(", ")),
-        );
-    }
-    let names: Vec<_> = candidates.iter().map(|(issuer, _)| format!("{:?}", issuer.name)).collect();
-    page.step(Mark::Good, "issuer", format!("iss {iss:?} is issuer {}", names.join(" or ")));
-}
-
-/// Adds the steps of the key and the signature. Returns the issuer whose key verifies the signature.
-fn keys<'c>(jwt: &Jwt<'_>, candidates: &[Candidate<'c>], page: &mut Page) -> Option<Candidate<'c>> {
-    let (kid, alg) = (jwt.header().kid.as_deref(), jwt.header().alg.as_str());
-    let mut fitting: Vec<(Candidate<'c>, Rc<Jwk>)> = Vec::new();
-    for candidate in candidates {
-        let name = &candidate.0.name;
-        match candidate.1 {
-            KeySource::Absent => {
-                page.step(
-                    Mark::Idle,
-                    "key",
-                    format!("issuer {name:?} has no keys: TokenReview replaces the verification"),
-                );
-            }
-            KeySource::Fetched(..) => page.step(
+/// Adds the keys of each issuer that may have signed the token.
+fn keys(parsed: &Parsed, candidates: &[Candidate<'_>], case: &Case, page: &mut Page) {
+    for (identity, source) in candidates {
+        let name = &identity.name;
+        let found = case.judged.record.keys.iter().find(|(issuer, _)| issuer == name);
+        match (source, found) {
+            (KeySource::Absent, _) => page.step(
+                Mark::Idle,
+                "key",
+                format!("issuer {name:?} has no keys: TokenReview replaces the verification"),
+            ),
+            (KeySource::Fetched(..), _) => page.step(
                 Mark::Idle,
                 "key",
                 format!("issuer {name:?} fetches its keys at run time; pass them with --jwks"),
             ),
-            KeySource::Static(set) => {
-                let found = set.candidates(kid, alg);
+            (KeySource::Static(_), None) => {}
+            (KeySource::Static(set), Some((_, found))) => {
                 let said: Vec<_> = found.iter().map(|key| described(key)).collect();
                 let held = match found.is_empty() {
                     false => Ok(format!("issuer {name:?} has {}", said.join(", "))),
                     true => Err(format!(
                         "kid {:?}: expected one of {} (issuer {name:?})",
-                        kid.unwrap_or("(none)"),
+                        parsed.kid.as_deref().unwrap_or("(none)"),
                         held_by(set)
                     )),
                 };
                 page.check("key", held);
-                fitting.extend(found.into_iter().map(|key| (*candidate, key)));
             }
         }
     }
-    signature(jwt, &fitting, page)
 }
 
 fn described(key: &Jwk) -> String {
@@ -166,38 +151,23 @@ fn held_by(set: &KeySet) -> String {
     if more > 0 { format!("{} and {more} more", said.join(", ")) } else { said.join(", ") }
 }
 
-fn signature<'c>(
-    jwt: &Jwt<'_>,
-    fitting: &[(Candidate<'c>, Rc<Jwk>)],
-    page: &mut Page,
-) -> Option<Candidate<'c>> {
-    let alg = jwt.header().alg.as_str();
-    let mut signer = None;
-    for (candidate, key) in fitting {
-        let (kid, wanted) = (key.kid(), key.algorithm().name());
-        let held = if alg == wanted {
-            match Verifier::default().verify_signature(
-                key.verifying(),
-                jwt.signing_input(),
-                jwt.signature(),
-            ) {
-                Signature::Genuine => {
-                    Ok(format!("verified with key {kid:?} of issuer {:?}", candidate.0.name))
-                }
-                Signature::Forged => Err(format!("does not verify with key {kid:?}")),
-                Signature::Unsupported => Err(format!("only Envoy can verify {alg}")),
-            }
-        } else {
-            Err(format!("alg {alg:?} does not match the key, which is for {wanted}"))
-        };
-        let genuine = held.is_ok();
-        page.check("signature", held);
-        if genuine {
-            signer = Some(*candidate);
-            break;
-        }
+/// Adds the steps of the signature. Returns the verification that succeeded.
+fn signature<'c>(case: &'c Case, page: &mut Page) -> Option<&'c Verification> {
+    let record = &case.judged.record;
+    if let Some(Err(denial)) = record.check(Check::Algorithm) {
+        page.step(Mark::Bad, "signature", why(denial));
     }
-    signer
+    for Verification { issuer, kid, outcome } in &record.signatures {
+        let held = match outcome {
+            Ok(()) => Ok(format!("verified with key {kid:?} of issuer {issuer:?}")),
+            Err(denial) if denial.reason() == Reason::BadSignature => {
+                Err(format!("does not verify with key {kid:?}"))
+            }
+            Err(denial) => Err(why(denial)),
+        };
+        page.check("signature", held);
+    }
+    record.signatures.iter().find(|verified| verified.outcome.is_ok())
 }
 
 fn claims(claims: &Claims, issuer: &IssuerIdentity, case: &Case, page: &mut Page) {
@@ -217,18 +187,17 @@ fn claims(claims: &Claims, issuer: &IssuerIdentity, case: &Case, page: &mut Page
         said += &format!("\nmaxLifetime {}", dates::duration(longest));
     }
     said += &format!("\nleeway {}", dates::duration(issuer.leeway.0));
-    let held = check_times(times, issuer, case.now);
-    page.check("times", with(said, held));
+    check(Check::Times, "times", said, case, page);
     let wanted = &issuer.audiences;
     let said = format!(
         "aud {:?}, expected one of {wanted:?}",
         claims.audience().into_iter().flatten().collect::<Vec<_>>()
     );
-    page.check("audience", with(said, matching_audience(claims, wanted).map(|_| ())));
+    check(Check::Audience, "audience", said, case, page);
     let subject = claims.subject().unwrap_or("(none)");
     let bound = if issuer.require_pod { ", must be bound to a pod" } else { "" };
     let said = format!("sub {subject:?}, {}{bound}", kubernetes(claims));
-    page.check("account", with(said, NamedAccount::check(claims, issuer).map(|_| ())));
+    check(Check::Account, "account", said, case, page);
 }
 
 fn kubernetes(claims: &Claims) -> String {
@@ -251,7 +220,13 @@ fn kubernetes(claims: &Claims) -> String {
     said
 }
 
-fn peer(claims: &Claims, issuer: &IssuerIdentity, connection: &Connection, page: &mut Page) {
+fn peer(
+    claims: &Claims,
+    issuer: &IssuerIdentity,
+    connection: &Connection,
+    case: &Case,
+    page: &mut Page,
+) {
     let Some(pattern) = &issuer.match_peer else {
         return page.step(Mark::Idle, "peer", "not configured (matchPeer)");
     };
@@ -259,8 +234,7 @@ fn peer(claims: &Claims, issuer: &IssuerIdentity, connection: &Connection, page:
     let domain = pattern.trust_domain.as_deref().unwrap_or("any trust domain");
     let said =
         format!("peer {:?}, {domain}, token of {:?}", peer.unwrap_or("(none)"), claims.subject());
-    // The filter compares the peer only with an authenticated account, so the result is part of the verdict.
-    page.step(Mark::Idle, "peer", said);
+    check(Check::Peer, "peer", said, case, page);
 }
 
 fn review(issuer: &IssuerIdentity, case: &Case, page: &mut Page) {
@@ -278,10 +252,12 @@ fn review(issuer: &IssuerIdentity, case: &Case, page: &mut Page) {
     }
 }
 
-fn with(said: String, held: Result<(), Denial>) -> Result<String, String> {
-    match held {
-        Ok(()) => Ok(said),
-        Err(denial) => Err(format!("{said}\n{}", why(&denial))),
+/// Adds a comparison, with its result if the filter reached it.
+fn check(check: Check, step: &str, said: String, case: &Case, page: &mut Page) {
+    match case.judged.record.check(check) {
+        Some(Ok(())) => page.step(Mark::Good, step, said),
+        Some(Err(denial)) => page.step(Mark::Bad, step, format!("{said}\n{}", why(denial))),
+        None => page.step(Mark::Idle, step, said),
     }
 }
 
