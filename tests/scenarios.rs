@@ -51,7 +51,9 @@ fn check(scenario: &Scenario, core: &mut Core) -> Result<(), String> {
             seen.iter().try_for_each(|(name, value)| check_seen(&reached, name, value.as_deref()))
         }
         (Expect::Refused(reason), Verdict::Deny(denial)) if denial.reason().code() == *reason => {
-            Ok(())
+            let detail = denial.detail();
+            let breaks_a_line = detail.chars().any(char::is_control);
+            if breaks_a_line { Err(format!("breaks a log line: {detail:?}")) } else { Ok(()) }
         }
         (_, Verdict::Deny(denial)) => {
             Err(format!("denied as {}: {}", denial.reason().code(), denial.detail()))

@@ -40,6 +40,7 @@ pub mod scenarios;
 mod serve;
 pub mod token;
 pub mod upstream;
+pub mod vectors;
 
 pub use api_server::{ApiServer, ApiServerOptions, Endpoint, Fault, Rotation};
 pub use client::{Request, Response};

@@ -1,7 +1,8 @@
 //! The scenario table: requests with their expected outcomes.
 //!
-//! Two runners use it: `tests/scenarios.rs` evaluates each request natively with the core, and
-//! `envoy-test/tests/scenarios.rs` sends it through real Envoys with the release module.
+//! Three runners use it: `tests/scenarios.rs` evaluates each request natively with the core,
+//! `tests/command_line/explain.rs` with `sa-authn explain`, and `envoy-test/tests/scenarios.rs` sends it through real
+//! Envoys with the release module. Forged tokens are in [`crate::vectors`].
 
 mod bodies;
 mod callers;
@@ -35,6 +36,8 @@ pub struct World {
     pub rsa4096: SigningKey,
     /// RSA 2048, of another cluster; published nowhere.
     pub foreign_key: SigningKey,
+    /// P-256; published nowhere.
+    pub foreign_es256: SigningKey,
 }
 
 /// Scenarios under one plugin configuration.
@@ -82,6 +85,7 @@ impl World {
             es512: SigningKey::generate(KeyKind::P521),
             rsa4096: SigningKey::generate(KeyKind::Rsa4096),
             foreign_key: SigningKey::generate(KeyKind::Rsa2048),
+            foreign_es256: SigningKey::generate(KeyKind::P256),
         }
     }
 

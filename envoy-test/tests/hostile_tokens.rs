@@ -146,7 +146,7 @@ async fn json_of_any_size_and_depth_is_evaluated_without_a_crash() -> Result<()>
     let digits = "9".repeat(MB / 2);
     let members: String = (0..40_000).map(|at| format!("\"m{at}\":{at},")).collect();
     let malformed = || Outcome::refused(401, "malformed_token");
-    let mut cases: Vec<Case> = vec![
+    let cases: Vec<Case> = vec![
         ("700 KB of members", with(members.trim_end_matches(',').to_owned()), Outcome::passes()),
         (
             "a claim of 700 KB",
@@ -197,29 +197,8 @@ async fn json_of_any_size_and_depth_is_evaluated_without_a_crash() -> Result<()>
             Outcome::refused(401, "unknown_issuer"),
         ),
         ("the largest exp", exp("9007199254740992"), Outcome::passes()),
+        ("an exp of half a megabyte", exp(&digits), malformed()),
     ];
-    for number in [
-        "9007199254740993",
-        "18446744073709551615",
-        "18446744073709551616",
-        "1e400",
-        "1e18",
-        "-1",
-        "-0",
-        "0.5",
-        "-9223372036854775809",
-        "1E2",
-        "01",
-        "0x1",
-        "NaN",
-        "Infinity",
-        "\"1\"",
-        "[]",
-        "true",
-        &digits,
-    ] {
-        cases.push(("exp", exp(number), malformed()));
-    }
     let mut config = two_sources(&key);
     config["limits"] = json!({ "maxTokenBytes": MB });
     check(config, &key, cases).await

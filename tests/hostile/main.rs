@@ -2,7 +2,6 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-mod algorithms;
 mod header_maps;
 mod json;
 mod names;

@@ -2,11 +2,9 @@
 
 use super::support::{Core, get};
 use super::{FILTER, ISSUER, MINTED, config, parse, read};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use envoy_test::token::{assemble, hs256};
+use envoy_test::vectors::{self, Attacker};
 use envoy_test::{KeyKind, SigningKey, Token, jwks};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 const REVIEWS: &str = include_str!("../testdata/tokenreview.json");
@@ -63,42 +61,51 @@ impl Forge {
     /// Case of the recording, token, and expected verdict.
     fn cases(&self) -> Vec<(&'static str, String, &'static str)> {
         let mut cases = Vec::new();
-        for (case, token, expected) in [times(), claims(), headers()].concat() {
+        for (case, token, expected) in [times(), claims()].concat() {
             cases.push((case, token.sign(&self.key), expected));
         }
-        cases.extend(self.signatures());
+        cases.extend(self.vectors());
         cases.extend(self.spellings());
         cases
     }
 
-    fn signatures(&self) -> Vec<(&'static str, String, &'static str)> {
-        let kid = self.key.kid();
-        let (hmac, none) = (header("HS256", kid), header("none", kid));
-        let claims = plain().claims().to_string();
-        let same_kid = plain().header("kid", json!(kid)).sign(&self.another);
-        let hs256 = hs256(&hmac, &claims, self.key.pem().as_bytes());
-        let good = plain().sign(&self.key);
-        let (input, signature) = good.rsplit_once('.').expect("three parts");
-        let other = claims.replace("demo", "prod");
-        let payload = assemble(&header("RS256", kid), &other, |_| decoded(signature));
-        vec![
-            ("forged.other_rsa_key_same_kid", same_kid, "bad_signature"),
-            ("forged.HS256_with_public_pem", hs256, "unsupported_algorithm"),
-            ("forged.alg_none", assemble(&none, &claims, |_| Vec::new()), "malformed_token"),
-            ("tampered.signature", format!("{input}.{}", flipped(signature)), "bad_signature"),
-            ("tampered.payload", payload, "bad_signature"),
-            ("tampered.padding_added", format!("{good}=="), "malformed_token"),
-            ("tampered.noncanonical_trailing_bits", stray_bits(&good), "malformed_token"),
-        ]
+    /// Cases of the recording that are rejected before their times are compared: rows of the table of vectors.
+    fn vectors(&self) -> Vec<(&'static str, String, &'static str)> {
+        let attacker = Attacker { key: &self.key, own: &self.another, account: ("demo", "app") };
+        let rows = [
+            ("forged.other_rsa_key_same_kid", "another key under a known kid"),
+            ("forged.HS256_with_public_pem", "HS256 with the public key"),
+            ("forged.alg_none", "alg \"none\", no signature"),
+            ("forged.alg_RS384", "alg \"RS384\" by the key"),
+            ("forged.alg_RS512", "alg \"RS512\" by the key"),
+            ("forged.alg_PS256", "alg \"PS256\" by the key"),
+            ("forged.no_kid", "no kid"),
+            ("forged.unknown_kid", "an unknown key"),
+            ("forged.typ_at+jwt", "typ \"at+jwt\""),
+            ("forged.crit", "crit [\"exp\"]"),
+            ("forged.jwk_in_header_unrelated", "jwk with a valid signature"),
+            ("forged.exp_float", "exp 1.9e9"),
+            ("forged.exp_string", "exp \"1\""),
+            ("forged.iss_other", "another issuer"),
+            ("tampered.signature", "a bit of the signature flipped"),
+            ("tampered.payload", "claims exchanged"),
+            ("tampered.padding_added", "padding, twice"),
+            ("tampered.noncanonical_trailing_bits", "stray bits in the signature"),
+            ("garbage.abc", "abc"),
+            ("garbage.4parts", "four parts"),
+        ];
+        let row = |(case, name)| {
+            let vector = vectors::named(name);
+            (case, vector.token(&attacker), vector.reason)
+        };
+        rows.map(row).into()
     }
 
     fn spellings(&self) -> Vec<(&'static str, String, &'static str)> {
         let good = plain().sign(&self.key);
         let spellings = [
-            ("garbage.abc", "abc".to_owned()),
             ("garbage.three_dots", "a.b.c".to_owned()),
             ("garbage.empty", String::new()),
-            ("garbage.4parts", format!("{good}.x")),
             ("garbage.space_before", format!(" {good}")),
             ("garbage.newline_after", format!("{good}\n")),
             ("whitespace.space_only", " ".to_owned()),
@@ -127,8 +134,6 @@ fn times() -> Vec<(&'static str, Token, &'static str)> {
         ("forged.iat_in_120s", from("iat", 120), "not_yet_valid"),
         ("forged.no_exp", plain().without("exp"), "missing_claim"),
         ("forged.no_nbf_iat", plain().without("nbf").without("iat"), "demo/app"),
-        ("forged.exp_float", plain().claim("exp", json!(1.795305668e9)), "malformed_token"),
-        ("forged.exp_string", plain().claim("exp", json!("1795305668")), "malformed_token"),
     ]
 }
 
@@ -138,6 +143,7 @@ fn claims() -> Vec<(&'static str, Token, &'static str)> {
     let no_uid = json!("00000000-0000-0000-0000-000000000000");
     vec![
         ("forged.no_jti", plain().without("jti"), "demo/app"),
+        ("forged.typ_JWT", plain().header("typ", json!("JWT")), "demo/app"),
         ("forged.no_aud_no_request", plain().without("aud"), "missing_claim"),
         ("forged.no_aud_filter_request", plain().without("aud"), "missing_claim"),
         ("forged.aud_string_not_list", plain().claim("aud", json!(FILTER)), "demo/app"),
@@ -154,23 +160,7 @@ fn claims() -> Vec<(&'static str, Token, &'static str)> {
             "demo/app",
         ),
         ("forged.sa_missing", missing.claim("sub", json!(subject)), "demo/nope"),
-        ("forged.iss_other", plain().issuer("https://other.example"), "unknown_issuer"),
         ("forged.iss_trailing_slash", plain().issuer(&format!("{ISSUER}/")), "unknown_issuer"),
-    ]
-}
-
-fn headers() -> Vec<(&'static str, Token, &'static str)> {
-    let with = |name, value: Value| plain().header(name, value);
-    vec![
-        ("forged.no_kid", plain().without_header("kid"), "unknown_key"),
-        ("forged.unknown_kid", with("kid", json!("unknown-kid")), "unknown_key"),
-        ("forged.typ_JWT", with("typ", json!("JWT")), "demo/app"),
-        ("forged.typ_at+jwt", with("typ", json!("at+jwt")), "malformed_token"),
-        ("forged.crit", with("crit", json!(["exp"])), "malformed_token"),
-        ("forged.jwk_in_header_unrelated", with("jwk", json!({ "kty": "RSA" })), "malformed_token"),
-        ("forged.alg_RS384", with("alg", json!("RS384")), "unsupported_algorithm"),
-        ("forged.alg_RS512", with("alg", json!("RS512")), "unsupported_algorithm"),
-        ("forged.alg_PS256", with("alg", json!("PS256")), "unsupported_algorithm"),
     ]
 }
 
@@ -178,31 +168,4 @@ fn headers() -> Vec<(&'static str, Token, &'static str)> {
 fn plain() -> Token {
     let token = Token::for_service_account("demo", "app").audience(FILTER);
     token.issued_at(MINTED).lifetime(600).claim("jti", json!("x"))
-}
-
-fn header(alg: &str, kid: &str) -> String {
-    json!({ "alg": alg, "kid": kid }).to_string()
-}
-
-fn decoded(part: &str) -> Vec<u8> {
-    URL_SAFE_NO_PAD.decode(part).expect("base64url")
-}
-
-fn flipped(signature: &str) -> String {
-    let mut bytes = decoded(signature);
-    bytes[10] ^= 1;
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// 256 bytes leave four bits of the last character unused.
-fn stray_bits(token: &str) -> String {
-    let (rest, last) = token.split_at(token.len() - 1);
-    let spelled_otherwise = match last {
-        "A" => "B",
-        "Q" => "R",
-        "g" => "h",
-        "w" => "x",
-        other => panic!("{other} has stray bits already"),
-    };
-    format!("{rest}{spelled_otherwise}")
 }

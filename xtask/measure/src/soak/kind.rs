@@ -1,7 +1,8 @@
 //! The kinds of requests of the soak.
 
-use envoy_test::token::{DEFAULT_AUDIENCE, assemble, hs256};
-use envoy_test::{KeyKind, Request, SigningKey, Token, unix_now};
+use envoy_test::token::DEFAULT_AUDIENCE;
+use envoy_test::vectors::{self, Attacker, Vector};
+use envoy_test::{KeyKind, Request, SigningKey, Token};
 use serde_json::json;
 
 use super::random::Random;
@@ -30,7 +31,7 @@ pub enum Kind {
     Missing,
     /// Letters and dots.
     Malformed,
-    /// A genuine token of yesterday.
+    /// A genuine token that has expired.
     Expired,
     /// A genuine token for another service.
     WrongAudience,
@@ -130,7 +131,11 @@ impl Kind {
         let get = |token: &str| Request::get("/secrets/1").bearer(token);
         let key = &page.east_key;
         let east = || Token::for_service_account("api", &format!("api-{account}"));
-        let now = unix_now();
+        if let Some(vector) = self.vector() {
+            let account = format!("api-{account}");
+            let attacker = Attacker { key, own: &tokens.foreign, account: ("api", &account) };
+            return get(&vector.token(&attacker));
+        }
         match self {
             Self::EastSteady => get(&page.east[account]),
             Self::EastFresh => get(&east().sign(key)),
@@ -149,31 +154,11 @@ impl Kind {
             Self::Malformed => {
                 get(&format!("{}.{}.x", random.below(1 << 60), random.below(1 << 60)))
             }
-            Self::Expired => {
-                get(&east().issued_at(now - 90_000).expires_at(now - 86_400).sign(key))
-            }
-            Self::WrongAudience => get(&east().audience("another-service").sign(key)),
             Self::Forbidden => get(&Token::for_service_account("shop", "shop").sign(key)),
-            Self::BadSignature => {
-                get(&east().header("kid", json!(key.kid())).sign(&tokens.foreign))
-            }
             Self::UnknownKey => get(&east()
                 .header("kid", json!(format!("k{}", random.below(1 << 60))))
                 .sign(&tokens.foreign)),
             Self::Withdrawn => get(&page.withdrawn),
-            Self::UnknownIssuer => get(&east().issuer("https://elsewhere.example").sign(key)),
-            Self::Hs256 => get(&hs256(
-                &header("HS256", key),
-                &east().claims().to_string(),
-                key.pem().as_bytes(),
-            )),
-            Self::AlgNone => {
-                get(&assemble(&header("none", key), &east().claims().to_string(), |_| vec![0]))
-            }
-            Self::Legacy => get(&Token::legacy_secret("api", "api", "api-token").sign(key)),
-            Self::Contradicting => {
-                get(&east().claim("sub", json!("system:serviceaccount:ops:admin")).sign(key))
-            }
             Self::Conflicting => {
                 get(&page.east[account]).bearer(&east().audience(DEFAULT_AUDIENCE).sign(key))
             }
@@ -181,17 +166,31 @@ impl Kind {
                 Request::get("/public/..%2fsecrets/1").bearer(&page.east[account])
             }
             Self::Revoked => get(&page.revoked),
+            // The rest is in the table of vectors.
+            _ => unreachable!("{self:?} has a vector"),
         }
+    }
+
+    /// The row of the table of vectors that requests of this kind send.
+    pub fn vector(self) -> Option<&'static Vector> {
+        let name = match self {
+            Self::Expired => "expired an hour ago",
+            Self::WrongAudience => "another audience",
+            Self::BadSignature => "another key under a known kid",
+            Self::UnknownIssuer => "another issuer",
+            Self::Hs256 => "HS256 with the public key",
+            Self::AlgNone => "alg \"none\"",
+            Self::Legacy => "a legacy token from a Secret",
+            Self::Contradicting => "a subject that contradicts the claims",
+            _ => return None,
+        };
+        Some(vectors::named(name))
     }
 }
 
 /// A key that no issuer publishes.
 pub fn foreign_key() -> SigningKey {
     SigningKey::generate(KeyKind::P256)
-}
-
-fn header(alg: &str, key: &SigningKey) -> String {
-    json!({ "alg": alg, "kid": key.kid() }).to_string()
 }
 
 /// A header on requests that must not reach the upstream; the upstream records requests with it.
