@@ -13,13 +13,13 @@ use envoy_test::{
 use serde_json::{Value, json};
 use support::{Gate, api, check_refused, config, discovery, get};
 
-const UNAUTHORIZED: &str = "issuer \"local\": cannot fetch keys: status 401: the credential that Envoy \
+const UNAUTHORIZED: &str = "status 401: the credential that Envoy \
     injects is missing, expired or not for the API server's audience; check the cluster's \
     credential_injector and its token file";
-const FORBIDDEN: &str = "issuer \"local\": cannot fetch keys: status 403: this proxy's service account is \
+const FORBIDDEN: &str = "status 403: this proxy's service account is \
     not allowed to read the keys; inject a ServiceAccount's token into the cluster, and bind ClusterRole \
     system:service-account-issuer-discovery to it";
-const NOT_SENT: &str = "issuer \"local\": cannot fetch keys: Envoy did not send the call";
+const NOT_SENT: &str = "Envoy did not send the call";
 
 async fn api_server(anonymous_auth: bool) -> Result<ApiServer> {
     let key_kind = KeyKind::P256;

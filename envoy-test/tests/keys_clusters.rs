@@ -29,8 +29,8 @@ async fn logged_failures(
     ensure!(gate.upstream.count() == 0, "the request reached the upstream");
     let lines = || -> Vec<String> {
         let log = gate.envoy.log();
-        let failures =
-            log.lines().filter_map(|line| line.split_once("issuer \"local\": cannot fetch keys: "));
+        let start = "issuer \"local\": cannot fetch keys: GET /.well-known/openid-configuration: ";
+        let failures = log.lines().filter_map(|line| line.split_once(start));
         failures.map(|(_, why)| why.to_owned()).collect()
     };
     poll::until("a line in the log", async || Ok((!lines().is_empty()).then_some(()))).await?;

@@ -21,7 +21,7 @@ fn cases() -> Vec<Case> {
     let case = |name, fault, log| Case { name, fault, log };
     let body = |text: &str| Fault::Body(text.as_bytes().to_vec());
     vec![
-        case("error", Fault::Status(500), "status 500: unexpected status, expected 200"),
+        case("error", Fault::Status(500), "status 500: the server reports an error of its own"),
         case(
             "unauthorized",
             Fault::Status(401),
@@ -38,7 +38,7 @@ fn cases() -> Vec<Case> {
         case(
             "missing",
             Fault::Status(404),
-            "status 404: the path does not exist; check `path`, or use `discovery`",
+            "status 404: there is no such path; check the cluster, the authority and the path",
         ),
         case(
             "redirect",
@@ -71,7 +71,7 @@ async fn api_server(issuer: &str) -> Result<ApiServer> {
 }
 
 fn failed(name: &str, why: &str) -> String {
-    format!("issuer {name:?}: cannot fetch keys: {why}")
+    format!("issuer {name:?}: cannot fetch keys: GET /openid/v1/jwks: {why}")
 }
 
 fn renewed(log: &str, name: &str) -> usize {
@@ -142,7 +142,10 @@ async fn discovery_document_of_another_issuer_is_rejected() -> Result<()> {
         // A missing JWKS causes a new discovery.
         server.set_fault(Endpoint::Jwks, Some(Fault::Status(404)));
         let why = "discovery document is for issuer \"https://evil.test\"; set `issuer` to this value, or add it to `aliases`";
-        gate.envoy.wait_log(&failed("local", why)).await?;
+        let line = format!(
+            "issuer \"local\": cannot fetch keys: GET /.well-known/openid-configuration: {why}"
+        );
+        gate.envoy.wait_log(&line).await?;
         assert_eq!(get(&token).send(gate.envoy.port()).await?.status, 200, "Envoy {version}");
         assert_eq!(server.count(Endpoint::Other), 0, "Envoy {version}");
     }

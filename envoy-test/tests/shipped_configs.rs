@@ -5,7 +5,9 @@ mod support;
 
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
-use envoy_test::{ApiServer, ApiServerOptions, EnvoySetup, Request, Token, Upstream, jwks};
+use envoy_test::{
+    ApiServer, ApiServerOptions, Endpoint, EnvoySetup, Request, Token, Upstream, jwks,
+};
 use support::services::{outcome, shipped};
 
 /// The clusters of the configurations.
@@ -28,10 +30,12 @@ async fn every_shipped_configuration_behaves_as_documented() -> Result<()> {
 }
 
 async fn run(version: &str, name: &str) -> Result<()> {
-    let world = World {
-        local: ApiServer::start(ApiServerOptions::default()).await?,
-        east: ApiServer::start(ApiServerOptions::with_issuer(EAST)).await?,
-    };
+    let (local, other) = options(name);
+    let world =
+        World { local: ApiServer::start(local).await?, east: ApiServer::start(other).await? };
+    if name == "jwks-server" {
+        world.east.publish(&world.local.published_keys());
+    }
     world.local.grant_auth_delegator("envoy-system", "sa-authn");
     let mut config = shipped(name)?;
     if name == "static-keys" {
@@ -42,7 +46,9 @@ async fn run(version: &str, name: &str) -> Result<()> {
     let envoy = EnvoySetup::new()
         .version(version)
         .api_server(&world.local)
+        .api_server_named("rancher", &world.local)
         .api_server_named("east-keys", &world.east)
+        .api_server_named("oidc-issuer", &world.east)
         .upstream(&upstream)
         .plugin_config(config)
         .start()
@@ -63,7 +69,43 @@ async fn run(version: &str, name: &str) -> Result<()> {
         }
     }
     ensure!(envoy.is_running(), "Envoy died");
+    let asked = world.local.count(Endpoint::Jwks) > 0;
+    ensure!(asked != ["jwks-server", "hosted-issuer", "static-keys"].contains(&name), "{asked}");
     Ok(())
+}
+
+/// The API servers of a configuration.
+fn options(name: &str) -> (ApiServerOptions, ApiServerOptions) {
+    let local = match name {
+        "external-issuer" => ApiServerOptions {
+            jwks_uri: Some(format!("{BUCKET}/openid/v1/jwks")),
+            ..ApiServerOptions::with_issuer(BUCKET)
+        },
+        "jwks-server" => ApiServerOptions {
+            jwks_uri: Some("https://oidc.example/clusters/1/keys".to_owned()),
+            ..ApiServerOptions::with_issuer("https://oidc.example/clusters/1")
+        },
+        "rancher" => ApiServerOptions {
+            path_prefix: "/k8s/clusters/c-m-1".to_owned(),
+            ..ApiServerOptions::default()
+        },
+        _ => ApiServerOptions::default(),
+    };
+    let other = match name {
+        "hosted-issuer" => ApiServerOptions {
+            path_prefix: "/id/8EBD00BAE".to_owned(),
+            jwks_path: "/keys".to_owned(),
+            jwks_uri: Some(format!("{EKS}/keys")),
+            ..ApiServerOptions::with_issuer(EKS)
+        },
+        "jwks-server" => ApiServerOptions {
+            path_prefix: "/clusters/1".to_owned(),
+            jwks_path: "/keys".to_owned(),
+            ..ApiServerOptions::with_issuer("https://oidc.example/clusters/1")
+        },
+        _ => ApiServerOptions::with_issuer(EAST),
+    };
+    (local, other)
 }
 
 fn rows(name: &str, world: &World) -> Vec<Row> {
@@ -75,6 +117,9 @@ fn rows(name: &str, world: &World) -> Vec<Row> {
         "rules" => rules(world),
         "shadow-rollout" => shadow_rollout(world),
         "gateway" => gateway(world),
+        "external-issuer" | "jwks-server" => keys_of(&world.local, &world.east),
+        "hosted-issuer" => keys_of(&world.east, &world.local),
+        "rancher" => reviewed(world),
         other => panic!("{other} has no rows"),
     }
 }
@@ -105,6 +150,17 @@ fn several_clusters(world: &World) -> Vec<Row> {
         (get("/", &east.mint(of("batch/job").issuer(EAST))), "200", Some(("x-sa-cluster", "east"))),
         (get("/", &east.mint(of("api/api").issuer(EAST))), "403 forbidden", None),
         (get("/", &local.mint(of("batch/job"))), "403 forbidden", None),
+    ]
+}
+
+/// A token of this API server passes; one with its issuer that another API server has signed does not.
+fn keys_of(server: &ApiServer, other: &ApiServer) -> Vec<Row> {
+    let good = server.mint(of("shop/api"));
+    let foreign = of("shop/api").issuer(server.issuer()).sign(&other.signing_key());
+    vec![
+        (get("/", &good), "200", Some(("x-sa-name", "api"))),
+        (get("/", &foreign), "401 unknown_key", None),
+        (Request::get("/"), "401 missing_token", None),
     ]
 }
 
@@ -180,7 +236,7 @@ fn gateway(world: &World) -> Vec<Row> {
     ]
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 11] = [
     "minimal",
     "several-clusters",
     "token-review-after-verification",
@@ -188,6 +244,13 @@ const NAMES: [&str; 7] = [
     "rules",
     "shadow-rollout",
     "gateway",
+    "external-issuer",
+    "hosted-issuer",
+    "jwks-server",
+    "rancher",
 ];
+
+const BUCKET: &str = "https://bucket.s3.us-east-1.amazonaws.com/oidc";
+const EKS: &str = "https://oidc.eks.us-west-2.amazonaws.com/id/8EBD00BAE";
 
 const EAST: &str = "https://oidc.example/east";

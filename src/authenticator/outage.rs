@@ -18,6 +18,7 @@ pub(super) struct Outages(Vec<Outage>);
 struct Outage {
     cluster: String,
     authority: String,
+    path_prefix: String,
     failed: UnixTime,
     /// When the next review probes whether the outage is over.
     probe: UnixTime,
@@ -70,6 +71,7 @@ impl Outages {
         self.0.push(Outage {
             cluster: plan.cluster.clone(),
             authority: plan.authority.clone(),
+            path_prefix: plan.path_prefix.clone(),
             failed: now,
             probe,
             ends: probe.plus(PROBE_INTERVAL),
@@ -95,7 +97,9 @@ impl Outages {
 
 impl Outage {
     fn is_of(&self, plan: &ReviewPlan) -> bool {
-        self.cluster == plan.cluster && self.authority == plan.authority
+        self.cluster == plan.cluster
+            && self.authority == plan.authority
+            && self.path_prefix == plan.path_prefix
     }
 }
 

@@ -48,6 +48,8 @@ pub struct ReviewPlan {
     pub cluster: String,
     /// `:authority`.
     pub authority: String,
+    /// Precedes the path, such as `/k8s/clusters/c-1` of a Rancher server.
+    pub path_prefix: String,
     /// What a review is for.
     pub purpose: Purpose,
     /// How long one call may take.

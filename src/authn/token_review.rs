@@ -73,7 +73,7 @@ impl ReviewPlan {
             id,
             cluster: self.cluster.clone(),
             authority: self.authority.clone(),
-            path: PATH.to_owned(),
+            path: format!("{}{PATH}", self.path_prefix),
             accept: "application/json",
             body: Some(request_body(token, audiences)),
             timeout: self.timeout,

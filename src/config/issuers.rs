@@ -1,7 +1,7 @@
 //! Validation of `issuers`.
 
 use super::bounds::{self, Bounds};
-use super::calls::{CLUSTER, authority, is_visible, required};
+use super::calls::{is_visible, path_prefix, required, server};
 use super::problems::Problems;
 use super::reviews;
 use super::wire::{self, Object};
@@ -152,29 +152,38 @@ fn key_source(
     let schedule = refresh_schedule(path, &wire, problems);
     let timed = [wire.refresh_interval, wire.min_refetch_interval, wire.max_stale, wire.timeout];
     let timeout = bounds::KEYS_TIMEOUT.duration(path, wire.timeout, problems);
-    let plan = |cluster, authority, jwks_path| FetchPlan {
+    let plan = |(cluster, authority)| FetchPlan {
         cluster,
         authority,
-        jwks_path,
+        path_prefix: String::new(),
+        jwks_path: None,
+        jwks_server: None,
         issuers: identity.issuers.clone(),
         timeout,
     };
     let source = match (wire.discovery, wire.jwks, wire.inline, wire.pem) {
         (Some(Object(discovery)), None, None, None) => {
             let path = format!("{path}.discovery");
-            let cluster = required(&path, "cluster", CLUSTER, discovery.cluster, problems);
-            let authority = authority(&path, discovery.authority, problems);
-            KeySource::Fetched(plan(cluster, authority, None), schedule)
+            let server = server(&path, discovery.cluster, discovery.authority, problems);
+            let path_prefix = path_prefix(&path, discovery.path_prefix, problems);
+            let jwks_server = discovery.jwks_server.map(|Object(wire)| {
+                super::calls::server(
+                    &format!("{path}.jwksServer"),
+                    wire.cluster,
+                    wire.authority,
+                    problems,
+                )
+            });
+            KeySource::Fetched(FetchPlan { path_prefix, jwks_server, ..plan(server) }, schedule)
         }
         (None, Some(Object(jwks)), None, None) => {
             let path = format!("{path}.jwks");
-            let cluster = required(&path, "cluster", CLUSTER, jwks.cluster, problems);
-            let authority = authority(&path, jwks.authority, problems);
+            let server = server(&path, jwks.cluster, jwks.authority, problems);
             let jwks_path = required(&path, "path", JWKS_PATH, jwks.path, problems);
             if !jwks_path.starts_with('/') || jwks_path.contains('#') {
                 problems.add(format!("{path}.path"), JWKS_PATH);
             }
-            KeySource::Fetched(plan(cluster, authority, Some(jwks_path)), schedule)
+            KeySource::Fetched(FetchPlan { jwks_path: Some(jwks_path), ..plan(server) }, schedule)
         }
         (None, None, Some(inline), None) => {
             static_keys(format!("{path}.inline"), KeySet::from_value(&inline), problems)?

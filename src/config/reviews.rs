@@ -1,7 +1,7 @@
 //! Validation of `issuers[].tokenReview`.
 
 use super::bounds::{CACHE_TTL, REVIEW_TIMEOUT};
-use super::calls::{CLUSTER, authority, required};
+use super::calls::{path_prefix, server};
 use super::duration::WireDuration;
 use super::problems::Problems;
 use super::wire;
@@ -26,8 +26,8 @@ pub(super) fn check(
         problems.add(format!("{path}.keys"), fault);
     }
     let path = format!("{path}.tokenReview");
-    let cluster = required(&path, "cluster", CLUSTER, wire.cluster, problems);
-    let authority = authority(&path, wire.authority, problems);
+    let (cluster, authority) = server(&path, wire.cluster, wire.authority, problems);
+    let path_prefix = path_prefix(&path, wire.path_prefix, problems);
     let on_outage = match wire.on_outage {
         Some(wire::OnOutage::AcceptVerified) => OnOutage::AcceptVerified,
         Some(wire::OnOutage::Deny) | None => OnOutage::Deny,
@@ -39,7 +39,16 @@ pub(super) fn check(
     }
     let timeout = timeout(&path, wire.timeout, on_outage, wait_timeout, problems);
     let (cache_ttl, refresh_ahead) = lifetimes(&path, wire.cache_ttl, wire.refresh_ahead, problems);
-    ReviewPlan { cluster, authority, purpose, timeout, cache_ttl, refresh_ahead, on_outage }
+    ReviewPlan {
+        cluster,
+        authority,
+        path_prefix,
+        purpose,
+        timeout,
+        cache_ttl,
+        refresh_ahead,
+        on_outage,
+    }
 }
 
 /// With `acceptVerified`, a call must fail before the deadline of the requests that are paused for it: only a failed

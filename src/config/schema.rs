@@ -107,10 +107,18 @@ fn issuer_facts() -> Vec<(&'static str, Value)> {
 fn call_facts() -> Vec<(&'static str, Value)> {
     let cluster = json!({ "pattern": VISIBLE, "examples": ["kube-apiserver"] });
     let authority = json!({ "pattern": "^[!-.0-~]+$", "examples": ["kubernetes.default.svc"] });
+    let path_prefix = json!({
+        "pattern": "^(/[!-\"$->@-~]*[!-\"$-.0->@-~])?$", "default": "",
+        "examples": ["/k8s/clusters/c-1"],
+    });
     vec![
         ("issuers[].keys.discovery", json!({ "required": ["cluster", "authority"] })),
         ("issuers[].keys.discovery.cluster", cluster.clone()),
         ("issuers[].keys.discovery.authority", authority.clone()),
+        ("issuers[].keys.discovery.pathPrefix", path_prefix.clone()),
+        ("issuers[].keys.discovery.jwksServer", json!({ "required": ["cluster", "authority"] })),
+        ("issuers[].keys.discovery.jwksServer.cluster", cluster.clone()),
+        ("issuers[].keys.discovery.jwksServer.authority", authority.clone()),
         ("issuers[].keys.jwks", json!({ "required": ["cluster", "authority", "path"] })),
         ("issuers[].keys.jwks.cluster", cluster.clone()),
         ("issuers[].keys.jwks.authority", authority.clone()),
@@ -123,6 +131,7 @@ fn call_facts() -> Vec<(&'static str, Value)> {
         ("issuers[].tokenReview", json!({ "required": ["cluster", "authority"] })),
         ("issuers[].tokenReview.cluster", cluster),
         ("issuers[].tokenReview.authority", authority),
+        ("issuers[].tokenReview.pathPrefix", path_prefix),
         ("issuers[].tokenReview.use", json!({ "default": "afterVerification" })),
         ("issuers[].tokenReview.onOutage", json!({ "default": "deny" })),
     ]

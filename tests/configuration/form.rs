@@ -49,7 +49,10 @@ fn unknown_field_is_reported_with_its_path() {
         (set("/issuers/0/keys/url", json!("x")), vec![("issuers[0].keys.url", "unknown field")]),
         (
             set("/issuers/0/keys/discovery/path", json!("/x")),
-            vec![("issuers[0].keys.discovery.path", "expected `cluster` or `authority`")],
+            vec![(
+                "issuers[0].keys.discovery.path",
+                "expected one of `cluster`, `authority`, `pathPrefix`",
+            )],
         ),
         (set("/tokenFrom/1/scheme", json!("x")), vec![("tokenFrom[1].scheme", "unknown field")]),
         (set("/rules/0/path", json!("/x")), vec![("rules[0].path", "unknown field `path`")]),

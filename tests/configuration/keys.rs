@@ -59,6 +59,41 @@ fn key_server_needs_cluster_authority_and_path() {
 }
 
 #[test]
+fn path_prefix_begins_with_a_slash_and_does_not_end_with_one() {
+    let fault = "must begin with a slash and not end with one";
+    for odd in ["k8s", "/", "/k8s/", "/k 8s", "/k8s?x", "/k8s#x", "https://h/k8s", "/\u{fc}"] {
+        let keys = json!({ "discovery": { "cluster": "a", "authority": "b", "pathPrefix": odd } });
+        let row =
+            (set("/issuers/0/keys", keys), vec![("issuers[0].keys.discovery.pathPrefix", fault)]);
+        let review = json!({ "cluster": "a", "authority": "b", "pathPrefix": odd });
+        let review = (
+            set("/issuers/0/tokenReview", review),
+            vec![("issuers[0].tokenReview.pathPrefix", fault)],
+        );
+        check(vec![row, review]);
+    }
+    for fits in ["", "/k8s/clusters/c-1", "/id/8EBD", "/a/b.c_d-e"] {
+        let keys = json!({ "discovery": { "cluster": "a", "authority": "b", "pathPrefix": fits } });
+        check(vec![(set("/issuers/0/keys", keys), vec![])]);
+    }
+}
+
+#[test]
+fn jwks_server_needs_cluster_and_authority() {
+    let keys = json!({ "discovery": { "cluster": "a", "authority": "b", "jwksServer": {} } });
+    check(vec![(
+        set("/issuers/0/keys", keys),
+        vec![
+            ("issuers[0].keys.discovery.jwksServer.authority", "must be the server's host name"),
+            (
+                "issuers[0].keys.discovery.jwksServer.cluster",
+                "must be the name of an Envoy cluster",
+            ),
+        ],
+    )]);
+}
+
+#[test]
 fn intervals_must_be_consistent() {
     let keys = |times: Value| {
         let own = good()["issuers"][0]["keys"].clone();

@@ -72,7 +72,7 @@ fn schema_defaults_match_the_code() {
         assert_eq!(meaning(&stated), meaning(&config), "{path}");
         defaults += 1;
     }
-    assert_eq!(defaults, 27);
+    assert_eq!(defaults, 29);
 }
 
 /// The parsed configuration, as text.

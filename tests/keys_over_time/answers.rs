@@ -67,7 +67,7 @@ fn key_set_of_100_keys_is_accepted_and_101_rejected() {
     keys.push(super::key().jwk());
     core.wait_for_next();
     let failure = failure(&mut core, ok(json!({ "keys": keys }).to_string()));
-    assert_eq!(failure, "101 keys, expected at most 100");
+    assert_eq!(failure, "GET /openid/v1/jwks: 101 keys, expected at most 100");
     assert!(core.by(&key).passes());
 }
 
@@ -147,7 +147,7 @@ fn bad_sets() -> Vec<(&'static str, Reply, &'static str)> {
         ("400", status(400), "plain text"),
         ("401", status(401), "credential"),
         ("403", status(403), "is not allowed to read the keys"),
-        ("404", status(404), "path does not exist"),
+        ("404", status(404), "there is no such path"),
         ("406", status(406), "offers neither"),
         ("429", status(429), "the server limits the number of requests"),
         ("500", status(500), "status 500"),

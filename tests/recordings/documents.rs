@@ -58,14 +58,15 @@ fn derived_kids_match_the_recorded_kids() {
 
 #[test]
 fn only_the_path_of_jwks_uri_is_used() {
-    let path = discovery::jwks_path(DISCOVERY.as_bytes(), &[ISSUER.to_owned()]);
+    let uri = discovery::jwks_uri(DISCOVERY.as_bytes(), &[ISSUER.to_owned()]);
+    let path = uri.map(|uri| uri.path);
     assert_eq!(path, Ok("/openid/v1/jwks".to_owned()));
 }
 
 #[test]
 fn discovery_document_of_another_issuer_is_rejected() {
     for issuer in ["https://kubernetes.default.svc", &format!("{ISSUER}/")] {
-        let path = discovery::jwks_path(DISCOVERY.as_bytes(), &[issuer.to_owned()]);
+        let path = discovery::jwks_uri(DISCOVERY.as_bytes(), &[issuer.to_owned()]);
         assert_eq!(path, Err(DiscoveryError::OtherIssuer(ISSUER.to_owned())), "{issuer}");
     }
 }

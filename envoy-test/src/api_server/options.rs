@@ -16,6 +16,10 @@ pub struct ApiServerOptions {
     pub api_audiences: Vec<String>,
     /// `--service-account-jwks-uri`; None means its own address.
     pub jwks_uri: Option<String>,
+    /// What precedes every path, as behind a Rancher server, or at an issuer with a path.
+    pub path_prefix: String,
+    /// The path of the JWKS after the prefix.
+    pub jwks_path: String,
     /// `--anonymous-auth`.
     pub anonymous_auth: bool,
     /// Whether `system:service-account-issuer-discovery` is bound to all users.
@@ -60,6 +64,8 @@ impl Default for ApiServerOptions {
             key_kind: KeyKind::Rsa2048,
             api_audiences: Vec::new(),
             jwks_uri: None,
+            path_prefix: String::new(),
+            jwks_path: "/openid/v1/jwks".to_owned(),
             anonymous_auth: true,
             anonymous_discovery: false,
         }

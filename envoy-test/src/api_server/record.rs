@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use crate::lock::lock;
 
 use super::fault::Fault;
+use super::options::ApiServerOptions;
 
 /// The endpoints of an API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,11 +70,12 @@ pub(super) struct Going<'r> {
 // === impl Endpoint ===
 
 impl Endpoint {
-    pub(super) fn of(path: &str) -> Self {
+    pub(super) fn of(path: &str, options: &ApiServerOptions) -> Self {
+        let Some(path) = path.strip_prefix(&options.path_prefix) else { return Self::Other };
         // The default role names both forms, with a slash at the end and without.
         match path.strip_suffix('/').unwrap_or(path) {
             "/.well-known/openid-configuration" => Self::Discovery,
-            "/openid/v1/jwks" => Self::Jwks,
+            path if path == options.jwks_path => Self::Jwks,
             "/apis/authentication.k8s.io/v1/tokenreviews" => Self::TokenReview,
             _ => Self::Other,
         }

@@ -28,7 +28,7 @@ pub(super) async fn answer(
     let caller = caller(cluster, header("authorization").as_deref());
     let asked = LoggedRequest {
         at: Instant::now(),
-        endpoint: Endpoint::of(parts.uri.path()),
+        endpoint: Endpoint::of(parts.uri.path(), &cluster.options),
         method: parts.method.to_string(),
         path: parts.uri.path_and_query().map_or("", |path| path.as_str()).to_owned(),
         caller: caller.as_ref().map(|user| user.username.clone()),

@@ -12,7 +12,7 @@ mod outcome;
 
 pub use outcome::{Cause, Lookup, Settled};
 
-use super::fetch::{FetchFailure, FetchPlan, FetchStep, Fetched};
+use super::fetch::{FetchFailure, FetchPlan, FetchStep, Fetched, JwksPlace};
 use super::jwk::Jwk;
 use super::key_set::KeySet;
 use super::refetch_limiter::RefetchLimiter;
@@ -33,8 +33,8 @@ pub struct KeyCache {
     jitter: Jitter,
     generation: Generation,
     cached: Option<CachedKeys>,
-    /// The path of the JWKS from discovery.
-    jwks_path: Option<String>,
+    /// The place of the JWKS, after a discovery.
+    jwks: Option<JwksPlace>,
     /// When the next call is due, unless one is running.
     next: UnixTime,
     /// The next step of a fetch that has begun.
@@ -73,7 +73,7 @@ impl KeyCache {
             jitter: Jitter::new(seed),
             generation: Generation::default(),
             cached: None,
-            jwks_path: None,
+            jwks: None,
             next: NOW,
             continues: None,
             call: None,
@@ -94,7 +94,7 @@ impl KeyCache {
             self.generation.note(&cached.keys);
         }
         self.cached.clone_from(&earlier.cached);
-        self.jwks_path.clone_from(&earlier.jwks_path);
+        self.jwks.clone_from(&earlier.jwks);
         self.failures.clone_from(&earlier.failures);
         // The refresh interval may have changed.
         let longest = match self.failures {
@@ -193,7 +193,7 @@ impl KeyCache {
     pub fn fetch(&mut self, id: CalloutId, now: UnixTime) -> Callout {
         let lost = self.call.take().map(|call| call.step);
         let step = self.continues.take().or(lost);
-        let step = step.unwrap_or_else(|| self.plan.first_step(self.jwks_path.as_ref()));
+        let step = step.unwrap_or_else(|| self.plan.first_step(self.jwks.as_ref()));
         let callout = self.plan.callout(id, &step);
         self.call = Some(Running { id, since: now, step });
         callout
@@ -203,15 +203,21 @@ impl KeyCache {
     pub fn settle(&mut self, id: CalloutId, reply: Reply, now: UnixTime) -> Option<Settled> {
         let Running { step, .. } = self.call.take_if(|call| call.id == id)?;
         Some(match self.plan.read(&step, reply) {
-            Ok(Fetched::Path(path)) => {
-                self.jwks_path = Some(path.clone());
-                self.continues = Some(FetchStep::Jwks(path));
-                self.next = NOW;
-                Settled::Continues
-            }
+            Ok(Fetched::Place(place)) => self.go_on(place),
             Ok(Fetched::Keys(keys, max_age)) => self.renew(keys, max_age, now),
-            Err(failure) => self.fail(failure, now),
+            Err(failure) => match self.plan.fallback(&step, &failure) {
+                Some(place) => self.go_on(place),
+                None => self.fail(failure, now),
+            },
         })
+    }
+
+    /// Has the next call fetch the JWKS from this place.
+    fn go_on(&mut self, place: JwksPlace) -> Settled {
+        self.jwks = Some(place.clone());
+        self.continues = Some(FetchStep::Jwks(place));
+        self.next = NOW;
+        Settled::Continues
     }
 
     fn renew(&mut self, keys: KeySet, max_age: Option<Duration>, now: UnixTime) -> Settled {
@@ -229,7 +235,7 @@ impl KeyCache {
         let wait = failures.add(failed, now);
         let refused = matches!(failed, Failed::Refused { .. });
         if failure.says_gone() || refused && failures.suggest_a_move() {
-            self.jwks_path = None;
+            self.jwks = None;
         }
         self.next = now.plus(match failed {
             // Never before the server's Retry-After.

@@ -25,11 +25,18 @@ pub enum DiscoveryError {
     BadUri(String),
 }
 
-/// The path and query of `jwks_uri`, if the document's `issuer` is one of `issuers`.
-///
-/// The host of `jwks_uri` is ignored: it is often an address that the API server's certificate does not cover, and only
-/// the configuration selects the cluster.
-pub fn jwks_path(json: &[u8], issuers: &[String]) -> Result<String, DiscoveryError> {
+/// The `jwks_uri` of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwksUri {
+    /// The URI, cut for messages.
+    pub text: String,
+    /// Path and query.
+    pub path: String,
+    authority: String,
+}
+
+/// The `jwks_uri`, if the document's `issuer` is one of `issuers`.
+pub fn jwks_uri(json: &[u8], issuers: &[String]) -> Result<JwksUri, DiscoveryError> {
     let not_a_document = |why: String| DiscoveryError::NotADocument(why);
     let value: serde_json::Value =
         serde_json::from_slice(json).map_err(|error| not_a_document(error.to_string()))?;
@@ -41,19 +48,8 @@ pub fn jwks_path(json: &[u8], issuers: &[String]) -> Result<String, DiscoveryErr
     if !issuers.contains(&document.issuer) {
         return Err(DiscoveryError::OtherIssuer(cut(document.issuer)));
     }
-    path_of(&document.jwks_uri)
+    JwksUri::parse(&document.jwks_uri)
         .ok_or_else(|| DiscoveryError::BadUri(cut(document.jwks_uri.clone())))
-}
-
-fn path_of(uri: &str) -> Option<String> {
-    let rest = uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://"))?;
-    let rest = rest.split('#').next()?;
-    let path = match rest.find(['/', '?']) {
-        Some(at) => rest.get(at..)?,
-        None => "",
-    };
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    checked_path(&path)
 }
 
 /// Rejects paths that cannot be sent as `:path`.
@@ -66,6 +62,32 @@ fn cut(mut text: String) -> String {
     let end = (0..=MAX_SHOWN).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     text.truncate(end);
     text
+}
+
+/// Host and port in lower case, with the default port.
+fn canonical(authority: &str) -> String {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = authority.rsplit_once(':').filter(|(_, port)| is_port(port));
+    let port = if port.is_some() { "" } else { ":443" };
+    format!("{}{port}", authority.to_ascii_lowercase())
+}
+
+// === impl JwksUri ===
+
+impl JwksUri {
+    fn parse(uri: &str) -> Option<Self> {
+        let rest = uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://"))?;
+        let rest = rest.split('#').next()?;
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        let path = checked_path(&format!("{slash}{path}"))?;
+        Some(Self { text: cut(uri.to_owned()), path, authority: canonical(authority) })
+    }
+
+    /// Whether it is on the server with this `:authority`.
+    pub fn is_at(&self, authority: &str) -> bool {
+        self.authority == canonical(authority)
+    }
 }
 
 // === impl DiscoveryError ===
@@ -90,9 +112,35 @@ const MAX_SHOWN: usize = 128;
 mod tests {
     use super::*;
 
-    fn path(issuer: &str, jwks_uri: &str) -> Result<String, DiscoveryError> {
+    fn path(issuer: &str, uri: &str) -> Result<String, DiscoveryError> {
+        uri_of(issuer, uri).map(|uri| uri.path)
+    }
+
+    fn uri_of(issuer: &str, jwks_uri: &str) -> Result<JwksUri, DiscoveryError> {
         let json = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{jwks_uri}"}}"#);
-        jwks_path(json.as_bytes(), &["https://a".to_owned(), "https://b".to_owned()])
+        super::jwks_uri(json.as_bytes(), &["https://a".to_owned(), "https://b".to_owned()])
+    }
+
+    #[test]
+    fn hosts_are_compared_in_lower_case_with_443_as_default_port() {
+        for (uri, authority, same) in [
+            ("https://h/k", "h", true),
+            ("https://H.Example/k", "h.example:443", true),
+            ("https://h:443/k", "H", true),
+            ("https://h:6443/k", "h:6443", true),
+            ("https://h:6443/k", "h", false),
+            ("https://h.example/k", "h", false),
+            ("https://[::1]/k", "[::1]:443", true),
+            ("https://[::1]:6443/k", "[::1]", false),
+            ("https://h?k=h2", "h", true),
+            ("https://h@evil/k", "h", false),
+        ] {
+            assert_eq!(
+                uri_of("https://a", uri).unwrap().is_at(authority),
+                same,
+                "{uri} {authority}"
+            );
+        }
     }
 
     #[test]
@@ -120,7 +168,7 @@ mod tests {
     fn json_that_is_no_object_is_no_document() {
         for json in ["[]", "null", r#"["https://a","https://h/keys"]"#] {
             let expected = DiscoveryError::NotADocument("not a JSON object".to_owned());
-            assert_eq!(jwks_path(json.as_bytes(), &["https://a".to_owned()]), Err(expected));
+            assert_eq!(super::jwks_uri(json.as_bytes(), &["https://a".to_owned()]), Err(expected));
         }
     }
 

@@ -95,6 +95,21 @@ pub(crate) struct Discovery {
     pub(crate) cluster: Option<String>,
     /// The `:authority` of the calls to the API server, such as `kubernetes.default.svc`.
     pub(crate) authority: Option<String>,
+    /// What precedes `/.well-known/openid-configuration`: the path of the issuer, or `/k8s/clusters/ID` of Rancher.
+    pub(crate) path_prefix: Option<String>,
+    /// The server of the JWKS, if the document's `jwks_uri` is on another server that must be asked.
+    pub(crate) jwks_server: Option<Object<JwksServer>>,
+}
+
+/// The server that `jwks_uri` names. The path comes from `jwks_uri`.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct JwksServer {
+    /// The Envoy cluster of that server.
+    pub(crate) cluster: Option<String>,
+    /// The `:authority` of the calls to that server.
+    pub(crate) authority: Option<String>,
 }
 
 /// A server that publishes a JWKS.
@@ -119,6 +134,8 @@ pub(crate) struct TokenReview {
     pub(crate) cluster: Option<String>,
     /// The `:authority` of the calls to the API server, such as `kubernetes.default.svc`.
     pub(crate) authority: Option<String>,
+    /// What precedes the path of TokenReviews, such as `/k8s/clusters/ID` of Rancher.
+    pub(crate) path_prefix: Option<String>,
     /// Whether a review follows the local verification of a token, or replaces it.
     #[serde(rename = "use")]
     pub(crate) purpose: Option<Purpose>,
