@@ -122,7 +122,9 @@ impl Metrics {
             Ok(_) => "accepted",
             Err(Reason::Revoked) => "refused",
             Err(Reason::ReviewMismatch) => "mismatch",
-            Err(_) => "unavailable",
+            Err(Reason::ReviewUnavailable) => "unavailable",
+            // Expired, forged, or for another audience.
+            Err(_) => "invalid",
         };
         self.count(format!("reviews.{outcome}.{}", label(Some(&settled.name))));
     }

@@ -124,7 +124,7 @@ async fn five_thousand_invalid_tokens_cause_at_most_48_reviews_at_once_with_inst
         api_server.set_fault(Endpoint::TokenReview, None);
         assert_eq!(outcome(&known.await??), "200", "Envoy {version}");
         for response in waiting.join_all().await {
-            assert_eq!(outcome(&response?), "401 revoked", "Envoy {version}");
+            assert_eq!(outcome(&response?), "401 bad_signature", "Envoy {version}");
         }
         gate.check_alive(&steady).await?;
         let most = api_server.most_under_way(Endpoint::TokenReview);

@@ -143,7 +143,7 @@ async fn one_service_with_discovery_has_the_same_outcomes() -> Result<()> {
 async fn one_service_with_token_review_has_the_same_outcomes() -> Result<()> {
     for version in versions() {
         let service = Service::start(&version, shipped("one-service-by-token-review")?).await?;
-        check_one_service(service, "401 revoked").await.with_context(|| version)?;
+        check_one_service(service, "401 bad_signature").await.with_context(|| version)?;
     }
     Ok(())
 }

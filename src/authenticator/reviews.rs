@@ -146,7 +146,9 @@ impl Reviews {
         now: UnixTime,
     ) {
         let token = &question.token.0;
+        // A token that is not valid yet will be.
         if plan.on_outage == OnOutage::AcceptVerified
+            && denial.reason() != Reason::NotYetValid
             && let Some(validity) = Validity::of(question.claims.times(), &question.identity)
         {
             self.rejected.add(token, validity.until(), now);

@@ -4,6 +4,7 @@
 //! `system:anonymous` with the audiences echoed; a server that does not support audiences answers `true` and echoes none.
 
 mod answer;
+mod rejection;
 
 pub use answer::ReviewedUser;
 

@@ -83,8 +83,7 @@ fn meaning(reason: Reason) -> &'static str {
             "the mTLS peer is another workload, or has no SPIFFE ID (for example behind a waypoint)"
         }
         Reason::Revoked => {
-            "the API server rejects the token: its pod, service account or secret was deleted, or \
-             the token is not genuine"
+            "the API server rejects the token: its pod, service account or secret was deleted"
         }
         Reason::ReviewMismatch => {
             "the API server approves the token, but for another account, uid, pod or audience, or for none"
@@ -170,7 +169,9 @@ pub fn remedy(reason: Reason) -> &'static str {
             "make the caller connect with its own mTLS certificate; if callers have none, as behind \
              a waypoint, remove `matchPeer`"
         }
-        Reason::Revoked => "if the caller should exist, restart it: its new pod gets a new token",
+        Reason::Revoked => {
+            "read the detail, which is the API server's reason; if the caller should exist, restart it: its new pod gets a new token"
+        }
         Reason::ReviewMismatch => {
             "configure --api-audiences; otherwise the token belongs to another cluster"
         }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+const AFTER_DELETE: &str = include_str!("../testdata/tokenreview_after_delete.json");
 const RECORDED: &str = include_str!("../testdata/tokenreview.json");
 
 /// With the filter's audience: approved cases and their callers.
@@ -94,10 +95,50 @@ fn check_refusal(case: &str, recorded: &Value, denial: &Denial) {
     } else if let Some(detail) = listed(&UNAVAILABLE, case) {
         (Reason::ReviewUnavailable, detail)
     } else {
-        (Reason::Revoked, recorded["status"]["error"].as_str().expect("an error"))
+        let error = recorded["status"]["error"].as_str().expect("an error");
+        (reason_of(error), error)
     };
     assert_eq!(denial.reason(), reason, "{case}: {}", denial.detail());
     assert!(denial.detail().starts_with(detail), "{case}: {}", denial.detail());
+}
+
+/// The reason of each recorded text.
+fn reason_of(error: &str) -> Reason {
+    let rejection = error.strip_prefix("[invalid bearer token, ").unwrap_or(error);
+    match rejection.trim_end_matches(']') {
+        "service account token has expired" => Reason::Expired,
+        "service account token is issued in the future"
+        | "service account token is not valid yet" => Reason::NotYetValid,
+        "go-jose/go-jose: error in cryptographic primitive"
+        | "invalid signature, no keys found" => Reason::BadSignature,
+        text if text.starts_with("token audiences [") => Reason::WrongAudience,
+        "service account token has been invalidated"
+        | "Token has been invalidated"
+        | "invalid bearer token"
+        | "resource name may not be empty"
+        | "go-jose/go-jose/jwt: expected number value to unmarshal NumericDate" => Reason::Revoked,
+        text if text.contains("not found") || text.contains("does not match") => Reason::Revoked,
+        text => panic!("a text without a reason: {text}"),
+    }
+}
+
+#[test]
+fn rejections_after_a_deletion_are_revoked() {
+    let wanted = issuer(&[FILTER]);
+    let texts: BTreeSet<_> = AFTER_DELETE
+        .split("\"error\":")
+        .skip(1)
+        .filter_map(|rest| {
+            let mut text = serde_json::Deserializer::from_str(rest).into_iter::<Option<String>>();
+            text.next().expect("a text").expect("a text")
+        })
+        .collect();
+    assert!(texts.len() >= 5, "{texts:?}");
+    for text in texts {
+        let review = json!({ "http_status": 201, "status": { "user": {}, "error": text } });
+        let denial = judge(&review, &wanted).unwrap_err();
+        assert_eq!((denial.reason(), denial.detail()), (Reason::Revoked, text.as_str()));
+    }
 }
 
 #[test]

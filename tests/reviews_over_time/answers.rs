@@ -170,10 +170,10 @@ fn approval_of_another_identity_is_a_mismatch() {
             ("/status/user/groups", json!(["system:authenticated"]), "reviewed as no member of"),
             ("/status/user/groups", Value::Null, "reviewed as no member of"),
             (POD_NAME, json!(["api-2"]), "pod reviewed as"),
-            (POD_NAME, Value::Null, "pod reviewed as None"),
+            (POD_NAME, Value::Null, "pod reviewed as nothing"),
             (POD_UID, json!([other]), "pod uid reviewed as"),
-            (POD_UID, Value::Null, "pod uid reviewed as None"),
-            ("/status/user/extra", Value::Null, "pod reviewed as None"),
+            (POD_UID, Value::Null, "pod uid reviewed as nothing"),
+            ("/status/user/extra", Value::Null, "pod reviewed as nothing"),
             ("/status/audiences", Value::Null, "reviewed for audiences []"),
             ("/status/audiences", json!([]), "reviewed for audiences []"),
             ("/status/audiences", json!(["another"]), "reviewed for audiences [\"another\"]"),
@@ -208,7 +208,7 @@ fn pod_missing_from_the_token_is_a_mismatch() {
         body["status"]["user"]["extra"]["authentication.kubernetes.io/pod-name"] = json!(["api-1"]);
         let (reason, detail) = denial(&mut world, &unbound, created(&body));
         assert_eq!(reason, Reason::ReviewMismatch);
-        assert_eq!(detail, "pod reviewed as Some(\"api-1\"), claimed as None");
+        assert_eq!(detail, "pod reviewed as \"api-1\", claimed as nothing");
     }
 }
 

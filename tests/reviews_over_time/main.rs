@@ -11,6 +11,7 @@ mod issuers;
 mod metrics;
 mod outage;
 mod refresh;
+mod rejections;
 mod requests;
 mod secrecy;
 #[path = "../support/mod.rs"]

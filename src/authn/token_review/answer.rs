@@ -4,7 +4,9 @@ use crate::account_name::split_username;
 use crate::authn::claims::{Claims, ObjectRef};
 use crate::authn::issuer::IssuerIdentity;
 use crate::authn::json::{Object, Strict};
-use crate::authn::token_review::{API_VERSION, AcceptedReview, Cause, KIND, NotAccepted};
+use crate::authn::token_review::{
+    API_VERSION, AcceptedReview, Cause, KIND, NotAccepted, rejection,
+};
 use crate::denial::{Denial, Reason};
 use serde::de::MapAccess;
 use std::collections::HashMap;
@@ -72,13 +74,13 @@ pub(super) fn read(
         return Err(no_review(format!("it is a {kind:?} of {api_version:?}")));
     }
     let status = status.ok_or_else(|| no_review("it has no status".to_owned()))?;
+    if !status.authenticated {
+        return Err(rejection::of(status.error));
+    }
     user(status, issuer).map_err(NotAccepted::Rejected)
 }
 
 fn user(status: Status, issuer: &Rc<IssuerIdentity>) -> Result<ReviewedUser, Denial> {
-    if !status.authenticated {
-        return Err(Reason::Revoked.because(status.error));
-    }
     let (namespace, _) = split_username(&status.user.username)
         .ok_or_else(|| mismatch(format!("reviewed as {:?}", status.user.username)))?;
     // A user of an identity provider can have the name of a service account, but is not in this group.
@@ -131,7 +133,9 @@ impl ReviewedUser {
             if reviewed == claimed {
                 return Ok(());
             }
-            Err(mismatch(format!("{what} reviewed as {reviewed:?}, claimed as {claimed:?}")))
+            let [reviewed, claimed] = [reviewed, claimed]
+                .map(|text| text.map_or("nothing".to_owned(), |text| format!("{text:?}")));
+            Err(mismatch(format!("{what} reviewed as {reviewed}, claimed as {claimed}")))
         };
         agree("sub", Some(&self.user.username), claims.subject())?;
         let account = claims.service_account();
