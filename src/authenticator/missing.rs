@@ -11,6 +11,8 @@ use std::time::Duration;
 struct Missing {
     hold: Option<(Vec<usize>, Cause)>,
     unavailable: Option<(Duration, String)>,
+    /// Why the key is not used, although an issuer publishes it.
+    skipped: Option<String>,
 }
 
 // === impl Authenticator ===
@@ -31,7 +33,11 @@ impl Authenticator {
             match issuer.lookup(kid, alg, arrived, now) {
                 Lookup::Hold(cause) => missing.hold(*at, cause),
                 Lookup::Unavailable(wait) => missing.unavailable(wait, &issuer.identity().name),
-                Lookup::Found(_) | Lookup::Unknown => {}
+                Lookup::Unknown => {
+                    let why = kid.and_then(|kid| issuer.why_skipped(kid));
+                    missing.skipped = missing.skipped.or(why.map(|why| why.0.clone()));
+                }
+                Lookup::Found(_) => {}
             }
         }
         missing.conclude(kid)
@@ -62,7 +68,10 @@ impl Missing {
                 let detail = format!("keys of {issuer:?} for {}", kid());
                 Reason::KeysUnavailable.because(detail).retry_in(wait).into()
             }
-            (None, None) => Reason::UnknownKey.because(kid()).into(),
+            (None, None) => {
+                let why = self.skipped.map(|why| format!(" is published, but not usable: {why}"));
+                Reason::UnknownKey.because(kid() + &why.unwrap_or_default()).into()
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The configured issuers and their keys.
 
 use super::keys::{FetchPlan, Jwk, KeyCache, KeySet, Lookup, RefreshSchedule};
+use super::signature::UnsupportedKey;
 use crate::time::{Leeway, UnixTime};
 use std::rc::Rc;
 use std::time::Duration;
@@ -134,6 +135,14 @@ impl Issuer {
             Keys::Fetched(cache) => cache.at_hand(kid, alg, now),
             Keys::Static(keys) => keys.candidates(kid, alg),
             Keys::Absent => Vec::new(),
+        }
+    }
+
+    /// Why the issuer's key with this key ID is not used.
+    pub fn why_skipped(&self, kid: &str) -> Option<&UnsupportedKey> {
+        match &self.keys {
+            Keys::Fetched(cache) => cache.keys()?.why_skipped(kid),
+            Keys::Static(_) | Keys::Absent => None,
         }
     }
 

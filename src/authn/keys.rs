@@ -15,6 +15,6 @@ pub use fetch::{FetchFailure, FetchPlan};
 pub use jwk::Jwk;
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 pub(crate) use key_set::MAX_KEYS;
-pub use key_set::{KeySet, KeySetError};
+pub use key_set::{KeySet, KeySetError, SkippedKey};
 pub use pem::from_pem;
 pub use refresh_schedule::RefreshSchedule;

@@ -223,8 +223,10 @@ fn static_keys(
 ) -> Option<KeySource> {
     match keys {
         Ok(keys) => {
-            if let Some(unsupported) = keys.skipped().first() {
-                problems.add(path, format!("unsupported key: {}", unsupported.0));
+            if let Some(skipped) = keys.skipped().first() {
+                problems.add(path, format!("unsupported key: {skipped}"));
+            } else if let Some(kid) = keys.duplicate_kid() {
+                problems.add(path, format!("duplicate kid {kid:?}; remove one of the two keys"));
             }
             Some(KeySource::Static(Rc::new(keys)))
         }

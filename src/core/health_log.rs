@@ -32,10 +32,12 @@ impl HealthLog {
         let name = &settled.name;
         let line = match &settled.outcome {
             Settled::Continues => return None,
-            Settled::Renewed { keys, skipped, .. } => {
+            Settled::Renewed { keys, skipped, remarks } => {
                 let plural = if *keys == 1 { "key" } else { "keys" };
                 let loaded = format!("loaded {keys} {plural}, skipped {skipped} unsupported");
-                (Level::Info, format!("issuer {name:?}: {loaded}"))
+                let colon = if remarks.is_empty() { "" } else { ": " };
+                let remarks = shortened(remarks);
+                (Level::Info, format!("issuer {name:?}: {loaded}{colon}{remarks}"))
             }
             Settled::Failed(failure) => {
                 let failure = shortened(&failure.to_string());

@@ -9,6 +9,7 @@ mod no_answer;
 mod outage;
 mod refresh;
 mod refusals;
+mod skipped;
 #[path = "../support/mod.rs"]
 mod support;
 mod take_over;
@@ -79,6 +80,13 @@ impl Core {
     fn call(&mut self) -> Callout {
         let [call] = &self.calls()[..] else { panic!("exactly one call") };
         call.clone()
+    }
+
+    /// Answers the discovery call that is due.
+    fn publish_document(&mut self) {
+        let call = self.call();
+        let document = support::discovery_document(envoy_test::token::DEFAULT_ISSUER);
+        self.reply(&call, support::ok(document));
     }
 
     /// Whether no call is due.

@@ -109,6 +109,11 @@ impl KeyCache {
         self.usable(now).map(|cached| cached.keys.candidates(kid, alg)).unwrap_or_default()
     }
 
+    /// The keys of the last fetch.
+    pub fn keys(&self) -> Option<&KeySet> {
+        self.cached.as_ref().map(|cached| &cached.keys)
+    }
+
     /// Whether the cache has keys that are not older than `maxStale`.
     pub fn has_keys(&self, now: UnixTime) -> bool {
         self.usable(now).is_some()
@@ -147,7 +152,8 @@ impl KeyCache {
             return Lookup::Found(candidates);
         }
         let fetched = cached.fetched;
-        if fetched >= arrived {
+        // A fetch would bring the same unusable key.
+        if fetched >= arrived || kid.is_some_and(|kid| cached.keys.why_skipped(kid).is_some()) {
             return Lookup::Unknown;
         }
         match self.fetch_soon(now) {
@@ -221,12 +227,12 @@ impl KeyCache {
     }
 
     fn renew(&mut self, keys: KeySet, max_age: Option<Duration>, now: UnixTime) -> Settled {
-        let (count, skipped) = (keys.keys().len(), keys.skipped().len());
+        let (count, skipped, remarks) = (keys.keys().len(), keys.skipped().len(), keys.remarks());
         self.next = now.plus(self.jitter.spread(self.schedule.fresh_for(max_age)));
         self.generation.note(&keys);
         self.cached = Some(CachedKeys { keys, fetched: now });
         self.failures = None;
-        Settled::Renewed { keys: count, skipped }
+        Settled::Renewed { keys: count, skipped, remarks }
     }
 
     fn fail(&mut self, failure: FetchFailure, now: UnixTime) -> Settled {

@@ -133,9 +133,15 @@ impl Members {
 }
 
 fn number(name: &str, text: &Option<String>) -> Result<Vec<u8>, UnsupportedKey> {
-    text.as_ref()
-        .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
-        .ok_or_else(|| UnsupportedKey(format!("{name} is missing or not base64url")))
+    let fault = match text {
+        None => "is missing",
+        Some(text) if text.ends_with('=') => "has padding (=), which RFC 7515 does not allow",
+        Some(text) => match URL_SAFE_NO_PAD.decode(text) {
+            Ok(number) => return Ok(number),
+            Err(_) => "is not base64url",
+        },
+    };
+    Err(UnsupportedKey(format!("{name} {fault}")))
 }
 
 /// kubernetes:pkg/serviceaccount: an external signer's kid has at most 1024 characters.

@@ -11,9 +11,16 @@ use std::rc::Rc;
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
     keys: Vec<Rc<Jwk>>,
-    by_kid: Table<Rc<Jwk>>,
-    skipped: Vec<UnsupportedKey>,
+    by_kid: Table<Vec<Rc<Jwk>>>,
+    skipped: Vec<SkippedKey>,
     takes_tokens_without_kid: bool,
+}
+
+/// A key of the document that no token is verified with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedKey {
+    kid: Option<String>,
+    why: UnsupportedKey,
 }
 
 /// Why a document is not a usable key set. Such a document never replaces a cached key set.
@@ -24,7 +31,7 @@ pub enum KeySetError {
     /// More than a hundred keys.
     TooManyKeys(usize),
     /// No key is supported. Contains the reason for each key.
-    NoUsableKey(Vec<UnsupportedKey>),
+    NoUsableKey(Vec<SkippedKey>),
 }
 
 // === impl KeySet ===
@@ -42,7 +49,8 @@ impl KeySet {
         let members = document.get("keys").and_then(Value::as_array).ok_or_else(|| {
             KeySetError::NotAKeySet("expected an object with a list `keys`".to_owned())
         })?;
-        Self::of(members.iter().map(Jwk::parse))
+        let parse = |json| Jwk::parse(json).map_err(|why| SkippedKey::of(json, why));
+        Self::of(members.iter().map(parse))
     }
 
     /// A set of keys without key IDs (`keys.pem`). Each gets the key ID that Kubernetes derives from it, and a token
@@ -50,11 +58,13 @@ impl KeySet {
     pub fn from_keys(
         keys: impl ExactSizeIterator<Item = Result<Jwk, UnsupportedKey>>,
     ) -> Result<Self, KeySetError> {
+        let skipped = |why| SkippedKey { kid: None, why };
+        let keys = keys.map(|key| key.map_err(skipped));
         Ok(Self { takes_tokens_without_kid: true, ..Self::of(keys)? })
     }
 
     fn of(
-        keys: impl ExactSizeIterator<Item = Result<Jwk, UnsupportedKey>>,
+        keys: impl ExactSizeIterator<Item = Result<Jwk, SkippedKey>>,
     ) -> Result<Self, KeySetError> {
         if keys.len() > MAX_KEYS {
             return Err(KeySetError::TooManyKeys(keys.len()));
@@ -63,33 +73,39 @@ impl KeySet {
         for key in keys {
             match key {
                 Ok(key) => set.add(key),
-                Err(unsupported) => set.skipped.push(unsupported),
+                Err(skipped) => set.skipped.push(skipped),
             }
         }
         if set.keys.is_empty() { Err(KeySetError::NoUsableKey(set.skipped)) } else { Ok(set) }
     }
 
     fn add(&mut self, key: Jwk) {
-        match self.by_kid.get(key.kid().as_bytes()) {
-            None => {
-                let key = Rc::new(key);
-                self.by_kid.insert(key.kid().as_bytes().into(), Rc::clone(&key));
-                self.keys.push(key);
-            }
-            Some(same) if same.fingerprint() == key.fingerprint() => {}
-            // The first key wins, so that a key ID has one meaning.
-            Some(_) => self.skipped.push(UnsupportedKey(format!("duplicate kid {:?}", key.kid()))),
+        let same = self.by_kid.entry(key.kid().as_bytes().into()).or_default();
+        if same.iter().any(|other| other.fingerprint() == key.fingerprint()) {
+            return;
         }
+        if same.len() >= MAX_SAME_KID {
+            let why = UnsupportedKey("third key with this kid".to_owned());
+            return self.skipped.push(SkippedKey { kid: Some(key.kid().to_owned()), why });
+        }
+        let key = Rc::new(key);
+        same.push(Rc::clone(&key));
+        self.keys.push(key);
     }
 
-    /// The keys that may have signed a token with this `kid` and `alg`: the key with that key ID.
+    /// The keys that may have signed a token with this `kid` and `alg`: the key with that key ID. If two keys have it,
+    /// those with that algorithm.
     ///
     /// For a token without a `kid`, and PEM keys: at most four keys with that algorithm. A P-521 key is tried only if
     /// it is the only one, because a verification takes more than a millisecond and an attacker can send forged tokens
     /// for free.
     pub fn candidates(&self, kid: Option<&str>, alg: &str) -> Vec<Rc<Jwk>> {
         if let Some(kid) = kid {
-            return self.by_kid.get(kid.as_bytes()).map(Rc::clone).into_iter().collect();
+            let same = self.by_kid.get(kid.as_bytes()).map(Vec::as_slice).unwrap_or_default();
+            let fitting: Vec<_> = same.iter().filter(|key| key.algorithm().name() == alg).collect();
+            // A key for another algorithm gives the reason for the rejection.
+            let fitting = if fitting.is_empty() { same.iter().take(1).collect() } else { fitting };
+            return fitting.into_iter().map(Rc::clone).collect();
         }
         if !self.takes_tokens_without_kid {
             return Vec::new();
@@ -112,9 +128,47 @@ impl KeySet {
         &self.keys
     }
 
-    /// The reasons why keys were skipped.
-    pub fn skipped(&self) -> &[UnsupportedKey] {
+    /// The skipped keys.
+    pub fn skipped(&self) -> &[SkippedKey] {
         &self.skipped
+    }
+
+    /// Why the key with this key ID was skipped.
+    pub fn why_skipped(&self, kid: &str) -> Option<&UnsupportedKey> {
+        let skipped = self.skipped.iter().find(|skipped| skipped.kid.as_deref() == Some(kid));
+        skipped.map(|skipped| &skipped.why)
+    }
+
+    /// A key ID that two keys have.
+    pub fn duplicate_kid(&self) -> Option<&str> {
+        let mut several = self.by_kid.values().filter(|same| same.len() > 1);
+        several.next().and_then(|same| same.first()).map(|key| key.kid())
+    }
+
+    /// What the operator of the key server should know of the set; empty if there is nothing.
+    pub fn remarks(&self) -> String {
+        let duplicate =
+            self.duplicate_kid().map(|kid| format!("two keys have kid {kid:?}, both are used"));
+        let skipped = self.skipped.iter().map(SkippedKey::to_string);
+        let remarks: Vec<_> = skipped.chain(duplicate).take(MAX_REMARKS).collect();
+        remarks.join("; ")
+    }
+}
+
+// === impl SkippedKey ===
+
+impl SkippedKey {
+    fn of(json: &Value, why: UnsupportedKey) -> Self {
+        Self { kid: json.get("kid").and_then(Value::as_str).map(str::to_owned), why }
+    }
+}
+
+impl fmt::Display for SkippedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(kid) = &self.kid {
+            write!(f, "key {kid:?}: ")?;
+        }
+        f.write_str(&self.why.0)
     }
 }
 
@@ -127,7 +181,7 @@ impl fmt::Display for KeySetError {
             Self::TooManyKeys(count) => write!(f, "{count} keys, expected at most {MAX_KEYS}"),
             Self::NoUsableKey(skipped) => {
                 f.write_str("no supported key")?;
-                skipped.iter().take(3).try_for_each(|UnsupportedKey(why)| write!(f, "; {why}"))
+                skipped.iter().take(3).try_for_each(|skipped| write!(f, "; {skipped}"))
             }
         }
     }
@@ -135,6 +189,11 @@ impl fmt::Display for KeySetError {
 
 /// Far more than an API server publishes, including keys of earlier rotations.
 pub(crate) const MAX_KEYS: usize = 100;
+
+/// Of keys with one key ID, of which each must be tried.
+const MAX_SAME_KID: usize = 2;
+
+const MAX_REMARKS: usize = 5;
 
 /// Bounds the number of verifications that one forged token causes.
 const MAX_TRIES: usize = 4;

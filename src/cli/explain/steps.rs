@@ -128,11 +128,9 @@ fn keys(parsed: &Parsed, candidates: &[Candidate<'_>], case: &Case, page: &mut P
                 let said: Vec<_> = found.iter().map(|key| described(key)).collect();
                 let held = match found.is_empty() {
                     false => Ok(format!("issuer {name:?} has {}", said.join(", "))),
-                    true => Err(format!(
-                        "kid {:?}: expected one of {} (issuer {name:?})",
-                        parsed.kid.as_deref().unwrap_or("(none)"),
-                        held_by(set)
-                    )),
+                    true => {
+                        Err(format!("{} (issuer {name:?})", missing(parsed.kid.as_deref(), set)))
+                    }
                 };
                 page.check("key", held);
             }
@@ -142,6 +140,14 @@ fn keys(parsed: &Parsed, candidates: &[Candidate<'_>], case: &Case, page: &mut P
 
 fn described(key: &Jwk) -> String {
     format!("key {:?} for {}", key.kid(), key.algorithm().name())
+}
+
+/// Why the set has no key for a token.
+fn missing(kid: Option<&str>, set: &KeySet) -> String {
+    match kid.map(|kid| (kid, set.why_skipped(kid))) {
+        Some((kid, Some(why))) => format!("kid {kid:?} is published, but not usable: {}", why.0),
+        _ => format!("kid {:?}: expected one of {}", kid.unwrap_or("(none)"), held_by(set)),
+    }
 }
 
 fn held_by(set: &KeySet) -> String {

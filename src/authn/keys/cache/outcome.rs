@@ -38,6 +38,8 @@ pub enum Settled {
         keys: usize,
         /// The number of skipped keys.
         skipped: usize,
+        /// Why keys were skipped.
+        remarks: String,
     },
     /// The fetch failed. Cached keys remain valid.
     Failed(FetchFailure),
