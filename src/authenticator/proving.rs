@@ -6,7 +6,7 @@ use super::{Authentication, Authenticator, Confirmed, Unproven};
 use crate::authn::bearer::BearerToken;
 use crate::authn::claims::Claims;
 use crate::authn::issuer::{Issuer, IssuerIdentity, Purpose};
-use crate::authn::jwt::Jwt;
+use crate::authn::jwt::{Jwt, issuer_of};
 use crate::authn::keys::Jwk;
 use crate::authn::signature::Algorithm;
 use crate::authn::subject::NamedAccount;
@@ -61,7 +61,7 @@ impl Authenticator {
         presented.trace.parsed(&jwt);
         let jwt = match jwt {
             Ok(jwt) => jwt,
-            Err(denial) => return Authentication::refused(denial, false),
+            Err(denial) => return self.unreadable(presented.token, denial),
         };
         let (kid, claims) = (jwt.header().kid.clone(), Rc::clone(jwt.claims()));
         let issuers = self.issuers_of(jwt.claims());
@@ -78,8 +78,29 @@ impl Authenticator {
         if self.known.get(token.bytes()).is_some() {
             return true;
         }
-        Jwt::parse(token, self.settings.limits.max_token_bytes)
-            .is_ok_and(|jwt| self.are_ours(jwt.claims()))
+        match Jwt::parse(token, self.settings.limits.max_token_bytes) {
+            Ok(jwt) => self.are_ours(jwt.claims()),
+            Err(denial) => {
+                denial.reason() == Reason::MalformedToken
+                    && issuer_of(token).is_some_and(|iss| self.is_issuer(&iss))
+            }
+        }
+    }
+
+    /// A token that cannot be read. If its issuer is not configured, that is the reason, whatever else is wrong with it.
+    fn unreadable(&self, token: BearerToken<'_>, denial: Denial) -> Authentication {
+        let is_malformed = denial.reason() == Reason::MalformedToken;
+        let Some(iss) = is_malformed.then(|| issuer_of(token)).flatten() else {
+            return Authentication::refused(denial, false);
+        };
+        let ours = self.is_issuer(&iss);
+        let denial = if ours { denial } else { unknown_issuer(&iss) };
+        let claimed = Claimed { kid: None, issuer: Some(iss), subject: None, audience: Vec::new() };
+        Authentication::refused(denial.of(claimed), ours)
+    }
+
+    fn is_issuer(&self, iss: &str) -> bool {
+        iss == LEGACY_ISSUER || self.by_iss.contains_key(iss.as_bytes())
     }
 
     /// Like [`Self::is_ours`], for claims.
@@ -169,9 +190,7 @@ impl Authenticator {
         }
         let iss = iss.ok_or_else(|| (Reason::MissingClaim.because("no iss"), false))?;
         let issuers = self.by_iss.get(iss.as_bytes());
-        issuers
-            .cloned()
-            .ok_or_else(|| (Reason::UnknownIssuer.because(format!("iss {iss:?}")), false))
+        issuers.cloned().ok_or_else(|| (unknown_issuer(iss), false))
     }
 
     fn prove(
@@ -261,6 +280,10 @@ impl Authenticator {
         check_told_apart(&found)?;
         Ok(verify(jwt, &found, self.verifier, now, presented.trace)?)
     }
+}
+
+fn unknown_issuer(iss: &str) -> Denial {
+    Reason::UnknownIssuer.because(format!("iss {iss:?}"))
 }
 
 fn check_algorithm(jwt: &Jwt<'_>) -> Result<(), Denial> {

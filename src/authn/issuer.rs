@@ -97,7 +97,7 @@ pub enum KeySource {
     /// The configuration contains the keys.
     Static(Rc<KeySet>),
     /// The filter fetches the keys.
-    Fetched(FetchPlan, RefreshSchedule),
+    Fetched(Box<FetchPlan>, RefreshSchedule),
     /// No keys: TokenReviews replace the local verification.
     Absent,
 }
@@ -117,7 +117,7 @@ impl Issuer {
         let keys = match source {
             KeySource::Static(keys) => Keys::Static(keys),
             KeySource::Fetched(plan, schedule) => {
-                Keys::Fetched(Box::new(KeyCache::new(plan, schedule, seed)))
+                Keys::Fetched(Box::new(KeyCache::new(*plan, schedule, seed)))
             }
             KeySource::Absent => Keys::Absent,
         };

@@ -174,7 +174,8 @@ fn key_source(
                     problems,
                 )
             });
-            KeySource::Fetched(FetchPlan { path_prefix, jwks_server, ..plan(server) }, schedule)
+            let plan = FetchPlan { path_prefix, jwks_server, ..plan(server) };
+            KeySource::Fetched(Box::new(plan), schedule)
         }
         (None, Some(Object(jwks)), None, None) => {
             let path = format!("{path}.jwks");
@@ -183,7 +184,8 @@ fn key_source(
             if !jwks_path.starts_with('/') || jwks_path.contains('#') {
                 problems.add(format!("{path}.path"), JWKS_PATH);
             }
-            KeySource::Fetched(FetchPlan { jwks_path: Some(jwks_path), ..plan(server) }, schedule)
+            let plan = FetchPlan { jwks_path: Some(jwks_path), ..plan(server) };
+            KeySource::Fetched(Box::new(plan), schedule)
         }
         (None, None, Some(inline), None) => {
             static_keys(format!("{path}.inline"), KeySet::from_value(&inline), problems)?

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod deny;
+mod foreign;
 mod hosts_and_ports;
 mod identity;
 mod log;

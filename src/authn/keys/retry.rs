@@ -72,7 +72,7 @@ impl Failures {
 
     /// Whether the server has refused so often that its keys may have moved.
     pub(super) fn suggest_a_move(&self) -> bool {
-        self.refusals % SEVERAL == 0
+        self.refusals.is_multiple_of(SEVERAL)
     }
 }
 
