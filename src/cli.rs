@@ -1,5 +1,6 @@
 //! Command-line arguments, output and exit codes. Each subcommand has its own module.
 
+mod admin;
 mod check;
 mod completions;
 mod dates;
@@ -9,6 +10,7 @@ mod inspect;
 mod reasons;
 mod request_line;
 mod schema;
+mod status;
 mod terminal;
 mod token;
 
@@ -35,6 +37,8 @@ enum Command {
     Inspect(inspect::Options),
     /// Explain the reasons of denials, and their remedies
     Reasons(reasons::Options),
+    /// Ask a running Envoy whether the filter protects its filter chains
+    Status(Box<status::Options>),
     /// Print the JSON Schema of the plugin's configuration, for editors
     Schema,
     /// Print the completion script for a shell
@@ -80,6 +84,7 @@ pub fn run() -> ExitCode {
         Command::Explain(options) => explain::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Reasons(options) => reasons::print(&options),
+        Command::Status(options) => status::run(&options),
         Command::Schema => schema::print(),
         Command::Completions(options) => Ok(completions::print(&options)),
     };

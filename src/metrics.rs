@@ -208,7 +208,7 @@ fn difference(now: usize, before: usize) -> i64 {
 }
 
 /// Makes a name one part of a stat's name: dots separate parts, and Prometheus allows letters, digits and underscores.
-fn label(name: Option<&str>) -> String {
+pub fn label(name: Option<&str>) -> String {
     let Some(name) = name else { return "none".to_owned() };
     name.chars()
         .map(|c| if c.is_ascii_alphanumeric() || "_-/:".contains(c) { c } else { '_' })

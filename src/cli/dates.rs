@@ -59,3 +59,21 @@ pub fn duration(duration: Duration) -> String {
         .collect();
     if said.is_empty() { "0s".to_owned() } else { said.join(" ") }
 }
+
+/// Parses a duration with one unit, such as `30s` or `2m`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a number and a unit, for example 30s, 2m or 1h".to_owned();
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(expected)?;
+    let (number, unit) = text.split_at_checked(unit_at).ok_or_else(expected)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(expected()),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
+    seconds.filter(|seconds| *seconds <= LONGEST).map(Duration::from_secs).ok_or_else(expected)
+}
+
+/// A day.
+const LONGEST: u64 = 24 * 60 * 60;

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod authorization;
+pub mod command;
 pub mod destinations;
 pub mod docker;
 pub mod istio;

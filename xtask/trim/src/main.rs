@@ -87,4 +87,5 @@ const USED: &[&str] = &[
 ];
 
 /// Parts of the names of functions that print backtraces.
-const BACKTRACES: &[&str] = &["ErrorImpl$GT$5debug", "rustc_demangle", "BacktraceFrameFmt", "output_filename"];
+const BACKTRACES: &[&str] =
+    &["ErrorImpl$GT$5debug", "rustc_demangle", "BacktraceFrameFmt", "output_filename"];

@@ -1,0 +1,295 @@
+//! What a proxy's configuration and stats mean, as a page with one line for each question.
+
+use super::observed::{Body, Observed};
+use super::stats::Stats;
+use crate::cli::{Answer, dates};
+use sa_authn::authn::issuer::KeySource;
+use sa_authn::authz::Mode;
+use sa_authn::config::Config;
+use sa_authn::time::UnixTime;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The answers of a proxy.
+pub struct Subject<'a> {
+    pub server: &'a Value,
+    pub observed: &'a Observed,
+    pub stats: &'a Stats,
+    pub now: UnixTime,
+}
+
+/// The page so far.
+#[derive(Debug, Default)]
+pub struct Findings {
+    text: String,
+    problems: usize,
+    warnings: usize,
+}
+
+// === impl Findings ===
+
+impl Findings {
+    /// Adds all questions. `wanted` is the configuration that the filter should have.
+    pub fn add(&mut self, subject: &Subject<'_>, wanted: Option<&Value>) {
+        self.server(subject);
+        self.filter(subject);
+        self.configurations(subject, wanted);
+        self.refused(subject);
+        self.chains(subject);
+        self.keys(subject);
+        self.machines(subject);
+        self.connections(subject);
+        self.requests(subject);
+    }
+
+    /// The page, and whether the proxy is healthy.
+    pub fn report(mut self) -> (String, Answer) {
+        let (status, answer) = match (self.problems, self.warnings) {
+            (0, 0) => ("healthy".to_owned(), Answer::Yes),
+            (0, warnings) => (format!("healthy, with warnings: {warnings}"), Answer::Yes),
+            (problems, warnings) => {
+                (format!("NOT HEALTHY: problems {problems}, warnings {warnings}"), Answer::No)
+            }
+        };
+        self.line("", "STATUS", &status);
+        (self.text, answer)
+    }
+
+    fn server(&mut self, Subject { server, .. }: &Subject<'_>) {
+        let text = |name: &str| server.get(name).and_then(Value::as_str).unwrap_or("unknown");
+        let version = text("version").split('/').nth(1).unwrap_or_else(|| text("version"));
+        let state = text("state");
+        let said = format!("{version}, {state}, up {}", text("uptime_current_epoch"));
+        self.check(state == "LIVE", "envoy", &said);
+    }
+
+    fn filter(&mut self, Subject { observed, stats, .. }: &Subject<'_>) {
+        let filters = &observed.filters;
+        let loaded = filters.iter().filter(|filter| matches!(filter.body, Body::Wasm(_)));
+        let count = loaded.count();
+        if filters.is_empty() {
+            self.bad("filter", "not in any filter chain");
+        }
+        for filter in filters {
+            if let Body::Missing(why) = &filter.body {
+                self.bad("filter", &format!("{}: {why}", filter.chain));
+            }
+            if filter.disabled {
+                self.bad(
+                    "filter",
+                    &format!("{}: disabled unless a route enables it", filter.chain),
+                );
+            }
+            if filter.fails_open {
+                let said = "fails open: requests pass if the filter fails; use FAIL_RELOAD";
+                self.bad("filter", &format!("{}: {said}", filter.chain));
+            }
+        }
+        if count == 0 {
+            return;
+        }
+        match stats.version() {
+            Some(version) => {
+                self.good("filter", &format!("sa-authn {version} in {}", chains(count)));
+            }
+            None => self.warn(
+                "filter",
+                &format!(
+                    "in {}; its version is unknown, because the proxy has no stat `sa_authn.build`",
+                    chains(count)
+                ),
+            ),
+        }
+    }
+
+    fn configurations(&mut self, Subject { observed, .. }: &Subject<'_>, wanted: Option<&Value>) {
+        for json in distinct(observed) {
+            let config = match Config::parse(json.as_bytes()) {
+                Ok(config) => config,
+                Err(problems) => {
+                    for problem in problems {
+                        self.bad("config", &problem.to_string());
+                    }
+                    continue;
+                }
+            };
+            let settings = &config.settings;
+            let rules = settings.policy.rules();
+            let rules =
+                rules.map_or("no rules".to_owned(), |rules| format!("rules {}", rules.len()));
+            let said = format!("issuers {}, {rules}", config.issuers.len());
+            match settings.mode {
+                Mode::Enforce => self.good("config", &said),
+                Mode::Shadow => {
+                    self.warn("config", &format!("{said}; shadow mode: denied requests pass"));
+                }
+            }
+            if let Some(wanted) = wanted {
+                let equal = serde_json::from_str::<Value>(json).is_ok_and(|found| found == *wanted);
+                let said = if equal { "equals the file" } else { "differs from the file" };
+                self.check(equal, "config", said);
+            }
+        }
+    }
+
+    fn refused(&mut self, Subject { observed, stats, .. }: &Subject<'_>) {
+        for refused in &observed.refused {
+            let said = refused.replace('\n', " ");
+            self.bad("update", &format!("Envoy rejected a newer configuration: {}", said.trim()));
+        }
+        for name in &observed.warming {
+            self.bad("update", &format!("listener {name:?} waits for a part of its configuration"));
+        }
+        if observed.refused.is_empty() && observed.warming.is_empty() {
+            let before = stats.get("listener_manager.lds.update_rejected");
+            let said = match before {
+                0 => "no newer configuration was rejected".to_owned(),
+                count => format!("current; Envoy rejected earlier updates: {count}"),
+            };
+            self.good("update", &said);
+        }
+    }
+
+    fn chains(&mut self, Subject { observed, .. }: &Subject<'_>) {
+        for open in &observed.open {
+            let why = match open.is_http {
+                true => "requests reach the upstream without the filter",
+                false => "TCP connections reach the upstream without the filter",
+            };
+            self.bad("chains", &format!("{}: {why}", open.chain));
+        }
+        if observed.open.is_empty() && !observed.filters.is_empty() {
+            let denied = match observed.denied_chains {
+                0 => String::new(),
+                count => format!("; TCP filter chains that deny every connection: {count}"),
+            };
+            self.good("chains", &format!("no way to an upstream without the filter{denied}"));
+        }
+    }
+
+    fn keys(&mut self, Subject { observed, stats, now, .. }: &Subject<'_>) {
+        let configs = distinct(observed).into_iter();
+        for config in configs.filter_map(|json| Config::parse(json.as_bytes()).ok()) {
+            for (issuer, source) in &config.issuers {
+                let name = &*issuer.name;
+                let KeySource::Fetched(_, schedule) = source else { continue };
+                let failures = stats.of_issuer("key_fetches.failure", name).unwrap_or_default();
+                let failed = match failures {
+                    0 => String::new(),
+                    count => format!("; failed fetches since the start: {count}"),
+                };
+                let Some(fetched_at) = stats.of_issuer("keys.fetched_at", name) else {
+                    self.bad("keys", &format!("issuer {name:?}: not fetched yet{failed}"));
+                    continue;
+                };
+                let age = now.since(UnixTime::from_secs(fetched_at));
+                let count = stats.of_issuer("keys.count", name).unwrap_or_default();
+                let fetched = format!("fetched {} ago", dates::duration(age));
+                let said = format!("issuer {name:?}: {count}, {fetched}{failed}");
+                // A refresh is at most a little late if it succeeds.
+                let is_fresh = age <= schedule.refresh * 2 && count > 0;
+                if is_fresh {
+                    self.good("keys", &said);
+                } else {
+                    let refresh = dates::duration(schedule.refresh);
+                    self.bad("keys", &format!("{said}; stale, refreshInterval is {refresh}"));
+                }
+            }
+        }
+    }
+
+    fn machines(&mut self, Subject { observed, stats, .. }: &Subject<'_>) {
+        if observed.filters.is_empty() {
+            return;
+        }
+        let (reloads, failures) =
+            (stats.sum(".vm_reload_success"), stats.sum(".vm_reload_failure"));
+        let (active, workers) =
+            (stats.sum("wasm.envoy.wasm.runtime.v8.active"), stats.get("server.concurrency"));
+        if failures > 0 {
+            self.bad("vms", &format!("a crashed VM could not be reloaded: {failures} times"));
+        } else if active <= workers {
+            self.bad("vms", &format!("active VMs {active}, workers {workers}"));
+        } else if reloads > 0 {
+            self.warn("vms", &format!("VMs crashed and were reloaded: {reloads} times"));
+        } else {
+            self.good("vms", &format!("active VMs {active}, workers {workers}, no crash"));
+        }
+    }
+
+    fn connections(&mut self, Subject { stats, .. }: &Subject<'_>) {
+        let chains = stats.get("listener_manager.total_filter_chains_draining");
+        let listeners = stats.get("listener_manager.total_listeners_draining");
+        if chains + listeners > 0 {
+            self.warn(
+                "draining",
+                &format!(
+                    "connections of a former configuration remain: filter chains {chains}, listeners {listeners}"
+                ),
+            );
+        } else {
+            self.good("draining", "no connections of a former configuration");
+        }
+    }
+
+    fn requests(&mut self, Subject { stats, .. }: &Subject<'_>) {
+        let count = |verdict: &str| stats.requests(verdict).values().sum::<u64>();
+        let by_reason = |verdict: &str| {
+            let counts = stats.requests(verdict);
+            let counts: Vec<_> =
+                counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+            if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) }
+        };
+        self.note("allowed", &count("allowed").to_string());
+        self.note("denied", &format!("{}{}", count("denied"), by_reason("denied")));
+        if count("shadow_denied") > 0 {
+            let said = format!("{}{}", count("shadow_denied"), by_reason("shadow_denied"));
+            self.warn("shadow", &format!("requests that would be denied: {said}"));
+        }
+        let unreviewed = stats.sum("wasmcustom.sa_authn.unreviewed.");
+        if unreviewed > 0 {
+            self.warn("reviews", &format!("requests that passed without a review: {unreviewed}"));
+        }
+    }
+
+    fn check(&mut self, held: bool, name: &str, said: &str) {
+        if held { self.good(name, said) } else { self.bad(name, said) }
+    }
+
+    fn good(&mut self, name: &str, said: &str) {
+        self.line("ok", name, said);
+    }
+
+    fn bad(&mut self, name: &str, said: &str) {
+        self.problems += 1;
+        self.line("NO", name, said);
+    }
+
+    fn warn(&mut self, name: &str, said: &str) {
+        self.warnings += 1;
+        self.line("!!", name, said);
+    }
+
+    fn note(&mut self, name: &str, said: &str) {
+        self.line("--", name, said);
+    }
+
+    fn line(&mut self, mark: &str, name: &str, said: &str) {
+        self.text += format!("{mark:<3} {name:<9} {said}").trim_end();
+        self.text.push('\n');
+    }
+}
+
+/// The different configurations of the filter.
+fn distinct(observed: &Observed) -> BTreeSet<&str> {
+    let json = observed.filters.iter().filter_map(|filter| match &filter.body {
+        Body::Wasm(json) => Some(json.as_str()),
+        Body::Missing(_) => None,
+    });
+    json.collect()
+}
+
+fn chains(count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} filter chain{plural}")
+}
