@@ -3,6 +3,7 @@
 mod admin;
 mod check;
 mod completions;
+mod convert;
 mod dates;
 mod explain;
 mod input;
@@ -31,6 +32,8 @@ struct Arguments {
 enum Command {
     /// Find problems in configurations, with their locations and remedies
     Check(check::Options),
+    /// Convert the configuration of jwt_authn, RequestAuthentication or kube-rbac-proxy
+    Convert(convert::Options),
     /// Show each step of the decision on a request, with the values that were compared
     Explain(explain::Options),
     /// Decode a token, with readable dates and its kind. Verifies NOTHING
@@ -56,6 +59,8 @@ pub struct Report {
     pub failures: Vec<String>,
     /// Whether severities are colored on a terminal.
     pub colored: bool,
+    /// Remarks for stderr, with line ends.
+    pub notes: String,
 }
 
 /// The result of a command.
@@ -81,6 +86,7 @@ pub fn run() -> ExitCode {
     };
     let outcome = match arguments.command {
         Command::Check(options) => check::run(&options),
+        Command::Convert(options) => convert::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Reasons(options) => reasons::print(&options),
@@ -122,7 +128,7 @@ impl Report {
 
     /// An output with an answer and errors, without colors.
     pub fn of(text: String, answer: Answer, failures: Vec<String>) -> Self {
-        Self { text, answer, failures, colored: false }
+        Self { text, answer, failures, colored: false, notes: String::new() }
     }
 
     fn print(self) -> ExitCode {
@@ -137,6 +143,8 @@ impl Report {
             }
             _ => {}
         }
+        // Errors are ignored; there is nowhere to report them.
+        let _ = write!(io::stderr(), "{}", terminal::shown(&self.notes));
         if !self.failures.is_empty() {
             return print_error(&self.failures.join("\nerror: "));
         }

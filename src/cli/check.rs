@@ -9,9 +9,9 @@ mod pasted;
 mod problems;
 mod report;
 mod sarif;
-mod text;
+pub mod text;
 mod walk;
-mod yaml;
+pub mod yaml;
 
 use super::{Answer, Failure, Report, input};
 use find::{Body, Found, find};

@@ -24,7 +24,7 @@ pub fn file(content: &str) -> Option<String> {
 }
 
 fn remedy(system: &System) -> String {
-    format!("see {}", system.guide)
+    format!("`sa-authn convert FILE` converts it, see {}", system.guide)
 }
 
 /// Whether a text is a Helm template. JSON and YAML files can contain `{{` in strings, but not these.

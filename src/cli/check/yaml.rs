@@ -75,6 +75,11 @@ struct Open {
 // === impl Node ===
 
 impl Node {
+    /// An empty object.
+    pub fn empty() -> Self {
+        Self { at: 0, kind: Kind::Mapping(Vec::new()) }
+    }
+
     /// The member with this name; the last one of duplicates.
     pub fn get(&self, name: &str) -> Option<&Self> {
         self.members().iter().rfind(|(key, _)| key.name == name).map(|(_, value)| value)
