@@ -5,6 +5,7 @@
 mod check;
 mod convert;
 mod docs;
+mod envoy_log;
 mod explain;
 mod explain_rules;
 mod inspect;
