@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
@@ -9,7 +10,7 @@ use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Fault, KeyKind, poll};
 use serde_json::{Value, json};
 use support::authorization::network_rbac;
-use support::command::{Ran, sa_authn};
+use support::command::{Ran, sa_authn, sa_authn_with};
 use support::{Gate, api, check_refused, config, discovery, get, http_options};
 
 async fn api_server() -> Result<ApiServer> {
@@ -298,5 +299,33 @@ async fn unreachable_admin_address_is_indeterminate() -> Result<()> {
     let other = format!("127.0.0.1:{}", upstream.port());
     let ran = sa_authn(&["status", "--admin", &other]).await?;
     assert_eq!(ran.code, 2, "{}", ran.stdout);
+    Ok(())
+}
+
+/// No cluster is here: a script in place of `kubectl` prints what `kubectl port-forward` prints, and Envoy's admin port
+/// is the local end.
+#[tokio::test]
+async fn pod_is_reached_by_port_forward() -> Result<()> {
+    let envoy = EnvoySetup::new().without_filter().start().await?;
+    let folder = tempfile::tempdir()?;
+    let script = |body: &str| -> Result<()> {
+        let path = folder.path().join("kubectl");
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n"))?;
+        Ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?)
+    };
+    let arguments = ["status", "-n", "secrets", "deploy/secret-store"];
+    script(&format!(
+        "test \"$*\" = 'port-forward --namespace=secrets --address=127.0.0.1 -- deploy/secret-store :15000' || exit 3\n\
+         echo 'Forwarding from 127.0.0.1:{} -> 15000'\nexec sleep 600",
+        envoy.admin_port()
+    ))?;
+    let ran = sa_authn_with(&arguments, Some(folder.path())).await?;
+    check(&ran, 1, &["NO  filter    not in any filter chain"])?;
+    script(
+        "echo 'Error from server (NotFound): deployments.apps \"secret-store\" not found' >&2; exit 1",
+    )?;
+    let ran = sa_authn_with(&arguments, Some(folder.path())).await?;
+    let said = "error: kubectl port-forward: Error from server (NotFound): deployments.apps \"secret-store\" not found\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, said));
     Ok(())
 }

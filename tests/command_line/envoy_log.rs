@@ -22,7 +22,10 @@ fn documented() -> Vec<(String, String)> {
 
 fn logged(json: &[u8]) -> String {
     let mut core = Core::new(Environment::default());
-    core.handle(Event::ConfigurationLoaded(Some(json)), UnixTime::from_secs(1_800_000_000));
+    core.handle(
+        Event::ConfigurationLoaded { json: Some(json), root_id: None },
+        UnixTime::from_secs(1_800_000_000),
+    );
     let mut lines = String::new();
     while let Some(effect) = core.poll_effect() {
         if let Effect::Log(log::Level::Error, line) = effect {

@@ -15,14 +15,24 @@ pub struct Ran {
 
 /// Runs the command, in the root of the repository.
 pub async fn sa_authn(arguments: &[&str]) -> Result<Ran> {
-    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    tokio::task::spawn_blocking(move || run(&arguments)).await?
+    sa_authn_with(arguments, None).await
 }
 
-fn run(arguments: &[String]) -> Result<Ran> {
+/// Runs the command with the programs of this folder before all others.
+pub async fn sa_authn_with(arguments: &[&str], programs: Option<&Path>) -> Result<Ran> {
+    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let programs = programs.map(Path::to_path_buf);
+    tokio::task::spawn_blocking(move || run(&arguments, programs.as_deref())).await?
+}
+
+fn run(arguments: &[String], programs: Option<&Path>) -> Result<Ran> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--locked", "-p", "sa-authn", "--bin", "sa-authn", "--"]);
+    if let Some(programs) = programs {
+        let path = std::env::var("PATH").unwrap_or_default();
+        cargo.env("PATH", format!("{}:{path}", programs.display()));
+    }
     let output = cargo.args(arguments).current_dir(root).output().context("running cargo")?;
     let text = |bytes| String::from_utf8(bytes).context("UTF-8");
     let ran = Ran {
