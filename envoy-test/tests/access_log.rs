@@ -40,6 +40,8 @@ async fn access_log_has_caller_token_id_and_denial_reason() -> Result<()> {
             (0, "path", json!("/secrets/1")),
             (1, "status", json!(401)),
             (1, "details", json!("sa_authn.missing_token")),
+            (0, "upstream", json!(format!("127.0.0.1:{}", gate.upstream.port()))),
+            (1, "upstream", Value::Null),
             (1, "subject", Value::Null),
             (1, "jti", Value::Null),
         ] {

@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use envoy_test::{Endpoint, EnvoySetup, Fault, Request, Response, Token, poll};
@@ -20,9 +21,33 @@ fn promtool_accepts_the_rules_and_their_tests() -> Result<()> {
         return not_run("promtool on observability/", "there is no prometheus in the PATH");
     }
     let checked = promtool(&["check", "rules", "prometheus-rules.yaml"])?;
-    assert!(checked.contains("SUCCESS: 23 rules found"), "{checked}");
+    assert!(checked.contains("SUCCESS: 26 rules found"), "{checked}");
     let tested = promtool(&["test", "rules", "prometheus-rules-test.yaml"])?;
     assert!(tested.contains("SUCCESS"), "{tested}");
+    Ok(())
+}
+
+/// Debian's Prometheus has no discovery of Kubernetes: promtool checks the rest.
+#[test]
+fn promtool_accepts_the_scrape_configurations() -> Result<()> {
+    if !is_here() {
+        return not_run("promtool on observability/", "there is no prometheus in the PATH");
+    }
+    let text = fs::read_to_string(observability().join("prometheus-scrape.yaml"))?;
+    let mut config: Value = serde_saphyr::from_str(&text)?;
+    let jobs = config["scrape_configs"].as_array_mut().context("scrape_configs")?;
+    let mut discovered = 0;
+    for job in jobs.iter_mut().filter_map(Value::as_object_mut) {
+        if let Some(pods) = job.remove("kubernetes_sd_configs") {
+            assert_eq!(pods, json!([{ "role": "pod" }]));
+            discovered += 1;
+        }
+    }
+    assert_eq!(discovered, 2);
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
+    fs::write(file.path(), config.to_string())?;
+    let checked = promtool(&["check", "config", &file.path().to_string_lossy()])?;
+    assert!(checked.contains("SUCCESS"), "{checked}");
     Ok(())
 }
 
@@ -33,6 +58,10 @@ fn every_alert_has_a_summary_and_a_remedy() -> Result<()> {
             let text = rule["annotations"][said].as_str().unwrap_or_default();
             assert!(text.len() > 12, "{said} of {}", rule["alert"]);
         }
+        let name = rule["alert"].as_str().context("a name")?;
+        let url = format!("https://docs.example.com/sa-authn/runbook.md#{}", name.to_lowercase());
+        assert_eq!(rule["annotations"]["runbook_url"], url);
+        assert!(RUNBOOK.contains(&format!("\n## {name}\n")), "no section for {name}");
         let severity = rule["labels"]["severity"].as_str().unwrap_or_default();
         assert!(["info", "warning", "critical"].contains(&severity), "{}", rule["alert"]);
     }
@@ -68,6 +97,7 @@ async fn prometheus_rules_compute_what_was_sent() -> Result<()> {
     let age = prometheus.query("sa_authn:keys_age:seconds").await?;
     ensure!(matches!(age[..], [(_, seconds)] if (0.0..60.0).contains(&seconds)), "{age:?}");
 
+    world.causes_a_rejected_update(&prometheus).await?;
     world.causes_a_mismatch(&prometheus).await?;
     world.causes_the_other_metrics(&prometheus).await?;
     check_names(&prometheus).await?;
@@ -95,6 +125,7 @@ impl World {
             { "name": "secrets", "methods": ["GET"], "allow": ["api/api"] },
         ]);
         let setup = EnvoySetup::new().api_server(&api_server).plugin_config(config);
+        let setup = setup.dynamic_listener(Duration::from_secs(1));
         let gate = Gate::start(setup).await?;
         let allowed = api_server.mint(api());
         let forbidden = api_server.mint(Token::for_service_account("web", "web"));
@@ -120,6 +151,15 @@ impl World {
 
     fn fault(&self, fault: Option<Fault>) {
         self.api_server.set_fault(Endpoint::TokenReview, fault);
+    }
+
+    /// A new configuration is invalid: Envoy keeps the old one.
+    async fn causes_a_rejected_update(&self, prometheus: &Prometheus) -> Result<()> {
+        self.gate.envoy.replace_plugin_config(&json!({ "issuers": [] }))?;
+        prometheus.wait_value("envoy_listener_manager_lds_update_rejected", 1.0).await?;
+        let firing = r#"ALERTS{alertname="SaAuthnUpdateRejected", alertstate="firing"}"#;
+        prometheus.wait_value(firing, 1.0).await?;
+        self.sends(1, 1).await
     }
 
     /// The API server approves another identity, which triggers an alert without a delay.
@@ -189,6 +229,8 @@ async fn check_dashboard(prometheus: &Prometheus) -> Result<()> {
         let expression = expression
             .replace("$__rate_interval", "1m")
             .replace("$job", "envoy")
+            .replace("$namespace", ".*")
+            .replace("$workload", ".*")
             .replace("$instance", ".*");
         ensure!(!prometheus.query(&expression).await?.is_empty(), "no data: {expression}");
     }
@@ -230,5 +272,6 @@ fn names(expression: &str) -> Vec<String> {
     metrics.map(str::to_owned).collect()
 }
 
+const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 const ALLOWED_3: &str = r#"verdict="allowed",reason="none",rule="secrets",issuer="local"} 3"#;
 const FORBIDDEN_1: &str = r#"verdict="denied",reason="forbidden",rule="secrets",issuer="local"} 1"#;
