@@ -22,7 +22,7 @@ const BANNED: [&str; 12] = [
 ];
 
 /// Files and folders with texts for users and contributors.
-const TEXTS: [&str; 15] = [
+const TEXTS: [&str; 16] = [
     ".github",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -31,6 +31,7 @@ const TEXTS: [&str; 15] = [
     "SECURITY.md",
     "benches",
     "docs",
+    "envoy-gateway",
     "envoy-test",
     "filter-config",
     "fuzz",
