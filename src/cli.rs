@@ -42,8 +42,8 @@ enum Command {
     Reasons(reasons::Options),
     /// Ask a running Envoy whether the filter protects its filter chains
     Status(Box<status::Options>),
-    /// Print the JSON Schema of the plugin's configuration, for editors
-    Schema,
+    /// Print the JSON Schema of the plugin's configuration, for editors, Kubernetes or Helm
+    Schema(schema::Options),
     /// Print the completion script for a shell
     Completions(completions::Options),
 }
@@ -91,7 +91,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(options) => inspect::run(&options),
         Command::Reasons(options) => reasons::print(&options),
         Command::Status(options) => status::run(&options),
-        Command::Schema => schema::print(),
+        Command::Schema(options) => schema::print(&options),
         Command::Completions(options) => Ok(completions::print(&options)),
     };
     match outcome {

@@ -3,6 +3,9 @@
 //! There are no warnings. A setting without effect is an error: an operator who believes that the
 //! configuration is stricter than it is would allow callers by mistake.
 
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
+#[allow(clippy::indexing_slicing, reason = "indexing a `Value` by name does not panic")]
+mod admission;
 mod bounds;
 mod calls;
 mod duration;
@@ -18,6 +21,8 @@ mod rules;
 mod schema;
 mod wire;
 
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
+pub use admission::admission_policy;
 #[cfg(not(target_arch = "wasm32"))]
 pub use hints::nearest;
 pub use problems::Problem;

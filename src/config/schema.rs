@@ -3,7 +3,7 @@
 //! The checks in `super` reject everything that this schema rejects. They also check relations between fields, which
 //! the schema cannot express, such as unreachable rules and keys that two issuers share.
 
-use super::bounds::{self, Bounds, HEADER_NAME_BYTES, NO_LIMIT, Unit};
+use super::bounds::{self, Bounds, NO_LIMIT, Unit, header_name_bytes};
 use super::duration::{self, WireDuration};
 use super::wire::{Conditions, Entry, MatchPeer, PeerPattern, Plugin, Who};
 use crate::authn::keys::MAX_KEYS;
@@ -106,9 +106,9 @@ fn issuer_facts() -> Vec<(&'static str, Value)> {
 
 fn call_facts() -> Vec<(&'static str, Value)> {
     let cluster = json!({ "pattern": VISIBLE, "examples": ["kube-apiserver"] });
-    let authority = json!({ "pattern": "^[!-.0-~]+$", "examples": ["kubernetes.default.svc"] });
+    let authority = json!({ "pattern": AUTHORITY, "examples": ["kubernetes.default.svc"] });
     let path_prefix = json!({
-        "pattern": "^(/[!-\"$->@-~]*[!-\"$-.0->@-~])?$", "default": "",
+        "pattern": PATH_PREFIX, "default": "",
         "examples": ["/k8s/clusters/c-1"],
     });
     vec![
@@ -125,7 +125,7 @@ fn call_facts() -> Vec<(&'static str, Value)> {
         (
             "issuers[].keys.jwks.path",
             json!({
-                "pattern": "^/[!-\"$-~]*$", "examples": ["/openid/v1/jwks"],
+                "pattern": JWKS_PATH, "examples": ["/openid/v1/jwks"],
             }),
         ),
         ("issuers[].tokenReview", json!({ "required": ["cluster", "authority"] })),
@@ -147,14 +147,14 @@ fn request_facts() -> Vec<(&'static str, Value)> {
             }),
         ),
         ("tokenFrom[]", json!({ "required": ["header"] })),
-        ("tokenFrom[].header", json!({ "pattern": header_pattern(), "examples": ["x-client-id"] })),
-        ("tokenFrom[].prefix", json!({ "pattern": "^[A-Za-z0-9-]+ $", "examples": ["Bearer "] })),
+        ("tokenFrom[].header", json!({ "pattern": HEADER, "examples": ["x-client-id"] })),
+        ("tokenFrom[].prefix", json!({ "pattern": SCHEME, "examples": ["Bearer "] })),
         ("foreignTokens", json!({ "default": "refuse" })),
         (
             "identityHeaders",
             json!({
                 "default": { "x-sa-namespace": "namespace", "x-sa-name": "name" },
-                "propertyNames": { "pattern": header_pattern() },
+                "propertyNames": { "pattern": HEADER },
                 "additionalProperties": { "enum": fields },
             }),
         ),
@@ -166,7 +166,7 @@ fn request_facts() -> Vec<(&'static str, Value)> {
         ),
         ("forwardToken", json!({ "default": false })),
         ("mode", json!({ "default": "enforce" })),
-        ("answers.realm", json!({ "default": "sa-authn", "pattern": r"^[ !#-\[\]-~]*$" })),
+        ("answers.realm", json!({ "default": "sa-authn", "pattern": REALM })),
         ("answers.hideReason", json!({ "default": false })),
     ]
 }
@@ -178,9 +178,9 @@ fn rule_facts() -> Vec<(&'static str, Value)> {
         ("rules[].name", json!({ "minLength": 1 })),
         ("rules[].hosts", json!({ "minItems": 1, "examples": [["api.example", "*.example:*"]] })),
         ("rules[].methods", json!({ "minItems": 1, "examples": [["GET", "HEAD"]] })),
-        ("rules[].methods[]", json!({ "pattern": "^[A-Z-]+$" })),
+        ("rules[].methods[]", json!({ "pattern": METHOD })),
         ("rules[].paths", json!({ "minItems": 1, "examples": [["/secrets/*"]] })),
-        ("rules[].paths[]", json!({ "pattern": r"^/[^()+$\[\]{}<>|^]*$" })),
+        ("rules[].paths[]", json!({ "pattern": PATH })),
         ("rules[].ports", json!({ "minItems": 1 })),
         ("rules[].ports[]", json!({ "minimum": 1, "maximum": 65535 })),
         ("rules[].corsPreflight", json!({ "default": false })),
@@ -246,7 +246,7 @@ impl JsonSchema for WireDuration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" })
+        json_schema!({ "type": "string", "pattern": DURATION })
     }
 }
 
@@ -302,13 +302,40 @@ impl JsonSchema for Entry {
     }
 }
 
+/// The form of a duration.
+pub(super) const DURATION: &str = "^[0-9]+(ms|s|m|h)$";
+
+/// The longest duration (`super::duration`).
+pub(super) const LONGEST_DURATION: &str = "8784h";
+
+/// The patterns, in words.
+pub(super) const FORMS: [(&str, &str); 11] = [
+    (VISIBLE, "visible ASCII and not empty"),
+    (AUTHORITY, "a host name without a scheme and a path, for example \"kubernetes.default.svc\""),
+    (PATH_PREFIX, "a path without a slash at its end, for example \"/k8s/clusters/c-1\""),
+    (HEADER, "a header name of 1 to 64 letters, digits and `-`, for example \"x-client-id\""),
+    (ACCOUNT, "\"namespace/name\", in which `*` can replace a whole part"),
+    (DNS_SUBDOMAIN, "a trust domain, for example \"cluster.local\""),
+    (JWKS_PATH, "the path of the JWKS, for example \"/openid/v1/jwks\""),
+    (SCHEME, "a scheme followed by one space, for example \"Bearer \""),
+    (REALM, "printable ASCII without double quotes and backslashes"),
+    (METHOD, "an upper-case method, for example \"GET\""),
+    (PATH, "a path such as /a/b or /a/*, without ( ) + $ [ ] { } < > | ^"),
+];
+
+const AUTHORITY: &str = "^[!-.0-~]+$";
+const PATH_PREFIX: &str = "^(/[!-\"$->@-~]*[!-\"$-.0->@-~])?$";
+const JWKS_PATH: &str = "^/[!-\"$-~]*$";
+const SCHEME: &str = "^[A-Za-z0-9-]+ $";
+const REALM: &str = r"^[ !#-\[\]-~]*$";
+const METHOD: &str = "^[A-Z-]+$";
+const PATH: &str = r"^/[^()+$\[\]{}<>|^]*$";
+
 /// Visible ASCII.
 const VISIBLE: &str = "^[!-~]+$";
 
 /// The name of a header. Case does not matter.
-fn header_pattern() -> String {
-    format!("^[A-Za-z0-9-]{{1,{HEADER_NAME_BYTES}}}$")
-}
+const HEADER: &str = concat!("^[A-Za-z0-9-]{1,", header_name_bytes!(), "}$");
 
 /// `namespace/name`; each part may be `*`.
 const ACCOUNT: &str = r"^(\*|[a-z0-9]([a-z0-9-]*[a-z0-9])?)/(\*|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)$";

