@@ -35,6 +35,7 @@ const TEXTS: [&str; 16] = [
     "envoy-test",
     "filter-config",
     "fuzz",
+    "install",
     "istio",
     "observability",
     "src",

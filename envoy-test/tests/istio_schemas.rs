@@ -1,17 +1,20 @@
-//! Every manifest of istio/ is valid in the schema of its kind, with unknown fields as errors.
+//! Every manifest of istio/ and install/ is valid in the schema of its kind, with unknown fields as errors.
 
 mod support;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service, ServiceAccount, VolumeMount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service, ServiceAccount, VolumeMount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use support::istio::{Document, documents};
+use support::istio::{Document, documents, rendered};
 
 /// The errors of a document, each with its path.
 fn faults(document: &Document) -> Result<Vec<String>> {
@@ -20,12 +23,19 @@ fn faults(document: &Document) -> Result<Vec<String>> {
     match (api_version, document.kind()) {
         ("v1", "ConfigMap") => known::<ConfigMap>(value),
         ("v1", "Namespace") => known::<Namespace>(value),
+        ("v1", "Pod") => known::<Pod>(value),
         ("v1", "Service") => known::<Service>(value),
         ("v1", "ServiceAccount") => known::<ServiceAccount>(value),
         ("apps/v1", "Deployment") => known::<Deployment>(value),
         ("rbac.authorization.k8s.io/v1", "ClusterRole") => known::<ClusterRole>(value),
         ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding") => {
             known::<ClusterRoleBinding>(value)
+        }
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy") => {
+            known::<ValidatingAdmissionPolicy>(value)
+        }
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding") => {
+            known::<ValidatingAdmissionPolicyBinding>(value)
         }
         (_, kind) => against_schema(api_version, kind, value),
     }
@@ -123,6 +133,33 @@ fn every_manifest_is_valid_in_its_schema() -> Result<()> {
     ] {
         assert!(kinds.contains_key(kind), "{kind}: {kinds:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn every_manifest_of_the_chart_is_valid_in_its_schema() -> Result<()> {
+    let documents = rendered()?;
+    let mut failures = Vec::new();
+    for document in &documents {
+        let faults = faults(document).with_context(|| document.whereabouts())?;
+        failures.extend(faults.iter().map(|fault| format!("{}: {fault}", document.whereabouts())));
+    }
+    assert_eq!(failures, [""; 0]);
+    let count = |kind: &str| documents.iter().filter(|document| document.kind() == kind).count();
+    let kinds = [
+        "ConfigMap",
+        "WasmPlugin",
+        "TrafficExtension",
+        "AuthorizationPolicy",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Pod",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    ];
+    // The bootstrap, and the Deployment of each gateway; a policy for each sidecar; RBAC for each token review.
+    assert_eq!(kinds.map(count), [5, 4, 4, 4, 4, 4, 1, 1, 1]);
+    assert_eq!(documents.len(), 28);
     Ok(())
 }
 

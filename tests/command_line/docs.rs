@@ -50,3 +50,10 @@ fn taken(jq: &str) -> String {
         serde_json::from_str(&fs::read_to_string(root().join(file)).unwrap()).unwrap();
     json[name.trim_start_matches('.')].as_str().unwrap().to_owned() + "\n"
 }
+
+#[test]
+fn schema_of_the_chart_is_current() {
+    let ran = run("", &["schema", "--for", "helm-values"], "");
+    let shipped = fs::read_to_string(root().join("install/chart/values.schema.json")).unwrap();
+    assert!(ran.stdout == shipped, "cargo xtask manifests");
+}

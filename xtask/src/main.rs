@@ -8,6 +8,7 @@ mod demo;
 mod dist;
 mod envoy;
 mod fuzz;
+mod manifests;
 mod prometheus;
 mod reproduce;
 mod separate;
@@ -44,6 +45,7 @@ fn cli() -> Command {
             reproduce::command(),
             envoy::command(),
             dist::command(),
+            manifests::command(),
         ])
         .subcommands(separate::COMMANDS.iter().map(separate::command))
 }
@@ -58,6 +60,7 @@ fn run(matches: &ArgMatches) -> Result<ExitCode> {
         Some(("reproduce", matches)) => reproduce::run(matches)?,
         Some(("envoy", matches)) => envoy::run(matches)?,
         Some(("dist", matches)) => dist::run(matches)?,
+        Some(("manifests", _)) => manifests::run()?,
         Some((name, matches)) => return separate::run(name, matches),
         None => bail!("expected a subcommand"),
     }

@@ -1,4 +1,4 @@
-//! The manifests of istio/, as data.
+//! The manifests of istio/ and install/, as data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,15 +45,15 @@ impl Document {
 
 /// Every document of every file.
 pub fn documents() -> Result<Vec<Document>> {
-    let mut documents = Vec::new();
-    for path in files(&folder())? {
-        let text = fs::read_to_string(&path)?;
-        let file = path.strip_prefix(folder())?.display().to_string();
-        let values: Vec<Value> =
-            serde_saphyr::from_multiple(&text).with_context(|| file.clone())?;
-        documents.extend(values.into_iter().map(|value| Document { file: file.clone(), value }));
-    }
-    Ok(documents)
+    documents_of(&folder(), &files(&folder())?)
+}
+
+/// The documents that are rendered from the chart: those of install/kustomize.
+pub fn rendered() -> Result<Vec<Document>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../install/kustomize");
+    let mut files = files(&folder)?;
+    files.retain(|path| !path.ends_with("kustomization.yaml") && !path.ends_with("values.yaml"));
+    documents_of(&folder, &files)
 }
 
 /// The documents of a kind.
@@ -101,6 +101,18 @@ pub fn list(value: &Value) -> &[Value] {
 }
 
 // === private ===
+
+fn documents_of(folder: &Path, files: &[PathBuf]) -> Result<Vec<Document>> {
+    let mut documents = Vec::new();
+    for path in files {
+        let text = fs::read_to_string(path)?;
+        let file = path.strip_prefix(folder)?.display().to_string();
+        let values: Vec<Value> =
+            serde_saphyr::from_multiple(&text).with_context(|| file.clone())?;
+        documents.extend(values.into_iter().map(|value| Document { file: file.clone(), value }));
+    }
+    Ok(documents)
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../istio")

@@ -230,7 +230,8 @@ fn cargo(arguments: &str) -> Command {
 pub const SCENARIOS: &str = "package(envoy-test) and binary(/^(scenarios|conformance)$/)";
 /// Tests of files and images, which do not depend on the version of Envoy.
 const ONCE: &str = "package(image) and kind(test) or package(envoy-test) and \
-    binary(/^(docker_compose|docker_image|istio_names|istio_schemas|module|prometheus)$/)";
+    binary(/^(docker_compose|docker_image|install|istio_names|istio_schemas|module|\
+    prometheus)$/)";
 
 /// Long enough to run every seed and small changes of it; `cargo xtask fuzz` runs longer.
 const FUZZ_SECONDS: u32 = 6;
