@@ -10,25 +10,33 @@ use super::rivals::{
 
 /// The chart of all contenders: bars of the medians, with a line from one quartile to the other.
 pub fn render(costs: &[Cost], subtitle: &str) -> String {
-    let bars = costs.iter().filter(|cost| !LEFT_OUT.contains(&cost.key.as_str())).cloned();
-    draw(&bars.collect::<Vec<_>>(), subtitle)
+    let bars = costs.iter().filter(|cost| !LEFT_OUT.contains(&cost.key.as_str()));
+    let bars = bars.map(|cost| Bar { cost: cost.clone(), meaning: "" });
+    draw(&bars.collect::<Vec<_>>(), subtitle, ROW)
 }
 
-/// The chart of the README: few bars, with labels that need no other page.
+/// The chart of the README: few bars, with labels and words that need no other page.
 pub fn summary(costs: &[Cost], subtitle: &str) -> String {
-    let bars = SUMMARY.iter().filter_map(|(key, label)| {
+    let bars = SUMMARY.iter().filter_map(|(key, label, meaning)| {
         let cost = costs.iter().find(|cost| cost.key == *key)?;
-        Some(Cost { label: (*label).to_owned(), ..cost.clone() })
+        Some(Bar { cost: Cost { label: (*label).to_owned(), ..cost.clone() }, meaning })
     });
-    draw(&bars.collect::<Vec<_>>(), subtitle)
+    draw(&bars.collect::<Vec<_>>(), subtitle, ROW_WITH_MEANING)
 }
 
 // === private ===
 
-fn draw(bars: &[Cost], subtitle: &str) -> String {
-    let longest = bars.iter().map(|cost| cost.over.high.max(cost.over.median)).fold(1.0, f64::max);
+struct Bar {
+    cost: Cost,
+    /// What the cost pays for, in a second line.
+    meaning: &'static str,
+}
+
+fn draw(bars: &[Bar], subtitle: &str, row_height: f64) -> String {
+    let costs = bars.iter().map(|bar| &bar.cost);
+    let longest = costs.map(|cost| cost.over.high.max(cost.over.median)).fold(1.0, f64::max);
     let scale = Scale { per_us: (WIDTH - LEFT - RIGHT) / longest };
-    let bottom = TOP + ROW * bars.len() as f64;
+    let bottom = TOP + row_height * bars.len() as f64;
     let height = bottom + 40.0;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
@@ -37,8 +45,8 @@ fn draw(bars: &[Cost], subtitle: &str) -> String {
     let _ = writeln!(out, "<text class=\"title\" x=\"16\" y=\"28\">{TITLE}</text>");
     let _ = writeln!(out, "<text class=\"small\" x=\"16\" y=\"48\">{}</text>", escaped(subtitle));
     out += &grid(&scale, longest, bottom);
-    for (row, cost) in bars.iter().enumerate() {
-        out += &bar(&scale, cost, TOP + ROW * row as f64);
+    for (row, drawn) in bars.iter().enumerate() {
+        out += &bar(&scale, drawn, TOP + row_height * row as f64);
     }
     out + "</svg>\n"
 }
@@ -73,7 +81,7 @@ fn grid(scale: &Scale, longest: f64, bottom: f64) -> String {
     out
 }
 
-fn bar(scale: &Scale, cost: &Cost, y: f64) -> String {
+fn bar(scale: &Scale, Bar { cost, meaning }: &Bar, y: f64) -> String {
     let over = cost.over;
     let (x, width) = (scale.x(0.0), scale.x(over.median) - scale.x(0.0));
     let (low, high) = (scale.x(over.low), scale.x(over.high));
@@ -83,8 +91,17 @@ fn bar(scale: &Scale, cost: &Cost, y: f64) -> String {
     let class = if cost.key.starts_with("ours") { "ours" } else { "other" };
     let (label, median) = (escaped(&cost.label), over.median);
     let (top, bottom) = (middle - 4.0, middle + 4.0);
+    let below = match *meaning {
+        "" => String::new(),
+        words => {
+            let (y, words) = (text + 15.0, escaped(words));
+            format!(
+                "<text class=\"small\" x=\"{label_x}\" y=\"{y}\" text-anchor=\"end\">{words}</text>"
+            )
+        }
+    };
     format!(
-        "<text x=\"{label_x}\" y=\"{text}\" text-anchor=\"end\">{label}</text>\
+        "<text x=\"{label_x}\" y=\"{text}\" text-anchor=\"end\">{label}</text>{below}\
          <rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width:.1}\" height=\"{height}\" rx=\"2\"/>\
          <path class=\"spread\" d=\"M{low:.1} {middle}H{high:.1}M{low:.1} {top}V{bottom}M{high:.1} {top}V{bottom}\"/>\
          <text class=\"value\" x=\"{value_x:.1}\" y=\"{text}\">{median:.0}</text>\n"
@@ -98,13 +115,21 @@ fn escaped(text: &str) -> String {
 /// Of no length, or so long that all others would look alike.
 const LEFT_OUT: [&str; 3] = [NO_FILTER, NO_HOST_RS256, NO_HOST_ES256];
 
-/// What the README compares, with the labels there.
-const SUMMARY: [(&str, &str); 5] = [
-    (OURS, "sa-authn, token seen before"),
-    (OURS_RS256, "sa-authn, new token (RS256)"),
-    (JWT_AUTHN, "Envoy's jwt_authn, any token"),
-    (JWT_AUTHN_CACHE, "Envoy's jwt_authn with its cache, token seen before"),
-    (FLOOR, "Minimal Wasm filter that only edits headers"),
+/// What the README compares, with the labels there and what they mean.
+const SUMMARY: [(&str, &str, &str); 5] = [
+    (OURS, "sa-authn, token seen before", "most requests: the verified token is in the cache"),
+    (OURS_RS256, "sa-authn, new token (RS256)", "once for each token: verifies the signature"),
+    (JWT_AUTHN, "Envoy's jwt_authn, any token", "verifies the signature of each request"),
+    (
+        JWT_AUTHN_CACHE,
+        "Envoy's jwt_authn with its cache, token seen before",
+        "its cache is off by default",
+    ),
+    (
+        FLOOR,
+        "Minimal Wasm filter that only edits headers",
+        "the lowest cost that a filter in Wasm can have",
+    ),
 ];
 
 const TITLE: &str = "CPU time that the filter adds to a request (microseconds, shorter is better)";
@@ -113,6 +138,7 @@ const LEFT: f64 = 400.0;
 const RIGHT: f64 = 60.0;
 const TOP: f64 = 72.0;
 const ROW: f64 = 28.0;
+const ROW_WITH_MEANING: f64 = 44.0;
 
 const STYLE: &str = "<style>\
     text{font:13px system-ui,sans-serif;fill:#1f2328}\
@@ -150,6 +176,10 @@ mod tests {
             Cost { key, label, cpu: over, over, p50: 0.0, p99: 0.0 }
         };
         let costs = [OURS, OURS_RS256, JWT_AUTHN, JWT_AUTHN_CACHE, FLOOR, "other"].map(cost);
-        assert_eq!(summary(&costs, "").matches("<rect").count(), 5);
+        let svg = summary(&costs, "");
+        assert_eq!(svg.matches("<rect").count(), 5);
+        for (_, _, meaning) in SUMMARY {
+            assert!(svg.contains(meaning), "{meaning}");
+        }
     }
 }

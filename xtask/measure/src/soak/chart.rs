@@ -63,16 +63,32 @@ impl Panel {
                 format!("{:.1},{:.1}", self.x(*x), self.y(*value, ceiling))
             };
             let path: Vec<_> = line.points.iter().map(at).collect();
-            let (class, name) = (line.class, line.name);
+            let class = line.class;
             let _ = writeln!(out, "<polyline class=\"{class}\" points=\"{}\"/>", path.join(" "));
-            if let Some((_, value)) = line.points.last() {
-                let y = self.y(*value, ceiling) + 4.0;
-                let x = WIDTH - RIGHT + 8.0;
-                let _ =
-                    writeln!(out, "<text class=\"{class}\" x=\"{x}\" y=\"{y:.1}\">{name}</text>");
-            }
         }
-        out
+        out + &self.names(lines, ceiling)
+    }
+
+    /// The names of the lines beside their ends, from top to bottom, so far apart that they do not overlap.
+    fn names(&self, lines: &[Line], ceiling: f64) -> String {
+        let ends = lines.iter().filter_map(|line| {
+            let (_, value) = line.points.last()?;
+            Some((self.y(*value, ceiling) + 4.0, line))
+        });
+        let mut ends: Vec<_> = ends.collect();
+        ends.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        // Upwards from the axis, below which are the minutes.
+        let mut lowest = self.top + PANEL - 2.0;
+        for (y, _) in ends.iter_mut().rev() {
+            *y = y.min(lowest);
+            lowest = *y - NAME;
+        }
+        let x = WIDTH - RIGHT + 8.0;
+        let text = |(y, line): &(f64, &Line)| {
+            let (class, name) = (line.class, line.name);
+            format!("<text class=\"{class}\" x=\"{x}\" y=\"{y:.1}\">{name}</text>\n")
+        };
+        ends.iter().map(text).collect()
     }
 
     fn disturbances(&self, report: &Report) -> String {
@@ -150,6 +166,8 @@ const HEIGHT: f64 = 560.0;
 const LEFT: f64 = 70.0;
 const RIGHT: f64 = 60.0;
 const PANEL: f64 = 190.0;
+/// The height of a name.
+const NAME: f64 = 16.0;
 
 const STYLE: &str = "<style>\
     text{font:13px system-ui,sans-serif;fill:#1f2328}\
@@ -159,3 +177,22 @@ const STYLE: &str = "<style>\
     @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.small{fill:#9198a1}.grid{stroke:#3d444d}\
     polyline.one{stroke:#4493f8}polyline.two{stroke:#f0883e}text.one{fill:#4493f8}text.two{fill:#f0883e}}\
     </style>";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_lines_with_the_same_end_do_not_overlap() {
+        let panel = Panel { top: 0.0, end: 1.0, unit: "ms" };
+        let line = |class, name, end| Line { class, name, points: vec![(0.0, 9.0), (1.0, end)] };
+        for (p50, p99) in [(1.0, 1.0), (0.0, 0.0), (1.0, 1.1), (1.1, 1.0), (10.0, 10.0)] {
+            let lines = [line("one", "p50", p50), line("two", "p99", p99)];
+            let names = panel.names(&lines, 10.0);
+            let heights = names.split(" y=\"").skip(1).filter_map(|rest| rest.split('"').next());
+            let heights: Vec<f64> = heights.filter_map(|height| height.parse().ok()).collect();
+            assert!(matches!(heights.as_slice(), [one, two] if two - one >= 15.9), "{names}");
+            assert!(heights.iter().all(|height| *height <= PANEL - 2.0), "{names}");
+        }
+    }
+}
