@@ -22,7 +22,7 @@ const BANNED: [&str; 12] = [
 ];
 
 /// Files and folders with texts for users and contributors.
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 17] = [
     ".github",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
