@@ -77,10 +77,10 @@ impl Core {
                     running.authenticator.take_over(&mut earlier.authenticator, now);
                 }
             }
-            (event, Some(running)) => running.handle(event, now, effects, trace),
+            (event, Some(running)) => running.on_event(event, now, effects, trace),
             (Event::RequestHeaders { id, .. }, None) => {
                 let denial = Reason::Internal.because("no configuration");
-                effects.push_back(denied(id, denial, false, &Answers::default()));
+                effects.push_back(deny_unread(id, denial, false, &Answers::default()));
             }
             (Event::RequestBody(id), None) => effects.push_back(Effect::Body(id, false)),
             (Event::RequestTrailers(id, _), None) => {
@@ -102,10 +102,10 @@ impl Core {
 
     /// Runs with this configuration from now on.
     pub fn configure(&mut self, config: Config) {
-        self.run(config, None);
+        self.run_with(config, None);
     }
 
-    fn run(&mut self, config: Config, misconfigured: Option<Denial>) {
+    fn run_with(&mut self, config: Config, misconfigured: Option<Denial>) {
         let Environment { host_verify, seed } = self.environment;
         let verifier = running::verifier(host_verify, &mut self.effects);
         let authenticator = Authenticator::new(config, verifier, seed);
@@ -137,7 +137,7 @@ impl Core {
             (_, problem, IfInvalid::DenyRequests) => {
                 log(Level::Error, "configuration: invalid, so every request is denied".to_owned());
                 let detail = problem.unwrap_or_default();
-                self.run(Config::deny_all(), Some(Reason::Misconfigured.because(detail)));
+                self.run_with(Config::deny_all(), Some(Reason::Misconfigured.because(detail)));
             }
         }
         self.effects.push_back(Effect::AcceptConfiguration);
@@ -165,12 +165,17 @@ impl Core {
 
     /// When something is due: a call, or the deadline of a paused request.
     pub fn next_deadline(&mut self) -> Option<UnixTime> {
-        self.running.as_mut().and_then(|running| running.next_deadline())
+        self.running.as_mut().and_then(|running| running.next_due())
     }
 }
 
 /// A request that is denied before anything is known of it.
-fn denied(id: crate::paused::RequestId, denial: Denial, grpc: bool, answers: &Answers) -> Effect {
+fn deny_unread(
+    id: crate::paused::RequestId,
+    denial: Denial,
+    grpc: bool,
+    answers: &Answers,
+) -> Effect {
     let answer = Some(Answer::to(&denial, grpc, answers));
     Effect::Finish { id, finished: Finished::refused(denial), answer }
 }

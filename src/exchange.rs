@@ -72,7 +72,7 @@ pub(crate) fn evaluate(
     match headers.add(map, &settings.index) {
         Ok(()) => {
             let evaluation = Evaluation { request, resumption, settings: &settings, now, trace };
-            evaluation.run(&headers, authenticator, paused)
+            evaluation.judge(&headers, authenticator, paused)
         }
         // Denied in shadow mode, too: identity headers that cannot be read cannot be removed.
         Err(UnreadableHeaders) => Step::Finish(Finished::refused(
@@ -93,7 +93,7 @@ struct Evaluation<'e, T> {
 // === impl Evaluation ===
 
 impl<T: Trace> Evaluation<'_, T> {
-    fn run(
+    fn judge(
         &self,
         headers: &Headers<'_>,
         authenticator: &mut Authenticator,
@@ -106,7 +106,8 @@ impl<T: Trace> Evaluation<'_, T> {
         let attributes = self.attributes(headers);
         let matched = settings.policy.matching_rules(headers.authority, headers.path, &attributes);
         self.trace.matched(matched.as_ref());
-        let Authentication { caller, ours, unreviewed } = self.authenticate(&token, authenticator);
+        let Authentication { caller, ours, unreviewed } =
+            self.authenticate_caller(&token, authenticator);
         let (shadow, needs_caller) = matched
             .as_ref()
             .map_or((false, false), |matched| (matched.is_shadowed(), matched.needs_caller()));
@@ -115,7 +116,7 @@ impl<T: Trace> Evaluation<'_, T> {
             Err(Unproven::Waits(hold)) => {
                 // The name of a caller is not worth a pause on an open path, and shadow mode must not delay a request.
                 let should_wait = needs_caller && settings.mode == Mode::Enforce;
-                match self.hold(hold, should_wait, paused) {
+                match self.pause(hold, should_wait, paused) {
                     Ok(()) => return Step::Hold,
                     Err(denial) => (Err(denial), None),
                 }
@@ -143,7 +144,7 @@ impl<T: Trace> Evaluation<'_, T> {
         }
     }
 
-    fn authenticate(
+    fn authenticate_caller(
         &self,
         token: &Result<Option<BearerToken<'_>>, Denial>,
         authenticator: &mut Authenticator,
@@ -162,10 +163,10 @@ impl<T: Trace> Evaluation<'_, T> {
             Ok(None) => Reason::MissingToken.because("no token in any configured header"),
             Err(denial) => denial.clone(),
         };
-        Authentication::refused(denial, false)
+        Authentication::failed(denial, false)
     }
 
-    fn hold(
+    fn pause(
         &self,
         hold: Hold,
         should_wait: bool,

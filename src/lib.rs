@@ -27,6 +27,10 @@
 //!   filter
 //! ```
 //!
+//! A request's way in ten files: `filter/request.rs`, `filter/effects.rs`, `core.rs`, `core/running.rs`, `exchange.rs`,
+//! `authenticator/proving.rs`, `authn/verify.rs`, `authz/policy.rs`, `authz/policy/matched_rules.rs`,
+//! `authz/policy/permit.rs`. Functions on this way have names of their own.
+//!
 //! The core is pure: it knows no clock and no host. Each driver brings it [`core::Event`]s with the time, and performs
 //! its [`core::Effect`]s: `filter` inside Envoy, [`core::NativeDriver`] for the command line (`main.rs` and `cli`), the
 //! tests, the fuzz targets and the benchmarks. A driver can pass a [`trace::Trace`], which learns each step of a request:

@@ -75,6 +75,28 @@ fn lib_rs_declares_each_module_above_those_it_uses() {
     }
 }
 
+/// The files that a request passes, as lib.rs lists them.
+#[test]
+fn functions_on_the_way_of_a_request_have_names_of_their_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let lib = fs::read_to_string(root.join("lib.rs")).expect("a file");
+    let (_, way) = lib.split_once("A request's way in ten files").expect("the way");
+    let (way, _) = way.split_once("\n//!\n").expect("the end of the way");
+    let files: Vec<_> =
+        way.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".rs")).collect();
+    assert_eq!(files.len(), 10, "{files:?}");
+    let mut defined: BTreeMap<String, &str> = BTreeMap::new();
+    for file in files {
+        let text = code(&fs::read_to_string(root.join(file)).expect("a file"));
+        let names = text.split("fn ").skip(1).filter_map(|rest| rest.split(['(', '<']).next());
+        for name in names.filter(|name| !["new", "of", "from", "fmt", "default"].contains(name)) {
+            let other = defined.insert(name.to_owned(), file);
+            assert!(other.is_none_or(|other| other == file), "fn {name} of {file} and {other:?}");
+        }
+    }
+    assert!(defined.len() > 60, "{defined:?}");
+}
+
 /// The code of each module in `src`, without comments and tests. `lib.rs` and the command line are not part of the core.
 fn modules() -> BTreeMap<Module, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -11,7 +11,7 @@ use crate::authn::keys::Jwk;
 use crate::authn::signature::Algorithm;
 use crate::authn::subject::NamedAccount;
 use crate::authn::trace::{Check, TokenTrace};
-use crate::authn::verify::{VerifiedToken, check_claims, verify};
+use crate::authn::verify::{VerifiedToken, check_claims, verify_token};
 use crate::authn::{Proof, ServiceAccount};
 use crate::denial::{Claimed, Denial, Reason};
 use crate::identity::Caller;
@@ -40,7 +40,7 @@ impl Authenticator {
     ) -> Authentication {
         if !now.is_plausible() {
             let denial = Reason::Internal.because("the clock is not set: it says before 2020");
-            return Authentication::refused(denial, true);
+            return Authentication::failed(denial, true);
         }
         if let Some(remembered) = self.remembered(presented.token, now) {
             self.tally.token_hits += 1;
@@ -91,12 +91,12 @@ impl Authenticator {
     fn unreadable(&self, token: BearerToken<'_>, denial: Denial) -> Authentication {
         let is_malformed = denial.reason() == Reason::MalformedToken;
         let Some(iss) = is_malformed.then(|| issuer_of(token)).flatten() else {
-            return Authentication::refused(denial, false);
+            return Authentication::failed(denial, false);
         };
         let ours = self.is_issuer(&iss);
         let denial = if ours { denial } else { unknown_issuer(&iss) };
         let claimed = Claimed { kid: None, issuer: Some(iss), subject: None, audience: Vec::new() };
-        Authentication::refused(denial.of(claimed), ours)
+        Authentication::failed(denial.of(claimed), ours)
     }
 
     fn is_issuer(&self, iss: &str) -> bool {
@@ -158,7 +158,7 @@ impl Authenticator {
         let identity = self.issuers.get(issuer).map(|issuer| Rc::clone(issuer.identity()));
         let identity = identity.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
         if let Some(pattern) = &identity.match_peer {
-            let peer = pattern.check(presented.connection.peer_uri.as_deref(), &account);
+            let peer = pattern.check_peer(presented.connection.peer_uri.as_deref(), &account);
             presented.trace.checked(Check::Peer, &peer);
             peer?;
         }
@@ -220,7 +220,7 @@ impl Authenticator {
         now: UnixTime,
     ) -> Result<Remembered, Unproven> {
         let payload = jwt.payload();
-        let token = self.verify(jwt, issuers, presented, now)?;
+        let token = self.verify_with_known_keys(jwt, issuers, presented, now)?;
         let identity = Rc::clone(token.issuer());
         let of = |issuer: &Issuer| Rc::ptr_eq(issuer.identity(), &identity);
         let issuer = self.issuers.iter().position(of);
@@ -250,14 +250,14 @@ impl Authenticator {
         let identity = self.issuers.get(issuer).map(|issuer| Rc::clone(issuer.identity()));
         let identity = identity.ok_or_else(|| Reason::Internal.because("no such issuer"))?;
         check_claims(jwt.claims(), &identity, now, presented.trace)?;
-        let account = NamedAccount::check(jwt.claims(), &identity);
+        let account = NamedAccount::of_claims(jwt.claims(), &identity);
         presented.trace.checked(Check::Account, &account);
         account?;
         let account = self.review_instead((issuer, &identity), jwt.claims(), presented, now)?;
         Ok(Remembered { issuer, account, approval: None })
     }
 
-    fn verify(
+    fn verify_with_known_keys(
         &mut self,
         jwt: Jwt<'_>,
         issuers: &[usize],
@@ -278,7 +278,7 @@ impl Authenticator {
             return Err(self.missing(issuers, kid, alg, presented.arrived, now));
         }
         check_told_apart(&found)?;
-        Ok(verify(jwt, &found, self.verifier, now, presented.trace)?)
+        Ok(verify_token(jwt, &found, self.verifier, now, presented.trace)?)
     }
 }
 
@@ -333,7 +333,7 @@ fn check_told_apart(found: &Found) -> Result<(), Denial> {
 
 impl Authentication {
     /// The caller is not authenticated.
-    pub(crate) fn refused(denial: Denial, ours: bool) -> Self {
+    pub(crate) fn failed(denial: Denial, ours: bool) -> Self {
         Self { caller: Err(denial.into()), ours, unreviewed: None }
     }
 
@@ -344,7 +344,7 @@ impl Authentication {
     ) -> Self {
         match confirmed {
             Ok(Confirmed { account, unreviewed }) => Self { caller: Ok(account), ours, unreviewed },
-            Err(Unproven::Denied(denial)) => Self::refused(denial.of(claimed()), ours),
+            Err(Unproven::Denied(denial)) => Self::failed(denial.of(claimed()), ours),
             Err(waits) => Self { caller: Err(waits), ours, unreviewed: None },
         }
     }

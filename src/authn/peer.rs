@@ -13,7 +13,11 @@ use crate::denial::{Denial, Reason};
 impl PeerPattern {
     /// Compares the peer's SPIFFE ID with the token's service account. A connection without a SPIFFE ID, such as a
     /// waypoint's, does not match.
-    pub fn check(&self, peer_uri: Option<&str>, account: &ServiceAccount) -> Result<(), Denial> {
+    pub fn check_peer(
+        &self,
+        peer_uri: Option<&str>,
+        account: &ServiceAccount,
+    ) -> Result<(), Denial> {
         let wrong = |what: String| Reason::WrongPeer.because(what);
         let uri = peer_uri.ok_or_else(|| wrong("no peer certificate with a URI".to_owned()))?;
         let (domain, namespace, name) = spiffe_id(uri).ok_or_else(|| {

@@ -25,7 +25,7 @@ impl ServiceAccount {
         let (namespace, name) = match &proof {
             Proof::Signature(token) => {
                 let NamedAccount { namespace, name } =
-                    NamedAccount::check(token.claims(), token.issuer())?;
+                    NamedAccount::of_claims(token.claims(), token.issuer())?;
                 (namespace, name)
             }
             // It was checked when the review was accepted.

@@ -86,14 +86,13 @@ impl Verifier {
         if signature.len() != key.signature_bytes {
             return Signature::Forged;
         }
-        match self.host.and_then(|host| host::verify(host, key, signing_input, signature)) {
+        match self.host.and_then(|host| host::ask_host(host, key, signing_input, signature)) {
             Some(true) => Signature::Genuine,
             Some(false) => Signature::Forged,
             // No host, or one that would not answer for this key: the library decides.
-            None => key
-                .local
-                .as_ref()
-                .map_or(Signature::Unsupported, |local| local.verify(signing_input, signature)),
+            None => key.local.as_ref().map_or(Signature::Unsupported, |local| {
+                local.verify_in_vm(signing_input, signature)
+            }),
         }
     }
 }
@@ -144,7 +143,7 @@ impl LocalKey {
         })
     }
 
-    fn verify(&self, signing_input: &str, signature: &[u8]) -> Signature {
+    fn verify_in_vm(&self, signing_input: &str, signature: &[u8]) -> Signature {
         let options = Some(signature_only());
         // jwt-simple takes a whole token.
         let token = [signing_input, &URL_SAFE_NO_PAD.encode(signature)].join(".");

@@ -19,7 +19,7 @@ pub struct NamedAccount<'c> {
 impl<'c> NamedAccount<'c> {
     /// The subject and the claim `kubernetes.io` must name the same account: the API server uses the claim, most other
     /// software the subject, and a token in which they differ would be two callers.
-    pub fn check(claims: &'c Claims, issuer: &IssuerIdentity) -> Result<Self, Denial> {
+    pub fn of_claims(claims: &'c Claims, issuer: &IssuerIdentity) -> Result<Self, Denial> {
         let (namespace, name) = subject(claims)?;
         let refuse = |what: &'static str| Reason::NotAServiceAccount.because(what);
         if !claims.in_kubernetes() {

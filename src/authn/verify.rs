@@ -12,7 +12,7 @@ use crate::denial::{Denial, Reason};
 use crate::time::{Leeway, UnixTime};
 use std::rc::Rc;
 
-/// A token that its issuer signed for a configured audience, and that is valid now. Only [`verify`] makes one.
+/// A token that its issuer signed for a configured audience, and that is valid now. Only [`verify_token`] makes one.
 #[derive(Clone, Debug)]
 pub struct VerifiedToken {
     issuer: Rc<IssuerIdentity>,
@@ -23,7 +23,7 @@ pub struct VerifiedToken {
 
 /// Checks the signature, the times and the audience. `found` are the possible issuers, each with the keys that may have
 /// signed the token. The token belongs to the issuer whose key verifies it.
-pub fn verify(
+pub fn verify_token(
     jwt: Jwt<'_>,
     found: &[(Rc<IssuerIdentity>, Vec<Rc<Jwk>>)],
     verifier: Verifier,

@@ -35,7 +35,7 @@ impl KnownMethods {
     }
 
     /// Whether the method is standard or named by a rule.
-    pub(super) fn check(&self, method: &[u8]) -> MethodCheck {
+    pub(super) fn look_up(&self, method: &[u8]) -> MethodCheck {
         let unknown =
             || Reason::UnknownMethod.because("a method that neither RFC 9110 nor a rule names");
         if is_standard(method) {
@@ -77,11 +77,11 @@ mod tests {
         methods.insert("BAN", Mode::Shadow);
         methods.insert("GET", Mode::Shadow);
         for method in ["GET", "CONNECT", "TRACE", "PATCH", "PURGE"] {
-            assert!(matches!(methods.check(method.as_bytes()), MethodCheck::Known), "{method}");
+            assert!(matches!(methods.look_up(method.as_bytes()), MethodCheck::Known), "{method}");
         }
-        assert!(matches!(methods.check(b"BAN"), MethodCheck::KnownToShadow(_)));
+        assert!(matches!(methods.look_up(b"BAN"), MethodCheck::KnownToShadow(_)));
         for method in ["", "get", "Get", "GET ", "GETX", "GE", "purge", "QUERY", "M-SEARCH"] {
-            let MethodCheck::Unknown(denial) = methods.check(method.as_bytes()) else {
+            let MethodCheck::Unknown(denial) = methods.look_up(method.as_bytes()) else {
                 panic!("{method:?} is known")
             };
             assert_eq!(denial.reason(), Reason::UnknownMethod, "{method:?}");

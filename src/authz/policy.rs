@@ -157,7 +157,7 @@ impl Policy {
             false => Ok(NormalPath::root()),
         };
         let method = match self.matched_fields.methods {
-            true => self.methods.check(request.method),
+            true => self.methods.look_up(request.method),
             false => MethodCheck::Known,
         };
         let (host, path) = match (host, path, method) {
@@ -173,7 +173,7 @@ impl Policy {
                 };
                 let (host, path) = (host.err(), path.err());
                 let unclear = Unclear { host, path, method, shadow_knows_method };
-                let numbers = unclear.matching_rules(rules, &clear, request)?;
+                let numbers = unclear.rules_of_each_reading(rules, &clear, request)?;
                 return Ok(MatchedRules::of(Asked { rules, numbers, unclear: Some(unclear) }));
             }
         };
@@ -200,7 +200,7 @@ impl Policy {
     ) -> Decision {
         let judgement = match matched {
             Ok(matched) => Judgement::by(matched, caller.map(|caller| caller.account()), trace),
-            Err(denial) => Judgement::refused(denial),
+            Err(denial) => Judgement::without_rule(denial),
         };
         let Judgement { outcome, rule, mode: of_rules, shadow_denied_by } = judgement;
         let caller = caller.ok().cloned();
@@ -258,13 +258,13 @@ impl Judgement {
                 let refusal = caller.map_or_else(Denial::clone, |caller| {
                     forbidden(caller, "no rule covers the request".to_owned())
                 });
-                Self { shadow_denied_by, ..Self::refused(refusal) }
+                Self { shadow_denied_by, ..Self::without_rule(refusal) }
             }
         }
     }
 
     /// A refusal that no rule made.
-    fn refused(denial: Denial) -> Self {
+    fn without_rule(denial: Denial) -> Self {
         Self { outcome: Err(denial), rule: None, mode: Mode::Enforce, shadow_denied_by: Vec::new() }
     }
 }

@@ -93,7 +93,7 @@ impl Rule {
 
     /// Whether the rule covers the listener that received the request.
     pub(super) fn covers_arrival(&self, request: &RequestAttributes<'_>) -> bool {
-        self.arrival.covers(request.direction, request.port)
+        self.arrival.matches(request.direction, request.port)
     }
 
     /// Whether the rule depends on the method. `corsPreflight` does, because a preflight has the method `OPTIONS`.
@@ -125,7 +125,7 @@ impl Rule {
 // === impl ArrivalPattern ===
 
 impl ArrivalPattern {
-    fn covers(&self, direction: Option<Direction>, port: Option<u16>) -> bool {
+    fn matches(&self, direction: Option<Direction>, port: Option<u16>) -> bool {
         self.direction.is_none_or(|wanted| direction == Some(wanted))
             && (self.ports.is_empty() || port.is_some_and(|port| self.ports.contains(&port)))
     }

@@ -24,7 +24,7 @@ impl Unclear {
     ///
     /// `clear` are the rules that cover the host and the path as far as these are clear, in order.
     #[cold]
-    pub(super) fn matching_rules(
+    pub(super) fn rules_of_each_reading(
         &self,
         rules: &[Rule],
         clear: &Numbers,

@@ -1,7 +1,7 @@
 //! [`super::Core`] with a configuration.
 
 use super::health_log::HealthLog;
-use super::{Effect, Effects, Event, Refusal, denied};
+use super::{Effect, Effects, Event, Refusal, deny_unread};
 use crate::authenticator::{Authenticator, KeysSettled, ReviewSettled, Settlement};
 use crate::authn::keys::Settled;
 use crate::authn::signature::{HostVerify, Verifier};
@@ -56,7 +56,7 @@ impl Running {
         }
     }
 
-    pub(super) fn handle(
+    pub(super) fn on_event(
         &mut self,
         event: Event<'_>,
         now: UnixTime,
@@ -66,13 +66,13 @@ impl Running {
         match event {
             Event::RequestHeaders { id, headers, connection, end_of_stream } => {
                 let request = Request { id, arrived: now, connection, end_of_stream };
-                self.evaluate(&request, headers, None, now, (effects, trace));
+                self.advance(&request, headers, None, now, (effects, trace));
             }
             Event::HeadersRead(id, headers) => {
                 // Its end may have come first.
                 if let Some((request, resumption)) = self.paused.take_up(id) {
                     let with = (effects, trace);
-                    self.evaluate(&request, headers, Some(&resumption), now, with);
+                    self.advance(&request, headers, Some(&resumption), now, with);
                 }
             }
             Event::RequestBody(id) => {
@@ -94,7 +94,7 @@ impl Running {
                 self.resume_some(now, effects);
             }
             Event::Tick => self.tick(now, effects),
-            Event::Refused(refusal) => self.refused(refusal, effects),
+            Event::Refused(refusal) => self.host_refused(refusal, effects),
             Event::ConfigurationRemoved => {
                 self.flush(effects);
                 if self.misconfigured.is_some() {
@@ -110,7 +110,7 @@ impl Running {
 
     // --- requests ---
 
-    fn evaluate(
+    fn advance(
         &mut self,
         request: &Request,
         headers: Option<&[u8]>,
@@ -123,7 +123,7 @@ impl Running {
             let why = "the host returned no headers";
             effects.push_back(Effect::Log(Level::Error, format!("request denied: {why}")));
             let finished = Finished::refused(Reason::Internal.because(why));
-            return self.finish(request, finished, now, effects);
+            return self.finish_request(request, finished, now, effects);
         };
         let with = (&mut self.authenticator, &mut self.paused);
         match evaluate(request, headers, resumption, with, now, trace) {
@@ -135,12 +135,12 @@ impl Running {
                 if self.authenticator.has_unsent_reviews() {
                     self.tick_soon(effects);
                 }
-                self.finish(request, finished, now, effects);
+                self.finish_request(request, finished, now, effects);
             }
         }
     }
 
-    fn finish(
+    fn finish_request(
         &mut self,
         request: &Request,
         mut finished: Finished,
@@ -185,12 +185,17 @@ impl Running {
         }
     }
 
-    fn refused(&mut self, refusal: Refusal, effects: &mut Effects) {
+    fn host_refused(&mut self, refusal: Refusal, effects: &mut Effects) {
         let (level, what, status) = match refusal {
             Refusal::HeaderEdits { id, grpc, status } => {
                 self.passed.remove(&id);
                 let denial = Reason::Internal.because("headers cannot be edited");
-                effects.push_back(denied(id, denial, grpc, &self.authenticator.settings().answers));
+                effects.push_back(deny_unread(
+                    id,
+                    denial,
+                    grpc,
+                    &self.authenticator.settings().answers,
+                ));
                 (Level::Error, "request headers cannot be edited", status)
             }
             Refusal::TrailerEdits { status } => {
@@ -252,7 +257,7 @@ impl Running {
     fn tick(&mut self, now: UnixTime, effects: &mut Effects) {
         self.tick_is_near = false;
         self.send_what_is_due(now, effects);
-        let wait = self.next_deadline().map_or(IDLE, |due| due.since(now)).clamp(SOON, IDLE);
+        let wait = self.next_due().map_or(IDLE, |due| due.since(now)).clamp(SOON, IDLE);
         self.tick_is_near = wait <= SOON;
         effects.push_back(Effect::WakeIn(wait));
         self.resume_some(now, effects);
@@ -264,7 +269,7 @@ impl Running {
         }
     }
 
-    pub(super) fn next_deadline(&mut self) -> Option<UnixTime> {
+    pub(super) fn next_due(&mut self) -> Option<UnixTime> {
         let calls = self.authenticator.next_deadline();
         calls.into_iter().chain(self.paused.next_deadline()).min()
     }

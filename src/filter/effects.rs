@@ -55,7 +55,7 @@ impl Driver {
     }
 
     /// What must be read of each request's connection.
-    pub(super) fn connection_facts(&self) -> ConnectionFacts {
+    pub(super) fn facts_to_read(&self) -> ConnectionFacts {
         self.facts.get()
     }
 
@@ -67,29 +67,29 @@ impl Driver {
     }
 
     /// Loads a configuration; `false` has Envoy refuse it.
-    pub(super) fn configure(&self, json: Option<&[u8]>, root_id: Option<&[u8]>) -> bool {
+    pub(super) fn bring_configuration(&self, json: Option<&[u8]>, root_id: Option<&[u8]>) -> bool {
         let mut performance = Performance::new(self, None);
-        performance.run(Event::ConfigurationLoaded { json, root_id }, clock());
+        performance.perform(Event::ConfigurationLoaded { json, root_id }, clock());
         self.with_core(|core| self.facts.set(core.connection_facts()));
         performance.accepted
     }
 
     /// Handles an event that concerns the plugin.
-    pub(super) fn handle(&self, event: Event<'_>) {
-        Performance::new(self, None).run(event, clock());
+    pub(super) fn bring(&self, event: Event<'_>) {
+        Performance::new(self, None).perform(event, clock());
     }
 
     /// Handles an event of a request in its own callback.
-    pub(super) fn handle_for(&self, id: RequestId, event: Event<'_>) -> Action {
+    pub(super) fn bring_for(&self, id: RequestId, event: Event<'_>) -> Action {
         let mut performance = Performance::new(self, Some(id));
-        performance.run(event, clock());
+        performance.perform(event, clock());
         performance.action
     }
 
     /// The same for an event for which the time does not matter: to ask the host for it costs a call.
-    pub(super) fn handle_untimed(&self, id: RequestId, event: Event<'_>) -> Action {
+    pub(super) fn bring_untimed(&self, id: RequestId, event: Event<'_>) -> Action {
         let mut performance = Performance::new(self, Some(id));
-        performance.run(event, UnixTime::from_secs(0));
+        performance.perform(event, UnixTime::from_secs(0));
         performance.action
     }
 
@@ -102,7 +102,7 @@ impl Driver {
         // Another plugin's call.
         let Some(id) = call else { return };
         let reply = if headers == 0 { Reply::Reset } else { read_reply(body) };
-        self.handle(Event::CallEnded(id, reply));
+        self.bring(Event::CallEnded(id, reply));
     }
 
     fn call(&self, callout: &Callout) -> Result<(), Reply> {
@@ -127,7 +127,7 @@ impl<'d> Performance<'d> {
         Self { driver, current, context, action: Action::Pause, accepted: false }
     }
 
-    fn run(&mut self, event: Event<'_>, now: UnixTime) {
+    fn perform(&mut self, event: Event<'_>, now: UnixTime) {
         self.driver.with_core(|core| core.handle(event, now));
         while let Some(effect) = self.next() {
             self.perform(effect, now);
@@ -150,7 +150,9 @@ impl<'d> Performance<'d> {
                 let removed = remove.iter().try_for_each(|name| host::remove_request_trailer(name));
                 match removed {
                     Ok(()) => self.answer(id, action(proceed)),
-                    Err(Failed(status)) => self.refused(Refusal::TrailerEdits { status }, now),
+                    Err(Failed(status)) => {
+                        self.report_refusal(Refusal::TrailerEdits { status }, now)
+                    }
                 }
             }
             Effect::ReadHeaders(id) => {
@@ -203,7 +205,7 @@ impl<'d> Performance<'d> {
             Ok(()) => self.answer(id, Action::Continue),
             Err(Failed(status)) => {
                 let grpc = finished.grpc;
-                self.refused(Refusal::HeaderEdits { id, grpc, status }, now);
+                self.report_refusal(Refusal::HeaderEdits { id, grpc, status }, now);
             }
         }
     }
@@ -213,7 +215,7 @@ impl<'d> Performance<'d> {
         let Ok(caller) = &finished.caller else { return };
         for (name, value) in caller.filter_state() {
             if let Err(Failed(status)) = host::set_property(name, value) {
-                self.refused(Refusal::FilterState { status }, now);
+                self.report_refusal(Refusal::FilterState { status }, now);
             }
         }
     }
@@ -221,7 +223,7 @@ impl<'d> Performance<'d> {
     fn respond(&mut self, id: RequestId, answer: &Answer, now: UnixTime) {
         self.answer(id, Action::Pause);
         if let Err(Failed(status)) = host::send_local_response(answer) {
-            self.refused(Refusal::Response { status }, now);
+            self.report_refusal(Refusal::Response { status }, now);
         }
     }
 
@@ -243,7 +245,7 @@ impl<'d> Performance<'d> {
         speaks
     }
 
-    fn refused(&self, refusal: Refusal, now: UnixTime) {
+    fn report_refusal(&self, refusal: Refusal, now: UnixTime) {
         self.bring(Event::Refused(refusal), now);
     }
 

@@ -15,7 +15,7 @@ struct EcdsaSigValue<'a> {
 }
 
 /// `None` when the host would not answer.
-pub(super) fn verify(
+pub(super) fn ask_host(
     host: HostVerify,
     key: &VerifyingKey,
     signing_input: &str,
