@@ -6,6 +6,7 @@
 mod fetching;
 mod known;
 mod missing;
+mod naming;
 mod outage;
 mod presented;
 mod proving;

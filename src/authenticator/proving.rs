@@ -6,7 +6,7 @@ use super::{Authentication, Authenticator, Confirmed, Unproven};
 use crate::authn::bearer::BearerToken;
 use crate::authn::claims::Claims;
 use crate::authn::issuer::{Issuer, IssuerIdentity, Purpose};
-use crate::authn::jwt::{Jwt, issuer_of};
+use crate::authn::jwt::Jwt;
 use crate::authn::keys::Jwk;
 use crate::authn::signature::Algorithm;
 use crate::authn::subject::NamedAccount;
@@ -71,44 +71,6 @@ impl Authenticator {
             Ok(issuers) => (self.prove(jwt, &issuers, presented, now), true),
         };
         Authentication::of(confirmed, ours, || claimed(kid.as_deref(), &claims))
-    }
-
-    /// Whether a token names a configured issuer. The token is not verified by this.
-    pub fn is_ours(&self, token: BearerToken<'_>) -> bool {
-        if self.known.get(token.bytes()).is_some() {
-            return true;
-        }
-        match Jwt::parse(token, self.settings.limits.max_token_bytes) {
-            Ok(jwt) => self.are_ours(jwt.claims()),
-            Err(denial) => {
-                denial.reason() == Reason::MalformedToken
-                    && issuer_of(token).is_some_and(|iss| self.is_issuer(&iss))
-            }
-        }
-    }
-
-    /// A token that cannot be read. If its issuer is not configured, that is the reason, whatever else is wrong with it.
-    fn unreadable(&self, token: BearerToken<'_>, denial: Denial) -> Authentication {
-        let is_malformed = denial.reason() == Reason::MalformedToken;
-        let Some(iss) = is_malformed.then(|| issuer_of(token)).flatten() else {
-            return Authentication::failed(denial, false);
-        };
-        let ours = self.is_issuer(&iss);
-        let denial = if ours { denial } else { unknown_issuer(&iss) };
-        let claimed = Claimed { kid: None, issuer: Some(iss), subject: None, audience: Vec::new() };
-        Authentication::failed(denial.of(claimed), ours)
-    }
-
-    fn is_issuer(&self, iss: &str) -> bool {
-        iss == LEGACY_ISSUER || self.by_iss.contains_key(iss.as_bytes())
-    }
-
-    /// Like [`Self::is_ours`], for claims.
-    pub fn are_ours(&self, claims: &Claims) -> bool {
-        match self.issuers_of(claims) {
-            Ok(_) => true,
-            Err((_, ours)) => ours,
-        }
     }
 
     /// Changes whenever any issuer's keys do.
@@ -180,17 +142,6 @@ impl Authenticator {
                 Ok(Confirmed::reviewed(account))
             }
         }
-    }
-
-    /// Tokens from a Secret are recognized first, because no issuer can be configured for them.
-    fn issuers_of(&self, claims: &Claims) -> Result<Vec<usize>, (Denial, bool)> {
-        let iss = claims.issuer();
-        if claims.is_legacy() || iss == Some(LEGACY_ISSUER) {
-            return Err((Reason::LegacyToken.because("a token from a Secret"), true));
-        }
-        let iss = iss.ok_or_else(|| (Reason::MissingClaim.because("no iss"), false))?;
-        let issuers = self.by_iss.get(iss.as_bytes());
-        issuers.cloned().ok_or_else(|| (unknown_issuer(iss), false))
     }
 
     fn prove(
@@ -282,10 +233,6 @@ impl Authenticator {
     }
 }
 
-fn unknown_issuer(iss: &str) -> Denial {
-    Reason::UnknownIssuer.because(format!("iss {iss:?}"))
-}
-
 fn check_algorithm(jwt: &Jwt<'_>) -> Result<(), Denial> {
     let alg = jwt.header().alg.as_str();
     let unsupported = || Reason::UnsupportedAlgorithm.because(format!("alg {alg:?}"));
@@ -363,6 +310,3 @@ impl Confirmed {
         Self { account, unreviewed: Some(why) }
     }
 }
-
-/// kubernetes:pkg/serviceaccount/legacy.go
-const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
