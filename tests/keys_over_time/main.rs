@@ -4,6 +4,7 @@
 
 mod answers;
 mod elsewhere;
+mod genuine;
 mod metrics;
 mod no_answer;
 mod outage;

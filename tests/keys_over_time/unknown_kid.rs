@@ -66,6 +66,7 @@ fn fetch_in_the_last_second_decides_if_the_refetch_limit_is_reached() {
     for _ in 0..3 {
         core.wait(millis(1));
         let mut request = core.held_by(&new);
+        core.wait_for_next();
         core.publish(&set(&[&old]));
         assert_eq!(request.wakes(&mut core), UNKNOWN_KEY);
     }

@@ -15,7 +15,7 @@ pub use outcome::{Cause, Lookup, Settled};
 use super::fetch::{FetchFailure, FetchPlan, FetchStep, Fetched, JwksPlace};
 use super::jwk::Jwk;
 use super::key_set::KeySet;
-use super::refetch_limiter::RefetchLimiter;
+use super::refetch_limiter::{GAP, RefetchLimiter};
 use super::refresh_schedule::{Jitter, MAX_BACKOFF, RefreshSchedule};
 use super::retry::{Failed, Failures};
 use crate::callout::{Callout, CalloutId, MAX_RETRY_AFTER, Reply};
@@ -171,14 +171,14 @@ impl KeyCache {
     /// Sees to it that a fetch is running or begins soon, within the limiter. `Err` has the time until one is allowed.
     fn fetch_soon(&mut self, now: UnixTime) -> Result<(), Duration> {
         let scheduled = self.next.since(now);
-        let soon = self.failures.as_ref().map_or(Duration::ZERO, |_| MAX_WAIT_FOR_FETCH);
+        let soon = self.failures.as_ref().map_or(GAP, |_| MAX_WAIT_FOR_FETCH);
         if self.call.is_some() || scheduled <= soon {
             return Ok(());
         }
         let earliest = self.failures.as_ref().map_or(Some(now), |failures| failures.earliest(now));
         let earliest = earliest.ok_or(scheduled)?;
-        self.limiter.take(now).map_err(|wait| wait.min(scheduled))?;
-        self.next = earliest;
+        let begins = self.limiter.take(now).map_err(|wait| wait.min(scheduled))?;
+        self.next = earliest.max(begins);
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 use crate::time::UnixTime;
 use std::time::Duration;
 
-/// A token bucket: a burst of three, then one per interval.
+/// A token bucket: a burst of three, at least a second apart, then one per interval. Replicas of an API server disagree for
+/// about a second after a key rotation, and must not use up the burst in that time.
 ///
 /// Unauthenticated callers can send unknown key IDs. Without a limit, an attacker controls the rate of fetches. Without
 /// a burst, one invalid key ID just before a key rotation would delay the fetch of the new key.
@@ -13,6 +14,8 @@ pub struct RefetchLimiter {
     left: u32,
     /// When `left` was last updated.
     since: Option<UnixTime>,
+    /// The time of the last fetch.
+    last: Option<UnixTime>,
 }
 
 // === impl RefetchLimiter ===
@@ -20,16 +23,20 @@ pub struct RefetchLimiter {
 impl RefetchLimiter {
     /// A full bucket, which gains one fetch per `interval`.
     pub fn new(interval: Duration) -> Self {
-        Self { interval, left: BURST, since: None }
+        Self { interval, left: BURST, since: None, last: None }
     }
 
-    /// Takes one fetch, or returns the time until the next one is available.
-    pub fn take(&mut self, now: UnixTime) -> Result<(), Duration> {
+    /// Takes one fetch, and returns when it may begin. `Err` has the time until the next one is available.
+    pub fn take(&mut self, now: UnixTime) -> Result<UnixTime, Duration> {
         self.refill(now);
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
-                Ok(())
+                let gap = GAP.min(self.interval);
+                let last = self.last.filter(|last| *last <= now.plus(GAP));
+                let begins = last.map_or(now, |last| last.plus(gap).max(now));
+                self.last = Some(begins);
+                Ok(begins)
             }
             None => {
                 let waited = now.since(self.since.unwrap_or(now));
@@ -56,6 +63,9 @@ impl RefetchLimiter {
 
 const BURST: u32 = 3;
 
+/// The time between two fetches that unknown key IDs cause.
+pub(super) const GAP: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,10 +77,10 @@ mod tests {
     #[test]
     fn allows_a_burst_of_three_and_then_one_per_interval() {
         let mut limiter = RefetchLimiter::new(Duration::from_secs(10));
-        let granted = (0..100).filter(|_| limiter.take(at(0)).is_ok()).count();
-        assert_eq!(granted, 3);
+        let granted: Vec<_> = (0..100).filter_map(|_| limiter.take(at(0)).ok()).collect();
+        assert_eq!(granted, [at(0), at(1), at(2)]);
         assert_eq!(limiter.take(at(4)), Err(Duration::from_secs(6)));
-        assert_eq!(limiter.take(at(10)), Ok(()));
+        assert_eq!(limiter.take(at(10)), Ok(at(10)));
         assert_eq!(limiter.take(at(10)), Err(Duration::from_secs(10)));
         let later = (0..1000).filter(|second| limiter.take(at(11 + second)).is_ok()).count();
         assert_eq!(later, 100);
@@ -88,6 +98,6 @@ mod tests {
         let mut limiter = RefetchLimiter::new(Duration::from_secs(10));
         while limiter.take(at(1000)).is_ok() {}
         assert_eq!(limiter.take(at(0)), Err(Duration::from_secs(10)));
-        assert_eq!(limiter.take(at(10)), Ok(()));
+        assert_eq!(limiter.take(at(10)), Ok(at(10)));
     }
 }
