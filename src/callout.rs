@@ -182,6 +182,22 @@ impl fmt::Display for CallFailure {
     }
 }
 
+/// What a body is that is not the expected JSON, for the log.
+pub fn what_is(body: &[u8]) -> Option<&'static str> {
+    let status = b"\"kind\":\"Status\"";
+    match body.trim_ascii() {
+        [] => Some("the body is empty"),
+        // As in Kubernetes' own clients, which use Go's encoding/json.
+        [0xef, 0xbb, 0xbf, ..] => Some("the body begins with a byte order mark, remove it"),
+        [0x1f, 0x8b, ..] => Some("the body is compressed (gzip), although it was not asked for"),
+        [b'<', ..] => Some("the body is HTML or XML, for example of a login page"),
+        json if json.windows(status.len()).any(|window| window == status) => {
+            Some("the body is a Status object of Kubernetes")
+        }
+        _ => None,
+    }
+}
+
 /// How long a server's `Retry-After` is followed at most.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 

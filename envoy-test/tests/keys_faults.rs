@@ -45,7 +45,13 @@ fn cases() -> Vec<Case> {
             Fault::Redirect("https://evil.test/jwks".to_owned()),
             "status 302: redirects are not followed; set the cluster and path of the target",
         ),
-        case("garbage", body("<html>"), "not a JWKS: expected value at line 1 column 1"),
+        case("garbage", body("<html>"), "not a JWKS: the body is HTML or XML"),
+        case(
+            "bom",
+            body("\u{feff}{\"keys\":[]}"),
+            "not a JWKS: the body begins with a byte order mark",
+        ),
+        case("nothing", body(""), "not a JWKS: the body is empty"),
         case("list", body("[]"), "not a JWKS: expected an object with a list `keys`"),
         case("empty", body("{\"keys\":[]}"), "no supported key"),
         case(

@@ -116,8 +116,15 @@ fn bad_sets() -> Vec<(&'static str, Reply, &'static str)> {
         ("not sent", Reply::NotSent, "did not send the call"),
         ("no such cluster", Reply::UnknownCluster, "no such cluster"),
         ("oversized", too_large, "larger than 262144 bytes"),
-        ("empty", ok(""), "not a JWKS"),
-        ("spaces", ok("  \n"), "not a JWKS"),
+        ("empty", ok(""), "not a JWKS: the body is empty"),
+        ("spaces", ok("  \n"), "not a JWKS: the body is empty"),
+        (
+            "BOM",
+            ok(format!("\u{feff}{keys}")),
+            "not a JWKS: the body begins with a byte order mark",
+        ),
+        ("gzip", ok(vec![0x1f, 0x8b, 8, 0]), "not a JWKS: the body is compressed (gzip)"),
+        ("Status", ok(STATUS), "not a JWKS: the body is a Status object of Kubernetes"),
         ("null", ok("null"), "not a JWKS"),
         ("a list", ok("[]"), "not a JWKS"),
         ("no list", ok("{}"), "expected an object with a list `keys`"),
@@ -125,7 +132,7 @@ fn bad_sets() -> Vec<(&'static str, Reply, &'static str)> {
         ("keys is null", few(json!(null)), "expected an object with a list `keys`"),
         ("no key", few(json!([])), "no supported key"),
         ("no supported key type", few(octets), "no supported key; kty \"oct\", expected RSA or EC"),
-        ("HTML", ok("<html><body>hello</body></html>"), "not a JWKS"),
+        ("HTML", ok("<html><body>hello</body></html>"), "not a JWKS: the body is HTML or XML"),
         ("cut off", ok(&keys.as_bytes()[..keys.len() - 1]), "not a JWKS"),
         ("trailing text", ok(format!("{keys}x")), "not a JWKS"),
         ("not UTF-8", ok(b"{\"keys\":[\"\xff\"]}".to_vec()), "not a JWKS"),
@@ -183,10 +190,14 @@ fn bad_documents() -> Vec<(&'static str, String, &'static str)> {
             "not an http or https URL",
         ),
         ("a JWKS", jwks(&[&key()]).to_string(), "missing field `issuer`"),
-        ("empty", String::new(), "not a discovery document"),
-        ("HTML", "<html>".to_owned(), "not a discovery document"),
+        ("empty", String::new(), "not a discovery document: the body is empty"),
+        ("HTML", "<html>".to_owned(), "not a discovery document: the body is HTML or XML"),
+        ("BOM", "\u{feff}{}".to_owned(), "not a discovery document: the body begins with a byte"),
+        ("Status", STATUS.to_owned(), "not a discovery document: the body is a Status object"),
     ]
 }
+
+const STATUS: &str = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","code":403}"#;
 
 /// Answers the discovery call, if one is due.
 fn discover(core: &mut Core) {

@@ -73,7 +73,7 @@ fn response_of_another_kind_or_type_is_unavailable() {
     check(
         &[
             ("/kind", json!("SubjectAccessReview"), "it is a \"SubjectAccessReview\""),
-            ("/kind", json!("Status"), "it is a \"Status\""),
+            ("/kind", json!("Status"), "the body is a Status object of Kubernetes"),
             ("/kind", Value::Null, "it is a \"\""),
             ("/apiVersion", json!("v1"), "of \"v1\""),
             ("/status", Value::Null, "it has no status"),

@@ -1,5 +1,6 @@
 //! Evaluation of OIDC discovery documents (OpenID Connect Discovery 1.0 section 4).
 
+use crate::callout::what_is;
 use serde::Deserialize;
 use std::fmt;
 
@@ -37,7 +38,8 @@ pub struct JwksUri {
 
 /// The `jwks_uri`, if the document's `issuer` is one of `issuers`.
 pub fn jwks_uri(json: &[u8], issuers: &[String]) -> Result<JwksUri, DiscoveryError> {
-    let not_a_document = |why: String| DiscoveryError::NotADocument(why);
+    let not_a_document =
+        |why: String| DiscoveryError::NotADocument(what_is(json).map_or(why, str::to_owned));
     let value: serde_json::Value =
         serde_json::from_slice(json).map_err(|error| not_a_document(error.to_string()))?;
     if !value.is_object() {

@@ -2,6 +2,7 @@
 
 use super::jwk::Jwk;
 use crate::authn::signature::{Algorithm, UnsupportedKey};
+use crate::callout::what_is;
 use crate::table::Table;
 use serde_json::Value;
 use std::fmt;
@@ -39,9 +40,13 @@ pub enum KeySetError {
 impl KeySet {
     /// Parses a JWKS. Unsupported keys are skipped and counted; a set without a supported key is an error.
     pub fn parse(json: &[u8]) -> Result<Self, KeySetError> {
-        let document: Value = serde_json::from_slice(json)
-            .map_err(|error| KeySetError::NotAKeySet(error.to_string()))?;
-        Self::from_value(&document)
+        let document = serde_json::from_slice(json)
+            .map_err(|error| KeySetError::NotAKeySet(error.to_string()))
+            .and_then(|document: Value| Self::from_value(&document));
+        document.map_err(|error| match (error, what_is(json)) {
+            (KeySetError::NotAKeySet(_), Some(what)) => KeySetError::NotAKeySet(what.to_owned()),
+            (error, _) => error,
+        })
     }
 
     /// Reads a JWKS from parsed JSON (`keys.inline`).

@@ -7,6 +7,7 @@ use crate::authn::json::{Object, Strict};
 use crate::authn::token_review::{
     API_VERSION, AcceptedReview, Cause, KIND, NotAccepted, rejection,
 };
+use crate::callout::what_is;
 use crate::denial::{Denial, Reason};
 use serde::de::MapAccess;
 use std::collections::HashMap;
@@ -65,6 +66,7 @@ pub(super) fn read(
         return Err(NotAccepted::unavailable(Cause::of_status(status), refused(status)));
     }
     let no_review = |why: String| {
+        let why = what_is(body).map_or(why, str::to_owned);
         let why = format!("the answer is not a TokenReview: {why}");
         NotAccepted::unavailable(Cause::Misconfiguration, why)
     };
