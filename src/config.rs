@@ -7,7 +7,6 @@
 #[allow(clippy::indexing_slicing, reason = "indexing a `Value` by name does not panic")]
 mod admission;
 mod bounds;
-mod calls;
 mod duration;
 mod hints;
 mod issuers;
@@ -16,9 +15,11 @@ mod problems;
 mod read;
 mod reviews;
 mod rules;
+mod same_iss;
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 #[allow(clippy::indexing_slicing, reason = "indexing a `Value` by name does not panic")]
 mod schema;
+mod server;
 mod wire;
 
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]

@@ -1,15 +1,15 @@
 //! Validation of `issuers`.
 
 use super::bounds::{self, Bounds};
-use super::calls::{is_visible, path_prefix, required, server};
 use super::problems::Problems;
 use super::reviews;
+use super::same_iss::{Numbered, check_shared};
+use super::server::{is_visible, path_prefix, server};
 use super::wire::{self, Object};
 use crate::account_name::is_dns_subdomain;
 use crate::authn::issuer::{IssuerIdentity, KeySource, Lifetime, PeerPattern, Purpose};
 use crate::authn::keys::{FetchPlan, KeySet, RefreshSchedule, from_pem};
 use crate::time::Leeway;
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -64,9 +64,6 @@ pub(super) fn check(
     issuers.into_iter().map(|(_, identity, source)| (identity, source)).collect()
 }
 
-/// An issuer with its index in the configuration.
-type Numbered = (usize, IssuerIdentity, KeySource);
-
 fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerIdentity {
     let issuer = wire.issuer.clone().unwrap_or_default();
     if issuer.is_empty() {
@@ -86,6 +83,13 @@ fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerI
         }
         issuers.push(alias.clone());
     }
+    for (at, iss) in issuers.iter().enumerate() {
+        if let Some(fault) = fault_of_issuer(iss) {
+            let field =
+                at.checked_sub(1).map_or("issuer".to_owned(), |at| format!("aliases[{at}]"));
+            problems.add(format!("{path}.{field}"), fault);
+        }
+    }
     if issuers.iter().any(|iss| iss == "kubernetes/serviceaccount") {
         problems.add(
             format!("{path}.issuer"),
@@ -102,6 +106,11 @@ fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerI
     if let Some(fault) = wrong_audiences {
         let remedy = "list the audience your callers request, for example [\"my-service\"]";
         problems.add(format!("{path}.audiences"), format!("{fault}; {remedy}"));
+    }
+    for (at, audience) in audiences.iter().enumerate() {
+        if let Some(fault) = fault_of(audience) {
+            problems.add(format!("{path}.audiences[{at}]"), fault);
+        }
     }
     let name = wire.name.clone().unwrap_or(issuer);
     if wire.name.as_deref().is_some_and(|name| !is_visible(name)) {
@@ -164,27 +173,22 @@ fn key_source(
     let source = match (wire.discovery, wire.jwks, wire.inline, wire.pem) {
         (Some(Object(discovery)), None, None, None) => {
             let path = format!("{path}.discovery");
-            let server = server(&path, discovery.cluster, discovery.authority, problems);
+            let of_server = server(&path, discovery.cluster, discovery.authority, problems);
             let path_prefix = path_prefix(&path, discovery.path_prefix, problems);
             let jwks_server = discovery.jwks_server.map(|Object(wire)| {
-                super::calls::server(
-                    &format!("{path}.jwksServer"),
-                    wire.cluster,
-                    wire.authority,
-                    problems,
-                )
+                server(&format!("{path}.jwksServer"), wire.cluster, wire.authority, problems)
             });
-            let plan = FetchPlan { path_prefix, jwks_server, ..plan(server) };
+            let plan = FetchPlan { path_prefix, jwks_server, ..plan(of_server) };
             KeySource::Fetched(Box::new(plan), schedule)
         }
         (None, Some(Object(jwks)), None, None) => {
             let path = format!("{path}.jwks");
-            let server = server(&path, jwks.cluster, jwks.authority, problems);
+            let of_server = server(&path, jwks.cluster, jwks.authority, problems);
             let jwks_path = required(&path, "path", JWKS_PATH, jwks.path, problems);
             if !jwks_path.starts_with('/') || jwks_path.contains('#') {
                 problems.add(format!("{path}.path"), JWKS_PATH);
             }
-            let plan = FetchPlan { jwks_path: Some(jwks_path), ..plan(server) };
+            let plan = FetchPlan { jwks_path: Some(jwks_path), ..plan(of_server) };
             KeySource::Fetched(Box::new(plan), schedule)
         }
         (None, None, Some(inline), None) => {
@@ -259,53 +263,36 @@ fn refresh_schedule(path: &str, wire: &wire::Keys, problems: &mut Problems) -> R
     RefreshSchedule { refresh, min_refetch, max_stale }
 }
 
-/// Clusters with the default settings share an `iss`, so the filter tells their tokens apart by the key. If two such
-/// issuers have the same key, the issuer of a token is ambiguous.
-fn check_shared(issuers: &[Numbered], problems: &mut Problems) {
-    for (at, identity, source) in issuers {
-        let path = format!("issuers[{at}].keys");
-        for (_, other, other_source) in issuers.iter().take_while(|(earlier, ..)| earlier < at) {
-            if !identity.issuers.iter().any(|iss| other.issuers.contains(iss)) {
-                continue;
-            }
-            let sets = [source, other_source].map(|source| match source {
-                KeySource::Static(keys) => Some(keys),
-                KeySource::Fetched(..) | KeySource::Absent => None,
-            });
-            if [source, other_source].iter().any(|source| matches!(source, KeySource::Absent)) {
-                let fault = format!(
-                    "issuer {:?} has the same `iss`, so keys are needed to tell the two apart; use \
-                     \"afterVerification\"",
-                    other.name
-                );
-                problems.add(format!("issuers[{at}].tokenReview.use"), fault);
-            }
-            if sets.iter().flatten().any(|keys| keys.takes_tokens_without_kid()) {
-                problems.add(
-                    &path,
-                    format!(
-                        "issuer {:?} has the same `iss`, so the keys of both need key IDs, \
-                             which PEM does not have; use `inline`",
-                        other.name
-                    ),
-                );
-            }
-            if let [Some(keys), Some(others)] = sets
-                && share_a_key(keys, others)
-            {
-                let name = &other.name;
-                let fault = format!(
-                    "issuer {name:?} has the same `iss` and the same key; remove the key from one of them"
-                );
-                problems.add(&path, fault);
-            }
-        }
+/// What is wrong with a value that is compared byte by byte with the one in a token; `None` if nothing is.
+fn fault_of(text: &str) -> Option<&'static str> {
+    (text.trim() != text).then_some("must not begin or end with white space")
+}
+
+/// The same for an `iss`: if it is a URL, it has a host, and no query or fragment (OpenID Connect Discovery 1.0
+/// section 3).
+fn fault_of_issuer(iss: &str) -> Option<&'static str> {
+    let url = iss.strip_prefix("https://").or_else(|| iss.strip_prefix("http://"));
+    match url {
+        _ if iss.trim() != iss => fault_of(iss),
+        _ if iss.contains(char::is_whitespace) => Some("must not contain white space"),
+        Some(url) if url.is_empty() || url.starts_with('/') => Some("must have a host after ://"),
+        Some(url) if url.contains(['?', '#']) => Some("must not have a query or a fragment"),
+        _ => None,
     }
 }
 
-fn share_a_key(keys: &KeySet, others: &KeySet) -> bool {
-    let fingerprints: HashSet<_> = keys.keys().iter().map(|key| key.fingerprint()).collect();
-    others.keys().iter().any(|key| fingerprints.contains(&key.fingerprint()))
+fn required(
+    path: &str,
+    field: &str,
+    what: &str,
+    value: Option<String>,
+    problems: &mut Problems,
+) -> String {
+    let value = value.unwrap_or_default();
+    if !is_visible(&value) {
+        problems.add(format!("{path}.{field}"), what);
+    }
+    value
 }
 
 const ONE_SOURCE: &str = "expected exactly one of discovery, jwks, inline, pem";

@@ -1,9 +1,9 @@
 //! Validation of `issuers[].tokenReview`.
 
 use super::bounds::{CACHE_TTL, REVIEW_TIMEOUT};
-use super::calls::{path_prefix, server};
 use super::duration::WireDuration;
 use super::problems::Problems;
+use super::server::{path_prefix, server};
 use super::wire;
 use crate::authn::issuer::{OnOutage, Purpose, ReviewPlan};
 use std::time::Duration;

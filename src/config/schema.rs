@@ -105,7 +105,8 @@ fn issuer_facts() -> Vec<(&'static str, Value)> {
 }
 
 fn call_facts() -> Vec<(&'static str, Value)> {
-    let cluster = json!({ "pattern": VISIBLE, "examples": ["kube-apiserver"] });
+    let url = json!({ "pattern": "://" });
+    let cluster = json!({ "pattern": VISIBLE, "not": url, "examples": ["kube-apiserver"] });
     let authority = json!({ "pattern": AUTHORITY, "examples": ["kubernetes.default.svc"] });
     let path_prefix = json!({
         "pattern": PATH_PREFIX, "default": "",
@@ -323,7 +324,7 @@ pub(super) const FORMS: [(&str, &str); 11] = [
     (PATH, "a path such as /a/b or /a/*, without ( ) + $ [ ] { } < > | ^"),
 ];
 
-const AUTHORITY: &str = "^[!-.0-~]+$";
+const AUTHORITY: &str = r"^[0-9A-Za-z._\[-][0-9A-Za-z._:\[\]-]*$";
 const PATH_PREFIX: &str = "^(/[!-\"$->@-~]*[!-\"$-.0->@-~])?$";
 const JWKS_PATH: &str = "^/[!-\"$-~]*$";
 const SCHEME: &str = "^[A-Za-z0-9-]+ $";

@@ -30,6 +30,38 @@ fn issuer_without_required_fields_is_rejected() {
 }
 
 #[test]
+fn issuers_and_audiences_that_no_token_has_are_rejected() {
+    let space = "must not begin or end with white space";
+    for (iss, fault) in [
+        (" https://kubernetes.default.svc ", space),
+        ("https://kubernetes.default.svc\n", space),
+        ("https://kubernetes default", "must not contain white space"),
+        ("https://", "must have a host"),
+        ("https:///id/1", "must have a host"),
+        ("https://h?x=1", "must not have a query"),
+        ("https://h/#x", "must not have a query or a fragment"),
+    ] {
+        check(vec![
+            (set("/issuers/0/issuer", json!(iss)), vec![("issuers[0].issuer", fault)]),
+            (set("/issuers/0/aliases", json!([iss])), vec![("issuers[0].aliases[0]", fault)]),
+        ]);
+    }
+    for iss in
+        ["local", "urn:example:a", "https://h:6443/id/X/", "spiffe://td", "kubernetes.default.svc"]
+    {
+        check(vec![(set("/issuers/0/issuer", json!(iss)), vec![])]);
+    }
+    check(vec![
+        (
+            set("/issuers/0/audiences", json!(["a", "secret-store "])),
+            vec![("issuers[0].audiences[1]", space)],
+        ),
+        // Kubernetes issues tokens for such audiences.
+        (set("/issuers/0/audiences", json!(["a b", "\u{fc}"])), vec![]),
+    ]);
+}
+
+#[test]
 fn invalid_token_review_settings_are_rejected() {
     let review = |fields: Value| {
         let mut review = json!({ "cluster": "api", "authority": "kubernetes.default.svc" });

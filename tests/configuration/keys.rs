@@ -45,11 +45,25 @@ fn key_server_needs_cluster_authority_and_path() {
             ],
         ),
     ];
-    for odd in ["", "a b", "a\n", "\u{fc}", "a\0"] {
+    for odd in ["", "a b", "a\n", "\u{fc}", "a\0", "https://kubernetes.default.svc"] {
         let keys = json!({ "discovery": { "cluster": odd, "authority": "b" } });
         rows.push((at(keys), vec![("issuers[0].keys.discovery.cluster", cluster)]));
         let keys = json!({ "discovery": { "cluster": "a", "authority": odd } });
         rows.push((at(keys), vec![("issuers[0].keys.discovery.authority", authority)]));
+    }
+    for odd in
+        ["h/k8s/clusters/c-1", "h:0", "h:", "h:65536", "h:x", "u@h", "h?x", ":443", "a,b", " h"]
+    {
+        let keys = json!({ "discovery": { "cluster": "a", "authority": odd } });
+        rows.push((at(keys), vec![("issuers[0].keys.discovery.authority", authority)]));
+    }
+    for fits in
+        ["h", "h:6443", "10.0.0.1:443", "[::1]", "[::1]:6443", "kubernetes.default.svc.", "a_b"]
+    {
+        rows.push((
+            at(json!({ "discovery": { "cluster": "outbound|443||k.svc", "authority": fits } })),
+            vec![],
+        ));
     }
     for odd in ["", "keys", "https://h/keys", "/a b", "/a\r\nx: y"] {
         let keys = json!({ "jwks": { "cluster": "a", "authority": "b", "path": odd } });
