@@ -85,7 +85,7 @@ async fn all_problems_are_reported_together_with_their_paths() -> Result<()> {
         "issuers[1].keys.timeout: invalid value: string \"10\", expected a duration such as \"30s\"",
         "issuers[1].keys.refreshInterval: must be at least minRefetchInterval (10s), found 1s",
         "issuers[1].keys.discovery.cluster: must be the name of an Envoy cluster",
-        "issuers[1].keys.discovery.authority: must be the server's host name, for example ",
+        "issuers[1].keys.discovery.authority: must be the server's host name, with or without a port, for example ",
         "tokenFrom[0].header: must contain only letters, digits and `-`",
         "rules[0].paths[0]: matches no request: path does not begin with /",
         "rules[0].methods[0]: \"get\": must be an upper-case method, for example \"GET\"",

@@ -16,7 +16,8 @@ pub(super) fn server(
     if authority.contains('/') {
         let (_, rest) = authority.split_once("://").unwrap_or(("", &authority));
         let (host, _) = rest.split_once('/').unwrap_or((rest, ""));
-        let fault = format!("must be a host name without a scheme and a path; write {host:?}");
+        let fault =
+            format!("must be the server's host name without a scheme and a path; write {host:?}");
         problems.add(format!("{path}.authority"), fault);
     } else if !is_authority(&authority) {
         problems.add(format!("{path}.authority"), AUTHORITY);

@@ -159,7 +159,7 @@ fn hint_follows_the_message() {
         ),
         (
             set("/issuers/0/keys/discovery/authority", json!("https://k.svc/x")),
-            "issuers[0].keys.discovery.authority: must be a host name without a scheme and a path; write \"k.svc\"",
+            "issuers[0].keys.discovery.authority: must be the server's host name without a scheme and a path; write \"k.svc\"",
         ),
         (
             set("/rules/1/allow", json!(["system:serviceaccount:a:b"])),
