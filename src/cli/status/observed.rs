@@ -26,6 +26,8 @@ pub struct Filter {
     pub body: Body,
     /// Whether requests pass if the filter fails.
     pub fails_open: bool,
+    /// Whether Envoy loads a crashed VM again.
+    pub reloads: bool,
     /// Whether the filter is disabled unless a route enables it.
     pub disabled: bool,
 }
@@ -129,8 +131,10 @@ impl Filter {
     fn read(filter: &Value, chain: &str, ecds: &[&Value]) -> Option<Self> {
         let name = text(&filter["name"]);
         let disabled = filter["disabled"] == true;
-        let of =
-            |body, fails_open| Some(Self { chain: chain.to_owned(), body, fails_open, disabled });
+        let of = |body, fails_open| {
+            let (chain, reloads) = (chain.to_owned(), true);
+            Some(Self { chain, body, fails_open, reloads, disabled })
+        };
         let config = match (&filter["typed_config"], &filter["config_discovery"]) {
             (Value::Null, Value::Null) => return None,
             (Value::Null, discovery) => {
@@ -175,7 +179,9 @@ impl Filter {
             || serde_json::from_str::<Value>(&json)
                 .is_ok_and(|config| config["issuers"].is_array());
         let opens = text(&plugin["failure_policy"]) == "FAIL_OPEN" || plugin["fail_open"] == true;
-        if is_ours { of(Body::Wasm(json), opens) } else { None }
+        let reloads = text(&plugin["failure_policy"]) == "FAIL_RELOAD";
+        let filter = of(Body::Wasm(json), opens).filter(|_| is_ours);
+        filter.map(|filter| Self { reloads, ..filter })
     }
 }
 
