@@ -53,21 +53,6 @@ pub struct Condition {
     pub uid: Option<String>,
 }
 
-// === impl Who ===
-
-impl Who {
-    /// Whether `deny` with these callers denies every caller that `allow` lists.
-    pub fn voids(&self, allow: &Self) -> bool {
-        match (self, allow) {
-            (Self::Anyone, _) => true,
-            (_, Self::Anyone) => false,
-            (Self::Authenticated, _) => true,
-            (Self::Listed(_), Self::Authenticated) => false,
-            (Self::Listed(deny), Self::Listed(allow)) => !allow.is_empty() && allow.is_within(deny),
-        }
-    }
-}
-
 // === impl Accounts ===
 
 impl Accounts {
@@ -97,19 +82,15 @@ impl Accounts {
         Ok(())
     }
 
-    fn is_empty(&self) -> bool {
-        self.by_namespace.is_empty()
-            && self.any_namespace.any_name.is_empty()
-            && self.any_namespace.by_name.is_empty()
-    }
-
-    /// Whether `other` has each entry of this set, or a wider entry, without conditions.
-    fn is_within(&self, other: &Self) -> bool {
-        let any = &other.any_namespace;
-        let mut namespaces = self.by_namespace.iter();
-        self.any_namespace.are_within([Some(any), None])
-            && namespaces
-                .all(|(key, names)| names.are_within([Some(any), other.by_namespace.get(key)]))
+    /// Whether the set contains every account that `namespace/name` matches, without conditions.
+    pub fn covers(&self, account: &str) -> bool {
+        let Some((namespace, name)) = account.split_once('/') else { return false };
+        let names = [self.by_namespace.get(namespace.as_bytes()), Some(&self.any_namespace)];
+        names.into_iter().flatten().any(|names| {
+            let named = names.by_name.get(name.as_bytes());
+            let conditions = named.into_iter().chain([&names.any_name]).flatten();
+            conditions.into_iter().any(|condition| *condition == Condition::default())
+        })
     }
 
     /// Whether the set contains this account.
@@ -124,15 +105,6 @@ impl Accounts {
 // === impl Names ===
 
 impl Names {
-    fn are_within(&self, others: [Option<&Self>; 2]) -> bool {
-        let is_whole = |conditions: &Vec<Condition>| conditions.contains(&Condition::default());
-        let any = others.iter().flatten().any(|other| is_whole(&other.any_name));
-        let named = |name| {
-            others.iter().flatten().any(|other| other.by_name.get(name).is_some_and(is_whole))
-        };
-        any || (self.any_name.is_empty() && self.by_name.keys().all(named))
-    }
-
     fn contain(&self, account: &ServiceAccount, missing: Missing) -> bool {
         let holds = |conditions: &Vec<Condition>| {
             conditions.iter().any(|condition| condition.holds_for(account, missing))

@@ -9,81 +9,78 @@ impl Problem {
     /// The remedy, if the message does not contain it.
     pub fn hint(&self) -> Option<String> {
         if let Some(names) = self.message.strip_prefix("unknown ") {
-            let mut quoted = names.split('`').skip(1).step_by(2);
-            let wrong = quoted.next()?;
-            let near = match is_dry_run(wrong) && names.ends_with("`shadow`") {
-                true => "shadow",
-                false => nearest(wrong, quoted)?,
-            };
-            return Some(format!("did you mean `{near}`?"));
+            // The unknown name and the expected ones are in backquotes.
+            let mut parts = names.split('`');
+            let (_, wrong) = (parts.next(), parts.next()?);
+            let mut near = None;
+            while let (Some(_), Some(name)) = (parts.next(), parts.next()) {
+                choose(wrong, name, &mut near);
+            }
+            return near.map(|(_, name)| ["did you mean `", name, "`?"].concat());
         }
-        let (_, expected) = self.message.split_once(", expected ")?;
+        let (_, expected) = self.message.rsplit_once(' ')?;
         let hint = match expected {
-            "a string" => "write the value in quotes",
-            "a boolean" => "write true or false, without quotes",
-            "a list" => "write a list: [ ... ]",
-            "an object" => "write an object: { ... }",
-            "a whole number" | "a whole number up to 65535" => "write a number without quotes",
+            "string" => "write the value in quotes",
+            "boolean" => "write true or false, without quotes",
+            "list" => "write a list: [ ... ]",
+            "object" => "write an object: { ... }",
+            "number" | "65535" => "write a number without quotes",
             _ => return None,
         };
-        Some(hint.to_owned())
+        self.message.starts_with("invalid type").then(|| hint.to_owned())
     }
-}
-
-/// Names of shadow mode in other systems, such as `istio.io/dry-run`.
-fn is_dry_run(name: &str) -> bool {
-    ["dryrun", "audit", "permissive"].contains(&&*folded(name))
 }
 
 /// The name that is most like `wrong`; `None` if more than a third of it differs.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn nearest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let wrong = folded(wrong);
-    let distances = names.map(|name| (distance(&wrong, &folded(name)), name));
-    let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance * 3 <= name.len().min(wrong.len()).max(3)).then_some(name)
+    let mut near = None;
+    names.for_each(|name| choose(wrong, name, &mut near));
+    near.map(|(_, name)| name)
 }
 
-fn folded(name: &str) -> String {
-    name.chars()
-        .take(LONGEST)
-        .filter(|c| !"_-".contains(*c))
-        .map(|c| c.to_ascii_lowercase())
-        .collect()
-}
-
-/// The Levenshtein distance.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, a) in one.bytes().enumerate() {
-        let (mut diagonal, mut left) = (at, at + 1);
-        for (cell, b) in row.iter_mut().skip(1).zip(other.bytes()) {
-            let cost = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
-            (diagonal, left, *cell) = (*cell, cost, cost);
-        }
+/// Sets `near` if `name` is more like `wrong`, and at least two thirds of them are the same beginning and end.
+fn choose<'n>(wrong: &str, name: &'n str, near: &mut Option<(usize, &'n str)>) {
+    let (one, other) = (folded(wrong), folded(name));
+    let (longest, shortest) = (one.len().max(other.len()), one.len().min(other.len()));
+    let same = |pair: &(&u8, &u8)| pair.0 == pair.1;
+    let begin = one.iter().zip(&other).take_while(same).count();
+    let end = one.iter().rev().zip(other.iter().rev()).take_while(same).count();
+    // `istio.io/dry-run` is Istio's name of shadow mode.
+    let is_synonym = one == b"dryrun" && name == "shadow";
+    let alike = if is_synonym { longest } else { shortest.min(begin + end) };
+    if alike > 0 && alike * 3 >= longest * 2 && near.is_none_or(|(best, _)| alike > best) {
+        *near = Some((alike, name));
     }
-    row.last().copied().unwrap_or_default()
+}
+
+/// Without case, `_` and `-`. ASCII only, because the tables of Unicode are large.
+fn folded(name: &str) -> Vec<u8> {
+    let bytes = name.bytes().filter(|byte| !matches!(byte, b'_' | b'-'));
+    bytes.map(|byte| byte.to_ascii_lowercase()).collect()
 }
 
 /// `namespace/name` for a service account in the form of another system: a Kubernetes username or group, an Istio
 /// principal, a SPIFFE ID, or `namespace:name`.
 pub(super) fn account(text: &str) -> Option<String> {
-    let (namespace, name) = match text.split_once("system:serviceaccount") {
-        Some((_, "s")) => return Some("*/*".to_owned()),
-        Some((_, rest)) => match rest.strip_prefix("s:") {
-            Some(namespace) => (namespace, "*"),
-            None => rest.strip_prefix(':')?.split_once(':')?,
-        },
-        None => match text.split_once("/ns/").or_else(|| text.split_once("ns/")) {
-            Some((_, rest)) => rest.split_once("/sa/")?,
-            None => text.split_once(':').unwrap_or((text, "*")),
+    let mut parts = text.rsplit('/');
+    let last = parts.next()?;
+    let (namespace, name) = match (parts.next(), parts.next(), parts.next()) {
+        (Some("sa"), Some(namespace), Some("ns")) => (namespace, last),
+        // Istio's request principals are ISSUER/SUBJECT.
+        _ => match (last.strip_prefix("system:serviceaccount"), text.len() == last.len()) {
+            (Some("s"), _) => return Some("*/*".to_owned()),
+            (Some(rest), _) => match rest.strip_prefix("s:") {
+                Some(namespace) => (namespace, "*"),
+                None => rest.strip_prefix(':')?.split_once(':')?,
+            },
+            (None, true) => text.split_once(':').unwrap_or((text, "*")),
+            (None, false) => return None,
         },
     };
     let fits = is_dns_label(namespace) && (name == "*" || is_dns_subdomain(name));
-    fits.then(|| format!("{namespace}/{name}"))
+    fits.then(|| [namespace, "/", name].concat())
 }
-
-/// Longer names are not names of fields.
-const LONGEST: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -116,6 +113,8 @@ mod tests {
             ("Enforce", Some("enforce")),
             ("token_from", Some("tokenFrom")),
             ("noon", None),
+            ("dry-run", Some("shadow")),
+            ("audit", None),
             ("", None),
             ("shadow-mode-of-the-filter", None),
         ] {

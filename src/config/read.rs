@@ -85,11 +85,15 @@ fn check_values(path: &str, value: &mut Value, problems: &mut Problems) {
                 check_values(&format!("{path}[{at}]"), item, problems);
             }
         }
-        Value::String(text) if text.contains("${") || text.contains("{{") => {
+        Value::String(text) if has_placeholder(text.as_bytes()) => {
             problems.add(path, format!("{text:?}: a placeholder was not replaced"));
         }
         _ => {}
     }
+}
+
+fn has_placeholder(text: &[u8]) -> bool {
+    text.windows(2).any(|two| two == b"${" || two == b"{{")
 }
 
 /// Removes the value at `path`, or the list that contains it, so that the indices of later problems stay correct.

@@ -60,14 +60,26 @@ fn check_rule(
         wire.map(|wire| check_who(&format!("{path}.{field}"), wire, known, problems))
     };
     let deny = who("deny", wire.deny, problems);
-    let allow = who("allow", wire.allow, problems);
-    if let (Some(deny), Some(allow)) = (&deny, &allow)
-        && deny.voids(allow)
-    {
+    let is_void = match (&deny, &wire.allow) {
+        (Some(Who::Anyone), Some(_)) => true,
+        (Some(Who::Authenticated), Some(allow)) => !matches!(allow, wire::Who::Anyone),
+        (Some(Who::Listed(deny)), Some(wire::Who::Listed(allow))) => {
+            let account = |entry: &wire::Entry| match entry {
+                wire::Entry::Account(account) => deny.covers(account),
+                wire::Entry::Conditions(one) => {
+                    one.service_account.as_ref().is_some_and(|account| deny.covers(account))
+                }
+            };
+            !allow.is_empty() && allow.iter().all(account)
+        }
+        _ => false,
+    };
+    if is_void {
         let fault =
             "`allow` has no effect: `deny` rejects all of these callers; remove one of them";
         problems.add(format!("{path}.allow"), fault);
     }
+    let allow = who("allow", wire.allow, problems);
     Rule {
         name,
         hosts: hosts(path, wire.hosts, deny.is_some(), problems),
