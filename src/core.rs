@@ -118,25 +118,25 @@ impl Core {
         log(Level::Info, concat!("sa-authn ", env!("CARGO_PKG_VERSION")).to_owned());
         let (config, mut problems) = match json.map(Config::parse) {
             Some(Ok(config)) => (Some(config), Vec::new()),
-            Some(Err(problems)) => (None, problems.iter().map(Problem::to_string).collect()),
-            None => (None, vec!["the plugin configuration cannot be read".to_owned()]),
+            Some(Err(problems)) => (None, problems),
+            None => (None, vec![Problem::of_the_whole("cannot be read")]),
         };
         let if_invalid = root_id::parse(root_id).unwrap_or_else(|problem| {
             // The operator asks for a mode that does not exist. To refuse it could open a route.
-            problems.push(problem);
+            problems.push(Problem::of_the_whole(problem));
             IfInvalid::DenyRequests
         });
         for problem in &problems {
             log(Level::Error, format!("configuration: {problem}"));
         }
-        match (config, problems.into_iter().next(), if_invalid) {
+        match (config, problems.first(), if_invalid) {
             (Some(config), None, _) => self.configure(config),
             (_, _, IfInvalid::Refuse) => {
                 return self.effects.push_back(Effect::RejectConfiguration);
             }
             (_, problem, IfInvalid::DenyRequests) => {
-                log(Level::Error, "configuration: invalid, so every request is denied".to_owned());
-                let detail = problem.unwrap_or_default();
+                log(Level::Error, "every request is denied".to_owned());
+                let detail = problem.map(Problem::to_string).unwrap_or_default();
                 self.run_with(Config::deny_all(), Some(Reason::Misconfigured.because(detail)));
             }
         }

@@ -110,7 +110,7 @@ fn every_request_is_denied_as_misconfigured_if_the_root_id_says_so() {
             assert!(denial.detail().starts_with(problem), "{name}: {denial:?}");
             let answer = answer.expect("a response");
             assert_eq!((answer.status, answer.details.as_str()), (503, "sa_authn.misconfigured"));
-            let body = r#"{"reason":"misconfigured","message":"the request cannot be checked"}"#;
+            let body = r#"{"reason":"misconfigured","message":"the request could not be checked"}"#;
             assert_eq!(answer.body, body, "{name}");
         }
         let held = loaded.handle(Event::RequestBody(1));
@@ -145,7 +145,7 @@ fn unknown_mode_in_the_root_id_denies_every_request() {
         let mut loaded = Loaded::new(&config, Some(&format!("sa-authn:{mode}")));
         assert_eq!(loaded.accepted, Some(true), "{mode:?}");
         let expected =
-            "configuration: root_id: expected \"sa-authn:deny-if-misconfigured\", found ";
+            "configuration: root_id: unknown mode; expected sa-authn:deny-if-misconfigured";
         assert!(loaded.errors().iter().any(|line| line.starts_with(expected)), "{mode:?}");
         let (verdict, _) = loaded.request(&get("/secrets/1", &token));
         let Verdict::Deny(denial) = verdict else { panic!("{mode:?}: {verdict:?}") };
@@ -157,10 +157,7 @@ fn unknown_mode_in_the_root_id_denies_every_request() {
 fn configuration_that_cannot_be_read_denies_every_request_if_the_root_id_says_so() {
     let mut loaded = Loaded::with_json(None, Some(DENY));
     assert_eq!(loaded.accepted, Some(true));
-    assert_eq!(
-        loaded.errors().first(),
-        Some(&"configuration: the plugin configuration cannot be read")
-    );
+    assert_eq!(loaded.errors().first(), Some(&"configuration: cannot be read"));
     let (_, answer) = loaded.request(&get("/", ""));
     assert_eq!(answer.map(|answer| answer.status), Some(503));
     assert_eq!(Loaded::with_json(None, None).accepted, Some(false));
@@ -184,7 +181,7 @@ fn grpc_caller_of_a_misconfigured_filter_gets_unavailable() {
     let headers = [("content-type", "application/grpc"), (":method", "POST"), (":path", "/a/B")];
     let (_, answer) = loaded.request(&pairs(&headers));
     let answer = answer.expect("a response");
-    let expected = (14, "misconfigured: the request cannot be checked");
+    let expected = (14, "misconfigured: the request could not be checked");
     assert_eq!((answer.grpc_status, answer.body.as_str()), expected);
 }
 

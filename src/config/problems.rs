@@ -11,6 +11,15 @@ pub struct Problem {
     pub message: String,
 }
 
+// === impl Problem ===
+
+impl Problem {
+    /// A problem that has no path.
+    pub(crate) fn of_the_whole(message: &str) -> Self {
+        Self { path: String::new(), message: message.to_owned() }
+    }
+}
+
 /// The problems found so far.
 #[derive(Debug, Default)]
 pub(super) struct Problems {

@@ -2,6 +2,7 @@
 
 use crate::authenticator::{KeysSettled, ReviewSettled};
 use crate::authn::keys::Settled;
+
 use crate::denial::{Denial, Reason};
 use crate::time::UnixTime;
 use log::Level;
@@ -9,7 +10,11 @@ use std::time::Duration;
 
 /// The last line of each topic, and when it was logged. There are two topics for each issuer at most.
 #[derive(Debug, Default)]
-pub(super) struct HealthLog(Vec<(Topic, Logged)>);
+pub(super) struct HealthLog {
+    last: Vec<(Topic, Logged)>,
+    /// When a call first found no cluster.
+    first: Option<UnixTime>,
+}
 
 /// A line, and when it was logged.
 type Logged = (String, UnixTime);
@@ -38,6 +43,13 @@ impl HealthLog {
                 let colon = if remarks.is_empty() { "" } else { ": " };
                 let remarks = shortened(remarks);
                 (Level::Info, format!("issuer {name:?}: {loaded}{colon}{remarks}"))
+            }
+            // Envoy has clusters only when they are warm, and fetches begin before that.
+            Settled::Failed(failure)
+                if failure.is_without_cluster()
+                    && now.since(*self.first.get_or_insert(now)) < WARM_UP =>
+            {
+                (Level::Info, format!("issuer {name:?}: waiting for the cluster"))
             }
             Settled::Failed(failure) => {
                 let failure = shortened(&failure.to_string());
@@ -74,13 +86,13 @@ impl HealthLog {
         if is_known {
             return None;
         }
-        self.0.retain(|(known, _)| *known != topic);
-        self.0.push((topic, (line.clone(), now)));
+        self.last.retain(|(known, _)| *known != topic);
+        self.last.push((topic, (line.clone(), now)));
         Some((level, line))
     }
 
     fn last(&self, topic: Topic) -> Option<&Logged> {
-        self.0.iter().find(|(known, _)| *known == topic).map(|(_, logged)| logged)
+        self.last.iter().find(|(known, _)| *known == topic).map(|(_, logged)| logged)
     }
 }
 
@@ -93,6 +105,9 @@ const MAX_CHARS: usize = 500;
 
 /// How often a failure that continues is logged again.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a cluster may be missing before that is a failure.
+const WARM_UP: Duration = Duration::from_secs(5);
 
 /// Changes of one issuer's reviews are logged at most this often.
 const CHANGE_INTERVAL: Duration = Duration::from_secs(1);

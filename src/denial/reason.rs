@@ -173,7 +173,7 @@ impl Reason {
                 ("review_unavailable", "the token cannot be reviewed right now")
             }
             Self::Overloaded => ("overloaded", "too many requests are waiting"),
-            Self::Misconfigured => ("misconfigured", "the request cannot be checked"),
+            Self::Misconfigured => ("misconfigured", "the request could not be checked"),
             Self::Internal => ("internal", "the request could not be checked"),
         }
     }

@@ -197,3 +197,39 @@ fn fail_until(core: &mut Core, end: sa_authn::time::UnixTime) {
         core.fails(Reply::Reset);
     }
 }
+
+#[test]
+fn cluster_that_is_not_ready_is_logged_as_a_failure_after_five_seconds() {
+    for (reply, failure) in [
+        (Reply::UnknownCluster, "Envoy has no such cluster"),
+        (Reply::NotSent, "Envoy did not send the call"),
+    ] {
+        let mut core = core(json!({}));
+        let mut lines = Vec::new();
+        for half_seconds in 0..16 {
+            for call in core.calls() {
+                core.reply(&call, reply.clone());
+            }
+            lines.extend(core.log().into_iter().map(|line| (half_seconds, line)));
+            core.wait(millis(500));
+        }
+        let [(0, (log::Level::Info, waits)), (late, (log::Level::Warn, fails))] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert_eq!(waits, "issuer \"local\": waiting for the cluster");
+        assert!(*late >= 10, "{lines:?}");
+        let expected = format!("issuer \"local\": cannot fetch keys: {failure}");
+        assert!(fails.starts_with(&expected), "{fails}");
+    }
+}
+
+/// A call that was sent shows that the cluster is there.
+#[test]
+fn failure_of_a_call_that_was_sent_is_logged_at_once() {
+    let mut core = core(json!({}));
+    for call in core.calls() {
+        core.reply(&call, Reply::Reset);
+    }
+    let lines = core.log();
+    assert!(matches!(&lines[..], [(log::Level::Warn, _)]), "{lines:?}");
+}

@@ -203,6 +203,11 @@ impl Core {
         counts
     }
 
+    /// The log lines since the last call.
+    pub fn log(&mut self) -> Vec<(log::Level, String)> {
+        self.driver.take_log()
+    }
+
     /// The value of this metric in `counts`.
     pub fn counted(counts: &[(String, u64)], name: &str) -> u64 {
         let of_name = counts.iter().filter(|(counted, _)| counted == name);

@@ -188,6 +188,11 @@ fn max_age(cache_control: &str) -> Option<Duration> {
 // === impl FetchFailure ===
 
 impl FetchFailure {
+    /// Whether Envoy does not have the cluster, or no host in it: it may not be ready yet.
+    pub fn is_without_cluster(&self) -> bool {
+        matches!(self.why, Why::Call(CallFailure::UnknownCluster(_) | CallFailure::NotSent))
+    }
+
     /// What the failure means for the next attempt.
     pub(super) fn failed(&self) -> Failed {
         let (retry_after, while_starting) = match &self.why {
