@@ -67,29 +67,29 @@ impl Driver {
     }
 
     /// Loads a configuration; `false` has Envoy refuse it.
-    pub(super) fn bring_configuration(&self, json: Option<&[u8]>, root_id: Option<&[u8]>) -> bool {
+    pub(super) fn load_configuration(&self, json: Option<&[u8]>, root_id: Option<&[u8]>) -> bool {
         let mut performance = Performance::new(self, None);
-        performance.perform(Event::ConfigurationLoaded { json, root_id }, clock());
+        performance.run_core(Event::ConfigurationLoaded { json, root_id }, clock());
         self.with_core(|core| self.facts.set(core.connection_facts()));
         performance.accepted
     }
 
     /// Handles an event that concerns the plugin.
-    pub(super) fn bring(&self, event: Event<'_>) {
-        Performance::new(self, None).perform(event, clock());
+    pub(super) fn pass_event(&self, event: Event<'_>) {
+        Performance::new(self, None).run_core(event, clock());
     }
 
     /// Handles an event of a request in its own callback.
-    pub(super) fn bring_for(&self, id: RequestId, event: Event<'_>) -> Action {
+    pub(super) fn pass_for(&self, id: RequestId, event: Event<'_>) -> Action {
         let mut performance = Performance::new(self, Some(id));
-        performance.perform(event, clock());
+        performance.run_core(event, clock());
         performance.action
     }
 
     /// The same for an event for which the time does not matter: to ask the host for it costs a call.
-    pub(super) fn bring_untimed(&self, id: RequestId, event: Event<'_>) -> Action {
+    pub(super) fn pass_untimed(&self, id: RequestId, event: Event<'_>) -> Action {
         let mut performance = Performance::new(self, Some(id));
-        performance.perform(event, UnixTime::from_secs(0));
+        performance.run_core(event, UnixTime::from_secs(0));
         performance.action
     }
 
@@ -102,7 +102,7 @@ impl Driver {
         // Another plugin's call.
         let Some(id) = call else { return };
         let reply = if headers == 0 { Reply::Reset } else { read_reply(body) };
-        self.bring(Event::CallEnded(id, reply));
+        self.pass_event(Event::CallEnded(id, reply));
     }
 
     fn call(&self, callout: &Callout) -> Result<(), Reply> {
@@ -127,13 +127,13 @@ impl<'d> Performance<'d> {
         Self { driver, current, context, action: Action::Pause, accepted: false }
     }
 
-    fn perform(&mut self, event: Event<'_>, now: UnixTime) {
+    fn run_core(&mut self, event: Event<'_>, now: UnixTime) {
         self.driver.with_core(|core| core.handle(event, now));
         while let Some(effect) = self.next() {
             self.perform(effect, now);
         }
         if self.current.is_none() {
-            self.speak_of(self.driver.id);
+            self.set_context(self.driver.id);
         }
     }
 
@@ -156,19 +156,19 @@ impl<'d> Performance<'d> {
                 }
             }
             Effect::ReadHeaders(id) => {
-                if self.speak_of(id) {
+                if self.set_context(id) {
                     let headers = host::request_headers().ok();
-                    self.bring(Event::HeadersRead(id, headers.as_deref()), now);
+                    self.pass_at(Event::HeadersRead(id, headers.as_deref()), now);
                 } else {
                     // The request is gone.
-                    self.bring(Event::RequestEnded(id), now);
+                    self.pass_at(Event::RequestEnded(id), now);
                 }
             }
             Effect::Call(callout) => {
                 // A call that is sent on behalf of a request would end with it.
-                self.speak_of(self.driver.id);
+                self.set_context(self.driver.id);
                 if let Err(reply) = self.driver.call(&callout) {
-                    self.bring(Event::CallEnded(callout.id, reply), now);
+                    self.pass_at(Event::CallEnded(callout.id, reply), now);
                 }
             }
             Effect::WakeIn(period) => drop(hostcalls::set_tick_period(period)),
@@ -191,8 +191,8 @@ impl<'d> Performance<'d> {
         answer: Option<Answer>,
         now: UnixTime,
     ) {
-        if !self.speak_of(id) {
-            return self.bring(Event::RequestEnded(id), now);
+        if !self.set_context(id) {
+            return self.pass_at(Event::RequestEnded(id), now);
         }
         self.set_filter_state(finished, now);
         let edits = match (&finished.verdict, answer) {
@@ -231,26 +231,26 @@ impl<'d> Performance<'d> {
     fn answer(&mut self, id: RequestId, action: Action) {
         if self.current == Some(id) {
             self.action = action;
-        } else if action == Action::Continue && self.speak_of(id) {
+        } else if action == Action::Continue && self.set_context(id) {
             let _ = hostcalls::resume_http_request();
         }
     }
 
-    /// Has the host's calls speak of this context; `false` if it is gone.
-    fn speak_of(&mut self, id: u32) -> bool {
-        let speaks = self.context == id || hostcalls::set_effective_context(id).is_ok();
-        if speaks {
+    /// Makes the host's calls apply to this context; `false` if it is gone.
+    fn set_context(&mut self, id: u32) -> bool {
+        let applies = self.context == id || hostcalls::set_effective_context(id).is_ok();
+        if applies {
             self.context = id;
         }
-        speaks
+        applies
     }
 
     fn report_refusal(&self, refusal: Refusal, now: UnixTime) {
-        self.bring(Event::Refused(refusal), now);
+        self.pass_at(Event::Refused(refusal), now);
     }
 
     /// What comes of it is performed after the effects that are there already.
-    fn bring(&self, event: Event<'_>, now: UnixTime) {
+    fn pass_at(&self, event: Event<'_>, now: UnixTime) {
         self.driver.with_core(|core| core.handle(event, now));
     }
 }

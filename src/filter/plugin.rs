@@ -35,7 +35,7 @@ impl Plugin {
         let drivers: Vec<_> =
             DRIVERS.with_borrow(|all| all.iter().rev().filter_map(Weak::upgrade).collect());
         for earlier in drivers.iter().filter(|driver| !Rc::ptr_eq(driver, &self.0)) {
-            earlier.with_core(|earlier| self.0.bring(Event::ConfigurationReplaces(earlier)));
+            earlier.with_core(|earlier| self.0.pass_event(Event::ConfigurationReplaces(earlier)));
         }
     }
 }
@@ -52,7 +52,7 @@ impl RootContext for Plugin {
         // Without a configuration the host gives no bytes.
         let json = json.ok().map(Option::unwrap_or_default);
         let root_id = property(&["plugin_root_id"]);
-        let accepted = self.0.bring_configuration(json.as_deref(), root_id.as_deref());
+        let accepted = self.0.load_configuration(json.as_deref(), root_id.as_deref());
         if accepted {
             self.take_over();
         }
@@ -60,7 +60,7 @@ impl RootContext for Plugin {
     }
 
     fn on_tick(&mut self) {
-        self.0.bring(Event::Tick);
+        self.0.pass_event(Event::Tick);
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
@@ -75,6 +75,6 @@ impl RootContext for Plugin {
 /// The configuration has been replaced, and the last of its requests is over.
 impl Drop for Plugin {
     fn drop(&mut self) {
-        self.0.bring(Event::ConfigurationRemoved);
+        self.0.pass_event(Event::ConfigurationRemoved);
     }
 }

@@ -29,24 +29,24 @@ impl HttpContext for Request {
         let headers = host::request_headers().ok();
         let headers = headers.as_deref();
         let event = Event::RequestHeaders { id: self.id, headers, connection, end_of_stream };
-        self.driver.bring_for(self.id, event)
+        self.driver.pass_for(self.id, event)
     }
 
     /// With `allow_on_headers_stop_iteration` Envoy asks about the body while the headers are held, and a Continue would
     /// send the request on without a verdict.
     fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
-        self.driver.bring_untimed(self.id, Event::RequestBody(self.id))
+        self.driver.pass_untimed(self.id, Event::RequestBody(self.id))
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         let trailers = host::request_trailers().ok();
-        self.driver.bring_untimed(self.id, Event::RequestTrailers(self.id, trailers.as_deref()))
+        self.driver.pass_untimed(self.id, Event::RequestTrailers(self.id, trailers.as_deref()))
     }
 }
 
 /// The request is over, possibly because its caller hung up.
 impl Drop for Request {
     fn drop(&mut self) {
-        self.driver.bring_untimed(self.id, Event::RequestEnded(self.id));
+        self.driver.pass_untimed(self.id, Event::RequestEnded(self.id));
     }
 }

@@ -218,7 +218,8 @@ fn cluster_that_is_not_ready_is_logged_as_a_failure_after_five_seconds() {
         };
         assert_eq!(waits, "issuer \"local\": waiting for the cluster");
         assert!(*late >= 10, "{lines:?}");
-        let expected = format!("issuer \"local\": cannot fetch keys: {failure}");
+        let call = "GET /.well-known/openid-configuration";
+        let expected = format!("issuer \"local\": cannot fetch keys: {call}: {failure}");
         assert!(fails.starts_with(&expected), "{fails}");
     }
 }
