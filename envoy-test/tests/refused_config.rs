@@ -3,8 +3,10 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use envoy_test::EnvoySetup;
 use envoy_test::envoy::oldest_and_newest;
 use serde_json::{Value, json};
@@ -132,4 +134,28 @@ async fn unknown_field_is_rejected() -> Result<()> {
     let expected =
         "issuers[0].keys.discovery.path: unknown field `path`, expected `cluster` or `authority`";
     refused(&nested, &[expected]).await
+}
+
+/// tests/testdata/broken/README.md has these lines beside the output of `sa-authn check`.
+#[tokio::test]
+async fn documented_broken_configurations_are_rejected_with_the_documented_lines() -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testdata/broken");
+    let readme = fs::read_to_string(folder.join("README.md"))?;
+    let mut count = 0;
+    for section in readme.split("\n## ").skip(1) {
+        let (name, rest) = section.split_once('\n').context("a name")?;
+        let Some((_, block)) = rest.split_once("Envoy's log:\n\n```text\n") else { continue };
+        let lines = block.split("```").next().context("the end")?.lines();
+        let expected: BTreeSet<&str> = lines.collect();
+        let config = fs::read_to_string(folder.join(name))?;
+        let log = EnvoySetup::new().plugin_config_text(config).expect_refused().await?;
+        let found: BTreeSet<&str> = log
+            .lines()
+            .filter_map(|line| line.find("configuration: ").and_then(|at| line.get(at..)))
+            .collect();
+        ensure!(found == expected, "{name}: {found:#?} instead of {expected:#?}");
+        count += 1;
+    }
+    assert!(count >= 40, "{count} configurations");
+    Ok(())
 }
