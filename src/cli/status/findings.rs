@@ -1,6 +1,6 @@
 //! What a proxy's configuration and stats mean, as a page with one line for each question.
 
-use super::observed::{Body, Observed};
+use super::observed::{Body, Observed, Open};
 use super::stats::Stats;
 use crate::cli::{Answer, dates};
 use sa_authn::authn::issuer::KeySource;
@@ -8,7 +8,7 @@ use sa_authn::authz::Mode;
 use sa_authn::config::Config;
 use sa_authn::time::UnixTime;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The answers of a proxy.
@@ -156,12 +156,18 @@ impl Findings {
     }
 
     fn chains(&mut self, Subject { observed, .. }: &Subject<'_>) {
-        for open in &observed.open {
-            let why = match open.is_http {
+        // Istio gives several filter chains of a listener the same name.
+        let mut open = BTreeMap::new();
+        for Open { chain, is_http } in &observed.open {
+            *open.entry((chain, is_http)).or_insert(0) += 1;
+        }
+        for ((chain, is_http), count) in open {
+            let why = match is_http {
                 true => "requests reach the upstream without the filter",
                 false => "TCP connections reach the upstream without the filter",
             };
-            self.bad("chains", &format!("{}: {why}", open.chain));
+            let chains = if count > 1 { format!(" ({})", chains(count)) } else { String::new() };
+            self.bad("chains", &format!("{chain}: {why}{chains}"));
         }
         if observed.open.is_empty() && !observed.filters.is_empty() {
             let denied = match observed.denied_chains {

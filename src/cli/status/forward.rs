@@ -44,7 +44,9 @@ impl Forward {
                 // Errors are ignored: the process has ended already.
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(Failure(format!("kubectl port-forward: {}", why.trim())))
+                // The lines before the last one are kubectl's log.
+                let why = why.trim().lines().last().unwrap_or_default();
+                Err(Failure(format!("kubectl port-forward: {why}")))
             }
         }
     }
