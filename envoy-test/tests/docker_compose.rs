@@ -1,7 +1,7 @@
 //! docker-compose.yaml as users run it: both callers with their rotating tokens, and the `curl` output in README.md.
 //!
-//! Differences: the programs are compiled by the cargo that runs this test and not by the Dockerfile's first stage, and
-//! missing base images are built from files of the host.
+//! Differences: the module and the programs are those that cargo has built for this test and not those of the Dockerfile's
+//! first stage, and missing base images are built from files of the host.
 
 mod support;
 
@@ -23,7 +23,7 @@ struct Destinations {
     compose: &'static [&'static str],
     project: String,
     port: u16,
-    _programs: Image,
+    _images: [Image; 2],
 }
 
 #[tokio::test]
@@ -53,10 +53,10 @@ impl Destinations {
     fn start(compose: &'static [&'static str]) -> Result<Self> {
         let project = format!("sa-authn-test-{}", process::id());
         docker::ensure_envoy()?;
-        let programs = programs(&project)?;
+        let images = [programs(&project)?, envoy(&format!("{project}-envoy"))?];
         // A free port, which no other process uses until Docker opens it.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let destinations = Self { compose, project, port, _programs: programs };
+        let destinations = Self { compose, project, port, _images: images };
         docker::output(destinations.command().args(["up", "--detach", "--no-build"]))?;
         Ok(destinations)
     }
@@ -126,6 +126,7 @@ impl Destinations {
         command
             .env("COMPOSE_PROJECT_NAME", &self.project)
             .env("SA_AUTHN_PROGRAMS", &self.project)
+            .env("SA_AUTHN_ENVOY", format!("{}-envoy", self.project))
             .env("PORT", self.port.to_string())
     }
 
@@ -149,7 +150,7 @@ impl Drop for Destinations {
     }
 }
 
-/// The image of the Dockerfile's last stage, with the programs that cargo built for this test.
+/// The image of the stage `programs`, with the programs that cargo built for this test.
 fn programs(tag: &str) -> Result<Image> {
     let built = [
         env!("CARGO_BIN_EXE_kube-apiserver"),
@@ -158,14 +159,28 @@ fn programs(tag: &str) -> Result<Image> {
     ]
     .map(Path::new);
     docker::ensure_debian(&built)?;
+    stage(tag, "${DEBIAN_IMAGE} AS programs", "debian:bookworm-slim", "/built/debug/", &built)
+}
+
+/// The image of the stage `envoy`, with the module that the tests run.
+fn envoy(tag: &str) -> Result<Image> {
+    let base = format!("envoyproxy/envoy:v{DEFAULT_VERSION}");
+    let module = folder().join("../target/sa_authn.wasm");
+    stage(tag, "${ENVOY_IMAGE} AS envoy", &base, "/sa-authn/target/", &[&module])
+}
+
+/// A stage of the Dockerfile that copies these files from the folder `from` of the first stage.
+fn stage(tag: &str, name: &str, base: &str, from: &str, files: &[&Path]) -> Result<Image> {
     let context = tempfile::tempdir()?;
-    for program in built {
-        fs::copy(program, context.path().join(program.file_name().context("a name")?))?;
+    for file in files {
+        let to = context.path().join(file.file_name().context("a name")?);
+        fs::copy(file, to).with_context(|| file.display().to_string())?;
     }
     let dockerfile = fs::read_to_string(folder().join("Dockerfile"))?;
-    let (_, last_stage) = dockerfile.split_once("\n\nFROM ").context("two stages")?;
-    let copied = last_stage.replace("--from=build ", "").replace("/built/debug/", "");
-    fs::write(context.path().join("Dockerfile"), format!("FROM {copied}"))?;
+    let (_, stage) = dockerfile.split_once(&format!("FROM {name}\n")).context("the stage")?;
+    let (copy, _) = stage.split_once('\n').context("one line")?;
+    let copy = copy.replace("--from=build ", "").replace(from, "");
+    fs::write(context.path().join("Dockerfile"), format!("FROM {base}\n{copy}\n"))?;
     docker::build(context.path(), tag)
 }
 
@@ -184,7 +199,13 @@ fn docker_compose_uses_a_tested_envoy_image() -> Result<()> {
     let file: Value =
         serde_saphyr::from_str(&fs::read_to_string(folder().join("docker-compose.yaml"))?)?;
     let image = format!("envoyproxy/envoy:v{DEFAULT_VERSION}");
-    assert_eq!(file["services"]["envoy"]["image"], json!(image));
+    let dockerfile = fs::read_to_string(folder().join("Dockerfile"))?;
+    assert!(dockerfile.contains(&format!("ARG ENVOY_IMAGE={image}\n")), "{dockerfile}");
+    // The default of each argument is the same in both files.
+    for line in dockerfile.lines().filter_map(|line| line.strip_prefix("ARG ")) {
+        let (name, default) = line.split_once('=').context("a default")?;
+        assert_eq!(file["x-build"]["args"][name], json!(format!("${{{name}:-{default}}}")));
+    }
     Ok(())
 }
 
