@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
@@ -62,7 +63,11 @@ func run() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&requests); err != nil {
 		return err
 	}
-	policyCompiled, err := compile(&policy)
+	// The policy must compile in the oldest Kubernetes with ValidatingAdmissionPolicy v1.
+	if _, err := compile(&policy, version.MajorMinor(1, 30)); err != nil {
+		return fmt.Errorf("Kubernetes 1.30: %w", err)
+	}
+	policyCompiled, err := compile(&policy, environment.DefaultCompatibilityVersion())
 	if err != nil {
 		return err
 	}
@@ -77,8 +82,8 @@ func run() error {
 	return json.NewEncoder(os.Stdout).Encode(judgements)
 }
 
-func compile(policy *v1.ValidatingAdmissionPolicy) (*compiled, error) {
-	compiler, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+func compile(policy *v1.ValidatingAdmissionPolicy, kubernetes *version.Version) (*compiled, error) {
+	compiler, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(kubernetes))
 	if err != nil {
 		return nil, err
 	}
