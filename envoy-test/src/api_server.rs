@@ -142,6 +142,11 @@ impl ApiServer {
         lock(&self.cluster.delegators).insert(format!("system:serviceaccount:{namespace}:{name}"));
     }
 
+    /// Binds `cluster-admin` to a service account: it may send every method to every path.
+    pub fn grant_cluster_admin(&self, namespace: &str, name: &str) {
+        lock(&self.cluster.admins).insert(format!("system:serviceaccount:{namespace}:{name}"));
+    }
+
     /// Sets `max-age` in the Cache-Control of both documents.
     pub fn set_max_age(&self, seconds: u64) {
         *lock(&self.cluster.max_age) = seconds;

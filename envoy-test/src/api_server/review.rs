@@ -17,7 +17,7 @@ pub(super) fn review(cluster: &Cluster, reviewer: &User, body: &[u8]) -> Answer 
     let Ok(review) = serde_json::from_slice::<Value>(body) else {
         return Answer::bad_request("the object provided is unrecognized");
     };
-    let spec = &review["spec"];
+    let spec = &written(&review["spec"]);
     let token = spec["token"].as_str().unwrap_or_default();
     if token.is_empty() {
         return Answer::bad_request("token is required for TokenReview in authentication");
@@ -55,6 +55,15 @@ fn yes(authenticated: &Authenticated) -> Value {
         "user": authenticated.user,
         "audiences": authenticated.audiences,
     })
+}
+
+/// The spec as the API server writes it: without an empty list, and sorted.
+fn written(spec: &Value) -> Value {
+    let members = spec.as_object().into_iter().flatten();
+    members
+        .filter(|(_, member)| *member != &json!([]))
+        .map(|(name, member)| (name.clone(), member.clone()))
+        .collect()
 }
 
 fn audiences(cluster: &Cluster, spec: &Value) -> Vec<String> {

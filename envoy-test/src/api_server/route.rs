@@ -9,6 +9,7 @@ use hyper::{Method, Request, Response};
 use serde_json::json;
 
 use crate::headers::text;
+use crate::lock::lock;
 
 use super::answer::Answer;
 use super::authenticate::{User, authenticate};
@@ -68,7 +69,9 @@ fn respond(
 ) -> Answer {
     let document = matches!(asked.endpoint, Endpoint::Discovery | Endpoint::Jwks);
     let is_public = cluster.options.anonymous_discovery;
-    if document && (is_public || user.username != "system:anonymous") {
+    // The default ClusterRole system:service-account-issuer-discovery allows only `get`.
+    let may = *method == Method::GET || lock(&cluster.admins).contains(&user.username);
+    if document && may && (is_public || user.username != "system:anonymous") {
         return match (method, asked.endpoint) {
             (&Method::GET, Endpoint::Jwks) => discovery::jwks(cluster, asked.accept.as_deref()),
             (&Method::GET, _) => discovery::document(cluster, asked.accept.as_deref()),

@@ -28,12 +28,16 @@ async fn play(api_server: &ApiServer, document: &str, variant: &str) -> Answered
         "discovery" => "/.well-known/openid-configuration",
         _ => "/openid/v1/jwks",
     };
+    // The recording of other methods is of an administrator.
+    api_server.grant_cluster_admin("demo", "admin");
+    let admin = own_token(api_server, "admin");
     let own = own_token(api_server, "app");
     let wrong = api_server.mint(Token::for_service_account("demo", "app"));
     let (token, path) = match variant {
         "anonymous_no_rbac" | "anonymous_with_rbac" => (None, path.to_owned()),
         "sa_token_wrong_aud" => (Some(wrong), path.to_owned()),
         "garbage_bearer" | "garbage_bearer_with_rbac" => (Some("x".to_owned()), path.to_owned()),
+        "HEAD" | "POST" | "OPTIONS" => (Some(admin), path.to_owned()),
         "trailing_slash" => (Some(own), format!("{path}/")),
         _ => (Some(own), path.to_owned()),
     };
