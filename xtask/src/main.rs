@@ -3,6 +3,7 @@
 //! One file for each subcommand, with its `command` and its `run`. Commands with many dependencies are packages of
 //! their own: `separate` has cargo build and run them.
 
+mod cluster;
 mod coverage;
 mod demo;
 mod dist;
@@ -44,6 +45,7 @@ fn cli() -> Command {
             coverage::command(),
             reproduce::command(),
             envoy::command(),
+            cluster::command(),
             dist::command(),
             manifests::command(),
         ])
@@ -54,6 +56,7 @@ fn run(matches: &ArgMatches) -> Result<ExitCode> {
     match matches.subcommand() {
         Some(("demo", matches)) => return demo::run(matches),
         Some(("test", matches)) => return test::run(matches),
+        Some(("cluster", matches)) => return cluster::run(matches),
         Some(("wasm", matches)) => wasm::run(matches)?,
         Some(("fuzz", matches)) => fuzz::run(matches)?,
         Some(("coverage", matches)) => coverage::run(matches)?,

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# api-server.sh start | kill | ready: starts the API server with the flags of cfg/tokens.flags, or kills it (SIGTERM would keep watches open for a minute).
+. "$(dirname "$0")/common.sh"
+cd "$RUN"
+ready() { inside "$BIN/kubectl" --kubeconfig "$RUN/admin.kubeconfig" get --raw /readyz; }
+case ${1:-} in
+  start)
+    inside "$HERE/daemon.sh" "$RUN" apiserver "$BIN/kube-apiserver" $(cat cfg/tokens.flags) \
+      --etcd-servers=http://127.0.0.1:2379 --advertise-address=$NODE_IP --bind-address=0.0.0.0 --secure-port=6443 --anonymous-auth=false \
+      --tls-cert-file=pki/apiserver.crt --tls-private-key-file=pki/apiserver.key --client-ca-file=pki/ca.crt \
+      --service-cluster-ip-range=10.96.0.0/16 --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged \
+      --kubelet-client-certificate=pki/admin.crt --kubelet-client-key=pki/admin.key --kubelet-preferred-address-types=InternalIP \
+      --audit-log-path=log/audit.log --audit-policy-file=cfg/audit.yaml \
+      --requestheader-client-ca-file=pki/ca.crt --proxy-client-cert-file=pki/front-proxy.crt --proxy-client-key-file=pki/front-proxy.key \
+      --requestheader-allowed-names=front-proxy --requestheader-username-headers=X-Remote-User \
+      --requestheader-group-headers=X-Remote-Group --requestheader-extra-headers-prefix=X-Remote-Extra-
+    until_ready 90 "the API server" ready ;;
+  kill)
+    inside sh -c 'pid=$(cat "$0/pid/apiserver"); kill -KILL $pid 2>/dev/null; while kill -0 $pid 2>/dev/null; do sleep 0.1; done' "$RUN" ;;
+  ready) ready > log/last-check 2>&1 ;;
+  *) die "usage: api-server.sh start | kill | ready" ;;
+esac
