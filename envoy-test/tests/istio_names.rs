@@ -5,8 +5,8 @@ mod support;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
-use support::istio::{Document, added_cluster, documents, list, of_kind, text};
+use serde_json::{Value, json};
+use support::istio::{Document, bootstrap, documents, list, of_kind, text};
 
 /// A mounted volume: its path and its files.
 type Mounts = BTreeMap<String, Vec<String>>;
@@ -68,6 +68,16 @@ fn labelled(labels: &Value, wanted: &Value) -> bool {
     wanted.iter().all(|(name, value)| labels[name] == *value)
 }
 
+/// The volumes of a pod, and the one that Istio adds for the annotation `bootstrapOverride`.
+fn volumes(pod: &Value) -> Vec<Value> {
+    let mut volumes = list(&pod["spec"]["volumes"]).to_vec();
+    let annotation = &pod["metadata"]["annotations"]["sidecar.istio.io/bootstrapOverride"];
+    if annotation.is_string() {
+        volumes.push(json!({ "name": CUSTOM_BOOTSTRAP, "configMap": { "name": annotation } }));
+    }
+    volumes
+}
+
 /// The mounts of a pod's containers by volume name, including the sidecar that Istio injects.
 fn mounted(pod: &Value) -> Result<Vec<(String, String)>> {
     let containers = list(&pod["spec"]["containers"]).iter();
@@ -75,12 +85,15 @@ fn mounted(pod: &Value) -> Result<Vec<(String, String)>> {
     let pair =
         |mount: &Value| (text(&mount["name"]).to_owned(), text(&mount["mountPath"]).to_owned());
     let mut mounted: Vec<_> = of_containers.map(pair).collect();
-    let annotation = &pod["metadata"]["annotations"]["sidecar.istio.io/userVolumeMount"];
-    if let Some(annotation) = annotation.as_str() {
+    let annotations = &pod["metadata"]["annotations"];
+    if let Some(annotation) = annotations["sidecar.istio.io/userVolumeMount"].as_str() {
         let all: BTreeMap<String, Value> = serde_json::from_str(annotation)?;
         mounted.extend(
             all.iter().map(|(name, mount)| (name.clone(), text(&mount["mountPath"]).to_owned())),
         );
+    }
+    if annotations["sidecar.istio.io/bootstrapOverride"].is_string() {
+        mounted.push((CUSTOM_BOOTSTRAP.to_owned(), "/etc/istio/custom-bootstrap".to_owned()));
     }
     Ok(mounted)
 }
@@ -105,7 +118,7 @@ fn namespaces_accounts_and_volumes_of_pods_exist() -> Result<()> {
             let there = names.has("ServiceAccount", namespace, account);
             names.expect(there, from, &format!("service account {account}"));
         }
-        let volumes = list(&pod["spec"]["volumes"]);
+        let volumes = volumes(pod);
         for (volume, path) in mounted(pod)? {
             let there = volumes.iter().any(|there| there["name"] == volume.as_str());
             names.expect(there, from, &format!("volume {volume} at {path}"));
@@ -184,7 +197,8 @@ fn clusters_called_by_plugins_exist_with_their_files() -> Result<()> {
     let mut names = Names::read()?;
     let mut clusters = BTreeMap::new();
     for document in &names.documents {
-        if let Some(cluster) = added_cluster(document)? {
+        if let Some(bootstrap) = bootstrap(document)? {
+            let cluster = bootstrap["static_resources"]["clusters"][0].clone();
             clusters.insert(document.namespace().to_owned(), (document.clone(), cluster));
         }
     }
@@ -208,9 +222,7 @@ fn clusters_called_by_plugins_exist_with_their_files() -> Result<()> {
         for path in files {
             names.expect(holds(&mounts, &path), document, &path);
         }
-        let map =
-            names.find("ConfigMap", namespace, "sa-authn-api-server").context("the SDS file")?;
-        let sds = map.inner("kube-apiserver-token.yaml")?;
+        let sds = document.inner("kube-apiserver-token.yaml")?;
         let token = text(&sds["resources"][0]["generic_secret"]["secret"]["filename"]);
         names.expect(holds(&mounts, token), document, token);
     }
@@ -232,13 +244,18 @@ fn called(config: &Value) -> Vec<String> {
 fn mounts(names: &Names, namespace: &str) -> Result<Mounts> {
     let mut mounts = Mounts::new();
     for (from, pod) in names.pods()?.iter().filter(|(from, _)| from.namespace() == namespace) {
+        let volumes = volumes(pod);
         for (name, path) in mounted(pod)? {
-            let volumes = list(&pod["spec"]["volumes"]).iter();
-            let volume = volumes.clone().find(|volume| volume["name"] == name.as_str());
+            let volume = volumes.iter().find(|volume| volume["name"] == name.as_str());
             let files = sources(volume.context(name)?)
                 .into_iter()
                 .flat_map(|source| files(names, from, source));
             mounts.insert(path, files.collect());
+        }
+        // Kubernetes mounts the token and the CA of the pod, if the manifest does not forbid it.
+        if pod["spec"]["automountServiceAccountToken"] != false {
+            let default = ["ca.crt", "token"].map(str::to_owned).to_vec();
+            mounts.entry(DEFAULT_TOKEN.to_owned()).or_insert(default);
         }
     }
     Ok(mounts)
@@ -278,25 +295,41 @@ fn holds(mounts: &Mounts, path: &str) -> bool {
 
 #[test]
 fn application_traffic_to_the_api_server_is_unchanged() -> Result<()> {
-    let documents = documents()?;
-    let added: Vec<_> =
-        documents.iter().filter(|document| document.name() == "sa-authn-api-server").collect();
-    assert_eq!(added.len(), 5, "three ConfigMaps and two EnvoyFilters");
-    for filter in added.iter().filter(|document| document.kind() == "EnvoyFilter") {
-        let [patch] = list(&filter.value["spec"]["configPatches"]) else { panic!("one patch") };
-        assert_eq!(
-            (text(&patch["applyTo"]), text(&patch["patch"]["operation"])),
-            ("CLUSTER", "ADD")
-        );
-    }
     // Istio's own names have four parts: `outbound|443||kubernetes.default.svc.cluster.local`.
-    for document in &documents {
-        if let Some(cluster) = added_cluster(document)? {
-            assert_eq!(cluster["name"], "kube-apiserver", "{}", document.whereabouts());
+    for document in &documents()? {
+        if let Some(bootstrap) = bootstrap(document)? {
+            let clusters = list(&bootstrap["static_resources"]["clusters"]);
+            let names: Vec<_> = clusters.iter().map(|cluster| text(&cluster["name"])).collect();
+            assert_eq!(names, ["kube-apiserver"], "{}", document.whereabouts());
         }
         for kind in ["ServiceEntry", "DestinationRule", "VirtualService", "Sidecar"] {
             assert_ne!(document.kind(), kind, "{}", document.file);
         }
+        // The caller's side is the only one with an EnvoyFilter.
+        assert!(document.kind() != "EnvoyFilter" || document.file == "caller.yaml");
     }
     Ok(())
 }
+
+/// The application must not receive a token for the API server.
+#[test]
+fn only_the_sidecar_of_the_example_mounts_its_token() -> Result<()> {
+    let names = Names::read()?;
+    let (_, pod) = names
+        .pods()?
+        .into_iter()
+        .find(|(from, _)| from.namespace() == "secrets")
+        .context("secret-store")?;
+    assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
+    for container in list(&pod["spec"]["containers"]) {
+        assert_eq!(list(&container["volumeMounts"]), [] as [Value; 0]);
+    }
+    let mounted = mounted(&pod)?;
+    assert!(mounted.contains(&("sa-authn".to_owned(), DEFAULT_TOKEN.to_owned())), "{mounted:?}");
+    Ok(())
+}
+
+/// Where Kubernetes mounts the token of a pod's service account.
+const DEFAULT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// The volume that Istio adds for the annotation `sidecar.istio.io/bootstrapOverride`.
+const CUSTOM_BOOTSTRAP: &str = "custom-bootstrap-volume";

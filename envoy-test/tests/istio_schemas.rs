@@ -183,7 +183,7 @@ fn embedded_objects_of_manifests_have_only_known_fields() -> Result<()> {
             }
         }
     }
-    assert_eq!((deployments, mounts), (2, 4));
+    assert_eq!((deployments, mounts), (2, 3));
     Ok(())
 }
 

@@ -234,7 +234,7 @@ async fn check_dashboard(prometheus: &Prometheus) -> Result<()> {
             .replace("$instance", ".*");
         ensure!(!prometheus.query(&expression).await?.is_empty(), "no data: {expression}");
     }
-    let reloads = r#"{__name__=~"envoy_wasm_(.+_)?sa_authn_vm_reload"}"#;
+    let reloads = r#"{__name__=~"envoy_wasm_(.+_)?sa_authn(_.+)?_vm_reload"}"#;
     ensure!(fs::read_to_string(observability().join("prometheus-rules.yaml"))?.contains(reloads));
     ensure!(prometheus.query(reloads).await?.len() == 1);
     Ok(())

@@ -74,21 +74,21 @@ pub fn one(file: &str, kind: &str) -> Result<Document> {
     Ok(document)
 }
 
-/// The cluster that an EnvoyFilter adds, or the one in the bootstrap of a ConfigMap.
-pub fn added_cluster(document: &Document) -> Result<Option<Value>> {
-    let cluster = match document.kind() {
-        "EnvoyFilter" => {
-            let patch = &document.value["spec"]["configPatches"][0];
-            (patch["applyTo"] == "CLUSTER" && patch["patch"]["operation"] == "ADD")
-                .then(|| patch["patch"]["value"].clone())
-        }
-        "ConfigMap" if document.value["data"]["bootstrap.yaml"].is_string() => {
-            Some(document.inner("bootstrap.yaml")?["static_resources"]["clusters"][0].clone())
-        }
-        _ => None,
-    };
-    Ok(cluster)
+/// The additional bootstrap of a ConfigMap.
+pub fn bootstrap(document: &Document) -> Result<Option<Value>> {
+    let has_one = document.kind() == "ConfigMap" && document.value["data"][BOOTSTRAP].is_string();
+    has_one.then(|| document.inner(BOOTSTRAP)).transpose()
 }
+
+/// The ConfigMap with the bootstrap in the file for this kind of proxy.
+pub fn bootstrap_map(proxy: &str) -> Result<Document> {
+    let file = format!("api-server-{proxy}.yaml");
+    let is_it = |document: &Document| document.file == file && document.name() == "sa-authn";
+    documents()?.into_iter().find(is_it).context(file)
+}
+
+/// The name that the annotation `sidecar.istio.io/bootstrapOverride` requires.
+pub const BOOTSTRAP: &str = "custom_bootstrap.json";
 
 /// The text, or an empty one.
 pub fn text(value: &Value) -> &str {
