@@ -61,6 +61,18 @@ fn up(version: &str) -> Result<()> {
     Ok(())
 }
 
+/// The run directory of the cluster that `up` has started, if it runs.
+pub fn running() -> Option<PathBuf> {
+    let run = cache().join("run");
+    let is_running = process::output(script("status.sh").arg("--quiet")).is_ok();
+    is_running.then_some(run)
+}
+
+/// The folder of `kubectl` and `istioctl`, if `up` has built them.
+pub fn tools() -> PathBuf {
+    cache().join("bin")
+}
+
 /// What this machine lacks: a sentence for each.
 fn missing() -> Vec<String> {
     let mut missing = Vec::new();

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: runs every check and test in order, and prints a summary.
 
+mod cluster;
 mod junit;
 mod session;
 mod step;

@@ -14,6 +14,7 @@ use programs::tool::Tool;
 use xtask::toolchain::{Source, TARGET, Toolchain};
 use xtask::{process, repository, wasm};
 
+use super::cluster::{self, Cluster};
 use super::junit::{self, Tally};
 use crate::{fuzz, prometheus, workflows};
 
@@ -153,6 +154,27 @@ impl Session {
         self.count(tests.env("SA_AUTHN_MODULE", module).env("ENVOY_VERSIONS", version))
     }
 
+    /// Runs the tests in a real Kubernetes with Istio, one at a time, because they share it. Never starts a cluster.
+    pub fn cluster(&mut self) -> Result<()> {
+        let Some(cluster) = Cluster::find()? else {
+            let why =
+                "no cluster is up, and KUBECONFIG is not set: `cargo xtask cluster up` starts one";
+            println!("not run: {why}");
+            self.not_run.push(format!("not run: {why}"));
+            return Ok(());
+        };
+        let images = cluster::images(&self.module()?)?;
+        let (filter, not_run) = cluster.tests();
+        self.not_run.extend(not_run);
+        let mut tests = nextest(&filter)?;
+        tests.args(["--test-threads", "1"]).envs(cluster.variables).env("CLUSTER_IMAGES", images);
+        if self.extent == Extent::Full {
+            tests.args(["--run-ignored", "all"]);
+        }
+        tests.env("PATH", with_tools(crate::cluster::tools()));
+        self.count(&mut tests)
+    }
+
     /// Runs one test at a time, because other load would slow down some requests.
     pub fn timings(&mut self) -> Result<()> {
         let module = self.module()?;
@@ -205,8 +227,13 @@ fn path_with_prometheus() -> Option<OsString> {
         eprintln!("Prometheus is not available: {why:#}");
         None
     })?;
+    Some(with_tools(folder))
+}
+
+/// The PATH with this folder first.
+fn with_tools(folder: PathBuf) -> OsString {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::join_paths(iter::once(folder).chain(env::split_paths(&path))).ok()
+    env::join_paths(iter::once(folder).chain(env::split_paths(&path))).unwrap_or(path)
 }
 
 /// Always for the whole workspace: another selection has other features, and would recompile dependencies.

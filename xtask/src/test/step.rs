@@ -19,7 +19,7 @@ pub struct Step {
 }
 
 /// All of them.
-pub const STEPS: [Step; 16] = [
+pub const STEPS: [Step; 17] = [
     step("format", "the code is formatted", |_| session::format()),
     step("workflows", "actionlint reports nothing", Session::workflows),
     step("clippy", "clippy reports nothing for native code", |_| session::clippy()),
@@ -44,6 +44,11 @@ pub const STEPS: [Step; 16] = [
         "end-to-end",
         "all other tests pass in the oldest and the newest Envoy",
         Session::end_to_end,
+    ),
+    step(
+        "cluster",
+        "the tests in a real Kubernetes with Istio pass, if a cluster is up",
+        Session::cluster,
     ),
     long_step("timings", "tests that measure time pass, one at a time", Session::timings),
     long_step("coverage", "the native tests pass with instrumented code", |_| {

@@ -1,0 +1,35 @@
+//! Drives a real Kubernetes with Istio: `kubectl`, the registry, the API server's process, and the example of `istio/`.
+//!
+//! `cargo xtask test --only cluster` runs the tests, one at a time. These environment variables name the cluster:
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `KUBECONFIG` | the cluster, with Istio installed |
+//! | `CLUSTER_REGISTRY` | a registry, by the address that this machine uses |
+//! | `CLUSTER_PULL_REGISTRY` | the same registry, by the address that the proxies use |
+//! | `CLUSTER_IMAGES` | the folder with two OCI layouts of the module, `1` and `2` |
+//! | `CLUSTER_CONTROL_PLANE` | the run directory of the cluster of `cargo xtask cluster up`, whose API server can be stopped |
+
+mod control_plane;
+mod example;
+mod kubectl;
+mod load;
+mod poll;
+mod registry;
+
+pub use control_plane::ControlPlane;
+pub use example::{Answer, Caller, Example, SERVICE, token_review};
+pub use kubectl::{Kubectl, claims};
+pub use load::Load;
+pub use poll::{until, until_within};
+pub use registry::Image;
+
+use std::env;
+
+use anyhow::{Context, Result};
+
+/// The value of a variable that `cargo xtask test` sets.
+pub(crate) fn variable(name: &str) -> Result<String> {
+    let value = env::var(name).ok().filter(|value| !value.is_empty());
+    value.with_context(|| format!("{name} is not set: run `cargo xtask test --only cluster`"))
+}

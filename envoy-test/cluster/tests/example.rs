@@ -1,0 +1,66 @@
+//! The example of `istio/` in a mesh.
+
+use anyhow::Result;
+use cluster_test::{Caller, Example, until};
+use serde_json::Value;
+
+#[test]
+fn sidecar_passes_one_caller_and_denies_the_other() -> Result<()> {
+    let example = Example::ready()?;
+    let answer = example.ask(Caller::Api, "/headers")?;
+    let headers: Value = serde_json::from_str(&answer.body)?;
+    assert_eq!(headers["headers"]["X-Sa-Namespace"][0], "sa-authn-api", "{}", answer.body);
+    assert_eq!(headers["headers"]["X-Sa-Name"][0], "api", "{}", answer.body);
+    assert!(headers["headers"]["Authorization"].is_null(), "{}", answer.body);
+    assert_eq!(example.ask(Caller::Web, "/headers")?.outcome(), "403 forbidden");
+    assert_eq!(example.ask_with(Caller::Api, "/headers", None)?.outcome(), "401 missing_token");
+    assert_eq!(example.ask_with(Caller::Api, "/status/200", None)?.outcome(), "200");
+    let spoofed = "-H 'x-sa-name: admin'";
+    let answer = example.send(Caller::Api, "/status/200", spoofed)?;
+    assert_eq!(answer.outcome(), "200");
+    Ok(())
+}
+
+#[test]
+fn application_has_no_token_and_the_sidecar_has_one() -> Result<()> {
+    let example = Example::ready()?;
+    let pod = example.pod()?;
+    let spec = &pod["spec"];
+    let containers = ["containers", "initContainers"].into_iter();
+    let containers: Vec<_> =
+        containers.flat_map(|kind| spec[kind].as_array().into_iter().flatten()).collect();
+    let mut with_token = Vec::new();
+    for container in containers {
+        let mounts = container["volumeMounts"].as_array().into_iter().flatten();
+        if mounts.clone().any(|mount| mount["mountPath"] == DEFAULT_TOKEN) {
+            with_token.push(container["name"].as_str().unwrap_or_default());
+        }
+    }
+    assert_eq!(with_token, ["istio-proxy"]);
+    Ok(())
+}
+
+#[test]
+fn metrics_have_labels_at_the_path_that_prometheus_scrapes() -> Result<()> {
+    let example = Example::ready()?;
+    until("the metrics of the shipped rules and dashboard", || {
+        example.ask(Caller::Api, "/headers")?;
+        example.ask(Caller::Web, "/headers")?;
+        let metrics = example.metrics()?;
+        let missing: Vec<_> = [
+            r#"sa_authn_requests{verdict="allowed",reason="none",rule="headers","#,
+            r#"sa_authn_requests{verdict="denied",reason="forbidden",rule="headers","#,
+            r#"sa_authn_key_fetches{outcome="success","#,
+            r#"sa_authn_token_cache{outcome="hit""#,
+            r#"sa_authn_keys_count{issuer="local""#,
+            r#"sa_authn_build{version=""#,
+        ]
+        .into_iter()
+        .filter(|metric| !metrics.contains(metric))
+        .collect();
+        let seen: Vec<_> = metrics.lines().filter(|line| line.contains("sa_authn")).collect();
+        Ok((!missing.is_empty()).then(|| format!("no {missing:?} in {seen:#?}")))
+    })
+}
+
+const DEFAULT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

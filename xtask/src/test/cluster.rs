@@ -1,0 +1,110 @@
+//! The step `cluster`: the tests in a real Kubernetes with Istio, if there is one.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use xtask::repository;
+
+use crate::cluster::running;
+use crate::separate;
+
+/// A cluster: the variables of `envoy-test/cluster`.
+#[derive(Debug)]
+pub struct Cluster {
+    /// What the tests read.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// A group of tests, and the variable without which it is not run.
+struct Group {
+    binaries: &'static str,
+    needs: &'static str,
+    why: &'static str,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// The one of `KUBECONFIG`, or the one that `cargo xtask cluster up` has started.
+    pub fn find() -> Result<Option<Self>> {
+        let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(kubeconfig) = set("KUBECONFIG") {
+            let names = ["CLUSTER_REGISTRY", "CLUSTER_PULL_REGISTRY", "CLUSTER_CONTROL_PLANE"];
+            let mut variables: BTreeMap<_, _> =
+                names.into_iter().filter_map(|name| Some((name.to_owned(), set(name)?))).collect();
+            variables.insert("KUBECONFIG".to_owned(), kubeconfig);
+            return Ok(Some(Self { variables }));
+        }
+        let Some(run) = running() else { return Ok(None) };
+        let file = run.join("environment");
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let lines = text.lines().filter_map(|line| line.split_once('='));
+        let variables = lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(Some(Self { variables }))
+    }
+
+    /// nextest's filter for the tests that this cluster can run, and the lines about those that it cannot.
+    pub fn tests(&self) -> (String, Vec<String>) {
+        let mut filter = "package(cluster-test) and kind(test)".to_owned();
+        let mut not_run = Vec::new();
+        for Group { binaries, needs, why } in GROUPS {
+            if !self.variables.contains_key(needs) {
+                filter += &format!(" and not binary(/^({binaries})$/)");
+                not_run.push(format!("not run: {}: {why}", binaries.replace('|', ", ")));
+            }
+        }
+        (filter, not_run)
+    }
+}
+
+/// Two images of the module with different digests, as OCI layouts: the second has an additional empty custom section.
+pub fn images(module: &Path) -> Result<PathBuf> {
+    let folder = repository::target().join("cluster-images");
+    fs::create_dir_all(&folder)?;
+    separate::image(module, &folder.join("1"))?;
+    let mut other = fs::read(module)?;
+    other.extend(CUSTOM_SECTION);
+    let second = folder.join("2.wasm");
+    fs::write(&second, other)?;
+    separate::image(&second, &folder.join("2"))?;
+    Ok(folder)
+}
+
+/// Section 0 with five bytes: the length of its name, and the name `test`.
+const CUSTOM_SECTION: [u8; 7] = *b"\0\x05\x04test";
+
+const GROUPS: [Group; 2] = [
+    Group {
+        binaries: "example|raw_tcp|reviews",
+        needs: "CLUSTER_REGISTRY",
+        why: "no registry that the proxies can pull from (CLUSTER_REGISTRY)",
+    },
+    Group {
+        binaries: "control_plane",
+        needs: "CLUSTER_CONTROL_PLANE",
+        why: "the API server of this cluster cannot be stopped (CLUSTER_CONTROL_PLANE)",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_that_the_cluster_cannot_run_are_listed_and_left_out() {
+        let variables = BTreeMap::from([("CLUSTER_REGISTRY".to_owned(), "127.0.0.1".to_owned())]);
+        let (filter, not_run) = Cluster { variables }.tests();
+        assert_eq!(
+            filter,
+            "package(cluster-test) and kind(test) and not binary(/^(control_plane)$/)"
+        );
+        assert_eq!(
+            not_run,
+            ["not run: control_plane: the API server of this cluster cannot be stopped \
+              (CLUSTER_CONTROL_PLANE)"]
+        );
+    }
+}
