@@ -2,13 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sa_authn::authn::keys::discovery::jwks_path;
+use sa_authn::authn::keys::discovery::jwks_uri;
 use sa_authn_fuzz::genuine::ISSUER;
 use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {
     let issuers = [ISSUER.to_owned(), "https://alias.example".to_owned()];
-    let Ok(path) = jwks_path(bytes, &issuers) else { return };
+    let Ok(uri) = jwks_uri(bytes, &issuers) else { return };
+    let path = &uri.path;
     assert!(path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()), "{path:?}");
     assert!(!path.contains('#'), "{path:?}");
     let document: Value = serde_json::from_slice(bytes).expect("the core took it for JSON");

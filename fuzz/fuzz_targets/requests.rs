@@ -4,10 +4,10 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
+use sa_authn::authz::HeaderEdits;
 use sa_authn::connection::Connection;
 use sa_authn::core::NativeDriver;
 use sa_authn::exchange::Finished;
-use sa_authn::authz::HeaderEdits;
 
 use sa_authn::verdict::Verdict;
 use sa_authn_fuzz::world::{config, discovered, inline, now, past_deadline, proven, under};

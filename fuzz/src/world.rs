@@ -87,7 +87,12 @@ pub fn proven(finished: &Finished) -> Option<String> {
 
 /// An answer of status 200.
 pub fn ok(body: &[u8]) -> Reply {
-    Reply::Response { status: 200, cache_control: None, retry_after: None, body: Some(body.to_vec()) }
+    Reply::Response {
+        status: 200,
+        cache_control: None,
+        retry_after: None,
+        body: Some(body.to_vec()),
+    }
 }
 
 /// `text` in base64url.
