@@ -189,6 +189,11 @@ async fn flood_of_unknown_kids_causes_only_rate_limited_refetches() -> Result<()
         let pace = json!({ "refreshInterval": "1h", "minRefetchInterval": "1h" });
         let gate = start(&version, &api_server, pace).await?;
         let (unknown_key, good) = (SigningKey::generate(KeyKind::P256), api_server.mint(api()));
+        // The VM of the main thread fetches keys, too.
+        poll::until("the first fetch of both VMs", async || {
+            Ok((api_server.count(Endpoint::Jwks) >= 2).then_some(()))
+        })
+        .await?;
         let before = api_server.count(Endpoint::Jwks);
         let mut connection = Connection::http1(gate.envoy.port()).await?;
         let (mut sent, start) = (0, Instant::now());

@@ -36,6 +36,9 @@ impl GoProgram {
         let folder = target().join("tools/go");
         fs::create_dir_all(&folder)?;
         let program = folder.join(self.folder);
+        // Each test is a process. The first one builds, and the others do not run a program that is being written.
+        let lock = fs::File::create(folder.join(format!("{}.lock", self.folder)))?;
+        lock.lock()?;
         let mut build = Command::new("go");
         build
             .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-o"])
@@ -45,6 +48,7 @@ impl GoProgram {
         let answer = build.output().context("go build")?;
         let stderr = String::from_utf8_lossy(&answer.stderr);
         ensure!(answer.status.success(), "{build:?}: {}", stderr.trim());
+        lock.unlock()?;
         Ok(Some(program))
     }
 }
