@@ -131,8 +131,7 @@ async fn unknown_field_is_rejected() -> Result<()> {
     let expected = "forwardTokens: unknown field `forwardTokens`, expected one of `issuers`, ";
     refused(&misspelt, &[expected]).await?;
     let nested = changed(|config| config["issuers"][0]["keys"]["discovery"]["path"] = json!("/"));
-    let expected =
-        "issuers[0].keys.discovery.path: unknown field `path`, expected `cluster` or `authority`";
+    let expected = "issuers[0].keys.discovery.path: unknown field `path`, expected one of `cluster`, `authority`, `pathPrefix`, `jwksServer`";
     refused(&nested, &[expected]).await
 }
 
