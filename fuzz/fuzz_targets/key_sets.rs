@@ -30,7 +30,9 @@ fn check_set(set: &KeySet, bytes: &[u8]) {
     assert!(set.keys().len() + set.skipped().len() <= members.len());
     for key in set.keys() {
         let found = set.candidates(Some(key.kid()), key.algorithm().name());
-        assert!(found.len() == 1 && found[0].fingerprint() == key.fingerprint());
+        // Two keys can have one key ID; a third is skipped.
+        assert!((1..=2).contains(&found.len()));
+        assert!(found.iter().any(|found| found.fingerprint() == key.fingerprint()));
         assert!(set.candidates(None, key.algorithm().name()).is_empty());
     }
 }
