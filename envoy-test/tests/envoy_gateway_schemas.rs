@@ -1,17 +1,15 @@
 //! Every manifest of envoy-gateway/ is valid in the schema of its kind, with unknown fields as errors, and the manifests fit
 //! each other.
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
-};
-use k8s_openapi::api::core::v1::ConfigMap;
-use serde::de::DeserializeOwned;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use support::schemas;
 
 /// The documents of each file, with its name.
 fn documents() -> Result<Vec<(String, Value)>> {
@@ -30,55 +28,7 @@ fn documents() -> Result<Vec<(String, Value)>> {
 }
 
 fn faults(document: &Value) -> Result<Vec<String>> {
-    let kind = document["kind"].as_str().context("a kind")?;
-    let api_version = document["apiVersion"].as_str().context("an apiVersion")?;
-    match kind {
-        "ConfigMap" => return known::<ConfigMap>(document),
-        "ValidatingAdmissionPolicy" => return known::<ValidatingAdmissionPolicy>(document),
-        "ValidatingAdmissionPolicyBinding" => {
-            return known::<ValidatingAdmissionPolicyBinding>(document);
-        }
-        _ => {}
-    }
-    let all: Vec<Value> = serde_json::from_str(SCHEMAS)?;
-    let is_of = |schema: &&Value| {
-        let of = |name: &str| schema[name].as_str().unwrap_or_default();
-        of("kind") == kind && format!("{}/{}", of("group"), of("version")) == api_version
-    };
-    let Some(found) = all.iter().find(is_of) else {
-        bail!("no schema for {kind} of {api_version}")
-    };
-    let mut schema = found["schema"].clone();
-    close(&mut schema);
-    schema["additionalProperties"] = json!(true);
-    let validator = jsonschema::draft7::new(&schema)?;
-    let errors = validator.iter_errors(document);
-    Ok(errors.map(|error| format!("{}: {error}", error.instance_path())).collect())
-}
-
-/// Whether the Kubernetes type has every field.
-fn known<T: DeserializeOwned + serde::Serialize>(document: &Value) -> Result<Vec<String>> {
-    let understood = serde_json::to_value(serde_json::from_value::<T>(document.clone())?)?;
-    Ok(if understood == *document { Vec::new() } else { vec![format!("{understood}")] })
-}
-
-/// Rejects unknown fields in a structural schema of Kubernetes.
-fn close(schema: &mut Value) {
-    let Some(members) = schema.as_object_mut() else { return };
-    let keeps_unknown = members.remove("x-kubernetes-preserve-unknown-fields").is_some();
-    if members.remove("x-kubernetes-int-or-string").is_some() {
-        members.remove("anyOf");
-        members.insert("type".to_owned(), json!(["integer", "string"]));
-    }
-    if let Some(Value::Object(properties)) = members.get_mut("properties") {
-        properties.values_mut().for_each(close);
-        if !keeps_unknown && !members.contains_key("additionalProperties") {
-            members.insert("additionalProperties".to_owned(), json!(false));
-        }
-    }
-    for inner in ["items", "additionalProperties"] {
-        members.get_mut(inner).into_iter().for_each(close);
-    }
+    schemas::faults(document, SCHEMAS)
 }
 
 fn of_kind(kind: &str) -> Result<Value> {

@@ -8,6 +8,7 @@ pub mod docker;
 pub mod istio;
 pub mod prometheus;
 pub mod reviews;
+pub mod schemas;
 pub mod services;
 
 use anyhow::{Context, Result, ensure};
