@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use support::istio::{Document, bootstrap, documents, list, of_kind, text};
+use support::istio::{Document, bootstrap, documents, list, of_kind, rendered, text};
 
 /// A mounted volume: its path and its files.
 type Mounts = BTreeMap<String, Vec<String>>;
@@ -333,3 +333,25 @@ fn only_the_sidecar_of_the_example_mounts_its_token() -> Result<()> {
 const DEFAULT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// The volume that Istio adds for the annotation `sidecar.istio.io/bootstrapOverride`.
 const CUSTOM_BOOTSTRAP: &str = "custom-bootstrap-volume";
+
+/// The sidecar's, the gateway's, the waypoint's and the chart's: one change must reach all of them.
+#[test]
+fn bootstrap_is_the_same_for_every_proxy() -> Result<()> {
+    let mut documents = documents()?;
+    documents.extend(rendered()?);
+    let bootstraps: Vec<_> = of_kind(&documents, "ConfigMap")
+        .into_iter()
+        .filter(|document| document.value["data"]["custom_bootstrap.json"].is_string())
+        .collect();
+    assert!(bootstraps.len() > 3, "{}", bootstraps.len());
+    for document in &bootstraps {
+        assert_eq!(
+            document.value["data"],
+            bootstraps[0].value["data"],
+            "{} and {}",
+            document.whereabouts(),
+            bootstraps[0].whereabouts()
+        );
+    }
+    Ok(())
+}
