@@ -22,7 +22,6 @@ use sa_authn::exchange::Finished;
 use sa_authn::headers::{Headers, to_map};
 use sa_authn::identity::Caller;
 use sa_authn::time::UnixTime;
-
 use sa_authn::verdict::Verdict;
 use serde_json::{Value, json};
 use std::rc::Rc;

@@ -11,7 +11,6 @@ use crate::denial::Denial;
 use crate::exchange::Finished;
 use crate::printable::printable_json;
 use crate::time::UnixTime;
-
 use crate::verdict::Verdict;
 use budget::{Budget, Dropped};
 use serde_json::{Map, Value, json};

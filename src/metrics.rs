@@ -10,7 +10,6 @@ use crate::authn::keys::Settled;
 use crate::denial::{Denial, Reason};
 use crate::exchange::Finished;
 use crate::time::UnixTime;
-
 use crate::verdict::Verdict;
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -6,7 +6,6 @@ use envoy_test::scenarios::{Expect, Group, Scenario, World};
 use envoy_test::{KeyKind, Pairs, SigningKey, jwks};
 use sa_authn::authz::HeaderEdits;
 use sa_authn::exchange::Finished;
-
 use sa_authn::verdict::Verdict;
 use support::Core;
 

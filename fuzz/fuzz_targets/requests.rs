@@ -8,7 +8,6 @@ use sa_authn::authz::HeaderEdits;
 use sa_authn::connection::Connection;
 use sa_authn::core::NativeDriver;
 use sa_authn::exchange::Finished;
-
 use sa_authn::verdict::Verdict;
 use sa_authn_fuzz::world::{config, discovered, inline, now, past_deadline, proven, under};
 use sa_authn_fuzz::{genuine, map};

@@ -2,7 +2,6 @@
 
 use crate::authenticator::{KeysSettled, ReviewSettled};
 use crate::authn::keys::Settled;
-
 use crate::denial::{Denial, Reason};
 use crate::time::UnixTime;
 use log::Level;

@@ -21,7 +21,6 @@ mod tokens;
 
 use envoy_test::{KeyKind, Pairs, SigningKey, Token};
 use sa_authn::authz::HeaderEdits;
-
 use sa_authn::verdict::Verdict;
 use serde_json::Value;
 use support::{Core, inline, pairs, with};

@@ -18,7 +18,6 @@ use sa_authn::headers::to_map;
 use sa_authn::metrics::Change;
 use sa_authn::paused::{PausedRequests, RequestId};
 use sa_authn::time::UnixTime;
-
 use sa_authn::trace::Trace;
 use sa_authn::verdict::Verdict;
 use serde_json::{Value, json};

@@ -8,7 +8,6 @@ use sa_authn::core::{Environment, Event, NativeDriver};
 use sa_authn::denial::Reason;
 use sa_authn::exchange::Finished;
 use sa_authn::time::UnixTime;
-
 use sa_authn::verdict::Verdict;
 
 /// The outcome of the request.

@@ -4,13 +4,12 @@ use super::judge::Lack;
 use super::page::Page;
 use super::{Answer, Case};
 use crate::cli::reasons;
+use sa_authn::authz::HeaderEdits;
 use sa_authn::config::Settings;
 use sa_authn::decision_log::DecisionLog;
 use sa_authn::denial::Denial;
 use sa_authn::exchange::Finished;
 use sa_authn::verdict::{self, Verdict};
-
-use sa_authn::authz::HeaderEdits;
 use serde_json::Value;
 
 /// Adds the verdict. Returns the exit code and the errors.
