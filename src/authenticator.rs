@@ -25,7 +25,7 @@ use crate::authn::keys::Cause;
 use crate::authn::signature::Verifier;
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::config::{Config, Settings};
-use crate::denial::Denial;
+use crate::denial::{Denial, Reason};
 use crate::identity::Caller;
 use crate::table::Table;
 use crate::time::UnixTime;
@@ -165,6 +165,26 @@ impl Authenticator {
     fn next_call(&mut self) -> CalloutId {
         self.last_call = self.last_call.wrapping_add(1);
         CalloutId(self.last_call)
+    }
+}
+
+// === impl Hold ===
+
+impl Hold {
+    /// Why a request is denied that cannot be paused, or not any longer. `late`: its deadline has passed.
+    pub fn unavailable(&self, late: bool) -> Denial {
+        match (self, late) {
+            (Self::Keys { .. }, true) => {
+                Reason::KeysUnavailable.because("keys were not fetched in time")
+            }
+            (Self::Keys { .. }, false) => Reason::KeysUnavailable
+                .because("keys are not available, and the request does not wait for them"),
+            (Self::Review(_), true) => {
+                Reason::ReviewUnavailable.because("the review did not finish in time")
+            }
+            (Self::Review(_), false) => Reason::ReviewUnavailable
+                .because("the token is not reviewed yet, and the request does not wait for it"),
+        }
     }
 }
 

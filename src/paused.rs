@@ -1,17 +1,16 @@
 //! Paused requests, which wait for keys or for a review: bounded in number and in time.
-//!
-//! They are counted separately for each thing they wait for, because a caller can invent key IDs, and for each source
-//! address: one address has a quarter of the places, so that its flood leaves room for the others.
+
+mod places;
+
+pub use places::Source;
 
 use crate::authenticator::{Hold, Reviewed};
-use crate::authn::keys::Cause;
 use crate::callout::CalloutId;
 use crate::connection::Connection;
-use crate::denial::{Denial, Reason};
+use crate::denial::Denial;
 use crate::time::UnixTime;
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt;
-use std::net::SocketAddr;
+use places::Taken;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -41,30 +40,6 @@ pub enum Resumption {
     Reviewed(Rc<Reviewed>),
     /// Its deadline has passed.
     DeadlinePassed,
-}
-
-/// The places that are taken, for each of these.
-#[derive(Debug, Default)]
-struct Taken {
-    no_keys: Places,
-    unknown_kids: Places,
-    reviews: Places,
-}
-
-/// How many requests wait for one thing.
-#[derive(Debug, Default)]
-struct Places {
-    all: usize,
-    by_source: HashMap<Source, usize>,
-}
-
-/// Where a request came from, as far as its place depends on that.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// The address of the connection, without its port.
-    Address(Rc<str>),
-    /// Envoy takes the address from a header that the caller can write (`x-forwarded-for`), or has none.
-    Unknown,
 }
 
 /// The paused requests of one VM.
@@ -102,19 +77,7 @@ impl PausedRequests {
             Some(paused) => paused.source,
             None => Source::of((request.connection.source.0)().as_deref()),
         };
-        let places = self.taken.by(&hold);
-        if places.all >= self.capacity {
-            let detail = format!("{} requests are paused already", self.capacity);
-            return Err(Reason::Overloaded.because(detail));
-        }
-        let of_source = places.by_source.entry(source.clone()).or_default();
-        let share = self.capacity.div_ceil(SHARE);
-        if *of_source >= share {
-            let detail = format!("{share} requests from {source} are paused already");
-            return Err(Reason::Overloaded.because(detail));
-        }
-        *of_source += 1;
-        places.all += 1;
+        self.taken.by(&hold).occupy(&source, self.capacity)?;
         let paused = Paused { request: request.clone(), hold, source, resumption: None };
         self.requests.insert(request.id, paused);
         Ok(())
@@ -224,84 +187,12 @@ impl PausedRequests {
     }
 }
 
-// === impl Taken ===
-
-impl Taken {
-    fn by(&mut self, hold: &Hold) -> &mut Places {
-        match hold {
-            Hold::Keys { cause: Cause::NoKeys, .. } => &mut self.no_keys,
-            Hold::Keys { cause: Cause::UnknownKid, .. } => &mut self.unknown_kids,
-            Hold::Review(_) => &mut self.reviews,
-        }
-    }
-}
-
-// === impl Places ===
-
-impl Places {
-    fn release(&mut self, source: &Source) {
-        self.all = self.all.saturating_sub(1);
-        if let Some(count) = self.by_source.get_mut(source) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.by_source.remove(source);
-            }
-        }
-    }
-}
-
-// === impl Source ===
-
-impl Source {
-    /// Reads Envoy's `source.address`, such as `10.0.0.7:41234` or `[fd00::7]:41234`. Envoy gives port 0 to an address
-    /// that it took from a header.
-    pub fn of(address: Option<&str>) -> Self {
-        let Some(address) = address else { return Self::Unknown };
-        match address.parse::<SocketAddr>() {
-            Ok(address) if address.port() == 0 => Self::Unknown,
-            Ok(address) => Self::Address(address.ip().to_string().into()),
-            // A Unix domain socket's path.
-            Err(_) => Self::Address(address.into()),
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => f.write_str(address),
-            Self::Unknown => f.write_str("forwarded addresses"),
-        }
-    }
-}
-
-// === impl Hold ===
-
-impl Hold {
-    /// Why a request is denied that cannot be paused, or not any longer. `late`: its deadline has passed.
-    pub fn unavailable(&self, late: bool) -> Denial {
-        match (self, late) {
-            (Self::Keys { .. }, true) => {
-                Reason::KeysUnavailable.because("keys were not fetched in time")
-            }
-            (Self::Keys { .. }, false) => Reason::KeysUnavailable
-                .because("keys are not available, and the request does not wait for them"),
-            (Self::Review(_), true) => {
-                Reason::ReviewUnavailable.because("the review did not finish in time")
-            }
-            (Self::Review(_), false) => Reason::ReviewUnavailable
-                .because("the token is not reviewed yet, and the request does not wait for it"),
-        }
-    }
-}
-
-/// One address has one place in so many.
-const SHARE: usize = 4;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authn::keys::Cause;
     use crate::connection::SourceAddress;
+    use crate::denial::Reason;
 
     fn at(secs: u64) -> UnixTime {
         UnixTime::from_secs(secs)
