@@ -1,33 +1,40 @@
-//! Removes what the filter does not use from the linked module: callbacks, the printing of backtraces, names.
+//! Removes what the filter does not use from the linked module (callbacks, the printing of backtraces, names), and orders what
+//! is left.
 //!
 //! The SDK exports every callback of the ABI, and Envoy calls each that it finds: into the VM and back for nothing. If an
 //! export is missing, Envoy goes on as it does after the SDK's default answer (proxy-wasm-cpp-host, `src/context.cc`).
 
-use std::path::{Path, PathBuf};
+mod order;
+
+use std::path::Path;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail, ensure};
 use walrus::{FunctionBuilder, FunctionKind, Module, ModuleConfig, passes};
 
-/// `trim MODULE TRIMMED`
+/// `trim [--by-size] MODULE TRIMMED`
 fn main() -> Result<()> {
-    let mut files = env::args_os().skip(1).map(PathBuf::from);
-    let (Some(module), Some(trimmed)) = (files.next(), files.next()) else {
-        bail!("usage: trim MODULE TRIMMED");
+    let (options, files): (Vec<_>, Vec<_>) =
+        env::args().skip(1).partition(|argument| argument.starts_with('-'));
+    let ([module, trimmed], by_size) = (files.as_slice(), options == ["--by-size"]) else {
+        bail!("usage: trim [--by-size] MODULE TRIMMED");
     };
-    fs::write(&trimmed, trim(&module)?).with_context(|| trimmed.display().to_string())
+    ensure!(by_size || options.is_empty(), "unknown option: {}", options.join(" "));
+    let bytes = trim(Path::new(module), by_size)?;
+    fs::write(trimmed, bytes).with_context(|| trimmed.clone())
 }
 
 /// The bytes of the trimmed module; the same for the same file.
-fn trim(built: &Path) -> Result<Vec<u8>> {
+fn trim(built: &Path, by_size: bool) -> Result<Vec<u8>> {
     let mut module = ModuleConfig::new()
         .generate_producers_section(false)
-        .generate_name_section(false)
+        .generate_name_section(!by_size)
         .parse_file(built)
         .with_context(|| format!("{} cannot be read as a module", built.display()))?;
     empty_backtraces(&mut module);
     keep_only(&mut module, USED)?;
-    Ok(module.emit_wasm())
+    let bytes = module.emit_wasm();
+    if by_size { Ok(bytes) } else { order::by_use(&bytes) }
 }
 
 /// Empties the functions that print a backtrace or the details of an `anyhow` error. The panic handler and `anyhow` reach them
