@@ -113,6 +113,7 @@ impl Core {
         self.running = Some(Box::new(Running::new(authenticator, misconfigured)));
     }
 
+    #[inline(never)]
     fn load(&mut self, json: Option<&[u8]>, root_id: Option<&[u8]>) {
         let mut log = |level, line: String| self.effects.push_back(Effect::Log(level, line));
         log(Level::Info, concat!("sa-authn ", env!("CARGO_PKG_VERSION")).to_owned());
@@ -176,6 +177,6 @@ fn deny_unread(
     grpc: bool,
     answers: &Answers,
 ) -> Effect {
-    let answer = Some(Answer::to(&denial, grpc, answers));
-    Effect::Finish { id, finished: Finished::refused(denial), answer }
+    let answer = Some(Box::new(Answer::to(&denial, grpc, answers)));
+    Effect::Finish { id, finished: Box::new(Finished::refused(denial)), answer }
 }

@@ -40,7 +40,16 @@ enum Decided<'f> {
 impl DecisionLog {
     /// The line for a request that was denied (or would have been) or passed without a review, if the budget allows one.
     pub fn line(&mut self, finished: &Finished, now: UnixTime) -> Option<String> {
-        let decided = Decided::of(finished)?;
+        Decided::of(finished).and_then(|decided| self.line_of(decided, finished, now))
+    }
+
+    #[cold]
+    fn line_of(
+        &mut self,
+        decided: Decided<'_>,
+        finished: &Finished,
+        now: UnixTime,
+    ) -> Option<String> {
         let dropped = self.budget(decided, finished).admit(decided.reason(), now)?;
         let mut line = match decided {
             Decided::Denied(denial) | Decided::ShadowDenied(denial) => {

@@ -31,12 +31,11 @@ use take_off::take_off;
 
 /// What is to be done next.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "nearly every step is a Finish")]
 pub enum Step {
     /// The request is paused.
     Hold,
     /// The request has its verdict.
-    Finish(Finished),
+    Finish(Box<Finished>),
 }
 
 /// A verdict, with what its response, the log and the metrics need.
@@ -75,9 +74,9 @@ pub(crate) fn evaluate(
             evaluation.judge(&headers, authenticator, paused)
         }
         // Denied in shadow mode, too: identity headers that cannot be read cannot be removed.
-        Err(UnreadableHeaders) => Step::Finish(Finished::refused(
+        Err(UnreadableHeaders) => Step::Finish(Box::new(Finished::refused(
             Reason::Internal.because("the request's headers cannot be read"),
-        )),
+        ))),
     }
 }
 
@@ -131,7 +130,8 @@ impl<T: Trace> Evaluation<'_, T> {
         {
             take_off(found, headers, settings, authenticator, edits);
         }
-        Step::Finish(Finished { unreviewed, ..finished })
+        finished.unreviewed = unreviewed;
+        Step::Finish(finished)
     }
 
     fn attributes<'m>(&self, headers: &Headers<'m>) -> RequestAttributes<'m> {
@@ -166,6 +166,7 @@ impl<T: Trace> Evaluation<'_, T> {
         Authentication::failed(denial, false)
     }
 
+    #[cold]
     fn pause(
         &self,
         hold: Hold,
@@ -188,7 +189,7 @@ fn conclude(
     matched: Result<MatchedRules<'_>, Denial>,
     caller: Result<Rc<Caller>, Denial>,
     trace: &impl Trace,
-) -> Finished {
+) -> Box<Finished> {
     // Tokens that conflict and a path that is ambiguous are denied for every caller.
     let matched = conflict.map_or(matched, Err);
     let matched = matched.as_ref().map_err(Denial::clone);
@@ -206,7 +207,7 @@ fn conclude(
     };
     // Only for the log, in which allowed requests have no line.
     let request_id = headers.request_id.filter(|_| !matches!(verdict, Verdict::Allow(..)));
-    Finished {
+    Box::new(Finished {
         verdict,
         caller,
         unreviewed: None,
@@ -214,7 +215,7 @@ fn conclude(
         shadow_denied_by: decision.shadow_denied_by,
         grpc: headers.grpc,
         request_id: request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
-    }
+    })
 }
 
 impl Finished {

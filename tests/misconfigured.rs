@@ -68,7 +68,9 @@ impl Loaded {
         let (headers, connection) = (Some(map.as_slice()), Connection::default());
         let event = Event::RequestHeaders { id: 1, headers, connection, end_of_stream: false };
         match self.handle(event).pop() {
-            Some(Effect::Finish { finished, answer, .. }) => (finished.verdict, answer),
+            Some(Effect::Finish { finished, answer, .. }) => {
+                (finished.verdict, answer.map(|answer| *answer))
+            }
             other => panic!("no verdict: {other:?}"),
         }
     }

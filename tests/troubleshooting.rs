@@ -126,7 +126,7 @@ fn misconfigured() -> Finished {
     let event = Event::RequestHeaders { id: 1, headers, connection, end_of_stream: true };
     core.handle(event, now);
     let finished = std::iter::from_fn(|| core.poll_effect()).find_map(|effect| match effect {
-        Effect::Finish { finished, .. } => Some(finished),
+        Effect::Finish { finished, .. } => Some(*finished),
         _ => None,
     });
     finished.expect("a verdict")

@@ -52,10 +52,30 @@ impl Authenticator {
                     unreviewed: None,
                 };
             }
-            let account = Rc::clone(&remembered.account);
-            let confirmed = self.confirm(remembered, presented, now);
-            return Authentication::of(confirmed, true, || claimed_by(account.proof()));
+            return self.authenticate_known(remembered, presented, now);
         }
+        self.authenticate_new(presented, now)
+    }
+
+    /// A token that is known, and of which more is to be checked.
+    #[inline(never)]
+    fn authenticate_known(
+        &mut self,
+        remembered: Remembered,
+        presented: &Presented<'_, impl TokenTrace>,
+        now: UnixTime,
+    ) -> Authentication {
+        let account = Rc::clone(&remembered.account);
+        let confirmed = self.confirm(remembered, presented, now);
+        Authentication::of(confirmed, true, || claimed_by(account.proof()))
+    }
+
+    #[inline(never)]
+    fn authenticate_new(
+        &mut self,
+        presented: &Presented<'_, impl TokenTrace>,
+        now: UnixTime,
+    ) -> Authentication {
         self.tally.token_misses += 1;
         let jwt = Jwt::parse(presented.token, self.settings.limits.max_token_bytes);
         presented.trace.parsed(&jwt);

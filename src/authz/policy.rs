@@ -163,18 +163,7 @@ impl Policy {
         let (host, path) = match (host, path, method) {
             (Ok(host), Ok(path), MethodCheck::Known) => (host, path),
             (host, path, method) => {
-                let root = NormalPath::root();
-                let seen = host.as_ref().ok().and_then(Option::as_ref);
-                let clear = self.index.find(seen, path.as_ref().unwrap_or(&root));
-                let (method, shadow_knows_method) = match method {
-                    MethodCheck::Known => (None, true),
-                    MethodCheck::KnownToShadow(denial) => (Some(denial), true),
-                    MethodCheck::Unknown(denial) => (Some(denial), false),
-                };
-                let (host, path) = (host.err(), path.err());
-                let unclear = Unclear { host, path, method, shadow_knows_method };
-                let numbers = unclear.rules_of_each_reading(rules, &clear, request)?;
-                return Ok(MatchedRules::of(Asked { rules, numbers, unclear: Some(unclear) }));
+                return self.rules_of_unclear(rules, host, path, method, request);
             }
         };
         let mut numbers = self.index.find(host.as_ref(), &path);
@@ -187,6 +176,30 @@ impl Policy {
             _ => false,
         });
         Ok(MatchedRules::of(Asked { rules, numbers, unclear: None }))
+    }
+
+    /// The same for a request of which something has two readings.
+    #[cold]
+    fn rules_of_unclear<'p>(
+        &'p self,
+        rules: &'p [Rule],
+        host: Result<Option<NormalHost>, Denial>,
+        path: Result<NormalPath<'_>, Denial>,
+        method: MethodCheck,
+        request: &RequestAttributes<'_>,
+    ) -> Result<MatchedRules<'p>, Denial> {
+        let root = NormalPath::root();
+        let seen = host.as_ref().ok().and_then(Option::as_ref);
+        let clear = self.index.find(seen, path.as_ref().unwrap_or(&root));
+        let (method, shadow_knows_method) = match method {
+            MethodCheck::Known => (None, true),
+            MethodCheck::KnownToShadow(denial) => (Some(denial), true),
+            MethodCheck::Unknown(denial) => (Some(denial), false),
+        };
+        let (host, path) = (host.err(), path.err());
+        let unclear = Unclear { host, path, method, shadow_knows_method };
+        let numbers = unclear.rules_of_each_reading(rules, &clear, request)?;
+        Ok(MatchedRules::of(Asked { rules, numbers, unclear: Some(unclear) }))
     }
 
     /// Decides about a request. `matched` is what [`Self::matching_rules`] found, or why the request is denied whatever the rules say;

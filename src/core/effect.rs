@@ -9,7 +9,6 @@ use std::time::Duration;
 
 /// Something that the shell must do.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "nearly every effect is a Finish")]
 pub enum Effect {
     /// Hold a request, with its body and trailers, until [`Self::Finish`].
     Pause(RequestId),
@@ -20,9 +19,9 @@ pub enum Effect {
         /// The request.
         id: RequestId,
         /// The verdict, and what led to it.
-        finished: Finished,
+        finished: Box<Finished>,
         /// The response to a denied request.
-        answer: Option<Answer>,
+        answer: Option<Box<Answer>>,
     },
     /// The next part of a request's body goes on (`true`), or is held with its headers.
     Body(RequestId, bool),
@@ -36,7 +35,7 @@ pub enum Effect {
         proceed: bool,
     },
     /// Send a request to a cluster, and bring [`super::Event::CallEnded`], at once if it cannot be sent.
-    Call(Callout),
+    Call(Box<Callout>),
     /// Bring [`super::Event::Tick`] after this time, and again each time it has passed. Replaces the time given before.
     WakeIn(Duration),
     /// Bring no more ticks.

@@ -65,13 +65,13 @@ impl NativeDriver {
             match effect {
                 Effect::Finish { id, finished, .. } => {
                     self.headers.remove(&id);
-                    self.finished.insert(id, finished);
+                    self.finished.insert(id, *finished);
                 }
                 Effect::ReadHeaders(id) => {
                     let headers = self.headers.get(&id).map(Vec::as_slice);
                     self.core.handle_traced(Event::HeadersRead(id, headers), now, trace);
                 }
-                Effect::Call(callout) => self.calls.push(callout),
+                Effect::Call(callout) => self.calls.push(*callout),
                 Effect::Log(level, line) => self.log.push((level, line)),
                 Effect::Metric(change) => self.metrics.push(change),
                 Effect::Pause(_)

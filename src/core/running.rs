@@ -1,11 +1,12 @@
 //! [`super::Core`] with a configuration.
 
+mod calls;
+mod ticks;
+
 use super::health_log::HealthLog;
 use super::{Effect, Effects, Event, Refusal, deny_unread};
-use crate::authenticator::{Authenticator, KeysSettled, ReviewSettled, Settlement};
-use crate::authn::keys::Settled;
+use crate::authenticator::Authenticator;
 use crate::authn::signature::{HostVerify, Verifier};
-use crate::callout::{CalloutId, Reply};
 use crate::decision_log::DecisionLog;
 use crate::denial::{Denial, Reason};
 use crate::exchange::{Finished, Step, evaluate};
@@ -18,7 +19,7 @@ use crate::verdict::{Answer, Verdict};
 use foldhash::fast::FixedState;
 use log::Level;
 use std::collections::HashSet;
-use std::time::Duration;
+use ticks::SOON;
 
 /// The state of one configuration in one VM.
 #[derive(Debug)]
@@ -75,40 +76,26 @@ impl Running {
                     self.advance(&request, headers, Some(&resumption), now, with);
                 }
             }
-            Event::RequestBody(id) => {
-                effects.push_back(Effect::Body(id, self.passed.contains(&id)));
-            }
-            Event::RequestTrailers(id, trailers) => {
-                effects.push_back(self.trailers(id, trailers));
-            }
             Event::RequestEnded(id) => {
                 if !self.passed.is_empty() {
                     self.passed.remove(&id);
                 }
                 self.paused.forget(id);
             }
-            Event::CallEnded(id, reply) => {
-                self.settle((id, reply), now, effects, trace);
-                // The next call of a discovery must not wait for a tick.
-                self.send_what_is_due(now, effects);
-                self.resume_some(now, effects);
+            Event::RequestBody(id) => {
+                effects.push_back(Effect::Body(id, self.passed.contains(&id)));
             }
+            Event::RequestTrailers(id, trailers) => {
+                effects.push_back(self.trailers(id, trailers));
+            }
+            Event::CallEnded(id, reply) => self.call_ended((id, reply), now, effects, trace),
             Event::Tick => self.tick(now, effects),
             Event::Refused(refusal) => self.host_refused(refusal, effects),
-            Event::ConfigurationRemoved => {
-                self.flush(effects);
-                if self.misconfigured.is_some() {
-                    effects.push_back(misconfigured(false));
-                }
-                log_all(self.decisions.rest(), effects);
-                effects.push_back(Effect::StopTicking);
-            }
+            Event::ConfigurationRemoved => self.configuration_removed(effects),
             // Handled by the core.
             Event::ConfigurationLoaded { .. } | Event::ConfigurationReplaces(_) => {}
         }
     }
-
-    // --- requests ---
 
     fn advance(
         &mut self,
@@ -122,7 +109,7 @@ impl Running {
         let Some(headers) = headers else {
             let why = "the host returned no headers";
             effects.push_back(Effect::Log(Level::Error, format!("request denied: {why}")));
-            let finished = Finished::refused(Reason::Internal.because(why));
+            let finished = Box::new(Finished::refused(Reason::Internal.because(why)));
             return self.finish_request(request, finished, now, effects);
         };
         let with = (&mut self.authenticator, &mut self.paused);
@@ -143,7 +130,7 @@ impl Running {
     fn finish_request(
         &mut self,
         request: &Request,
-        mut finished: Finished,
+        mut finished: Box<Finished>,
         now: UnixTime,
         effects: &mut Effects,
     ) {
@@ -157,7 +144,7 @@ impl Running {
         let answer = match &finished.verdict {
             Verdict::Deny(denial) => {
                 let answers = &self.authenticator.settings().answers;
-                Some(Answer::to(denial, finished.grpc, answers))
+                Some(Box::new(Answer::to(denial, finished.grpc, answers)))
             }
             Verdict::Allow(..) | Verdict::Shadow(..) => {
                 if !request.end_of_stream {
@@ -170,6 +157,7 @@ impl Running {
     }
 
     /// Trailers are edited when they arrive, because those of a paused request go on without being asked about again.
+    #[inline(never)]
     fn trailers(&self, id: RequestId, trailers: Option<&[u8]>) -> Effect {
         let proceed = self.passed.contains(&id);
         let index = &self.authenticator.settings().index;
@@ -185,6 +173,7 @@ impl Running {
         }
     }
 
+    #[cold]
     fn host_refused(&mut self, refusal: Refusal, effects: &mut Effects) {
         let (level, what, status) = match refusal {
             Refusal::HeaderEdits { id, grpc, status } => {
@@ -207,103 +196,6 @@ impl Running {
             }
         };
         effects.push_back(Effect::Log(level, format!("{what}: status {status}")));
-    }
-
-    // --- calls ---
-
-    fn send_what_is_due(&mut self, now: UnixTime, effects: &mut Effects) {
-        let calls = std::iter::from_fn(|| self.authenticator.poll(now));
-        effects.extend(calls.map(Effect::Call));
-    }
-
-    fn settle(
-        &mut self,
-        (id, reply): (CalloutId, Reply),
-        now: UnixTime,
-        effects: &mut Effects,
-        trace: &impl Trace,
-    ) {
-        let Some(settlement) = self.authenticator.settle(id, reply, now) else { return };
-        trace.settled(&settlement);
-        match settlement {
-            Settlement::Keys(settled) => self.keys_settled(&settled, now, effects),
-            Settlement::Review(settled) => self.review_settled(id, settled, now, effects),
-        }
-    }
-
-    fn keys_settled(&mut self, settled: &KeysSettled, now: UnixTime, effects: &mut Effects) {
-        if matches!(settled.outcome, Settled::Continues) {
-            return;
-        }
-        self.metrics.fetched(settled, now);
-        log_line(self.health.keys(settled, now), effects);
-        self.paused.keys_changed(settled.issuer);
-    }
-
-    fn review_settled(
-        &mut self,
-        id: CalloutId,
-        settled: ReviewSettled,
-        now: UnixTime,
-        effects: &mut Effects,
-    ) {
-        self.metrics.reviewed(&settled);
-        log_line(self.health.review(&settled, now), effects);
-        self.paused.reviewed(id, &settled.reviewed);
-    }
-
-    // --- time ---
-
-    fn tick(&mut self, now: UnixTime, effects: &mut Effects) {
-        self.tick_is_near = false;
-        self.send_what_is_due(now, effects);
-        let wait = self.next_due().map_or(IDLE, |due| due.since(now)).clamp(SOON, IDLE);
-        self.tick_is_near = wait <= SOON;
-        effects.push_back(Effect::WakeIn(wait));
-        self.resume_some(now, effects);
-        let is_due = |flushed: UnixTime| now < flushed || now.since(flushed) >= FLUSH_INTERVAL;
-        if self.flushed.is_none_or(is_due) {
-            self.flushed = Some(now);
-            self.flush(effects);
-            log_all(self.decisions.overdue(now), effects);
-        }
-    }
-
-    pub(super) fn next_due(&mut self) -> Option<UnixTime> {
-        let calls = self.authenticator.next_deadline();
-        calls.into_iter().chain(self.paused.next_deadline()).min()
-    }
-
-    /// Resumes a few of the requests that can go on or are past their deadline; the rest at the next tick.
-    ///
-    /// Envoy calls the VM again for each response to a request that is denied, and those calls nest: some three hundred
-    /// at once overflow the VM's stack.
-    fn resume_some(&mut self, now: UnixTime, effects: &mut Effects) {
-        let (ids, more) = self.paused.resumable(now, RESUMED_AT_ONCE);
-        effects.extend(ids.into_iter().map(Effect::ReadHeaders));
-        if more {
-            self.tick_soon(effects);
-        }
-    }
-
-    fn tick_soon(&mut self, effects: &mut Effects) {
-        if !std::mem::replace(&mut self.tick_is_near, true) {
-            effects.push_back(Effect::WakeIn(SOON));
-        }
-    }
-
-    /// Adds the counts to Envoy's stats. Not with each request, because each change is a call to the host.
-    fn flush(&mut self, effects: &mut Effects) {
-        self.metrics.waiting(self.paused.len());
-        self.metrics.looked_up(self.authenticator.take_tally());
-        for (issuer, count) in self.authenticator.take_rate_limited() {
-            self.metrics.rate_limited(&issuer, count);
-        }
-        effects.extend(self.metrics.take().into_iter().map(Effect::Metric));
-        if self.misconfigured.is_some() {
-            // Each time, because another configuration of this Envoy may have set the gauge to 0.
-            effects.push_back(misconfigured(true));
-        }
     }
 }
 
@@ -337,15 +229,3 @@ fn log_all(lines: impl IntoIterator<Item = String>, effects: &mut Effects) {
 fn log_line(line: Option<(Level, String)>, effects: &mut Effects) {
     effects.extend(line.map(|(level, line)| Effect::Log(level, line)));
 }
-
-/// A tenth of what was seen to overflow; see [`Running::resume_some`].
-const RESUMED_AT_ONCE: usize = 32;
-
-/// How soon a call that a request waits for is sent.
-const SOON: Duration = Duration::from_millis(1);
-
-/// How often the time is looked at when nothing is due: a clock can be set back.
-const IDLE: Duration = Duration::from_secs(1);
-
-/// How often counts are added to Envoy's stats.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(1);

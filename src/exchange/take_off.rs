@@ -29,8 +29,19 @@ pub(super) fn take_off(
         && source.has_only(token, value)
     {
         edits.remove_token(&source.header);
-        return;
+    } else {
+        search_all(found, headers, settings, with, edits);
     }
+}
+
+#[inline(never)]
+fn search_all(
+    found: Option<BearerToken<'_>>,
+    headers: &Headers<'_>,
+    settings: &Settings,
+    with: &Authenticator,
+    edits: &mut HeaderEdits,
+) {
     for (at, source) in settings.token_sources.iter().enumerate() {
         let values = headers.tokens.iter().filter(|(from, _)| *from == at).map(|(_, value)| *value);
         match (Search { found, source, with, looked_at: 0 }).remains(values) {

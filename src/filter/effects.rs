@@ -188,7 +188,7 @@ impl<'d> Performance<'d> {
         &mut self,
         id: RequestId,
         finished: &Finished,
-        answer: Option<Answer>,
+        answer: Option<Box<Answer>>,
         now: UnixTime,
     ) {
         if !self.set_context(id) {

@@ -30,6 +30,7 @@ pub struct Answers {
 
 impl Answer {
     /// The response to a denied request. `grpc`: the caller sent `content-type: application/grpc`.
+    #[cold]
     pub fn to(denial: &Denial, grpc: bool, answers: &Answers) -> Self {
         let reason = denial.reason();
         let (code, message) = match answers.hide_reason {
