@@ -5,13 +5,15 @@
 //! Envoy would route it to another virtual host.
 
 use crate::denial::{Denial, Reason};
+use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
 /// A host in lower case, and its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NormalHost {
-    name: String,
+    /// ASCII.
+    name: Vec<u8>,
     port: Option<u16>,
 }
 
@@ -41,26 +43,22 @@ impl NormalHost {
     /// Parses `:authority`. Envoy joins several Host headers with commas. The filter does not know which of them the
     /// upstream uses, so such a host is an error.
     pub fn parse(authority: &[u8]) -> Result<Self, Denial> {
-        let text = std::str::from_utf8(authority).map_err(|_| ambiguous(MALFORMED))?;
-        let (name, port) = split(text).ok_or_else(|| ambiguous(MALFORMED))?;
+        let (name, port) = split(authority).ok_or_else(|| ambiguous(MALFORMED))?;
         let name = name.to_ascii_lowercase();
-        match name.strip_prefix('[') {
-            Some(_) if canonical_address(&name).as_ref() == Some(&name) => {}
-            Some(_) => {
-                return Err(ambiguous("IPv6 address not in canonical form (RFC 5952)"));
-            }
-            None if is_name(&name) => {}
-            None if name.strip_suffix('.').is_some_and(is_name) => {
-                return Err(ambiguous("host with a trailing dot"));
-            }
-            None => return Err(ambiguous(MALFORMED)),
+        if !is_name(&name) {
+            check_address(&name)?;
         }
         let port = port.map(number).transpose()?;
         Ok(Self { name, port })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &[u8] {
         &self.name
+    }
+
+    /// The name as text, without loss because it is ASCII.
+    fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.name)
     }
 
     pub(super) fn port(&self) -> Option<u16> {
@@ -70,7 +68,7 @@ impl NormalHost {
 
 impl fmt::Display for NormalHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name)?;
+        write!(f, "{}", self.text())?;
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
@@ -94,7 +92,7 @@ impl HostPattern {
                 .to_owned()
         };
         if (below && host.starts_with('['))
-            || (any_port && split(host).is_none_or(|(_, port)| port.is_some()))
+            || (any_port && split(host.as_bytes()).is_none_or(|(_, port)| port.is_some()))
         {
             return Err(expected());
         }
@@ -106,7 +104,7 @@ impl HostPattern {
             Ok(normal) if normal.to_string() == host => {
                 let number = normal.port.map_or(PortPattern::Absent, PortPattern::Number);
                 let port = if any_port { PortPattern::Any } else { number };
-                Ok(Self { name: normal.name, below, port })
+                Ok(Self { name: normal.text().into_owned(), below, port })
             }
             Ok(normal) => Err(format!("must be in lower case; {}", remedy(&normal))),
             Err(denial) => Err(nearest(host).map_or_else(expected, |host| {
@@ -146,43 +144,57 @@ impl fmt::Display for HostPattern {
 }
 
 /// The parent domains of a name, longest first.
-pub(super) fn parents(name: &str) -> impl Iterator<Item = &str> {
-    name.match_indices('.').filter_map(|(at, _)| name.get(at + 1..))
+pub(super) fn parents(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let dots = name.iter().enumerate().filter(|(_, byte)| **byte == b'.');
+    dots.filter_map(|(at, _)| name.get(at + 1..))
 }
 
 const MALFORMED: &str = "missing, repeated or malformed host";
 
 /// Splits `a.example:80` or `[::1]:80` into the name, or the address in brackets, and the port.
-fn split(text: &str) -> Option<(&str, Option<&str>)> {
-    let colon = match text.strip_prefix('[') {
-        Some(rest) => {
-            let end = rest.find(']')? + 2;
-            match text.get(end..)? {
-                "" => return Some((text, None)),
-                rest if rest.starts_with(':') => end,
-                _ => return None,
-            }
-        }
-        None => match text.find(':') {
-            Some(at) => at,
-            None => return Some((text, None)),
-        },
+fn split(host: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let address = match host {
+        [b'[', ..] => host.iter().position(|byte| *byte == b']')? + 1,
+        _ => 0,
     };
-    Some((text.get(..colon)?, Some(text.get(colon + 1..)?)))
+    let rest = host.get(address..)?;
+    match rest.iter().position(|byte| *byte == b':') {
+        // Something else follows the address.
+        Some(1..) if address > 0 => None,
+        None if address > 0 && !rest.is_empty() => None,
+        None => Some((host, None)),
+        Some(colon) => Some((host.get(..address + colon)?, rest.get(colon + 1..))),
+    }
 }
 
-/// Whether a name consists of labels of letters, digits, `-` and `_`, separated by dots.
-fn is_name(name: &str) -> bool {
-    let mut label = 0usize;
-    for byte in name.bytes() {
-        match byte {
-            b'.' if label == 0 => return false,
-            b'.' => label = 0,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
+/// Whether a name in lower case consists of labels of letters, digits, `-` and `_`, separated by dots.
+fn is_name(name: &[u8]) -> bool {
+    let mut is_empty = true;
+    for byte in name {
+        is_empty = match byte {
+            b'.' if is_empty => return false,
+            b'.' => true,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => false,
             _ => return false,
         }
     }
-    label > 0
+    !is_empty
+}
+
+/// Checks what is not a name: only the canonical form of an IPv6 address is a host.
+#[cold]
+fn check_address(host: &[u8]) -> Result<(), Denial> {
+    let is_canonical = || {
+        let host = std::str::from_utf8(host).ok()?;
+        (canonical_address(host)? == host).then_some(())
+    };
+    match host {
+        [b'[', ..] => {
+            is_canonical().ok_or_else(|| ambiguous("IPv6 address not in canonical form (RFC 5952)"))
+        }
+        [name @ .., b'.'] if is_name(name) => Err(ambiguous("host with a trailing dot")),
+        _ => Err(ambiguous(MALFORMED)),
+    }
 }
 
 /// The canonical form (RFC 5952) of an IPv6 address in brackets, such as `[::1]`.
@@ -192,10 +204,11 @@ fn canonical_address(name: &str) -> Option<String> {
 }
 
 /// Parses a port without leading zeros, so that each port has one form.
-fn number(port: &str) -> Result<u16, Denial> {
-    let digits = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
-    let port = port.parse().ok().filter(|_| digits);
-    port.ok_or_else(|| ambiguous("port is not a number from 1 to 65535 without leading zeros"))
+fn number(port: &[u8]) -> Result<u16, Denial> {
+    let digits = port.iter().all(u8::is_ascii_digit) && !port.starts_with(b"0");
+    let port = std::str::from_utf8(port).ok().and_then(|port| port.parse().ok());
+    port.filter(|_| digits)
+        .ok_or_else(|| ambiguous("port is not a number from 1 to 65535 without leading zeros"))
 }
 
 /// The closest valid host, for the remedy in error messages.
@@ -203,7 +216,9 @@ fn nearest(host: &str) -> Option<NormalHost> {
     let host = host.to_ascii_lowercase();
     let address = host.parse::<Ipv6Addr>().map(|address| format!("[{address}]"));
     let host = address.unwrap_or(host);
-    let (name, port) = split(&host)?;
+    let (name, port) = split(host.as_bytes())?;
+    let name = std::str::from_utf8(name).ok()?;
+    let port = port.and_then(|port| std::str::from_utf8(port).ok());
     let name = canonical_address(name).unwrap_or_else(|| name.trim_end_matches('.').to_owned());
     let port = port.map(|port| port.trim_start_matches('0')).filter(|port| !port.is_empty());
     let host = port.map_or_else(|| name.clone(), |port| format!("{name}:{port}"));
@@ -315,7 +330,8 @@ mod tests {
             let message = HostPattern::parse(pattern).expect_err(pattern);
             assert!(message.contains("expected a host"), "{pattern}: {message}");
         }
-        assert_eq!(parents("a.b.example").collect::<Vec<_>>(), ["b.example", "example"]);
+        let parents: Vec<_> = parents(b"a.b.example").collect();
+        assert_eq!(parents, [b"b.example".as_slice(), b"example"]);
     }
 
     #[test]

@@ -60,8 +60,9 @@ impl RuleIndex {
         let mut see = |rules: &[usize]| rules.iter().for_each(|rule| found.push(*rule));
         self.anywhere.visit(segments, &mut see);
         if let Some(host) = host {
-            let below = parents(host.name()).filter_map(|parent| self.below.get(parent.as_bytes()));
-            for ports in self.exact.get(host.name().as_bytes()).into_iter().chain(below) {
+            let parents = (!self.below.is_empty()).then(|| parents(host.name()));
+            let below = parents.into_iter().flatten().filter_map(|parent| self.below.get(parent));
+            for ports in self.exact.get(host.name()).into_iter().chain(below) {
                 ports.any.visit(segments, &mut see);
                 if let Some(tree) = ports.named(host.port()) {
                     tree.visit(segments, &mut see);
@@ -86,7 +87,7 @@ impl RuleIndex {
         self.anywhere.visit_covering(&path.segments, path.below, &mut see);
         let Some(host) = host else { return found };
         let same = if host.below { &self.below } else { &self.exact };
-        let below = parents(&host.name).filter_map(|parent| self.below.get(parent.as_bytes()));
+        let below = parents(host.name.as_bytes()).filter_map(|parent| self.below.get(parent));
         for ports in same.get(host.name.as_bytes()).into_iter().chain(below) {
             ports.any.visit_covering(&path.segments, path.below, &mut see);
             let tree = match host.port {

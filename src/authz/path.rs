@@ -29,6 +29,11 @@ impl<'p> NormalPath<'p> {
         if is_normal(below) {
             return Ok(Self(Cow::Borrowed(path)));
         }
+        Self::normalize(below)
+    }
+
+    #[inline(never)]
+    fn normalize(below: &[u8]) -> Result<Self, Denial> {
         let mut segments = Vec::new();
         let mut pieces = below.split(|byte| *byte == b'/').peekable();
         while let Some(piece) = pieces.next() {
