@@ -13,6 +13,7 @@ use sa_authn::authn::keys::KeySet;
 use sa_authn::authn::signature::{Signature, Verifier};
 use sa_authn::authz::Mode;
 use sa_authn::authz::Outcome;
+use sa_authn::authz::access::{AccessRequest, NoReviewer};
 use sa_authn::authz::rule::RequestAttributes;
 use sa_authn::config::{Config, Settings};
 use sa_authn::connection::Connection;
@@ -95,7 +96,9 @@ fn decide(bencher: Bencher<'_, '_>, rules: usize) {
         let matched =
             settings.policy.matching_rules(Some(b"secret-store"), Some(path), &attributes);
         let matched = matched.as_ref().map_err(Denial::clone);
-        let decision = settings.policy.decide(matched, Ok(&caller), Mode::Enforce, &());
+        let mut access = AccessRequest { method: b"", path: b"", reviewer: &mut NoReviewer };
+        let (caller, mode) = (Ok(&caller), Mode::Enforce);
+        let decision = settings.policy.decide(matched, caller, &mut access, mode, &());
         assert!(matches!(black_box(decision).outcome, Outcome::Permitted(_)));
     });
 }

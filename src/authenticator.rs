@@ -3,7 +3,9 @@
 //! [`crate::core`] drives it: [`Authenticator::poll`] returns the next call to send, and [`Authenticator::settle`] takes
 //! the reply.
 
+mod access;
 mod fetching;
+mod in_flight;
 mod known;
 mod missing;
 mod naming;
@@ -15,6 +17,7 @@ mod reviews;
 mod tally;
 mod token_cache;
 
+pub use access::AccessReviewed;
 pub use fetching::KeysSettled;
 pub use presented::{Presented, Reviewed};
 pub use reviewing::ReviewSettled;
@@ -29,6 +32,7 @@ use crate::denial::{Denial, Reason};
 use crate::identity::Caller;
 use crate::table::Table;
 use crate::time::UnixTime;
+use access::AccessReviews;
 use known::Known;
 use reviews::Reviews;
 use std::rc::Rc;
@@ -44,6 +48,7 @@ pub struct Authenticator {
     verifier: Verifier,
     known: TokenCache<Known>,
     reviews: Reviews,
+    access: AccessReviews,
     /// The calls for keys in progress, each with its issuer: at most one for each issuer.
     calls: Vec<(CalloutId, usize)>,
     last_call: u32,
@@ -80,8 +85,10 @@ pub enum Hold {
         /// Which keys.
         cause: Cause,
     },
-    /// The answer to this call.
+    /// The answer to this call, which reviews its token.
     Review(CalloutId),
+    /// The answer to this call, which reviews its access.
+    Access(CalloutId),
 }
 
 /// An authenticated caller, and why a required review did not take place, if so.
@@ -97,6 +104,8 @@ pub enum Settlement {
     Keys(KeysSettled),
     /// On the review of a token.
     Review(ReviewSettled),
+    /// On the review of an access.
+    Access(Rc<AccessReviewed>),
 }
 
 // === impl Authenticator ===
@@ -120,6 +129,7 @@ impl Authenticator {
             verifier,
             known: TokenCache::new(limits.token_cache_entries),
             reviews: Reviews::new(limits.max_reviews, limits.token_cache_entries),
+            access: AccessReviews::new(limits.max_reviews, limits.token_cache_entries),
             calls: Vec::new(),
             last_call: 0,
             tally: Tally::default(),
@@ -138,7 +148,7 @@ impl Authenticator {
 
     /// The next call that is due.
     pub fn poll(&mut self, now: UnixTime) -> Option<Callout> {
-        if let Some(review) = self.next_review() {
+        if let Some(review) = self.next_review().or_else(|| self.access.next_unsent()) {
             return Some(review);
         }
         let issuer = self.due(now)?;
@@ -152,7 +162,10 @@ impl Authenticator {
                 self.calls.retain(|(call, _)| *call != id);
                 self.settle_keys(issuer, id, reply, now).map(Settlement::Keys)
             }
-            None => self.settle_review(id, reply, now).map(Settlement::Review),
+            None if self.reviews.has(id) => {
+                self.settle_review(id, reply, now).map(Settlement::Review)
+            }
+            None => self.access.settle(id, reply, now).map(Settlement::Access),
         }
     }
 
@@ -182,6 +195,8 @@ impl Hold {
             (Self::Review(_), true) => {
                 Reason::ReviewUnavailable.because("the review did not finish in time")
             }
+            (Self::Access(_), _) => Reason::AuthorizationUnavailable
+                .because("the review of the access did not finish in time"),
             (Self::Review(_), false) => Reason::ReviewUnavailable
                 .because("the token is not reviewed yet, and the request does not wait for it"),
         }

@@ -2,8 +2,9 @@
 //!
 //! In the order of use: [`bearer`] finds the token, [`jwt`] parses it ([`header`], [`claims`]), [`issuer`] and [`keys`] hold
 //! the keys, [`signature`] verifies it, [`verify`] checks its claims, and [`service_account`] identifies the caller.
-//! [`embedded`] finds tokens that must not be forwarded.
+//! [`embedded`] finds tokens that must not be forwarded. [`user_info`] tells the API server whose access it reviews.
 
+mod access_plan;
 pub mod bearer;
 pub mod claims;
 pub mod embedded;
@@ -19,8 +20,11 @@ pub mod signature;
 pub mod subject;
 pub mod token_review;
 pub mod trace;
+pub mod user_info;
 pub mod verify;
 
+pub use access_plan::AccessPlan;
 pub(crate) use json::check_members;
+pub(crate) use json::{Object, Strict};
 pub use proof::Proof;
 pub use service_account::ServiceAccount;

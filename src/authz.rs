@@ -1,8 +1,9 @@
 //! Authorization: decides by rules whether a request passes, and makes its [`Permit`].
 //!
 //! In flow order: [`host`], [`path`] and `method` bring the request into one form, an index finds the [`rule`]s
-//! that cover it, [`policy`] asks them in order, and [`accounts`] says who is meant.
+//! that cover it, [`policy`] asks them in order, [`accounts`] says who is meant, and [`access`] what to ask Kubernetes RBAC.
 
+pub mod access;
 pub mod accounts;
 pub mod host;
 mod index;

@@ -3,6 +3,7 @@
 //! There are no warnings. A setting without effect is an error: an operator who believes that the
 //! configuration is stricter than it is would allow callers by mistake.
 
+mod access;
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 #[allow(clippy::indexing_slicing, reason = "indexing a `Value` by name does not panic")]
 mod admission;
@@ -82,13 +83,14 @@ pub struct Settings {
 pub struct Limits {
     /// The maximum length of a token, in bytes.
     pub max_token_bytes: usize,
-    /// The maximum number of paused requests, separately for keys, for keys with their key ID, and for reviews.
+    /// The maximum number of paused requests, separately for keys, for keys with their key ID, and for each kind of
+    /// review.
     pub max_waiting: usize,
     /// The maximum time that a request is paused.
     pub wait_timeout: Duration,
     /// The maximum number of verified tokens in the cache; a large token takes several entries. 0 turns the cache off.
     pub token_cache_entries: usize,
-    /// The maximum number of concurrent TokenReviews.
+    /// The maximum number of concurrent TokenReviews, and of concurrent SubjectAccessReviews.
     pub max_reviews: usize,
 }
 
@@ -121,6 +123,9 @@ impl Config {
         let issuers = issuers::check(wire.issuers, limits.wait_timeout, problems);
         let known = rules::Known { issuer_names: &issuer_names, audiences: &audiences };
         let rules = rules::check(wire.rules, &known, problems);
+        if !problems.any_under("rules") && !problems.any_under("issuers") {
+            access::check_both(rules.as_deref(), &issuers, problems);
+        }
         let rule_names: Vec<_> = rules.iter().flatten().map(|rule| Rc::clone(&rule.name)).collect();
         let policy = Policy::new(rules);
         if !problems.any_under("rules") {

@@ -4,7 +4,7 @@
 //! 2. Find the one token.
 //! 3. Find the rule that decides.
 //! 4. Prove who sent the token; that may have to wait for keys, or for the API server.
-//! 5. Let the policy decide.
+//! 5. Let the policy decide; where Kubernetes RBAC decides, that may have to wait for the API server.
 //! 6. Turn the judgement into a verdict.
 //!
 //! A paused request is evaluated again from its headers when it resumes, so that there is one code path to a verdict.
@@ -15,9 +15,9 @@ use crate::authenticator::Hold;
 use crate::authenticator::{Authentication, Authenticator, Presented, Unproven};
 use crate::authn::bearer::BearerToken;
 use crate::authz::Mode;
-use crate::authz::Outcome;
-use crate::authz::policy::MatchedRules;
+use crate::authz::access::{AccessAnswer, AccessQuestion, AccessRequest, AccessReviewer};
 use crate::authz::rule::RequestAttributes;
+use crate::authz::{Decision, Outcome};
 use crate::config::Settings;
 use crate::denial::{Denial, Reason};
 use crate::headers::{Headers, UnreadableHeaders};
@@ -61,7 +61,7 @@ pub struct Finished {
 pub(crate) fn evaluate(
     request: &Request,
     map: &[u8],
-    resumption: Option<&Resumption>,
+    resumption: Option<Resumption>,
     (authenticator, paused): (&mut Authenticator, &mut PausedRequests),
     now: UnixTime,
     trace: &impl Trace,
@@ -80,10 +80,17 @@ pub(crate) fn evaluate(
     }
 }
 
+/// Answers questions to Kubernetes RBAC from the reviews that a request waited for, and from earlier ones.
+struct Reviewer<'r> {
+    authenticator: &'r mut Authenticator,
+    request: &'r Request,
+    now: UnixTime,
+}
+
 /// One pass over a request.
 struct Evaluation<'e, T> {
     request: &'e Request,
-    resumption: Option<&'e Resumption>,
+    resumption: Option<Resumption>,
     settings: &'e Settings,
     now: UnixTime,
     trace: &'e T,
@@ -124,7 +131,26 @@ impl<T: Trace> Evaluation<'_, T> {
             Ok(caller) => (Ok(caller), unreviewed),
         };
         let found = token.as_ref().ok().copied().flatten().filter(|_| ours);
-        let mut finished = conclude(headers, settings, token.err(), matched, caller, self.trace);
+        let (conflict, mode) = (token.err(), settings.mode);
+        // Tokens that conflict and a path that is ambiguous are denied for every caller.
+        let matched = conflict.map_or(matched, Err);
+        let matched = matched.as_ref().map_err(Denial::clone);
+        let mut reviewer =
+            Reviewer { authenticator: &mut *authenticator, request: self.request, now: self.now };
+        let mut access = AccessRequest {
+            method: headers.method.unwrap_or_default(),
+            path: headers.path.unwrap_or_default(),
+            reviewer: &mut reviewer,
+        };
+        let (policy, asks) = (&settings.policy, &mut access);
+        let mut decision = policy.decide(matched, caller.as_ref(), asks, mode, self.trace);
+        if let Outcome::Pending(call) = decision.outcome {
+            match self.pause(Hold::Access(call), true, paused) {
+                Ok(()) => return Step::Hold,
+                Err(denial) => decision.outcome = Outcome::Denied(denial),
+            }
+        }
+        let mut finished = conclude(headers, decision, caller);
         if let (Verdict::Allow(_, edits), false) = (&mut finished.verdict, shadow)
             && !settings.forward_token
         {
@@ -151,11 +177,8 @@ impl<T: Trace> Evaluation<'_, T> {
     ) -> Authentication {
         let denial = match token {
             Ok(Some(token)) => {
-                let reviewed = match self.resumption {
-                    Some(Resumption::Reviewed(reviewed)) => Some(&**reviewed),
-                    Some(Resumption::KeysChanged | Resumption::DeadlinePassed) | None => None,
-                };
-                let Request { arrived, connection, .. } = self.request;
+                let Request { arrived, connection, received, .. } = self.request;
+                let reviewed = received.token.as_deref();
                 let (token, arrived, trace) = (*token, *arrived, self.trace);
                 let presented = Presented { token, arrived, connection, reviewed, trace };
                 return authenticator.authenticate(&presented, self.now);
@@ -173,7 +196,7 @@ impl<T: Trace> Evaluation<'_, T> {
         should_wait: bool,
         paused: &mut PausedRequests,
     ) -> Result<(), Denial> {
-        let is_late = matches!(self.resumption, Some(Resumption::DeadlinePassed));
+        let is_late = self.resumption == Some(Resumption::DeadlinePassed);
         if is_late || !should_wait {
             return Err(hold.unavailable(is_late));
         }
@@ -184,16 +207,9 @@ impl<T: Trace> Evaluation<'_, T> {
 /// Turns the policy's decision into a verdict.
 fn conclude(
     headers: &Headers<'_>,
-    settings: &Settings,
-    conflict: Option<Denial>,
-    matched: Result<MatchedRules<'_>, Denial>,
+    decision: Decision,
     caller: Result<Rc<Caller>, Denial>,
-    trace: &impl Trace,
 ) -> Box<Finished> {
-    // Tokens that conflict and a path that is ambiguous are denied for every caller.
-    let matched = conflict.map_or(matched, Err);
-    let matched = matched.as_ref().map_err(Denial::clone);
-    let decision = settings.policy.decide(matched, caller.as_ref(), settings.mode, trace);
     let verdict = match decision.outcome {
         Outcome::Permitted(permit) => {
             let edits = permit.edits(&headers.identity);
@@ -204,6 +220,7 @@ fn conclude(
             Verdict::Shadow(permit, edits)
         }
         Outcome::Denied(denial) => Verdict::Deny(denial),
+        Outcome::Pending(_) => Verdict::Deny(Reason::Internal.because("a decision is pending")),
     };
     // Only for the log, in which allowed requests have no line.
     let request_id = headers.request_id.filter(|_| !matches!(verdict, Verdict::Allow(..)));
@@ -216,6 +233,12 @@ fn conclude(
         grpc: headers.grpc,
         request_id: request_id.map(|id| String::from_utf8_lossy(id).into_owned()),
     })
+}
+
+impl AccessReviewer for Reviewer<'_> {
+    fn review(&mut self, question: &AccessQuestion<'_>) -> AccessAnswer {
+        self.authenticator.review_access(question, &self.request.received.access, self.now)
+    }
 }
 
 impl Finished {

@@ -7,7 +7,7 @@
 //!        │  Event          headers, body, trailers, end of a request; reply to a call; tick; configuration
 //!        ▼
 //!   core ───────────────── the protocol: which requests are paused, which calls are sent, what is logged and counted
-//!        │  paused         requests that wait for keys or a review
+//!        │  paused         requests that wait for keys or for a review of the token or of the access
 //!        ▼
 //!   exchange ───────────── one request: headers in, verdict out
 //!        │  headers        what the filter looks at in the host's header map
@@ -16,7 +16,7 @@
 //!        │    authn: bearer → jwt (header, claims) → issuer → keys → signature → verify → service_account → peer
 //!        │
 //!        ├─ authz          MAY THEY PASS?
-//!        │    host, path, method → index of rules → policy → Permit
+//!        │    host, path, method → index of rules → policy → Permit; access asks Kubernetes RBAC
 //!        │
 //!        ├─ identity       header values that tell the upstream who called
 //!        ▼
@@ -38,7 +38,8 @@
 //!
 //! A request passes only with a [`authz::Permit`], which only [`authz::Policy`] makes. Where a rule asks for a caller, it
 //! is from an [`authn::ServiceAccount`], which needs an [`authn::Proof`], which only verification and an accepted
-//! TokenReview give.
+//! TokenReview give. Where a rule lets Kubernetes RBAC decide, a permit needs an [`authz::access::AccessGrant`], which only the
+//! API server's answer to that question gives.
 
 // From top to bottom: each module uses only modules below it (tests/architecture.rs).
 #[cfg(target_arch = "wasm32")]

@@ -5,8 +5,9 @@
 //! order, and Envoy's `stats_tags` extract them. Each label is a reason, or the name of a rule or an issuer, so callers
 //! cannot create new ones.
 
-use crate::authenticator::{KeysSettled, ReviewSettled, Tally};
+use crate::authenticator::{AccessReviewed, KeysSettled, ReviewSettled, Tally};
 use crate::authn::keys::Settled;
+use crate::authz::access::AccessAnswer;
 use crate::denial::{Denial, Reason};
 use crate::exchange::Finished;
 use crate::time::UnixTime;
@@ -128,6 +129,16 @@ impl Metrics {
         self.count(format!("reviews.{outcome}.{}", label(Some(&settled.name))));
     }
 
+    /// Counts a review of an access by its result.
+    pub fn access_reviewed(&mut self, reviewed: &AccessReviewed) {
+        let outcome = match reviewed.answer() {
+            AccessAnswer::Allowed(_) => "allowed",
+            AccessAnswer::Denied(_) => "denied",
+            AccessAnswer::Unavailable(_) | AccessAnswer::Pending(_) => "unavailable",
+        };
+        self.count(format!("access_reviews.{outcome}.{}", label(Some(reviewed.issuer()))));
+    }
+
     /// Counts cache lookups.
     pub fn looked_up(&mut self, tally: Tally) {
         let counts = [
@@ -136,6 +147,9 @@ impl Metrics {
             ("review_cache.accepted", tally.approval_hits),
             ("review_cache.refused", tally.refusal_hits),
             ("review_cache.miss", tally.review_misses),
+            ("access_cache.allowed", tally.access_allowed),
+            ("access_cache.denied", tally.access_denied),
+            ("access_cache.miss", tally.access_misses),
         ];
         for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             self.add(name, count);

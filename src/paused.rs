@@ -4,7 +4,7 @@ mod places;
 
 pub use places::Source;
 
-use crate::authenticator::{Hold, Reviewed};
+use crate::authenticator::{AccessReviewed, Hold, Reviewed};
 use crate::callout::CalloutId;
 use crate::connection::Connection;
 use crate::denial::Denial;
@@ -29,15 +29,26 @@ pub struct Request {
     pub connection: Connection,
     /// Neither a body nor trailers follow the headers.
     pub end_of_stream: bool,
+    /// The reviews that it waited for.
+    pub received: Received,
+}
+
+/// Reviews that a request waited for, whether or not they are cached. It may wait for several, one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Received {
+    /// Of its token.
+    pub token: Option<Rc<Reviewed>>,
+    /// Of its access.
+    pub access: Vec<Rc<AccessReviewed>>,
 }
 
 /// Why a paused request goes on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resumption {
     /// Keys of an issuer that it waits for were fetched, or the fetch failed.
     KeysChanged,
     /// The review that it waits for has ended.
-    Reviewed(Rc<Reviewed>),
+    Reviewed,
     /// Its deadline has passed.
     DeadlinePassed,
 }
@@ -106,7 +117,20 @@ impl PausedRequests {
     /// The review of this call has ended.
     pub(crate) fn reviewed(&mut self, call: CalloutId, reviewed: &Rc<Reviewed>) {
         for id in self.for_review(call) {
-            self.resume(id, Resumption::Reviewed(Rc::clone(reviewed)));
+            if let Some(paused) = self.requests.get_mut(&id) {
+                paused.request.received.token = Some(Rc::clone(reviewed));
+            }
+            self.resume(id, Resumption::Reviewed);
+        }
+    }
+
+    /// The review of an access by this call has ended.
+    pub(crate) fn access_reviewed(&mut self, call: CalloutId, reviewed: &Rc<AccessReviewed>) {
+        for id in self.for_access(call) {
+            if let Some(paused) = self.requests.get_mut(&id) {
+                paused.request.received.access.push(Rc::clone(reviewed));
+            }
+            self.resume(id, Resumption::Reviewed);
         }
     }
 
@@ -142,6 +166,11 @@ impl PausedRequests {
         self.matching(
             |hold| matches!(hold, Hold::Keys { issuers, .. } if issuers.contains(&issuer)),
         )
+    }
+
+    /// Which requests wait for the answer to this call, which reviews their access.
+    pub fn for_access(&self, call: CalloutId) -> Vec<RequestId> {
+        self.matching(|hold| *hold == Hold::Access(call))
     }
 
     /// Which requests wait for the answer to this call.
@@ -226,7 +255,9 @@ mod tests {
         (secs, source): (u64, fn() -> Option<String>),
     ) -> Result<(), Denial> {
         let connection = Connection { source: SourceAddress(source), ..Connection::default() };
-        paused.admit(&Request { id, arrived: at(secs), connection, end_of_stream: true }, hold)
+        let received = Received::default();
+        let request = Request { id, arrived: at(secs), connection, end_of_stream: true, received };
+        paused.admit(&request, hold)
     }
 
     fn first() -> Option<String> {

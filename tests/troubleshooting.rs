@@ -67,6 +67,7 @@ fn lines() -> BTreeSet<(String, Vec<String>, String)> {
     let mut finished = scenarios();
     finished.extend([keys_unavailable(), overloaded(), misconfigured(), internal()]);
     finished.extend(reviews());
+    finished.extend(accesses());
     let line = |finished: &Finished| {
         DecisionLog::default().line(finished, sa_authn::time::UnixTime::from_secs(2_000_000_000))
     };
@@ -136,6 +137,30 @@ fn internal() -> Finished {
     let key = SigningKey::generate(KeyKind::P256);
     let mut core = Core::at(5, &inline(&[&key]));
     request(&mut core, &key).finished(&mut core).expect("an answer")
+}
+
+/// An answer that Kubernetes RBAC gives, one that it does not give, and a missing query parameter.
+fn accesses() -> Vec<Finished> {
+    let key = SigningKey::generate(KeyKind::P256);
+    let mut config = inline(&[&key]);
+    config["issuers"][0]["subjectAccessReview"] =
+        json!({ "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" });
+    let resource = json!({ "resource": "pods", "namespace": { "query": "ns" } });
+    let rbac = json!({ "name": "rbac", "allow": { "kubernetesRBAC": { "resource": resource } } });
+    let mut core = Core::new(&with(config, json!({ "rules": [rbac] })));
+    let token = good().sign(&key);
+    let missing = core.judge(&get("/pods", &token)).expect("an answer");
+    let mut request = core.request(&get("/pods?ns=a", &token));
+    assert!(request.finished(&mut core).is_none());
+    let call = core.calls().pop().expect("a review");
+    let denied = Reply::Response {
+        status: 403,
+        cache_control: None,
+        retry_after: None,
+        body: Some(Vec::new()),
+    };
+    core.answer_access(&call, denied).expect("a review");
+    vec![missing, request.woken(&mut core).expect("an answer")]
 }
 
 /// A rejection, an approval of `system:anonymous`, and an error of the API server.

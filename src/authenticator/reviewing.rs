@@ -1,9 +1,10 @@
 //! The part of [`Authenticator`] that has the API server review tokens.
 
+use super::in_flight::{Call, Priority};
 use super::known::{Approval, Known};
 use super::outage::Health;
 use super::presented::{Presented, Reviewed};
-use super::reviews::{Priority, Question, Token};
+use super::reviews::{Question, Token};
 use super::{Authenticator, Confirmed, Hold, Unproven};
 use crate::authn::claims::Claims;
 use crate::authn::issuer::{IssuerIdentity, OnOutage, Purpose, ReviewPlan};
@@ -40,7 +41,7 @@ enum Answer<'p> {
 impl Authenticator {
     /// Whether a review is to be sent.
     pub fn has_unsent_reviews(&self) -> bool {
-        self.reviews.has_unsent()
+        self.reviews.has_unsent() || self.access.has_unsent()
     }
 
     /// The next review that is to be sent.
@@ -241,15 +242,14 @@ impl Authenticator {
         };
         self.reviews.admit(priority, now)?;
         let id = self.next_call();
+        let call = Call { asked: now, timeout: plan.timeout };
         let question = Question {
             issuer,
             identity: Rc::clone(identity),
             token: Token(token.into()),
             claims: Rc::clone(claims),
-            asked: now,
-            timeout: plan.timeout,
         };
-        self.reviews.ask(id, question);
+        self.reviews.ask(id, call, question);
         Ok(id)
     }
 }

@@ -1,9 +1,9 @@
 //! TokenReviews in progress in one VM, and recent rejections.
 //!
-//! Equal reviews share one call, and the number of calls is bounded: a flood of tokens must not become a flood at the API
-//! server, which serves the whole cluster. Some places are reserved for tokens that the API server has accepted before, so
-//! that new callers cannot keep known callers from being reviewed again.
+//! Some places are reserved for tokens that the API server has accepted before, so that new callers cannot keep known
+//! callers from being reviewed again.
 
+use super::in_flight::{Call, InFlight, Priority};
 use super::outage::{Outages, Rejected};
 use super::token_cache::{TokenCache, Untrusted};
 use crate::authn::claims::Claims;
@@ -12,17 +12,13 @@ use crate::authn::verify::Validity;
 use crate::callout::CalloutId;
 use crate::denial::{Denial, Reason};
 use crate::time::UnixTime;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// The reviews of one VM.
 #[derive(Debug)]
 pub(super) struct Reviews {
-    /// In the order in which they were requested. They are searched by token, too.
-    under_way: Vec<(CalloutId, Question)>,
-    unsent: VecDeque<CalloutId>,
-    limit: usize,
+    in_flight: InFlight<Question>,
     /// Separate from the accepted tokens: a flood of invalid tokens does not evict those.
     refusals: TokenCache<Refusal, Untrusted>,
     pub(super) outages: Outages,
@@ -37,23 +33,11 @@ pub(super) struct Question {
     pub(super) identity: Rc<IssuerIdentity>,
     pub(super) token: Token,
     pub(super) claims: Rc<Claims>,
-    pub(super) asked: UnixTime,
-    /// How long the call may take.
-    pub(super) timeout: Duration,
 }
 
 /// A token's text, which is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Token(pub(super) Rc<[u8]>);
-
-/// Which places a review can use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Priority {
-    /// All places: the API server has accepted the token before.
-    Known,
-    /// Three quarters of the places.
-    New,
-}
 
 #[derive(Debug)]
 struct Refusal {
@@ -69,9 +53,7 @@ impl Reviews {
     /// At most `limit` calls at once. A quarter of `entries` is the capacity for rejections.
     pub(super) fn new(limit: usize, entries: usize) -> Self {
         Self {
-            under_way: Vec::new(),
-            unsent: VecDeque::new(),
-            limit,
+            in_flight: InFlight::new(limit),
             refusals: TokenCache::new(entries.div_ceil(4)),
             outages: Outages::default(),
             rejected: Rejected::new(entries.max(FEWEST_REJECTED)),
@@ -81,52 +63,37 @@ impl Reviews {
     /// The call in progress for this token.
     pub(super) fn under_way(&self, issuer: usize, token: &[u8]) -> Option<CalloutId> {
         let same = |question: &Question| question.issuer == issuer && *question.token.0 == *token;
-        self.under_way.iter().find(|(_, question)| same(question)).map(|(id, _)| *id)
+        self.in_flight.find(same)
     }
 
     /// Whether there is room for one more call.
     pub(super) fn admit(&mut self, priority: Priority, now: UnixTime) -> Result<(), Denial> {
-        // Envoy ends every call. If it does not, the place must not be lost for ever.
-        self.under_way.retain(|(_, question)| !question.is_lost(now));
-        let limit = match priority {
-            Priority::Known => self.limit,
-            Priority::New => self.limit.saturating_sub(self.limit / 4),
-        };
-        if self.under_way.len() >= limit {
-            let detail = format!("{} reviews are in progress already", self.under_way.len());
-            return Err(Reason::Overloaded.because(detail));
-        }
-        Ok(())
+        self.in_flight.admit(priority, now)
     }
 
     /// Queues a review; see [`Self::admit`].
-    pub(super) fn ask(&mut self, id: CalloutId, question: Question) {
-        self.under_way.push((id, question));
-        self.unsent.push_back(id);
+    pub(super) fn ask(&mut self, id: CalloutId, call: Call, question: Question) {
+        self.in_flight.ask(id, call, question);
     }
 
     /// The next review to send.
     pub(super) fn next_unsent(&mut self) -> Option<(CalloutId, &Question)> {
-        loop {
-            let id = self.unsent.pop_front()?;
-            if let Some(at) = self.position(id) {
-                return self.under_way.get(at).map(|(id, question)| (*id, question));
-            }
-        }
+        self.in_flight.next_unsent()
     }
 
     /// Whether there is a review to send.
     pub(super) fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
+        self.in_flight.has_unsent()
+    }
+
+    /// Whether this review is in progress.
+    pub(super) fn has(&self, id: CalloutId) -> bool {
+        self.in_flight.has(id)
     }
 
     /// The review that a reply is for; `None` if it is not in progress any more.
     pub(super) fn answered(&mut self, id: CalloutId) -> Option<Question> {
-        self.position(id).map(|at| self.under_way.remove(at).1)
-    }
-
-    fn position(&self, id: CalloutId) -> Option<usize> {
-        self.under_way.iter().position(|(asked, _)| *asked == id)
+        self.in_flight.answered(id)
     }
 
     /// The API server's rejection of a token, while it is fresh.
@@ -159,14 +126,6 @@ impl Reviews {
     }
 }
 
-// === impl Question ===
-
-impl Question {
-    fn is_lost(&self, now: UnixTime) -> bool {
-        now < self.asked || now >= self.asked.plus(self.timeout).plus(LOST_CALL)
-    }
-}
-
 // === impl Token ===
 
 impl std::fmt::Debug for Token {
@@ -180,6 +139,3 @@ const LONGEST_NO: Duration = Duration::from_secs(5);
 
 /// The capacity for rejected tokens is at least this, however small `limits.tokenCacheEntries` is. A token takes 40 bytes.
 const FEWEST_REJECTED: usize = 1000;
-
-/// How long after its timeout a call counts as lost.
-const LOST_CALL: Duration = Duration::from_secs(5);

@@ -13,4 +13,10 @@ pub struct Tally {
     pub refusal_hits: u64,
     /// Requests that needed a review.
     pub review_misses: u64,
+    /// Cached accesses that the API server allowed.
+    pub access_allowed: u64,
+    /// Cached accesses that it denied.
+    pub access_denied: u64,
+    /// Questions that needed an access review.
+    pub access_misses: u64,
 }

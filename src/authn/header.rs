@@ -19,7 +19,7 @@ pub struct JoseHeader {
 
 /// A member that is read.
 #[derive(Clone, Copy)]
-pub(super) enum Member {
+pub(crate) enum Member {
     Alg,
     Kid,
     Typ,

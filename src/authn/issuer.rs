@@ -1,5 +1,6 @@
 //! The configured issuers and their keys.
 
+use super::access_plan::AccessPlan;
 use super::keys::{FetchPlan, Jwk, KeyCache, KeySet, Lookup, RefreshSchedule};
 use super::signature::UnsupportedKey;
 use crate::time::{Leeway, UnixTime};
@@ -33,6 +34,8 @@ pub struct IssuerIdentity {
     pub match_peer: Option<PeerPattern>,
     /// The TokenReview settings (`tokenReview`).
     pub review: Option<ReviewPlan>,
+    /// The SubjectAccessReview settings (`subjectAccessReview`).
+    pub access: Option<AccessPlan>,
 }
 
 /// The peers that `matchPeer` accepts.

@@ -1,10 +1,12 @@
 //! The service account of an authenticated caller.
 
 use super::claims::ObjectRef;
+use super::issuer::IssuerIdentity;
 use super::proof::Proof;
 use super::subject::NamedAccount;
 use crate::account_name::PREFIX;
 use crate::denial::Denial;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 /// An authenticated service account. It can only be made from a [`Proof`], and its fields are read from the proof, except
@@ -15,6 +17,7 @@ pub struct ServiceAccount {
     name: Box<str>,
     subject: Box<str>,
     proof: Proof,
+    pub(super) user_digest: OnceCell<[u8; 32]>,
 }
 
 // === impl ServiceAccount ===
@@ -33,7 +36,8 @@ impl ServiceAccount {
         };
         // Both proofs require that `sub` is exactly this.
         let subject = [PREFIX, namespace, ":", name].concat().into();
-        Ok(Self { namespace: namespace.into(), name: name.into(), subject, proof })
+        let (namespace, name) = (namespace.into(), name.into());
+        Ok(Self { namespace, name, subject, proof, user_digest: OnceCell::new() })
     }
 
     /// Its namespace.
@@ -75,12 +79,17 @@ impl ServiceAccount {
         }
     }
 
+    /// The settings of the issuer.
+    pub fn issuer(&self) -> &Rc<IssuerIdentity> {
+        match &self.proof {
+            Proof::Signature(token) => token.issuer(),
+            Proof::Review(review) => review.user().issuer(),
+        }
+    }
+
     /// The configuration's name of the issuer.
     pub fn issuer_name(&self) -> &Rc<str> {
-        match &self.proof {
-            Proof::Signature(token) => &token.issuer().name,
-            Proof::Review(review) => &review.user().issuer().name,
-        }
+        &self.issuer().name
     }
 
     /// The first configured audience that the token is meant for.

@@ -7,6 +7,7 @@ mod answer;
 mod rejection;
 
 pub use answer::ReviewedUser;
+pub(crate) use answer::refused;
 
 use super::claims::Claims;
 use super::issuer::{IssuerIdentity, ReviewPlan};

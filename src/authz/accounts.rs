@@ -1,5 +1,6 @@
 //! Sets of service accounts, with a lookup cost independent of their size.
 
+use super::access::AccessRule;
 use crate::account_name::{is_dns_label, is_dns_subdomain};
 use crate::authn::ServiceAccount;
 use crate::table::Table;
@@ -13,6 +14,8 @@ pub enum Who {
     Authenticated,
     /// The listed service accounts.
     Listed(Accounts),
+    /// Every service account that Kubernetes RBAC allows what the rule asks. Only in `allow`.
+    KubernetesRbac(AccessRule),
 }
 
 /// A set of service accounts.

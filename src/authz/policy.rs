@@ -7,6 +7,7 @@ mod permit;
 pub use matched_rules::{Asked, MatchedRules};
 pub use permit::{HeaderEdits, Permit, ShadowPermit};
 
+use super::access::AccessRequest;
 use super::accounts::Who;
 use super::host::NormalHost;
 use super::index::RuleIndex;
@@ -17,6 +18,7 @@ use super::trace::RuleTrace;
 use super::unclear::Unclear;
 use crate::authn::ServiceAccount;
 use crate::authz::Mode;
+use crate::callout::CalloutId;
 use crate::denial::{Denial, Reason};
 use crate::identity::Caller;
 use matched_rules::forbidden;
@@ -46,9 +48,9 @@ pub struct Policy {
 pub struct MatchedFields {
     /// Any rule has `hosts`.
     pub hosts: bool,
-    /// Any rule has `paths`.
+    /// Any rule has `paths`, or asks Kubernetes RBAC about the path.
     pub paths: bool,
-    /// Any rule has `methods` or `corsPreflight`.
+    /// Any rule has `methods` or `corsPreflight`, or asks Kubernetes RBAC about the method.
     pub methods: bool,
     /// Any rule has `direction`.
     pub direction: bool,
@@ -76,6 +78,8 @@ pub enum Outcome {
     Denied(Denial),
     /// It would have been denied, and passes because of shadow mode.
     ShadowDenied(ShadowPermit),
+    /// Kubernetes RBAC decides, and this call brings the answer.
+    Pending(CalloutId),
 }
 
 /// What the rules decide, before shadow mode.
@@ -85,6 +89,8 @@ struct Judgement {
     /// `Shadow` if only shadow rules decide: requests that they deny pass.
     mode: Mode,
     shadow_denied_by: Vec<Rc<str>>,
+    /// The call that brings the answer to the enforced rule that decides; `outcome` is a denial.
+    pending: Option<CalloutId>,
 }
 
 // === impl Policy ===
@@ -96,7 +102,7 @@ impl Policy {
         let mut matched_fields = MatchedFields::default();
         for (at, rule) in rules.iter().flatten().enumerate() {
             matched_fields.hosts |= rule.hosts.is_some();
-            matched_fields.paths |= rule.paths.is_some();
+            matched_fields.paths |= rule.looks_at_path();
             matched_fields.methods |= rule.looks_at_method();
             rule.methods.iter().flatten().for_each(|method| methods.insert(method, rule.mode));
             matched_fields.direction |= rule.arrival.direction.is_some();
@@ -203,23 +209,30 @@ impl Policy {
     }
 
     /// Decides about a request. `matched` is what [`Self::matching_rules`] found, or why the request is denied whatever the rules say;
-    /// `caller` the authenticated caller, or why there is none; `mode` the filter's.
+    /// `caller` the authenticated caller, or why there is none; `access` is for rules that ask Kubernetes RBAC; `mode` the
+    /// filter's.
     pub fn decide(
         &self,
         matched: Result<&MatchedRules<'_>, Denial>,
         caller: Result<&Rc<Caller>, &Denial>,
+        access: &mut AccessRequest<'_>,
         mode: Mode,
         trace: &impl RuleTrace,
     ) -> Decision {
         let judgement = match matched {
-            Ok(matched) => Judgement::by(matched, caller.map(|caller| caller.account()), trace),
+            Ok(matched) => {
+                Judgement::by(matched, caller.map(|caller| caller.account()), access, trace)
+            }
             Err(denial) => Judgement::without_rule(denial),
         };
-        let Judgement { outcome, rule, mode: of_rules, shadow_denied_by } = judgement;
+        let Judgement { outcome, rule, mode: of_rules, shadow_denied_by, pending } = judgement;
         let caller = caller.ok().cloned();
         let outcome = match (outcome, of_rules, mode) {
             (Ok(()), _, _) => Outcome::Permitted(Permit::new(caller, rule.clone())),
-            (Err(denial), Mode::Enforce, Mode::Enforce) => Outcome::Denied(denial),
+            (Err(denial), Mode::Enforce, Mode::Enforce) => match pending {
+                Some(call) => Outcome::Pending(call),
+                None => Outcome::Denied(denial),
+            },
             (Err(denial), _, _) => Outcome::ShadowDenied(ShadowPermit::new(caller, denial)),
         };
         Decision { outcome, rule, shadow_denied_by }
@@ -244,18 +257,22 @@ impl Judgement {
     fn by(
         matched: &MatchedRules<'_>,
         caller: Result<&ServiceAccount, &Denial>,
+        access: &mut AccessRequest<'_>,
         trace: &impl RuleTrace,
     ) -> Self {
         let Some(asked) = matched.asked() else {
             let outcome = caller.map(drop).map_err(Denial::clone);
-            return Self { outcome, rule: None, mode: Mode::Enforce, shadow_denied_by: Vec::new() };
+            return Self::of(outcome, None, Mode::Enforce);
         };
         let (mut shadow, mut shadow_denied_by) = (None, Vec::new());
         for rule in asked.iter() {
-            let Some(outcome) = asked.outcome(rule, caller, trace) else { continue };
+            let mut pending = None;
+            let with = (&mut *access, &mut pending);
+            let Some(outcome) = asked.outcome(rule, caller, with, trace) else { continue };
             let name = Rc::clone(&rule.name);
             if rule.mode == Mode::Enforce {
-                return Self { outcome, rule: Some(name), mode: Mode::Enforce, shadow_denied_by };
+                let judged = Self::of(outcome, Some(name), Mode::Enforce);
+                return Self { shadow_denied_by, pending, ..judged };
             }
             if outcome.is_err() {
                 shadow_denied_by.push(Rc::clone(&name));
@@ -264,9 +281,7 @@ impl Judgement {
         }
         match shadow.filter(|_| asked.iter().any(Rule::is_shadow_allow)) {
             // If this rule were enforced, the rules after it would not be evaluated.
-            Some((name, outcome)) => {
-                Self { outcome, rule: Some(name), mode: Mode::Shadow, shadow_denied_by: Vec::new() }
-            }
+            Some((name, outcome)) => Self::of(outcome, Some(name), Mode::Shadow),
             None => {
                 let refusal = caller.map_or_else(Denial::clone, |caller| {
                     forbidden(caller, "no rule covers the request".to_owned())
@@ -278,7 +293,11 @@ impl Judgement {
 
     /// A refusal that no rule made.
     fn without_rule(denial: Denial) -> Self {
-        Self { outcome: Err(denial), rule: None, mode: Mode::Enforce, shadow_denied_by: Vec::new() }
+        Self::of(Err(denial), None, Mode::Enforce)
+    }
+
+    fn of(outcome: Result<(), Denial>, rule: Option<Rc<str>>, mode: Mode) -> Self {
+        Self { outcome, rule, mode, shadow_denied_by: Vec::new(), pending: None }
     }
 }
 

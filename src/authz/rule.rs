@@ -1,5 +1,6 @@
 //! Authorization rules and path patterns.
 
+use super::access::AccessRule;
 use super::accounts::Who;
 use super::host::HostPattern;
 use super::path::NormalPath;
@@ -98,7 +99,22 @@ impl Rule {
 
     /// Whether the rule depends on the method. `corsPreflight` does, because a preflight has the method `OPTIONS`.
     pub(super) fn looks_at_method(&self) -> bool {
-        self.methods.is_some() || self.cors_preflight
+        self.methods.is_some()
+            || self.cors_preflight
+            || self.access().is_some_and(AccessRule::looks_at_method)
+    }
+
+    /// Whether the rule depends on the path.
+    pub(super) fn looks_at_path(&self) -> bool {
+        self.paths.is_some() || self.access().is_some_and(AccessRule::looks_at_path)
+    }
+
+    /// What the rule asks Kubernetes RBAC, if it does.
+    pub fn access(&self) -> Option<&AccessRule> {
+        match &self.allow {
+            Some(Who::KubernetesRbac(access)) => Some(access),
+            _ => None,
+        }
     }
 
     /// Whether the rule allows every caller, so that no authentication is needed.

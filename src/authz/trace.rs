@@ -1,5 +1,6 @@
 //! What the policy tells a trace.
 
+use super::access::{AccessAnswer, AccessQuestion};
 use super::rule::Rule;
 use crate::denial::Denial;
 
@@ -7,6 +8,9 @@ use crate::denial::Denial;
 pub trait RuleTrace {
     /// A part of a rule was evaluated.
     fn evaluated(&self, _rule: &Rule, _part: Part, _outcome: &Result<(), Denial>) {}
+
+    /// A rule asked Kubernetes RBAC, and this is the answer so far.
+    fn asked(&self, _rule: &Rule, _question: &AccessQuestion<'_>, _answer: &AccessAnswer) {}
 }
 
 /// A part of a rule.

@@ -55,7 +55,7 @@ impl Unclear {
     /// host or the path is not compared with the method.
     pub(super) fn denial(&self, rule: &Rule, is_clear: bool) -> Option<&Denial> {
         let host = self.host.as_ref().filter(|_| rule.hosts.is_some());
-        let path = self.path.as_ref().filter(|_| rule.paths.is_some());
+        let path = self.path.as_ref().filter(|_| rule.looks_at_path());
         let looks_at_method = is_clear && rule.looks_at_method() && self.has_unclear_method(rule);
         let method = self.method.as_ref().filter(|_| looks_at_method);
         host.or(path).or(method)

@@ -13,7 +13,7 @@ mod steps;
 mod verdict;
 
 use super::{Answer, Failure, Report, check, dates, input};
-use judge::Judged;
+use judge::{Judged, Recorded};
 use keys::KeyFile;
 use page::Page;
 use request::RequestOptions;
@@ -45,6 +45,10 @@ pub struct Options {
     /// File with the API server's response to a TokenReview of the token, as JSON
     #[arg(long, value_name = "FILE")]
     review: Option<PathBuf>,
+
+    /// File with the API server's response to a SubjectAccessReview, as JSON
+    #[arg(long, value_name = "FILE")]
+    access_review: Option<PathBuf>,
 
     /// Time of the request (RFC 3339 or Unix seconds); default: now
     #[arg(long, value_name = "TIME")]
@@ -80,8 +84,10 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     let sources = &for_steps.settings.token_sources;
     let map = options.request.map(sources, token.as_deref())?;
     let connection = options.request.connection();
-    let review = options.review.as_ref().map(|file| input::read(file)).transpose()?;
-    let judged = judge::judge(for_verdict, &map, &connection, now, review.as_deref());
+    let read = |file: &Option<PathBuf>| file.as_ref().map(|file| input::read(file)).transpose();
+    let (token_review, access_review) = (read(&options.review)?, read(&options.access_review)?);
+    let recorded = Recorded { token: token_review.as_deref(), access: access_review.as_deref() };
+    let judged = judge::judge(for_verdict, &map, &connection, now, recorded);
     let case = Case { config: for_steps, map, now, judged };
     let mut page = Page::default();
     page.note("request", format!("{}, at {}", options.request.line(), dates::date(now)));

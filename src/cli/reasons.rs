@@ -98,13 +98,22 @@ fn meaning(reason: Reason) -> &'static str {
             "a method that neither RFC 9110, RFC 5789 nor a rule names (`delete`, `FROB`); and a \
              rule that depends on methods is evaluated"
         }
-        Reason::Forbidden => "verified, but no rule allows this request for this account",
+        Reason::AmbiguousAttributes => {
+            "a path segment or a query parameter that `kubernetesRBAC` uses is missing, empty, too long \
+             or not a plain name, or servers read the query differently"
+        }
+        Reason::Forbidden => {
+            "verified, but no rule allows this request for this account, or Kubernetes RBAC does not"
+        }
         Reason::KeysUnavailable => {
             "the issuer's keys are unavailable; `Retry-After` has the time until the next fetch"
         }
         Reason::ReviewUnavailable => {
             "the API server cannot review the token; the log has the cause, and `Retry-After` the \
              time until the next attempt"
+        }
+        Reason::AuthorizationUnavailable => {
+            "the API server cannot review the access (SubjectAccessReview); the log has the cause"
         }
         Reason::Overloaded => "too many paused requests, or too many concurrent reviews",
         Reason::Misconfigured => {
@@ -186,15 +195,24 @@ pub fn remedy(reason: Reason) -> &'static str {
         Reason::UnknownMethod => {
             "send the method in capitals; if the service supports this method, add it to `methods` of a rule"
         }
+        Reason::AmbiguousAttributes => {
+            "send the segment or the query parameter once, with letters, digits and `-._:`; at most 8 \
+             values of at most 253 characters"
+        }
         Reason::Forbidden => {
             "add the account to `allow` of the rule that decided (the log names the rule), or add a \
-             rule that covers the request; `sa-authn explain` shows why each rule does not cover it"
+             rule that covers the request; `sa-authn explain` shows why each rule does not cover it. If \
+             Kubernetes RBAC decides, bind a role to the account (`kubectl auth can-i --as` shows it)"
         }
         Reason::KeysUnavailable => {
             "find the cause of the failed fetch in Envoy's log: the name of the cluster, its \
              `trusted_ca`, its credential, or the RBAC of discovery"
         }
         Reason::ReviewUnavailable => {
+            "find the cause of the failed review in Envoy's log; 403 means that the \
+             ClusterRoleBinding to system:auth-delegator is missing"
+        }
+        Reason::AuthorizationUnavailable => {
             "find the cause of the failed review in Envoy's log; 403 means that the \
              ClusterRoleBinding to system:auth-delegator is missing"
         }

@@ -125,9 +125,18 @@ pub(super) static REVIEW_TIMEOUT: Bounds = Bounds::millis("timeout", 1, MINUTE, 
 pub(super) static CACHE_TTL: Bounds = Bounds::millis("cacheTtl", 0, HOUR, Some(30 * SECOND))
     .why("; deleted pods' tokens stay accepted for this long");
 
+pub(super) static ACCESS_TIMEOUT: Bounds = Bounds::millis("timeout", 1, MINUTE, Some(5 * SECOND));
+/// The defaults of Kubernetes' own webhook authorizer (kubernetes:pkg/kubeapiserver/options/authorization.go), and of
+/// kube-rbac-proxy (pkg/authz/auth.go).
+pub(super) static ALLOWED_TTL: Bounds =
+    Bounds::millis("allowedTtl", 0, HOUR, Some(5 * MINUTE)).why(UNCHANGED);
+pub(super) static DENIED_TTL: Bounds =
+    Bounds::millis("deniedTtl", 0, HOUR, Some(30 * SECOND)).why(UNCHANGED);
+const UNCHANGED: &str = "; a changed role binding has no effect for this long";
+
 /// Each of them with its path, for the schema.
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
-pub(super) static ALL: [(&str, &Bounds); 13] = [
+pub(super) static ALL: [(&str, &Bounds); 16] = [
     ("limits.maxTokenBytes", &MAX_TOKEN_BYTES),
     ("limits.maxWaiting", &MAX_WAITING),
     ("limits.waitTimeout", &WAIT_TIMEOUT),
@@ -141,6 +150,9 @@ pub(super) static ALL: [(&str, &Bounds); 13] = [
     ("issuers[].keys.timeout", &KEYS_TIMEOUT),
     ("issuers[].tokenReview.timeout", &REVIEW_TIMEOUT),
     ("issuers[].tokenReview.cacheTtl", &CACHE_TTL),
+    ("issuers[].subjectAccessReview.timeout", &ACCESS_TIMEOUT),
+    ("issuers[].subjectAccessReview.allowedTtl", &ALLOWED_TTL),
+    ("issuers[].subjectAccessReview.deniedTtl", &DENIED_TTL),
 ];
 
 /// The longest name of a header in the configuration, for messages.

@@ -2,10 +2,10 @@
 
 use super::bounds::{self, Bounds};
 use super::problems::Problems;
-use super::reviews;
 use super::same_iss::{Numbered, check_shared};
 use super::server::{is_visible, path_prefix, server};
 use super::wire::{self, Object};
+use super::{access, reviews};
 use crate::account_name::is_dns_subdomain;
 use crate::authn::issuer::{IssuerIdentity, KeySource, Lifetime, PeerPattern, Purpose};
 use crate::authn::keys::{FetchPlan, KeySet, RefreshSchedule, from_pem};
@@ -43,7 +43,9 @@ pub(super) fn check(
         let review = token_review.map(|Object(review)| {
             reviews::check(&path, review, keys.is_some(), wait_timeout, problems)
         });
-        let identity = IssuerIdentity { review, ..identity(&path, &issuer, problems) };
+        let access = issuer.subject_access_review.take();
+        let access = access.map(|Object(wire)| access::plan(&path, wire, problems));
+        let identity = IssuerIdentity { review, access, ..identity(&path, &issuer, problems) };
         let source = match &identity.review {
             Some(plan) if plan.purpose == Purpose::Instead => Some(KeySource::Absent),
             _ => key_source(&format!("{path}.keys"), keys, &identity, problems),
@@ -131,6 +133,7 @@ fn identity(path: &str, wire: &wire::Issuer, problems: &mut Problems) -> IssuerI
         require_pod: matches!(wire.require_bound, Some(wire::Bound::Pod)),
         match_peer: match_peer(path, wire.match_peer.as_ref(), problems),
         review: None,
+        access: None,
     }
 }
 

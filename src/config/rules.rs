@@ -2,7 +2,7 @@
 
 use super::problems::Problems;
 use super::wire::{self, Object};
-use super::{hints, names};
+use super::{access, hints, names};
 use crate::authz::accounts::{Accounts, Condition, Who};
 use crate::authz::host::HostPattern;
 use crate::authz::rule::{ArrivalPattern, PathPattern, Rule};
@@ -215,6 +215,13 @@ fn check_who(path: &str, wire: wire::Who, known: &Known<'_>, problems: &mut Prob
         wire::Who::Anyone => return Who::Anyone,
         wire::Who::Authenticated => return Who::Authenticated,
         wire::Who::Listed(entries) => entries,
+        wire::Who::Kubernetes(wire) => {
+            if path.ends_with(".deny") {
+                let fault = "only supported in `allow`; list the accounts, or use `allow`";
+                problems.add(format!("{path}.kubernetesRBAC"), fault);
+            }
+            return Who::KubernetesRbac(access::rule(path, *wire, problems));
+        }
     };
     if entries.is_empty() {
         problems.add(

@@ -5,7 +5,9 @@
 
 use super::bounds::{self, Bounds, NO_LIMIT, Unit, header_name_bytes};
 use super::duration::{self, WireDuration};
-use super::wire::{Conditions, Entry, MatchPeer, PeerPattern, Plugin, Who};
+use super::wire::{
+    Attribute, ByKubernetes, Conditions, Entry, MatchPeer, PeerPattern, Plugin, Source, Who,
+};
 use crate::authn::keys::MAX_KEYS;
 use crate::identity::IdentityField;
 use schemars::generate::SchemaSettings;
@@ -23,6 +25,12 @@ pub fn schema() -> Value {
         if let (Some(place), Value::Object(facts)) = (field(&mut schema, path), facts) {
             place.extend(facts);
         }
+    }
+    // `kubernetesRBAC` is the last choice of `Who`, and only for `allow`.
+    if let Some(deny) = field(&mut schema, "rules[].deny")
+        && let Some(Value::Array(choices)) = deny.get_mut("anyOf")
+    {
+        choices.pop();
     }
     schema["title"] = json!("Configuration of sa-authn");
     schema
@@ -130,11 +138,15 @@ fn call_facts() -> Vec<(&'static str, Value)> {
             }),
         ),
         ("issuers[].tokenReview", json!({ "required": ["cluster", "authority"] })),
-        ("issuers[].tokenReview.cluster", cluster),
-        ("issuers[].tokenReview.authority", authority),
-        ("issuers[].tokenReview.pathPrefix", path_prefix),
+        ("issuers[].tokenReview.cluster", cluster.clone()),
+        ("issuers[].tokenReview.authority", authority.clone()),
+        ("issuers[].tokenReview.pathPrefix", path_prefix.clone()),
         ("issuers[].tokenReview.use", json!({ "default": "afterVerification" })),
         ("issuers[].tokenReview.onOutage", json!({ "default": "deny" })),
+        ("issuers[].subjectAccessReview", json!({ "required": ["cluster", "authority"] })),
+        ("issuers[].subjectAccessReview.cluster", cluster),
+        ("issuers[].subjectAccessReview.authority", authority),
+        ("issuers[].subjectAccessReview.pathPrefix", path_prefix),
     ]
 }
 
@@ -271,10 +283,36 @@ impl JsonSchema for Who {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let entry = generator.subschema_for::<Entry>();
+        let mut asks = generator.subschema_for::<ByKubernetes>().to_value();
+        asks["required"] = json!(["kubernetesRBAC"]);
+        let rbac = &mut asks["properties"]["kubernetesRBAC"];
+        rbac["oneOf"] = json!([{ "required": ["nonResource"] }, { "required": ["resource"] }]);
+        rbac["properties"]["verbs"]["default"] = json!("kubernetes");
+        rbac["properties"]["resource"]["required"] = json!(["resource"]);
         json_schema!({ "anyOf": [
             { "const": "anyone", "description": "Every caller, with or without a token." },
             { "const": "authenticated", "description": "Every service account of the issuers." },
             { "type": "array", "items": entry, "minItems": 1, "description": "The listed service accounts." },
+            asks,
+        ] })
+    }
+}
+
+impl JsonSchema for Attribute {
+    fn schema_name() -> Cow<'static, str> {
+        "Attribute".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut source = generator.subschema_for::<Source>().to_value();
+        source["oneOf"] = json!([{ "required": ["segment"] }, { "required": ["query"] }]);
+        source["properties"]["segment"]["minimum"] = json!(1);
+        source["properties"]["segment"]["maximum"] = json!(64);
+        source["properties"]["query"]["pattern"] = json!(VISIBLE);
+        source["properties"]["query"]["maxLength"] = json!(253);
+        json_schema!({ "anyOf": [
+            { "type": "string", "pattern": VISIBLE, "maxLength": 253 },
+            source,
         ] })
     }
 }

@@ -4,6 +4,7 @@
 //! of them. The doc comments of the fields are the descriptions in the JSON Schema (`super::schema`), which editors
 //! show.
 
+mod access;
 mod issuer;
 mod object;
 mod rule;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+pub(crate) use access::{AccessReview, Attribute, ByKubernetes, Resource, Source, Verbs};
 pub(crate) use issuer::{
     Bound, Issuer, Keys, MatchPeer, OnOutage, PeerPattern, Purpose, TokenReview,
 };
@@ -100,14 +102,16 @@ pub(crate) struct Limits {
     /// The maximum size of a token, in bytes. The filter rejects a larger token without reading it.
     pub(crate) max_token_bytes: Option<usize>,
     /// The maximum number of paused requests, counted separately for requests that wait for keys, for a key with their
-    /// key ID, and for a review. One source address can use a quarter of each limit.
+    /// key ID, for a TokenReview and for a SubjectAccessReview. One source address can use a quarter of each limit.
     pub(crate) max_waiting: Option<usize>,
     /// How long a request may stay paused.
     pub(crate) wait_timeout: Option<WireDuration>,
-    /// The number of verified tokens in the cache, which also holds a quarter as many rejected reviews. 0 disables the
+    /// The number of verified tokens in the cache, and of allowed accesses. Each cache also holds a quarter as many
+    /// rejections. 0 disables the
     /// cache. A token of more than 1,536 bytes uses several entries.
     pub(crate) token_cache_entries: Option<usize>,
-    /// The maximum number of concurrent TokenReview calls. A quarter is reserved for tokens that a review accepted
-    /// before.
+    /// The maximum number of concurrent TokenReview calls, and of concurrent SubjectAccessReview calls. A quarter is
+    /// reserved for tokens and accesses that a review accepted before. One caller can use half of the
+    /// SubjectAccessReview calls.
     pub(crate) max_reviews: Option<usize>,
 }

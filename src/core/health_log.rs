@@ -1,13 +1,14 @@
 //! The log of key sources and API servers: each change of state, and once a minute that a failure continues.
 
-use crate::authenticator::{KeysSettled, ReviewSettled};
+use crate::authenticator::{AccessReviewed, KeysSettled, ReviewSettled};
 use crate::authn::keys::Settled;
+use crate::authz::access::AccessAnswer;
 use crate::denial::{Denial, Reason};
 use crate::time::UnixTime;
 use log::Level;
 use std::time::Duration;
 
-/// The last line of each topic, and when it was logged. There are two topics for each issuer at most.
+/// The last line of each topic, and when it was logged. There are three topics for each issuer at most.
 #[derive(Debug, Default)]
 pub(super) struct HealthLog {
     last: Vec<(Topic, Logged)>,
@@ -19,10 +20,12 @@ pub(super) struct HealthLog {
 type Logged = (String, UnixTime);
 
 /// What a line is about; issuers as the configuration numbers them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Topic {
     Keys(usize),
     Reviews(usize),
+    /// By the issuer's name.
+    Access(String),
 }
 
 /// A line for the log.
@@ -61,25 +64,49 @@ impl HealthLog {
     /// A review ended. Only whether the API server could be asked is logged. There are many reviews: an API server that
     /// answers now and again must not fill the log.
     pub(super) fn review(&mut self, settled: &ReviewSettled, now: UnixTime) -> Option<Line> {
+        let unavailable = settled.reviewed.outcome().err();
         let topic = Topic::Reviews(settled.issuer);
+        self.reviewed(topic, ("TokenReview", &settled.name), unavailable, now)
+    }
+
+    /// The same for a review of an access.
+    pub(super) fn access(&mut self, reviewed: &AccessReviewed, now: UnixTime) -> Option<Line> {
+        let unavailable = match reviewed.answer() {
+            AccessAnswer::Unavailable(denial) => Some(denial),
+            _ => None,
+        };
+        let topic = Topic::Access(reviewed.issuer().to_owned());
+        self.reviewed(topic, ("SubjectAccessReview", reviewed.issuer()), unavailable, now)
+    }
+
+    fn reviewed(
+        &mut self,
+        topic: Topic,
+        (kind, issuer): (&str, &str),
+        denial: Option<&Denial>,
+        now: UnixTime,
+    ) -> Option<Line> {
         let just_logged = |(_, at): &Logged| *at <= now && now.since(*at) < CHANGE_INTERVAL;
-        if self.last(topic).is_some_and(just_logged) {
+        if self.last(&topic).is_some_and(just_logged) {
             return None;
         }
-        let name = &settled.name;
-        let unavailable = |denial: &Denial| {
-            (denial.reason() == Reason::ReviewUnavailable).then(|| shortened(denial.detail()))
+        let is_outage = |denial: &&Denial| {
+            let reason = denial.reason();
+            matches!(reason, Reason::ReviewUnavailable | Reason::AuthorizationUnavailable)
         };
-        let line = match settled.reviewed.outcome().err().and_then(unavailable) {
-            None => (Level::Info, format!("issuer {name:?}: TokenReview available")),
-            Some(why) => (Level::Warn, format!("issuer {name:?}: TokenReview unavailable: {why}")),
+        let line = match denial.filter(is_outage) {
+            None => (Level::Info, format!("issuer {issuer:?}: {kind} available")),
+            Some(denial) => {
+                let why = shortened(denial.detail());
+                (Level::Warn, format!("issuer {issuer:?}: {kind} unavailable: {why}"))
+            }
         };
         self.on_change(topic, line, now)
     }
 
     fn on_change(&mut self, topic: Topic, (level, line): Line, now: UnixTime) -> Option<Line> {
         let repeats = level == Level::Warn;
-        let is_known = self.last(topic).is_some_and(|(logged, at)| {
+        let is_known = self.last(&topic).is_some_and(|(logged, at)| {
             *logged == line && !(repeats && now.since(*at) >= REPEAT_INTERVAL)
         });
         if is_known {
@@ -90,8 +117,8 @@ impl HealthLog {
         Some((level, line))
     }
 
-    fn last(&self, topic: Topic) -> Option<&Logged> {
-        self.last.iter().find(|(known, _)| *known == topic).map(|(_, logged)| logged)
+    fn last(&self, topic: &Topic) -> Option<&Logged> {
+        self.last.iter().find(|(known, _)| known == topic).map(|(_, logged)| logged)
     }
 }
 

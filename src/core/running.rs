@@ -12,7 +12,7 @@ use crate::denial::{Denial, Reason};
 use crate::exchange::{Finished, Step, evaluate};
 use crate::headers::{UnreadableHeaders, claims_in_trailers};
 use crate::metrics::{Change, Metrics};
-use crate::paused::{PausedRequests, Request, RequestId, Resumption};
+use crate::paused::{PausedRequests, Received, Request, RequestId, Resumption};
 use crate::time::UnixTime;
 use crate::trace::Trace;
 use crate::verdict::{Answer, Verdict};
@@ -66,14 +66,15 @@ impl Running {
     ) {
         match event {
             Event::RequestHeaders { id, headers, connection, end_of_stream } => {
-                let request = Request { id, arrived: now, connection, end_of_stream };
+                let received = Received::default();
+                let request = Request { id, arrived: now, connection, end_of_stream, received };
                 self.advance(&request, headers, None, now, (effects, trace));
             }
             Event::HeadersRead(id, headers) => {
                 // Its end may have come first.
                 if let Some((request, resumption)) = self.paused.take_up(id) {
                     let with = (effects, trace);
-                    self.advance(&request, headers, Some(&resumption), now, with);
+                    self.advance(&request, headers, Some(resumption), now, with);
                 }
             }
             Event::RequestEnded(id) => {
@@ -101,7 +102,7 @@ impl Running {
         &mut self,
         request: &Request,
         headers: Option<&[u8]>,
-        resumption: Option<&Resumption>,
+        resumption: Option<Resumption>,
         now: UnixTime,
         (effects, trace): (&mut Effects, &impl Trace),
     ) {

@@ -46,12 +46,16 @@ pub enum Reason {
     AmbiguousPath,
     /// A method that no RFC and no rule names, where a rule looks at methods.
     UnknownMethod,
+    /// A segment or a query parameter that a rule's access review needs is missing, or servers read it differently.
+    AmbiguousAttributes,
     /// Genuine, but no rule lets this caller do this.
     Forbidden,
     /// The issuer's keys are not available.
     KeysUnavailable,
     /// The API server's TokenReview is not available.
     ReviewUnavailable,
+    /// The API server's SubjectAccessReview is not available.
+    AuthorizationUnavailable,
     /// Too many requests are paused already.
     Overloaded,
     /// The configuration is invalid, and the filter runs to deny every request.
@@ -64,7 +68,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order in which a request meets them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::MissingToken,
         Self::MalformedToken,
         Self::TokenTooLarge,
@@ -86,9 +90,11 @@ impl Reason {
         Self::ConflictingTokens,
         Self::AmbiguousPath,
         Self::UnknownMethod,
+        Self::AmbiguousAttributes,
         Self::Forbidden,
         Self::KeysUnavailable,
         Self::ReviewUnavailable,
+        Self::AuthorizationUnavailable,
         Self::Overloaded,
         Self::Misconfigured,
         Self::Internal,
@@ -107,10 +113,14 @@ impl Reason {
     /// The HTTP status. A failure of the filter is 503 and never 401, because clients discard a token after a 401.
     pub const fn status(self) -> u16 {
         match self {
-            Self::ConflictingTokens | Self::AmbiguousPath | Self::UnknownMethod => 400,
+            Self::ConflictingTokens
+            | Self::AmbiguousPath
+            | Self::UnknownMethod
+            | Self::AmbiguousAttributes => 400,
             Self::Forbidden => 403,
             Self::KeysUnavailable
             | Self::ReviewUnavailable
+            | Self::AuthorizationUnavailable
             | Self::Overloaded
             | Self::Misconfigured
             | Self::Internal => 503,
@@ -167,10 +177,17 @@ impl Reason {
             Self::ConflictingTokens => ("conflicting_tokens", "several different tokens were sent"),
             Self::AmbiguousPath => ("ambiguous_path", "the request's path is ambiguous"),
             Self::UnknownMethod => ("unknown_method", "the request's method is not accepted"),
+            Self::AmbiguousAttributes => (
+                "ambiguous_attributes",
+                "the request's attributes for authorization are missing or ambiguous",
+            ),
             Self::Forbidden => ("forbidden", "this service account may not do this"),
             Self::KeysUnavailable => ("keys_unavailable", "the token cannot be checked right now"),
             Self::ReviewUnavailable => {
                 ("review_unavailable", "the token cannot be reviewed right now")
+            }
+            Self::AuthorizationUnavailable => {
+                ("authorization_unavailable", "the request cannot be authorized right now")
             }
             Self::Overloaded => ("overloaded", "too many requests are waiting"),
             Self::Misconfigured => ("misconfigured", "the request could not be checked"),
@@ -198,6 +215,7 @@ mod tests {
         for reason in [
             Reason::KeysUnavailable,
             Reason::ReviewUnavailable,
+            Reason::AuthorizationUnavailable,
             Reason::Overloaded,
             Reason::Misconfigured,
             Reason::Internal,

@@ -17,6 +17,7 @@ pub(super) struct Taken {
     pub(super) no_keys: Places,
     unknown_kids: Places,
     reviews: Places,
+    access: Places,
 }
 
 /// How many requests wait for one thing.
@@ -43,6 +44,7 @@ impl Taken {
             Hold::Keys { cause: Cause::NoKeys, .. } => &mut self.no_keys,
             Hold::Keys { cause: Cause::UnknownKid, .. } => &mut self.unknown_kids,
             Hold::Review(_) => &mut self.reviews,
+            Hold::Access(_) => &mut self.access,
         }
     }
 }

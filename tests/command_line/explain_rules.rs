@@ -117,3 +117,67 @@ fn rule_after_a_rule_that_denies_is_not_evaluated() {
     }
     assert_eq!(ran.code, 1, "{}", ran.stderr);
 }
+
+#[test]
+fn question_to_kubernetes_rbac_is_printed_and_its_answer_is_used() {
+    let cluster = Cluster::new("rbac-keys");
+    let token = cluster.token("rbac-token", api());
+    let config = |mode: &str| {
+        let server = json!({ "cluster": "c", "authority": "kubernetes.default.svc" });
+        let issuer = json!({ "name": "local", "issuer": DEFAULT_ISSUER, "audiences": ["secret-store"],
+            "keys": { "inline": serde_json::from_str::<Value>(&cluster.jwks_text()).unwrap() },
+            "subjectAccessReview": server });
+        let rule = json!({ "name": "rbac", "allow": { "kubernetesRBAC": { "nonResource": {} } } });
+        let config = json!({ "issuers": [issuer], "rules": [rule], "mode": mode });
+        file(&format!("rbac-{mode}.json"), &config.to_string())
+    };
+    let answer = |allowed: bool| {
+        let review = json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "status": { "allowed": allowed, "reason": "said so" } });
+        file(&format!("access-{allowed}.json"), &review.to_string())
+    };
+    let at = NOW.to_string();
+    let request = ["--token", &token, "--request", "GET /metrics", "--at", &at];
+    let [yes, no] = [true, false].map(answer);
+    for (mode, answer, code, lines) in [
+        (
+            "enforce",
+            None,
+            2,
+            vec![
+                r#"--  rule      "rbac" covers the request; allow asks Kubernetes RBAC about an authenticated caller"#,
+                r"    VERDICT   indeterminate",
+            ],
+        ),
+        ("shadow", None, 2, vec![r"    VERDICT   indeterminate"]),
+        (
+            "enforce",
+            Some(&yes),
+            0,
+            vec![
+                r#"ok  rule      "rbac" covers the request; allow asks Kubernetes RBAC"#,
+                r#"    VERDICT   ALLOWED by rule "rbac""#,
+            ],
+        ),
+        (
+            "enforce",
+            Some(&no),
+            1,
+            vec![
+                r#"NO  rule      "rbac" covers the request; allow asks Kubernetes RBAC"#,
+                r#"    reason    forbidden: api/api: rule "rbac": Kubernetes RBAC denies verb=get path=/metrics: said so"#,
+            ],
+        ),
+    ] {
+        let answer: Vec<&str> =
+            answer.into_iter().flat_map(|file| ["--access-review", file]).collect();
+        let ran = explain(&config(mode), &[&request[..], &answer].concat());
+        for line in lines {
+            assert!(ran.stdout.lines().any(|found| found == line), "{line}\nin\n{}", ran.stdout);
+        }
+        let question = r#"--  access    asks kubernetes.default.svc at /apis/authorization.k8s.io/v1/subjectaccessreviews: {"extra":"#;
+        assert!(ran.stdout.lines().any(|line| line.starts_with(question)), "{}", ran.stdout);
+        assert!(ran.stdout.contains(r#""nonResourceAttributes":{"path":"/metrics","verb":"get"}"#));
+        assert_eq!(ran.code, code, "{}", ran.stdout);
+    }
+}

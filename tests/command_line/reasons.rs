@@ -53,7 +53,14 @@ fn reasons_are_listed_by_status() {
         ran.stdout.split("\n\n").filter_map(|block| block.split(' ').next()).collect();
     assert_eq!(
         codes,
-        ["keys_unavailable", "review_unavailable", "overloaded", "misconfigured", "internal"]
+        [
+            "keys_unavailable",
+            "review_unavailable",
+            "authorization_unavailable",
+            "overloaded",
+            "misconfigured",
+            "internal"
+        ]
     );
     let ran = run_in("", &["reasons", "404"]);
     let said = "error: no reason has status 404; the filter sends [400, 401, 403, 503]\n";

@@ -1,6 +1,6 @@
 //! The reference in filter-config/README.md lists every field with the type, bounds and default of the code.
 
-use super::schema::fields;
+use super::schema::{collect, fields};
 use sa_authn::config::schema;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -24,12 +24,22 @@ fn rows() -> BTreeMap<String, Vec<String>> {
 fn reference_lists_every_field_with_type_and_default() {
     let mut rows = rows();
     let schema = schema();
-    let fields = fields();
+    let mut fields = fields();
+    // What `allow` asks Kubernetes RBAC.
+    let allow = &schema["properties"]["rules"]["items"]["properties"]["allow"]["anyOf"];
+    collect("", &allow[3], &mut fields);
+    collect(
+        "",
+        &allow[3]["properties"]["kubernetesRBAC"]["properties"]["resource"]["properties"]["name"]["anyOf"]
+            [1],
+        &mut fields,
+    );
     for (path, field) in &fields {
         let row = rows.remove(path).unwrap_or_else(|| panic!("{path} is not in the reference"));
         let [kind, default, why] = &row[..] else { panic!("{path}: {row:?}") };
         assert_eq!(*kind, type_text(field), "{path}");
-        match (field.get("default"), is_required(&schema, path)) {
+        let of_rbac = path.starts_with("kubernetesRBAC").then_some(&allow[3]);
+        match (field.get("default"), is_required(of_rbac.unwrap_or(&schema), path)) {
             (Some(value), _) => assert_eq!(*default, format!("`{}`", spaced(value)), "{path}"),
             (None, true) => assert_eq!(default, "required", "{path}"),
             (None, false) => assert_ne!(default, "required", "{path}"),
@@ -103,7 +113,9 @@ fn type_text(field: &Value) -> String {
             _ => "list of strings",
         },
         Some(plain) => plain,
+        None if field["anyOf"][3].is_object() => "`anyone`, `authenticated`, a list or an object",
         None if field["anyOf"][0]["const"] == "anyone" => "`anyone`, `authenticated` or a list",
+        None if field["anyOf"][1]["properties"]["segment"].is_object() => "string or object",
         None => "boolean or object",
     };
     text.to_owned()

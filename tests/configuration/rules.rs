@@ -22,13 +22,16 @@ fn rule_that_allows_no_caller_is_rejected() {
         ),
         (
             set("/rules/1/allow", json!("Anyone")),
-            vec![(allow, "\"anyone\", \"authenticated\" or a list")],
+            vec![(allow, "\"anyone\", \"authenticated\", a list")],
         ),
-        (set("/rules/1/allow", json!("api/api")), vec![(allow, "or a list such as")]),
+        (set("/rules/1/allow", json!("api/api")), vec![(allow, "a list such as")]),
         (set("/rules/1/allow", json!(true)), vec![(allow, "invalid type: boolean")]),
         (
             set("/rules/1/allow", json!({ "serviceAccount": "a/b" })),
-            vec![(allow, "invalid type: object")],
+            vec![
+                ("rules[1].allow.kubernetesRBAC", "found none"),
+                ("rules[1].allow.serviceAccount", "unknown field"),
+            ],
         ),
     ]);
 }

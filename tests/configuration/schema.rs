@@ -37,7 +37,7 @@ pub fn fields() -> Vec<(String, Value)> {
     found
 }
 
-fn collect(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
+pub fn collect(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         found.push((path.clone(), field.clone()));
@@ -56,7 +56,9 @@ fn place_of(path: &str) -> (Value, String) {
         config = put(config, &format!("/{object}"), json!({}));
     }
     let review = json!({ "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" });
-    config = put(config, "/issuers/0/tokenReview", review);
+    config = put(config, "/issuers/0/tokenReview", review.clone());
+    config = put(config, "/issuers/0/subjectAccessReview", review);
+    config = put(config, "/rules/1/allow", json!({ "kubernetesRBAC": { "nonResource": {} } }));
     (config, format!("/{}", path.replace("[]", "/0").replace('.', "/")))
 }
 
@@ -72,7 +74,7 @@ fn schema_defaults_match_the_code() {
         assert_eq!(meaning(&stated), meaning(&config), "{path}");
         defaults += 1;
     }
-    assert_eq!(defaults, 29);
+    assert_eq!(defaults, 33);
 }
 
 /// The parsed configuration, as text.
@@ -122,7 +124,7 @@ fn schema_bounds_match_the_code() {
             bounds += 1;
         }
     }
-    assert_eq!(bounds, 17);
+    assert_eq!(bounds, 21);
 }
 
 #[test]

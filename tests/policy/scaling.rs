@@ -4,6 +4,7 @@
 use crate::support::{Core, get, good, inline, with};
 use envoy_test::{KeyKind, SigningKey};
 use sa_authn::authz::Mode;
+use sa_authn::authz::access::{AccessRequest, NoReviewer};
 use sa_authn::authz::rule::RequestAttributes;
 use sa_authn::authz::{Outcome, Policy};
 use sa_authn::identity::Caller;
@@ -30,7 +31,8 @@ fn cost(policy: &Policy, caller: &Rc<Caller>) -> Duration {
     let decide = || {
         let (host, path) = (Some(b"h7.example".as_slice()), Some(b"/secrets/a/b".as_slice()));
         let matched = policy.matching_rules(host, path, &attributes).expect("a plain request");
-        let decision = policy.decide(Ok(&matched), Ok(caller), Mode::Enforce, &());
+        let mut access = AccessRequest { method: b"", path: b"", reviewer: &mut NoReviewer };
+        let decision = policy.decide(Ok(&matched), Ok(caller), &mut access, Mode::Enforce, &());
         assert!(matches!(decision.outcome, Outcome::Permitted(_)));
         assert_eq!(decision.rule.as_deref(), Some("ours"));
     };

@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use envoy_test::{Pairs, SigningKey, Token, jwks, unix_now};
-use sa_authn::authenticator::{KeysSettled, ReviewSettled, Settlement};
+use sa_authn::authenticator::{AccessReviewed, KeysSettled, ReviewSettled, Settlement};
 use sa_authn::authn::keys::discovery;
 use sa_authn::authn::signature::HostVerify;
 use sa_authn::authn::trace::TokenTrace;
@@ -22,6 +22,7 @@ use sa_authn::trace::Trace;
 use sa_authn::verdict::Verdict;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The core with one configuration, and its current time.
@@ -117,7 +118,15 @@ impl Core {
     pub fn reply(&mut self, call: &Callout, reply: Reply) -> Option<KeysSettled> {
         match self.settle(call, reply)? {
             Settlement::Keys(settled) => Some(settled),
-            Settlement::Review(settled) => panic!("a review: {settled:?}"),
+            other => panic!("a review: {other:?}"),
+        }
+    }
+
+    /// Delivers the response to a review of an access; `None` if the call is no longer in flight.
+    pub fn answer_access(&mut self, call: &Callout, reply: Reply) -> Option<Rc<AccessReviewed>> {
+        match self.settle(call, reply)? {
+            Settlement::Access(reviewed) => Some(reviewed),
+            other => panic!("another call: {other:?}"),
         }
     }
 
@@ -131,7 +140,7 @@ impl Core {
         let waiting = self.paused().for_review(call.id);
         match self.settle(call, reply)? {
             Settlement::Review(settled) => Some(ReviewEnded { settled, waiting }),
-            Settlement::Keys(settled) => panic!("keys: {settled:?}"),
+            other => panic!("another call: {other:?}"),
         }
     }
 
@@ -273,6 +282,11 @@ impl Request {
     /// The outcome after a key fetch.
     pub fn wakes(&mut self, core: &mut Core) -> Outcome {
         self.resumed(core).into()
+    }
+
+    /// The same with all details of the outcome.
+    pub fn woken(&mut self, core: &mut Core) -> Option<Finished> {
+        self.resumed(core)
     }
 
     /// The outcome after the review that the request waited for.

@@ -10,6 +10,7 @@ use crate::authn::token_review::{
 use crate::callout::what_is;
 use crate::denial::{Denial, Reason};
 use serde::de::MapAccess;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -63,7 +64,7 @@ pub(super) fn read(
     issuer: &Rc<IssuerIdentity>,
 ) -> Result<ReviewedUser, NotAccepted> {
     if !matches!(status, 200 | 201) {
-        return Err(NotAccepted::unavailable(Cause::of_status(status), refused(status)));
+        return Err(NotAccepted::unavailable(Cause::of_status(status), refused(status, KIND)));
     }
     let no_review = |why: String| {
         let why = what_is(body).map_or(why, str::to_owned);
@@ -102,22 +103,23 @@ fn user(status: Status, issuer: &Rc<IssuerIdentity>) -> Result<ReviewedUser, Den
     Ok(ReviewedUser { issuer: Rc::clone(issuer), user, audience, others, pod, node })
 }
 
-/// Why the API server answers without a review, and what to change.
-fn refused(status: u16) -> String {
+/// Why the API server answers without a review of this kind, and what to change.
+pub(crate) fn refused(status: u16, kind: &str) -> String {
     let remedy = match status {
         401 => {
             "the credential that Envoy injects is missing, expired or not for the API server's audience; \
              check the cluster's credential_injector and its token file"
+                .to_owned()
         }
-        403 => {
-            "this proxy's service account is not allowed to create TokenReviews; bind it to ClusterRole \
+        403 => format!(
+            "this proxy's service account is not allowed to create {kind}s; bind it to ClusterRole \
              system:auth-delegator with a ClusterRoleBinding"
-        }
-        404 => {
-            "there is no TokenReview API at this address; check that the cluster is an API server"
-        }
-        429 => "too many requests",
-        _ => "unexpected status",
+        ),
+        404 => format!(
+            "there is no {kind} API at this address; check that the cluster is an API server"
+        ),
+        429 => "too many requests".to_owned(),
+        _ => "unexpected status".to_owned(),
     };
     format!("the API server answered {status}: {remedy}")
 }
@@ -152,6 +154,16 @@ impl ReviewedUser {
     /// The issuer of the configuration whose API server was asked.
     pub fn issuer(&self) -> &Rc<IssuerIdentity> {
         &self.issuer
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> &[String] {
+        &self.user.groups
+    }
+
+    /// What else the API server says of the user.
+    pub fn extra(&self) -> impl Iterator<Item = (String, Value)> {
+        self.user.extra.0.iter().map(|(key, values)| (key.clone(), json!(values)))
     }
 
     /// `system:serviceaccount:<namespace>:<name>`.

@@ -2,11 +2,13 @@
 
 use crate::authn::ServiceAccount;
 use crate::authz::Mode;
+use crate::authz::access::{AccessAnswer, AccessRequest, AccessRule};
 use crate::authz::accounts::{Missing, Who};
 use crate::authz::index::Numbers;
 use crate::authz::rule::Rule;
 use crate::authz::trace::{Part, RuleTrace};
 use crate::authz::unclear::Unclear;
+use crate::callout::CalloutId;
 use crate::denial::{Denial, Reason};
 
 /// The rules that are evaluated for a request: those that cover it, up to the first enforced rule with `allow`.
@@ -45,11 +47,13 @@ impl<'p> Asked<'p> {
         self.unclear.as_ref()?.denial(rule, true)
     }
 
-    /// The decision of a rule if it is enforced; `None` if later rules decide.
+    /// The decision of a rule if it is enforced; `None` if later rules decide. `pending`: the call that brings the answer to
+    /// a rule that asks Kubernetes RBAC.
     pub(super) fn outcome(
         &self,
         rule: &Rule,
         caller: Result<&ServiceAccount, &Denial>,
+        with: (&mut AccessRequest<'_>, &mut Option<CalloutId>),
         trace: &impl RuleTrace,
     ) -> Option<Result<(), Denial>> {
         if let Some(denial) = self.unclear(rule) {
@@ -64,7 +68,12 @@ impl<'p> Asked<'p> {
             (Ok(()), None) => return None,
             (Ok(()), Some(who)) => who,
         };
-        let allowed = allowed(rule, who, caller);
+        let allowed = match who {
+            Who::KubernetesRbac(asks) => caller
+                .map_err(Denial::clone)
+                .and_then(|caller| ask_kubernetes((rule, asks), caller, with, trace)),
+            _ => allowed(rule, who, caller),
+        };
         trace.evaluated(rule, Part::Allow, &allowed);
         Some(allowed)
     }
@@ -117,6 +126,8 @@ fn denied(rule: &Rule, caller: Result<&ServiceAccount, &Denial>) -> Result<(), D
         (Some(Who::Listed(accounts)), Ok(caller)) if accounts.contains(caller, Missing::Holds) => {
             Err(forbidden(caller, format!("rule {name:?} denies it")))
         }
+        // The configuration does not allow it.
+        (Some(Who::KubernetesRbac(_)), _) => Err(misplaced()),
         (Some(_), Err(denial)) => Err(denial.clone()),
         (Some(_), Ok(_)) | (None, _) => Ok(()),
     }
@@ -131,7 +142,48 @@ fn allowed(rule: &Rule, who: &Who, caller: Result<&ServiceAccount, &Denial>) -> 
         Who::Anyone | Who::Authenticated => Ok(()),
         Who::Listed(accounts) if accounts.contains(caller, Missing::Fails) => Ok(()),
         Who::Listed(_) => Err(forbidden(caller, format!("rule {:?} does not allow it", rule.name))),
+        Who::KubernetesRbac(_) => Err(misplaced()),
     }
+}
+
+/// `allow: {"kubernetesRBAC": ...}`. Every question is asked, so that one pause is enough for all answers; each must be
+/// answered by yes.
+fn ask_kubernetes(
+    (rule, asks): (&Rule, &AccessRule),
+    caller: &ServiceAccount,
+    (access, pending): (&mut AccessRequest<'_>, &mut Option<CalloutId>),
+    trace: &impl RuleTrace,
+) -> Result<(), Denial> {
+    let mut missing = None;
+    let questions = asks.questions(access.method, access.path, caller)?;
+    for question in &questions {
+        let answer = access.reviewer.review(question);
+        trace.asked(rule, question, &answer);
+        match answer {
+            AccessAnswer::Allowed(grant) if grant.is_for(question) => {}
+            AccessAnswer::Allowed(_) => return Err(Reason::Internal.because("another's answer")),
+            AccessAnswer::Denied(why) => {
+                let by = format!("rule {:?}: Kubernetes RBAC denies {question}: {why}", rule.name);
+                return Err(forbidden(caller, by));
+            }
+            AccessAnswer::Unavailable(denial) => return Err(denial),
+            AccessAnswer::Pending(call) => missing = missing.or(Some(call)),
+        }
+    }
+    match missing {
+        None if questions.is_empty() => Err(Reason::Internal.because("no question")),
+        None => Ok(()),
+        Some(call) => {
+            *pending = Some(call);
+            let detail = "the access is not reviewed yet, and the request does not wait for it";
+            Err(Reason::AuthorizationUnavailable.because(detail))
+        }
+    }
+}
+
+#[cold]
+fn misplaced() -> Denial {
+    Reason::Internal.because("kubernetesRBAC in a place where it has no meaning")
 }
 
 pub(super) fn forbidden(caller: &ServiceAccount, by: String) -> Denial {

@@ -1,7 +1,8 @@
-//! The filter's core on one request, with a recorded answer of the API server where it asks.
+//! The filter's core on one request, with recorded answers of the API server where it asks.
 
 use super::record::{Record, Recorder};
-use sa_authn::callout::Reply;
+use sa_authn::authz::access;
+use sa_authn::callout::{Callout, Reply};
 use sa_authn::config::Config;
 use sa_authn::connection::Connection;
 use sa_authn::core::{Environment, Event, NativeDriver};
@@ -22,13 +23,24 @@ pub struct Judged {
     pub reviewed: bool,
 }
 
+/// Recorded answers of the API server.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recorded<'r> {
+    /// To a TokenReview.
+    pub token: Option<&'r [u8]>,
+    /// To a SubjectAccessReview.
+    pub access: Option<&'r [u8]>,
+}
+
 /// What only a running filter has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
     /// The issuer's keys.
     Keys,
-    /// The API server's answer.
+    /// The API server's answer about the token.
     Review,
+    /// The API server's answer about the access.
+    Access,
     /// Envoy's own crypto.
     HostCrypto,
 }
@@ -39,38 +51,62 @@ pub fn judge(
     map: &[u8],
     connection: &Connection,
     now: UnixTime,
-    review: Option<&[u8]>,
+    recorded: Recorded<'_>,
 ) -> Judged {
     let mut driver = NativeDriver::new(config, Environment::default());
     let recorder = Recorder::default();
     let mut finished = driver.request_traced(REQUEST, map, connection, now, &recorder);
-    let review_call = driver.take_calls(now).into_iter().find(|call| call.body.is_some());
-    let asked = review_call.is_some();
-    if let (Some(call), Some(review)) = (review_call, review) {
-        let body = Some(review.to_vec());
-        let reply = Reply::Response { status: 201, cache_control: None, retry_after: None, body };
-        driver.handle_traced(Event::CallEnded(call.id, reply), now, &recorder);
+    let (mut asks, reviews) = split(driver.take_calls(now));
+    let asked = !reviews.is_empty();
+    if let (Some(call), Some(review)) = (reviews.first(), recorded.token) {
+        driver.handle_traced(Event::CallEnded(call.id, created(review)), now, &recorder);
+        finished = driver.take_finished(REQUEST).or(finished);
+        asks.extend(split(driver.take_calls(now)).0);
+    }
+    if let Some(review) = recorded.access {
+        for call in &asks {
+            driver.handle_traced(Event::CallEnded(call.id, created(review)), now, &recorder);
+        }
         finished = driver.take_finished(REQUEST).or(finished);
     }
-    let unanswered = asked && review.is_none();
+    let unanswered = match () {
+        () if asked && recorded.token.is_none() => Some(Lack::Review),
+        () if !asks.is_empty() && recorded.access.is_none() => Some(Lack::Access),
+        () => None,
+    };
     let lacks = lack(finished.as_ref(), unanswered);
-    let reviewed = asked && review.is_some();
+    let reviewed = asked && recorded.token.is_some();
     Judged { record: recorder.finish(), finished, lacks, reviewed }
 }
 
 /// The only request.
 const REQUEST: u32 = 1;
 
-fn lack(finished: Option<&Finished>, unanswered: bool) -> Option<Lack> {
-    let waits_for = if unanswered { Lack::Review } else { Lack::Keys };
-    let Some(finished) = finished else { return Some(waits_for) };
-    if matches!(finished.verdict, Verdict::Allow(..)) {
-        return None;
+/// The reviews of accesses, and those of tokens. Calls for keys are left out.
+fn split(calls: Vec<Callout>) -> (Vec<Callout>, Vec<Callout>) {
+    let reviews = calls.into_iter().filter(|call| call.body.is_some());
+    reviews.partition(|call| call.path.ends_with(access::PATH))
+}
+
+fn created(body: &[u8]) -> Reply {
+    let body = Some(body.to_vec());
+    Reply::Response { status: 201, cache_control: None, retry_after: None, body }
+}
+
+fn lack(finished: Option<&Finished>, unanswered: Option<Lack>) -> Option<Lack> {
+    let Some(finished) = finished else { return Some(unanswered.unwrap_or(Lack::Keys)) };
+    let verdict = match &finished.verdict {
+        Verdict::Allow(..) => return None,
+        Verdict::Deny(denial) => denial,
+        Verdict::Shadow(shadowed, _) => shadowed.denial(),
+    };
+    if verdict.reason() == Reason::AuthorizationUnavailable && unanswered == Some(Lack::Access) {
+        return unanswered;
     }
     let denial = finished.caller.as_ref().err()?;
     match denial.reason() {
         Reason::KeysUnavailable => Some(Lack::Keys),
-        Reason::ReviewUnavailable if unanswered => Some(Lack::Review),
+        Reason::ReviewUnavailable if unanswered == Some(Lack::Review) => unanswered,
         Reason::UnsupportedAlgorithm if denial.detail().contains("verify_signature") => {
             Some(Lack::HostCrypto)
         }

@@ -6,6 +6,7 @@ use sa_authn::authn::issuer::IssuerIdentity;
 use sa_authn::authn::jwt::Jwt;
 use sa_authn::authn::keys::Jwk;
 use sa_authn::authn::trace::{Check, TokenTrace};
+use sa_authn::authz::access::{AccessAnswer, AccessQuestion, PATH};
 use sa_authn::authz::policy::MatchedRules;
 use sa_authn::authz::rule::Rule;
 use sa_authn::authz::trace::{Part, RuleTrace};
@@ -14,7 +15,8 @@ use sa_authn::trace::Trace;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The steps that the filter took. A request that was paused takes some of them twice, with the same result.
+/// The steps that the filter took. A request that was paused takes some of them again: the last result counts for rules, the
+/// others do not change.
 #[derive(Debug, Default)]
 pub struct Record {
     /// The bytes of the token; `None` until the headers were read.
@@ -29,6 +31,16 @@ pub struct Record {
     /// The names of the rules that cover the request; `None` inside if no rules are configured.
     pub covering: Option<Result<Option<Vec<Rc<str>>>, Denial>>,
     pub rules: Vec<(Rc<str>, Part, Result<(), Denial>)>,
+    /// Each question to Kubernetes RBAC once.
+    pub asked: Vec<Asked>,
+}
+
+/// A SubjectAccessReview.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub authority: String,
+    pub path: String,
+    pub body: Vec<u8>,
 }
 
 /// What a parsed token says.
@@ -61,7 +73,7 @@ impl Record {
 
     /// The result of a part of a rule; `None` if the filter did not evaluate it.
     pub fn rule(&self, name: &str, part: Part) -> Option<&Result<(), Denial>> {
-        let found = self.rules.iter().find(|(rule, of, _)| **rule == *name && *of == part);
+        let found = self.rules.iter().rfind(|(rule, of, _)| **rule == *name && *of == part);
         found.map(|(.., outcome)| outcome)
     }
 }
@@ -108,6 +120,16 @@ impl RuleTrace for Recorder {
     fn evaluated(&self, rule: &Rule, part: Part, outcome: &Result<(), Denial>) {
         let name = Rc::clone(&rule.name);
         self.0.borrow_mut().rules.push((name, part, outcome.clone()));
+    }
+
+    fn asked(&self, _: &Rule, question: &AccessQuestion<'_>, _: &AccessAnswer) {
+        let Some(plan) = &question.caller().issuer().access else { return };
+        let (authority, body) = (plan.authority.clone(), question.body());
+        let asked = Asked { authority, path: format!("{}{PATH}", plan.path_prefix), body };
+        let record = &mut self.0.borrow_mut().asked;
+        if !record.contains(&asked) {
+            record.push(asked);
+        }
     }
 }
 

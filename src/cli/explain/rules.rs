@@ -11,8 +11,10 @@ use sa_authn::authz::path::NormalPath;
 use sa_authn::authz::rule::{RequestAttributes, Rule};
 use sa_authn::authz::trace::Part;
 use sa_authn::connection::Connection;
+use sa_authn::denial::Reason;
 use sa_authn::headers::Headers;
 use sa_authn::identity::Caller;
+use serde_json::Value;
 
 /// Adds the steps of all rules.
 pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
@@ -67,6 +69,10 @@ pub fn add(case: &Case, connection: &Connection, page: &mut Page) {
         };
         page.step(Mark::Idle, "rule", format!("{:?} {said}", rule.name));
     }
+    for asked in &record.asked {
+        let plan = format!("asks {} at {}", asked.authority, asked.path);
+        page.step(Mark::Idle, "access", format!("{plan}: {}", spec(&asked.body)));
+    }
     if !rules.iter().filter(is_covering).any(|rule| rule.allow.is_some()) {
         page.step(
             Mark::Idle,
@@ -84,17 +90,18 @@ fn is_evaluated(rule: &Rule, case: &Case) -> bool {
 
 /// The step of a rule that covers the request.
 fn evaluated(rule: &Rule, case: &Case, page: &mut Page) {
-    let finished = case.judged.finished.as_ref();
+    let (finished, record) = (case.judged.finished.as_ref(), &case.judged.record);
     let caller = finished.and_then(|finished| finished.caller.as_deref().ok());
-    let ambiguity = case.judged.record.rule(&rule.name, Part::Ambiguity);
-    let (covers, (mark, said)) = match ambiguity {
+    let (covers, (mark, said)) = match record.rule(&rule.name, Part::Ambiguity) {
         Some(Err(denial)) => {
             ("may cover the request", (Mark::Bad, format!("; {}", denial.reason().code())))
         }
-        Some(Ok(())) | None => ("covers the request", decides(rule, caller, &case.judged.record)),
+        Some(Ok(())) | None => ("covers the request", decides(rule, caller, record)),
     };
-    // The caller may still be authenticated with the keys or the review that this command lacks.
-    let open = case.judged.lacks.is_some() && caller.is_none() && mark == Mark::Bad;
+    // The caller may still be authenticated with the keys or the review that this command lacks, and the access be allowed.
+    let open = case.judged.lacks.is_some()
+        && mark == Mark::Bad
+        && (caller.is_none() || lacks_answer(rule, record));
     let mark = if open { Mark::Idle } else { mark };
     let decided = finished.is_some_and(|finished| finished.rule.as_ref() == Some(&rule.name));
     let (mark, said) = match rule.mode {
@@ -102,6 +109,20 @@ fn evaluated(rule: &Rule, case: &Case, page: &mut Page) {
         Mode::Shadow => shadow(mark, &said, decided),
     };
     page.step(mark, "rule", format!("{:?} {covers}{said}", rule.name));
+}
+
+/// Whether the rule allows the caller only if Kubernetes RBAC does, whose answer is not there.
+fn lacks_answer(rule: &Rule, record: &Record) -> bool {
+    let denial = record.rule(&rule.name, Part::Allow).and_then(|allowed| allowed.as_ref().err());
+    denial.is_some_and(|denial| denial.reason() == Reason::AuthorizationUnavailable)
+}
+
+/// The spec of a SubjectAccessReview.
+fn spec(body: &[u8]) -> String {
+    let review = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    let mut spec = review.get("spec").cloned().unwrap_or_default();
+    spec.sort_all_objects();
+    spec.to_string()
 }
 
 /// The step of a shadow rule, which decides only if no enforced rule does.
@@ -164,8 +185,12 @@ fn describe(who: &Who, caller: Option<&Caller>, matches: bool) -> String {
     let caller = caller.map(|caller| format!("{}/{}", caller.namespace(), caller.name()));
     match (who, caller) {
         (Who::Anyone, _) => "matches anyone".to_owned(),
+        (Who::KubernetesRbac(_), None) => {
+            "asks Kubernetes RBAC about an authenticated caller".to_owned()
+        }
         (_, None) => "requires an authenticated caller, and this request has none".to_owned(),
         (Who::Authenticated, Some(caller)) => format!("matches {caller} (authenticated)"),
+        (Who::KubernetesRbac(_), Some(_)) => "asks Kubernetes RBAC".to_owned(),
         (Who::Listed(_), Some(caller)) if matches => format!("lists {caller}"),
         (Who::Listed(_), Some(caller)) => {
             format!("does not list {caller}, or a condition does not match")

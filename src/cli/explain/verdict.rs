@@ -67,6 +67,10 @@ fn missing(lack: Lack) -> &'static str {
             "the result depends on a TokenReview; pass the API server's response with --review FILE \
              (`kubectl create -o json -f -` for a TokenReview prints it)"
         }
+        Lack::Access => {
+            "the result depends on Kubernetes RBAC; pass the API server's response to the \
+             SubjectAccessReview with --access-review FILE (`kubectl create -o json -f -` prints it)"
+        }
         Lack::HostCrypto => "the token is signed with ES512, which only Envoy can verify",
     }
 }

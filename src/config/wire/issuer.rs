@@ -1,5 +1,6 @@
 //! The serde types of `issuers`.
 
+use super::access::AccessReview;
 use super::object::Object;
 use crate::config::duration::WireDuration;
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
@@ -27,6 +28,9 @@ pub(crate) struct Issuer {
     pub(crate) keys: Option<Object<Keys>>,
     /// If set, the filter sends TokenReviews to the API server, so that tokens of deleted objects are rejected.
     pub(crate) token_review: Option<Object<TokenReview>>,
+    /// If set, rules can let Kubernetes RBAC decide (`kubernetesRBAC`): the filter sends SubjectAccessReviews for service
+    /// accounts of this issuer to its API server.
+    pub(crate) subject_access_review: Option<Object<AccessReview>>,
     /// The allowed clock difference between the issuer and this proxy.
     pub(crate) leeway: Option<WireDuration>,
     /// The maximum lifetime of a token, from `iat` to its effective expiry.

@@ -1,6 +1,6 @@
 //! The serde types of `rules`.
 
-use super::Mode;
+use super::{ByKubernetes, Mode};
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -49,12 +49,13 @@ pub(crate) enum Direction {
     Outbound,
 }
 
-/// `anyone`, `authenticated`, or a list.
+/// `anyone`, `authenticated`, a list, or an object with `kubernetesRBAC`.
 #[derive(Debug)]
 pub(crate) enum Who {
     Anyone,
     Authenticated,
     Listed(Vec<Entry>),
+    Kubernetes(Box<ByKubernetes>),
 }
 
 /// `namespace/name`, or an object with conditions.
@@ -93,7 +94,7 @@ impl<'de> Deserialize<'de> for Who {
         impl<'de> Visitor<'de> for WhoVisitor {
             type Value = Who;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(r#""anyone", "authenticated" or a list such as ["namespace/name"]"#)
+                f.write_str(r#""anyone", "authenticated", a list such as ["namespace/name"] or {"kubernetesRBAC": ...}"#)
             }
             fn visit_str<E: Error>(self, word: &str) -> Result<Who, E> {
                 match word {
@@ -104,6 +105,10 @@ impl<'de> Deserialize<'de> for Who {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Who, A::Error> {
                 Deserialize::deserialize(SeqAccessDeserializer::new(items)).map(Who::Listed)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Who, A::Error> {
+                let asks = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Who::Kubernetes(Box::new(asks)))
             }
         }
         deserializer.deserialize_any(WhoVisitor)

@@ -1,12 +1,13 @@
 //! Calls to the API server and to key servers: sent when they are due, and settled by their replies.
 
 use super::{Running, log_line};
-use crate::authenticator::{KeysSettled, ReviewSettled, Settlement};
+use crate::authenticator::{AccessReviewed, KeysSettled, ReviewSettled, Settlement};
 use crate::authn::keys::Settled;
 use crate::callout::{CalloutId, Reply};
 use crate::core::{Effect, Effects};
 use crate::time::UnixTime;
 use crate::trace::Trace;
+use std::rc::Rc;
 
 // === impl Running ===
 
@@ -42,6 +43,7 @@ impl Running {
         match settlement {
             Settlement::Keys(settled) => self.keys_settled(&settled, now, effects),
             Settlement::Review(settled) => self.review_settled(id, settled, now, effects),
+            Settlement::Access(reviewed) => self.access_reviewed(id, &reviewed, now, effects),
         }
     }
 
@@ -64,5 +66,17 @@ impl Running {
         self.metrics.reviewed(&settled);
         log_line(self.health.review(&settled, now), effects);
         self.paused.reviewed(id, &settled.reviewed);
+    }
+
+    fn access_reviewed(
+        &mut self,
+        id: CalloutId,
+        reviewed: &Rc<AccessReviewed>,
+        now: UnixTime,
+        effects: &mut Effects,
+    ) {
+        self.metrics.access_reviewed(reviewed);
+        log_line(self.health.access(reviewed, now), effects);
+        self.paused.access_reviewed(id, reviewed);
     }
 }
