@@ -2,8 +2,9 @@
 //!
 //! It responds as recorded from kube-apiserver v1.36: status, headers, texts, and peculiarities.
 //! Its parts are `discovery` (the two documents), `review`
-//! (TokenReview), `authenticate` (which tokens are genuine), `objects` (what exists), `fault`.
+//! (TokenReview), `access` (SubjectAccessReview) with `rbac` (roles and bindings), `authenticate` (which tokens are genuine), `objects` (what exists), `fault`.
 
+mod access;
 mod answer;
 mod authenticate;
 mod bearer;
@@ -12,6 +13,7 @@ mod discovery;
 mod fault;
 mod objects;
 mod options;
+mod rbac;
 mod record;
 mod review;
 mod route;
@@ -137,7 +139,18 @@ impl ApiServer {
         lock(&self.cluster.objects).delete(Kind::Node, "", name);
     }
 
-    /// Binds `system:auth-delegator` to a service account: it may ask for TokenReviews.
+    /// Creates or replaces the RBAC objects of a manifest (YAML), and returns how many. Other objects are ignored.
+    pub fn apply_rbac(&self, manifest: &str) -> Result<usize> {
+        lock(&self.cluster.rbac).apply(manifest)
+    }
+
+    /// Deletes a Role, ClusterRole, RoleBinding or ClusterRoleBinding; whether it existed. Those of the cluster have the
+    /// namespace `""`.
+    pub fn delete_rbac(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        lock(&self.cluster.rbac).delete(kind, namespace, name)
+    }
+
+    /// Binds `system:auth-delegator` to a service account: it may ask for TokenReviews and SubjectAccessReviews.
     pub fn grant_auth_delegator(&self, namespace: &str, name: &str) {
         lock(&self.cluster.delegators).insert(format!("system:serviceaccount:{namespace}:{name}"));
     }

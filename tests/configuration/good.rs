@@ -16,7 +16,13 @@ fn example_configuration_is_valid() {
 #[test]
 fn every_example_of_the_repository_parses() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for page in ["README.md", "docs/from-jwt-authn.md", "docs/from-request-authentication.md"] {
+    for page in [
+        "README.md",
+        "docs/from-jwt-authn.md",
+        "docs/from-request-authentication.md",
+        "docs/from-kube-rbac-proxy.md",
+        "docs/kubernetes-rbac.md",
+    ] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         let blocks: Vec<_> = text.split("\n```").filter_map(configuration).collect();
         assert_eq!(blocks.len(), 1, "{page}");

@@ -9,6 +9,7 @@ use crate::keys::SigningKey;
 use super::authenticate::Authenticated;
 use super::objects::Objects;
 use super::options::{ApiServerOptions, Rotation};
+use super::rbac::Rbac;
 use super::record::Record;
 
 /// The state behind all connections of one API server.
@@ -19,6 +20,7 @@ pub(super) struct Cluster {
     pub(super) objects: Mutex<Objects>,
     pub(super) delegators: Mutex<HashSet<String>>,
     pub(super) admins: Mutex<HashSet<String>>,
+    pub(super) rbac: Mutex<Rbac>,
     pub(super) max_age: Mutex<u64>,
     pub(super) successes: Mutex<Successes>,
     pub(super) record: Record,
@@ -52,6 +54,7 @@ impl Cluster {
             objects: Mutex::default(),
             delegators: Mutex::default(),
             admins: Mutex::default(),
+            rbac: Mutex::new(Rbac::new()),
             max_age: Mutex::new(3600),
             successes: Mutex::new(Successes { enabled: true, until: HashMap::new() }),
             record: Record::default(),

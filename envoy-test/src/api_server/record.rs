@@ -20,6 +20,8 @@ pub enum Endpoint {
     Jwks,
     /// `/apis/authentication.k8s.io/v1/tokenreviews`
     TokenReview,
+    /// `/apis/authorization.k8s.io/v1/subjectaccessreviews`
+    SubjectAccessReview,
     /// Anything else.
     Other,
 }
@@ -77,6 +79,7 @@ impl Endpoint {
             "/.well-known/openid-configuration" => Self::Discovery,
             path if path == options.jwks_path => Self::Jwks,
             "/apis/authentication.k8s.io/v1/tokenreviews" => Self::TokenReview,
+            "/apis/authorization.k8s.io/v1/subjectaccessreviews" => Self::SubjectAccessReview,
             _ => Self::Other,
         }
     }

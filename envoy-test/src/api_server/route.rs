@@ -17,7 +17,7 @@ use super::bearer::bearer;
 use super::cluster::Cluster;
 use super::fault::{self, Body};
 use super::record::{Endpoint, LoggedRequest};
-use super::{discovery, review};
+use super::{access, discovery, review};
 
 pub(super) async fn answer(
     request: Request<Incoming>,
@@ -80,7 +80,8 @@ fn respond(
     }
     match (method, asked.endpoint) {
         (&Method::POST, Endpoint::TokenReview) => review::review(cluster, user, body),
-        (_, Endpoint::TokenReview) => Answer::method_not_allowed(),
+        (&Method::POST, Endpoint::SubjectAccessReview) => access::review(cluster, user, body),
+        (_, Endpoint::TokenReview | Endpoint::SubjectAccessReview) => Answer::method_not_allowed(),
         _ => forbidden_path(user, method, asked),
     }
 }

@@ -1,5 +1,6 @@
 //! The fake API server responds as recorded from a real kube-apiserver.
 
+mod access;
 mod faults;
 mod https;
 mod recorded;
