@@ -21,7 +21,7 @@ fn promtool_accepts_the_rules_and_their_tests() -> Result<()> {
         return not_run("promtool on observability/", "there is no prometheus in the PATH");
     }
     let checked = promtool(&["check", "rules", "prometheus-rules.yaml"])?;
-    assert!(checked.contains("SUCCESS: 26 rules found"), "{checked}");
+    assert!(checked.contains("SUCCESS: 28 rules found"), "{checked}");
     let tested = promtool(&["test", "rules", "prometheus-rules-test.yaml"])?;
     assert!(tested.contains("SUCCESS"), "{tested}");
     Ok(())
@@ -122,8 +122,11 @@ impl World {
             { "name": "draft", "mode": "shadow", "paths": ["/new/*"], "deny": "anyone" },
             { "name": "shadow", "mode": "shadow", "paths": ["/try/*"], "allow": ["web/web"] },
             { "name": "health", "paths": ["/healthz"], "allow": "anyone" },
+            { "name": "rbac", "paths": ["/rbac/*"], "allow": { "kubernetesRBAC": { "nonResource": {} } } },
             { "name": "secrets", "methods": ["GET"], "allow": ["api/api"] },
         ]);
+        config["issuers"][0]["subjectAccessReview"] =
+            json!({ "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" });
         let setup = EnvoySetup::new().api_server(&api_server).plugin_config(config);
         let setup = setup.dynamic_listener(Duration::from_secs(1));
         let gate = Gate::start(setup).await?;
@@ -198,15 +201,28 @@ impl World {
         let (waited, seen) = tokio::join!(waiting, recovered);
         seen?;
         ensure!(waited?.status == 200);
+        // No role allows it. The second request has a cached answer, and the last has none.
+        let access = Endpoint::SubjectAccessReview;
+        for (path, status) in [("/rbac/1", 403), ("/rbac/1", 403), ("/rbac/2", 503)] {
+            let fault = (status == 503).then_some(Fault::Status(500));
+            self.api_server.set_fault(access, fault);
+            let request = Request::get(path).bearer(&self.allowed);
+            ensure!(request.send(port).await?.status == status, "{path}");
+        }
         self.fault(Some(Fault::Status(500)));
         ensure!(self.with_a_new_token("/secrets/1").await?.status == 200);
         prometheus.wait_value("sa_authn_unreviewed", 1.0).await?;
         prometheus.wait_value(r#"sa_authn_shadow_denied{rule="draft"}"#, 1.0).await?;
-        poll::until("a rate of reviews that fail", async || {
-            let rate = prometheus.query("sa_authn:reviews_unavailable:ratio_rate5m").await?;
-            Ok((!rate.is_empty()).then_some(()))
-        })
-        .await
+        for record in [
+            "sa_authn:reviews_unavailable:ratio_rate5m",
+            "sa_authn:access_reviews_unavailable:ratio_rate5m",
+        ] {
+            poll::until("a rate of reviews that fail", async || {
+                Ok((!prometheus.query(record).await?.is_empty()).then_some(()))
+            })
+            .await?;
+        }
+        Ok(())
     }
 }
 
