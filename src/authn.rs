@@ -25,6 +25,5 @@ pub mod verify;
 
 pub use access_plan::AccessPlan;
 pub(crate) use json::check_members;
-pub(crate) use json::{Object, Strict};
 pub use proof::Proof;
 pub use service_account::ServiceAccount;

@@ -7,7 +7,7 @@ use super::token_cache::{TokenCache, Untrusted};
 use crate::authn::ServiceAccount;
 use crate::authn::issuer::IssuerIdentity;
 use crate::authn::verify::Validity;
-use crate::authz::access::{AccessAnswer, AccessGrant, AccessQuestion, PATH, read};
+use crate::authz::access::{AccessAnswer, AccessQuestion, PATH, read};
 use crate::callout::{Callout, CalloutId, Reply};
 use crate::denial::{Denial, Reason};
 use crate::time::UnixTime;
@@ -23,9 +23,12 @@ pub(super) struct AccessReviews {
     in_flight: InFlight<Asked>,
     /// The most calls for one caller.
     share: usize,
-    allowed: TokenCache<(AccessGrant, Approval), Untrusted>,
-    denied: TokenCache<(Rc<str>, Approval), Untrusted>,
+    allowed: Answers,
+    denied: Answers,
 }
+
+/// Answers, and how long they are valid.
+type Answers = TokenCache<(AccessAnswer, Approval), Untrusted>;
 
 /// A review in progress.
 #[derive(Debug)]
@@ -89,17 +92,19 @@ impl AccessReviews {
         let plan = issuer.access.as_ref()?;
         let answer = read(reply, plan, &key);
         let valid = |ttl: Duration| Approval::given(now, ttl.min(expires.since(now)), ttl / AHEAD);
-        match &answer {
-            AccessAnswer::Allowed(grant) => {
-                self.denied.remove(&key);
-                self.allowed.insert(&key, (grant.clone(), valid(plan.allowed_ttl)));
+        let (ttl, cache, other) = match &answer {
+            AccessAnswer::Allowed(_) => (plan.allowed_ttl, &mut self.allowed, &mut self.denied),
+            AccessAnswer::Denied(_) => (plan.denied_ttl, &mut self.denied, &mut self.allowed),
+            AccessAnswer::Unavailable(_) | AccessAnswer::Pending(_) => {
+                return Some(Rc::new(AccessReviewed {
+                    issuer: Rc::clone(&issuer.name),
+                    key,
+                    answer,
+                }));
             }
-            AccessAnswer::Denied(why) => {
-                self.allowed.remove(&key);
-                self.denied.insert(&key, (Rc::clone(why), valid(plan.denied_ttl)));
-            }
-            AccessAnswer::Unavailable(_) | AccessAnswer::Pending(_) => {}
-        }
+        };
+        other.remove(&key);
+        cache.insert(&key, (answer.clone(), valid(ttl)));
         Some(Rc::new(AccessReviewed { issuer: Rc::clone(&issuer.name), key, answer }))
     }
 }
@@ -135,8 +140,8 @@ impl Authenticator {
         }
         let allowed = self.access.allowed.get(key);
         let priority = if allowed.is_some() { Priority::Known } else { Priority::New };
-        if let Some((grant, approval)) = allowed.filter(|(_, approval)| approval.counts(now)) {
-            let (answer, is_aging) = (AccessAnswer::Allowed(grant.clone()), approval.is_aging(now));
+        if let Some((answer, approval)) = allowed.filter(|(_, approval)| approval.counts(now)) {
+            let (answer, is_aging) = (answer.clone(), approval.is_aging(now));
             self.tally.access_allowed += 1;
             if is_aging {
                 // If there is no room now, a later request tries again.
@@ -146,9 +151,9 @@ impl Authenticator {
             return answer;
         }
         let denied = self.access.denied.get(key).filter(|(_, approval)| approval.counts(now));
-        if let Some((why, _)) = denied {
+        if let Some((answer, _)) = denied {
             self.tally.access_denied += 1;
-            return AccessAnswer::Denied(Rc::clone(why));
+            return answer.clone();
         }
         self.tally.access_misses += 1;
         match self.ask_access(question, priority, now) {

@@ -19,7 +19,7 @@ pub struct JoseHeader {
 
 /// A member that is read.
 #[derive(Clone, Copy)]
-pub(crate) enum Member {
+pub(super) enum Member {
     Alg,
     Kid,
     Typ,

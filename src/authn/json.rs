@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// A type that is read from a JSON object, member by member.
-pub(crate) trait Object<'de> {
+pub(super) trait Object<'de> {
     /// A known member.
     type Member: Copy + 'static;
 
@@ -55,7 +55,7 @@ pub(crate) fn check_members(json: &[u8]) -> Result<(), serde_json::Error> {
 pub(super) struct Fill<'a, T>(pub(super) &'a mut T);
 
 /// An [`Object`] that is read into its default.
-pub(crate) struct Strict<T>(pub(crate) T);
+pub(super) struct Strict<T>(pub(super) T);
 
 /// The names of an object's members that were read so far.
 #[derive(Default)]

@@ -14,7 +14,7 @@ impl<'de> Deserialize<'de> for WireDuration {
         impl Visitor<'_> for DurationVisitor {
             type Value = WireDuration;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(r#"a duration such as "30s", "5m", "24h" or "250ms""#)
+                f.write_str(EXPECTED)
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<WireDuration, E> {
                 parse(text)
@@ -26,7 +26,7 @@ impl<'de> Deserialize<'de> for WireDuration {
     }
 }
 
-fn parse(text: &str) -> Option<Duration> {
+pub(super) fn parse(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(unit_at)?;
     let millis = match unit {
@@ -54,6 +54,9 @@ pub(super) fn text(millis: u64) -> String {
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
+
+/// The format, for error messages.
+pub(super) const EXPECTED: &str = r#"a duration such as "30s", "5m", "24h" or "250ms""#;
 
 /// A leap year. A longer duration is most likely a wrong unit.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);

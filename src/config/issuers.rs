@@ -44,7 +44,7 @@ pub(super) fn check(
             reviews::check(&path, review, keys.is_some(), wait_timeout, problems)
         });
         let access = issuer.subject_access_review.take();
-        let access = access.map(|Object(wire)| access::plan(&path, wire, problems));
+        let access = access.map(|wire| access::plan(&path, wire, problems));
         let identity = IssuerIdentity { review, access, ..identity(&path, &issuer, problems) };
         let source = match &identity.review {
             Some(plan) if plan.purpose == Purpose::Instead => Some(KeySource::Absent),

@@ -220,7 +220,7 @@ fn check_who(path: &str, wire: wire::Who, known: &Known<'_>, problems: &mut Prob
                 let fault = "only supported in `allow`; list the accounts, or use `allow`";
                 problems.add(format!("{path}.kubernetesRBAC"), fault);
             }
-            return Who::KubernetesRbac(access::rule(path, *wire, problems));
+            return Who::KubernetesRbac(access::rule(path, wire, problems));
         }
     };
     if entries.is_empty() {

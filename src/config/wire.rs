@@ -4,6 +4,7 @@
 //! of them. The doc comments of the fields are the descriptions in the JSON Schema (`super::schema`), which editors
 //! show.
 
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 mod access;
 mod issuer;
 mod object;
@@ -15,7 +16,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-pub(crate) use access::{AccessReview, Attribute, ByKubernetes, Resource, Source, Verbs};
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
+pub(crate) use access::{Attribute, ByKubernetes, Source};
 pub(crate) use issuer::{
     Bound, Issuer, Keys, MatchPeer, OnOutage, PeerPattern, Purpose, TokenReview,
 };

@@ -2,11 +2,11 @@
 
 use super::{API_VERSION, AccessQuestion, KIND};
 use crate::authn::token_review::refused;
-use crate::authn::{AccessPlan, Object, Strict};
+use crate::authn::{AccessPlan, check_members};
 use crate::callout::{CalloutId, Reply};
 use crate::denial::{Denial, Reason};
 use crate::printable::printable;
-use serde::de::MapAccess;
+use serde_json::Value;
 use std::rc::Rc;
 
 /// The API server's yes to one question. Only [`read`] makes one.
@@ -44,16 +44,8 @@ pub enum AccessAnswer {
     Pending(CalloutId),
 }
 
-#[derive(Default)]
-struct AccessReview {
-    api_version: String,
-    kind: String,
-    status: Option<Status>,
-}
-
-#[derive(Default)]
 struct Status {
-    allowed: Option<bool>,
+    allowed: bool,
     denied: bool,
     reason: String,
     error: String,
@@ -63,7 +55,7 @@ struct Status {
 pub fn read(reply: Reply, plan: &AccessPlan, key: &Rc<[u8]>) -> AccessAnswer {
     match status(reply, plan) {
         // A role that is missing can leave an evaluation error beside the yes of another (types.go, `evaluationError`).
-        Ok(Status { allowed: Some(true), denied: false, .. }) => {
+        Ok(Status { allowed: true, denied: false, .. }) => {
             AccessAnswer::Allowed(AccessGrant { key: Rc::clone(key) })
         }
         Ok(Status { denied: true, reason, .. }) => {
@@ -71,9 +63,6 @@ pub fn read(reply: Reply, plan: &AccessPlan, key: &Rc<[u8]>) -> AccessAnswer {
         }
         Ok(Status { error, .. }) if !error.is_empty() => {
             unavailable(format!("evaluationError: {}", shown(&error)))
-        }
-        Ok(Status { allowed: None, .. }) => {
-            unavailable(format!("the answer is not a {KIND}: it has no status.allowed"))
         }
         Ok(Status { reason, .. }) => AccessAnswer::Denied(shown(&reason).into()),
         Err(why) => unavailable(why),
@@ -90,12 +79,28 @@ fn status(reply: Reply, plan: &AccessPlan) -> Result<Status, String> {
         return Err(refused(answer.status, KIND));
     }
     let no_review = |why: String| format!("the answer is not a {KIND}: {why}");
-    let Strict(AccessReview { api_version, kind, status }) =
+    check_members(&answer.body).map_err(|error| no_review(error.to_string()))?;
+    let review: Value =
         serde_json::from_slice(&answer.body).map_err(|error| no_review(error.to_string()))?;
-    if (api_version.as_str(), kind.as_str()) != (API_VERSION, KIND) {
+    let text = |member: &str| review.get(member).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if (api_version, kind) != (API_VERSION, KIND) {
         return Err(no_review(format!("it is a {kind:?} of {api_version:?}")));
     }
-    status.ok_or_else(|| no_review("it has no status".to_owned()))
+    let status = review.get("status").and_then(Value::as_object);
+    let status = status.ok_or_else(|| no_review("it has no status".to_owned()))?;
+    let text =
+        |member: &str| status.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let whether = |member: &str, absent: Option<bool>| {
+        let value = status.get(member).map_or(absent, Value::as_bool);
+        value.ok_or_else(|| no_review(format!("status.{member} is missing or not a boolean")))
+    };
+    Ok(Status {
+        allowed: whether("allowed", None)?,
+        denied: whether("denied", Some(false))?,
+        reason: text("reason"),
+        error: text("evaluationError"),
+    })
 }
 
 /// Text of the API server, which can be long.
@@ -110,62 +115,6 @@ impl AccessGrant {
     /// Whether it is the answer to this question.
     pub fn is_for(&self, question: &AccessQuestion<'_>) -> bool {
         *self.key == *question.key()
-    }
-}
-
-// === impl Object: what is read of the answer ===
-
-#[derive(Clone, Copy)]
-enum Member {
-    ApiVersion,
-    Kind,
-    Status,
-}
-
-impl<'de> Object<'de> for AccessReview {
-    type Member = Member;
-    const MEMBERS: &'static [(&'static str, Member)] =
-        &[("apiVersion", Member::ApiVersion), ("kind", Member::Kind), ("status", Member::Status)];
-
-    fn set<A: MapAccess<'de>>(&mut self, member: Member, map: &mut A) -> Result<(), A::Error> {
-        match member {
-            Member::ApiVersion => self.api_version = map.next_value()?,
-            Member::Kind => self.kind = map.next_value()?,
-            Member::Status => self.status = Some(map.next_value::<Strict<_>>()?.0),
-        }
-        Ok(())
-    }
-}
-
-#[derive(Clone, Copy)]
-enum StatusMember {
-    Allowed,
-    Denied,
-    Reason,
-    Error,
-}
-
-impl<'de> Object<'de> for Status {
-    type Member = StatusMember;
-    const MEMBERS: &'static [(&'static str, StatusMember)] = &[
-        ("allowed", StatusMember::Allowed),
-        ("denied", StatusMember::Denied),
-        ("reason", StatusMember::Reason),
-        ("evaluationError", StatusMember::Error),
-    ];
-
-    fn set<A: MapAccess<'de>>(
-        &mut self,
-        member: StatusMember,
-        map: &mut A,
-    ) -> Result<(), A::Error> {
-        match member {
-            StatusMember::Allowed => self.allowed = Some(map.next_value()?),
-            StatusMember::Denied => self.denied = map.next_value()?,
-            StatusMember::Reason => self.reason = map.next_value()?,
-            StatusMember::Error => self.error = map.next_value()?,
-        }
-        Ok(())
     }
 }
 

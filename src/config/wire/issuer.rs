@@ -1,5 +1,6 @@
 //! The serde types of `issuers`.
 
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 use super::access::AccessReview;
 use super::object::Object;
 use crate::config::duration::WireDuration;
@@ -30,7 +31,11 @@ pub(crate) struct Issuer {
     pub(crate) token_review: Option<Object<TokenReview>>,
     /// If set, rules can let Kubernetes RBAC decide (`kubernetesRBAC`): the filter sends SubjectAccessReviews for service
     /// accounts of this issuer to its API server.
-    pub(crate) subject_access_review: Option<Object<AccessReview>>,
+    #[cfg_attr(
+        all(feature = "cli", not(target_arch = "wasm32")),
+        schemars(with = "Option<AccessReview>")
+    )]
+    pub(crate) subject_access_review: Option<Value>,
     /// The allowed clock difference between the issuer and this proxy.
     pub(crate) leeway: Option<WireDuration>,
     /// The maximum lifetime of a token, from `iat` to its effective expiry.

@@ -1,11 +1,12 @@
 //! The serde types of `rules`.
 
-use super::{ByKubernetes, Mode};
+use super::Mode;
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde_json::Value;
 use std::fmt;
 
 /// A rule. It covers a request if all of its conditions match, and then allows or denies the caller.
@@ -55,7 +56,8 @@ pub(crate) enum Who {
     Anyone,
     Authenticated,
     Listed(Vec<Entry>),
-    Kubernetes(Box<ByKubernetes>),
+    /// See `config::access`.
+    Kubernetes(Value),
 }
 
 /// `namespace/name`, or an object with conditions.
@@ -107,8 +109,7 @@ impl<'de> Deserialize<'de> for Who {
                 Deserialize::deserialize(SeqAccessDeserializer::new(items)).map(Who::Listed)
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Who, A::Error> {
-                let asks = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Who::Kubernetes(Box::new(asks)))
+                Deserialize::deserialize(MapAccessDeserializer::new(map)).map(Who::Kubernetes)
             }
         }
         deserializer.deserialize_any(WhoVisitor)
