@@ -9,7 +9,12 @@ use serde_json::{Map, Value, json};
 /// The members of a SubjectAccessReview's spec that name the user, without braces. Equal users have equal texts.
 pub fn members(account: &ServiceAccount) -> String {
     let (groups, extra) = match account.proof() {
-        Proof::Review(review) => (json!(review.user().groups()), review.user().extra().collect()),
+        Proof::Review(review) => {
+            // Not collected: that would sort, and the module would have the sorting code for this alone.
+            let mut extra = Map::new();
+            extra.extend(review.user().extra());
+            (Value::from(review.user().groups()), extra)
+        }
         Proof::Signature(_) => (groups(account.namespace()), extra(account)),
     };
     let mut text = format!("\"groups\":{groups},\"user\":{}", json!(account.subject()));

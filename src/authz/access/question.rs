@@ -2,7 +2,7 @@
 
 use super::{API_VERSION, AccessTarget, KIND};
 use crate::authn::{ServiceAccount, user_info};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -49,9 +49,12 @@ impl<'q> AccessQuestion<'q> {
 
     /// The body of the SubjectAccessReview.
     pub fn body(&self) -> Vec<u8> {
-        let attributes =
-            self.attributes.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
-        let (attributes, member) = (Value::Object(attributes.collect()), self.member);
+        // Not collected: that would sort, and the module would have the sorting code for this alone.
+        let mut attributes = Map::new();
+        for (name, value) in &self.attributes {
+            attributes.insert((*name).to_owned(), Value::String(value.to_string()));
+        }
+        let (attributes, member) = (Value::Object(attributes), self.member);
         let user = user_info::members(self.caller);
         let spec = format!("{{\"{member}\":{attributes},{user}}}");
         format!(r#"{{"apiVersion":"{API_VERSION}","kind":"{KIND}","spec":{spec}}}"#).into_bytes()
