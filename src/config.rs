@@ -14,6 +14,7 @@ mod issuers;
 mod names;
 mod problems;
 mod read;
+mod reader;
 mod reviews;
 mod rules;
 mod same_iss;
@@ -42,7 +43,6 @@ use bounds::Bounds;
 use problems::Problems;
 use std::rc::Rc;
 use std::time::Duration;
-use wire::Object;
 
 /// A validated configuration.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Config {
         // A rule may refer to an issuer that has errors in other fields.
         let issuer_names = issuers::names(wire.issuers.as_deref());
         let audiences = issuers::audiences(wire.issuers.as_deref());
-        let limits = Limits::check(&wire.limits.unwrap_or_default().0, problems);
+        let limits = Limits::check(&wire.limits.unwrap_or_default(), problems);
         let issuers = issuers::check(wire.issuers, limits.wait_timeout, problems);
         let known = rules::Known { issuer_names: &issuer_names, audiences: &audiences };
         let rules = rules::check(wire.rules, &known, problems);
@@ -136,7 +136,7 @@ impl Config {
         let identity_headers =
             names::identity_headers(wire.identity_headers, &token_sources, problems);
         let matched_fields = policy.matched_fields();
-        let Object(answers) = wire.answers.unwrap_or_default();
+        let answers = wire.answers.unwrap_or_default();
         let settings = Settings {
             index: HeaderIndex::new(
                 token_sources.iter().map(|source| &*source.header),

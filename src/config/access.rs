@@ -1,81 +1,61 @@
-//! Reads and checks `issuers[].subjectAccessReview` and `kubernetesRBAC` of rules.
+//! Validation of `issuers[].subjectAccessReview` and of `kubernetesRBAC` in rules.
 
-use super::bounds::{ACCESS_TIMEOUT, ALLOWED_TTL, Bounds, DENIED_TTL};
-use super::duration::{self, WireDuration};
+use super::bounds::{ACCESS_TIMEOUT, ALLOWED_TTL, DENIED_TTL};
 use super::problems::Problems;
 use super::server::{is_visible, path_prefix, server};
+use super::wire;
 use crate::authn::AccessPlan;
 use crate::authn::issuer::{IssuerIdentity, KeySource};
 use crate::authz::access::{AccessRule, AccessTarget, Attribute, Verbs};
 use crate::authz::rule::Rule;
-use serde_json::{Map, Value};
-use std::time::Duration;
-
-/// A JSON object that is read field by field.
-struct Fields<'p> {
-    path: String,
-    rest: Map<String, Value>,
-    problems: &'p mut Problems,
-}
 
 /// Checks `subjectAccessReview` of the issuer at `path`.
-pub(super) fn plan(path: &str, wire: Value, problems: &mut Problems) -> AccessPlan {
-    let mut fields = Fields::of(format!("{path}.subjectAccessReview"), wire, problems);
-    let [cluster, authority, prefix] =
-        ["cluster", "authority", "pathPrefix"].map(|name| fields.text(name));
-    let timeout = fields.duration(&ACCESS_TIMEOUT);
-    let (allowed_ttl, denied_ttl) = (fields.duration(&ALLOWED_TTL), fields.duration(&DENIED_TTL));
-    let (cluster, authority) = server(&fields.path, cluster, authority, fields.problems);
-    let path_prefix = path_prefix(&fields.path, prefix, fields.problems);
-    fields.end("`cluster`, `authority`, `pathPrefix`, `allowedTtl`, `deniedTtl`, `timeout`");
-    AccessPlan { cluster, authority, path_prefix, timeout, allowed_ttl, denied_ttl }
+pub(super) fn plan(path: &str, wire: wire::AccessReview, problems: &mut Problems) -> AccessPlan {
+    let path = format!("{path}.subjectAccessReview");
+    let (cluster, authority) = server(&path, wire.cluster, wire.authority, problems);
+    let path_prefix = path_prefix(&path, wire.path_prefix, problems);
+    AccessPlan {
+        cluster,
+        authority,
+        path_prefix,
+        timeout: ACCESS_TIMEOUT.duration(&path, wire.timeout, problems),
+        allowed_ttl: ALLOWED_TTL.duration(&path, wire.allowed_ttl, problems),
+        denied_ttl: DENIED_TTL.duration(&path, wire.denied_ttl, problems),
+    }
 }
 
-/// Checks an `allow` at `path` that is an object.
-pub(super) fn rule(path: &str, wire: Value, problems: &mut Problems) -> AccessRule {
-    let mut fields = Fields::of(path.to_owned(), wire, problems);
-    let rbac = fields.rest.remove(RBAC).unwrap_or_else(|| Value::Object(Map::new()));
-    fields.end("`kubernetesRBAC`");
-    let mut fields = Fields::of(format!("{path}.{RBAC}"), rbac, problems);
-    let (non_resource, resource) = (fields.object("nonResource"), fields.object("resource"));
-    let verbs = fields.text("verbs");
-    let (kind, mut target, found) = match (non_resource, resource) {
-        (Some(found), None) => ("nonResource", AccessTarget::NonResource, found),
-        (None, Some(found)) => ("resource", AccessTarget::Resource(Vec::new()), found),
-        (first, second) => {
-            let found = if first.is_some() || second.is_some() { "both" } else { "none" };
-            let fault = format!("expected exactly one of nonResource, resource, found {found}");
-            fields.problems.add(&fields.path, fault);
-            ("nonResource", AccessTarget::NonResource, Value::Object(Map::new()))
+/// Checks `kubernetesRBAC` in `allow` at `path`.
+pub(super) fn rule(path: &str, wire: wire::ByKubernetes, problems: &mut Problems) -> AccessRule {
+    let path = format!("{path}.kubernetesRBAC");
+    let wire = wire.rbac.unwrap_or_default();
+    let one = "expected exactly one of nonResource, resource";
+    let (target, verb) = match (wire.non_resource, wire.resource) {
+        (Some(wire), None) => (AccessTarget::NonResource, wire.verb),
+        (None, Some(mut wire)) => {
+            let verb = wire.verb.take();
+            (AccessTarget::Resource(resource(&path, wire, problems)), verb)
+        }
+        (None, None) => {
+            problems.add(&path, format!("{one}, found none"));
+            (AccessTarget::NonResource, None)
+        }
+        (Some(_), Some(_)) => {
+            problems.add(&path, format!("{one}, found both; remove one of them"));
+            (AccessTarget::NonResource, None)
         }
     };
-    if let Some(other) = verbs.as_deref().filter(|verbs| !["kubernetes", PROXY].contains(verbs)) {
-        let fault = format!("unknown variant `{other}`, expected `kubernetes` or `{PROXY}`");
-        fields.problem("verbs", fault);
-    }
-    fields.end("`nonResource`, `resource`, `verbs`");
-    let mut inner = Fields::of(format!("{path}.{RBAC}.{kind}"), found, problems);
-    let verb = inner.attribute("verb");
-    if let AccessTarget::Resource(attributes) = &mut target {
-        for (field, name) in FIELDS {
-            attributes.extend(inner.attribute(field).map(|attribute| (name, attribute)));
-        }
-        if !attributes.iter().any(|(name, _)| *name == "resource") {
-            let fault = "required; set the resource in the plural, for example \"services\"";
-            inner.problem("resource", fault.to_owned());
-        }
-        inner.end(
-            "`apiGroup`, `apiVersion`, `resource`, `subresource`, `namespace`, `name`, `verb`",
-        );
-    } else {
-        inner.end("`verb`");
-    }
-    let path = format!("{path}.{RBAC}");
-    if verbs.is_some() && verb.is_some() {
+    let verbs = match wire.verbs {
+        Some(wire::Verbs::KubeRbacProxy) => Verbs::KubeRbacProxy,
+        Some(wire::Verbs::Kubernetes) | None => Verbs::Kubernetes,
+    };
+    if wire.verbs.is_some() && verb.is_some() {
         problems.add(format!("{path}.verbs"), "not used if `verb` is set; remove one of them");
     }
-    let by_proxy = verbs.as_deref() == Some(PROXY);
-    let verbs = if by_proxy { Verbs::KubeRbacProxy } else { Verbs::Kubernetes };
+    let kind = match target {
+        AccessTarget::NonResource => "nonResource",
+        AccessTarget::Resource(_) => "resource",
+    };
+    let verb = verb.map(|verb| attribute(&format!("{path}.{kind}.verb"), verb, problems));
     let rule = AccessRule { target, verbs, verb };
     if rule.parameters().any(|name| Some(name) != rule.parameter()) {
         let fault = "only one query parameter is supported; use the same one, or segments";
@@ -84,128 +64,74 @@ pub(super) fn rule(path: &str, wire: Value, problems: &mut Problems) -> AccessRu
     rule
 }
 
+fn resource(
+    path: &str,
+    wire: wire::Resource,
+    problems: &mut Problems,
+) -> Vec<(&'static str, Attribute)> {
+    if wire.resource.is_none() {
+        let fault = "required; set the resource in the plural, for example \"services\"";
+        problems.add(format!("{path}.resource.resource"), fault);
+    }
+    // The field here, and its name in `resourceAttributes`.
+    let fields = [
+        ("apiGroup", "group", wire.api_group),
+        ("apiVersion", "version", wire.api_version),
+        ("resource", "resource", wire.resource),
+        ("subresource", "subresource", wire.subresource),
+        ("namespace", "namespace", wire.namespace),
+        ("name", "name", wire.name),
+    ];
+    let fields = fields.into_iter().filter_map(|(field, name, wire)| {
+        Some((name, attribute(&format!("{path}.resource.{field}"), wire?, problems)))
+    });
+    fields.collect()
+}
+
+fn attribute(path: &str, wire: wire::Attribute, problems: &mut Problems) -> Attribute {
+    let (text, attribute) = match wire {
+        wire::Attribute::Fixed(text) => (text.clone(), Attribute::Fixed(text)),
+        wire::Attribute::From(wire::Source { segment: Some(at), query: None }) => {
+            if !SEGMENTS.contains(&at) {
+                problems
+                    .add(format!("{path}.segment"), format!("must be from 1 to 64, found {at}"));
+            }
+            return Attribute::Segment(at);
+        }
+        wire::Attribute::From(wire::Source { segment: None, query: Some(name) }) => {
+            (name.clone(), Attribute::Query(name))
+        }
+        wire::Attribute::From(_) => {
+            problems.add(path, "expected exactly one of segment, query");
+            return Attribute::Segment(1);
+        }
+    };
+    if !is_visible(&text) || text.len() > MAX_BYTES {
+        problems.add(path, "must be 1 to 253 characters of visible ASCII; or remove the field");
+    }
+    attribute
+}
+
 /// Reports rules that no issuer's callers can pass, and reviews that no rule asks for.
 pub(super) fn check_both(
     rules: Option<&[Rule]>,
     issuers: &[(IssuerIdentity, KeySource)],
     problems: &mut Problems,
 ) {
+    let reviewed = issuers.iter().any(|(issuer, _)| issuer.access.is_some());
+    let asks = |rule: &Rule| rule.access().is_some();
     let rules = rules.unwrap_or_default();
-    let asks = rules.iter().position(|rule| rule.access().is_some());
-    let reviewed = issuers.iter().position(|(issuer, _)| issuer.access.is_some());
-    match (asks, reviewed) {
-        (Some(at), None) => problems.add(
-            format!("rules[{at}].allow.kubernetesRBAC"),
-            "requires `subjectAccessReview` in an issuer, because otherwise it allows no caller",
-        ),
-        (None, Some(at)) => problems.add(
-            format!("issuers[{at}].subjectAccessReview"),
-            "not used, because no rule has `kubernetesRBAC`; remove it, or add such a rule",
-        ),
-        (Some(_), Some(_)) | (None, None) => {}
+    if let (Some(at), false) = (rules.iter().position(asks), reviewed) {
+        let fault =
+            "requires `subjectAccessReview` in an issuer, because otherwise it allows no caller";
+        problems.add(format!("rules[{at}].allow.kubernetesRBAC"), fault);
+    }
+    if reviewed && !rules.iter().any(asks) {
+        let at = issuers.iter().position(|(issuer, _)| issuer.access.is_some()).unwrap_or_default();
+        let fault = "not used, because no rule has `kubernetesRBAC`; remove it, or add such a rule";
+        problems.add(format!("issuers[{at}].subjectAccessReview"), fault);
     }
 }
-
-// === impl Fields ===
-
-impl<'p> Fields<'p> {
-    fn of(path: String, value: Value, problems: &'p mut Problems) -> Self {
-        let rest = match value {
-            Value::Object(rest) => rest,
-            _ => {
-                problems.add(&path, "expected an object");
-                Map::new()
-            }
-        };
-        Self { path, rest, problems }
-    }
-
-    fn problem(&mut self, field: &str, fault: String) {
-        self.problems.add(format!("{}.{field}", self.path), fault);
-    }
-
-    fn object(&mut self, field: &str) -> Option<Value> {
-        self.rest.remove(field)
-    }
-
-    fn text(&mut self, field: &str) -> Option<String> {
-        match self.rest.remove(field)? {
-            Value::String(text) => Some(text),
-            _ => {
-                self.problem(field, "expected a string".to_owned());
-                None
-            }
-        }
-    }
-
-    fn duration(&mut self, bounds: &Bounds) -> Duration {
-        let text = self.text(bounds.name);
-        let duration = text.as_deref().and_then(duration::parse);
-        if let (Some(text), None) = (text, duration) {
-            self.problem(bounds.name, format!("{text:?}: expected {}", duration::EXPECTED));
-        }
-        bounds.duration(&self.path, duration.map(WireDuration), self.problems)
-    }
-
-    /// A fixed value, a segment or a query parameter.
-    fn attribute(&mut self, field: &str) -> Option<Attribute> {
-        let (text, attribute) = match self.rest.remove(field)? {
-            Value::String(text) => (text.clone(), Attribute::Fixed(text)),
-            Value::Object(mut source) => match (source.remove("segment"), source.remove("query")) {
-                (Some(at), None) if source.is_empty() => {
-                    let at = at.as_u64().and_then(|at| usize::try_from(at).ok());
-                    let at = at.filter(|at| SEGMENTS.contains(at));
-                    if at.is_none() {
-                        self.problem(
-                            &format!("{field}.segment"),
-                            "must be from 1 to 64".to_owned(),
-                        );
-                    }
-                    return at.map(Attribute::Segment);
-                }
-                (None, Some(Value::String(name))) if source.is_empty() => {
-                    (name.clone(), Attribute::Query(name))
-                }
-                _ => {
-                    self.problem(field, SOURCE.to_owned());
-                    return None;
-                }
-            },
-            _ => {
-                self.problem(field, SOURCE.to_owned());
-                return None;
-            }
-        };
-        if !is_visible(&text) || text.len() > MAX_BYTES {
-            let fault = "must be 1 to 253 characters of visible ASCII; or remove the field";
-            self.problem(field, fault.to_owned());
-        }
-        Some(attribute)
-    }
-
-    /// Reports the fields that were not read.
-    fn end(mut self, expected: &str) {
-        for name in std::mem::take(&mut self.rest).keys() {
-            let several = if expected.contains(',') { "one of " } else { "" };
-            let fault = format!("unknown field `{name}`, expected {several}{expected}");
-            self.problem(name, fault);
-        }
-    }
-}
-
-const RBAC: &str = "kubernetesRBAC";
-const PROXY: &str = "kubeRbacProxy";
-const SOURCE: &str = r#"expected a string, {"segment": N} or {"query": "name"}"#;
-
-/// The fields of `resource`, and their names in `resourceAttributes`.
-const FIELDS: [(&str, &str); 6] = [
-    ("apiGroup", "group"),
-    ("apiVersion", "version"),
-    ("resource", "resource"),
-    ("subresource", "subresource"),
-    ("namespace", "namespace"),
-    ("name", "name"),
-];
 
 const SEGMENTS: std::ops::RangeInclusive<usize> = 1..=64;
 const MAX_BYTES: usize = 253;

@@ -1,32 +1,21 @@
 //! The duration format of the configuration: `30s`, `5m`, `24h`, `250ms`.
 
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
-use std::fmt;
+use super::reader::{Read, Reader};
+use serde_json::Value;
 use std::time::Duration;
 
 /// A duration in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WireDuration(pub(crate) Duration);
 
-impl<'de> Deserialize<'de> for WireDuration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct DurationVisitor;
-        impl Visitor<'_> for DurationVisitor {
-            type Value = WireDuration;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(EXPECTED)
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<WireDuration, E> {
-                parse(text)
-                    .map(WireDuration)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_str(DurationVisitor)
+impl Read for WireDuration {
+    fn read(value: &Value, reader: &mut Reader<'_>) -> Option<Self> {
+        let duration = parse(reader.text(value, EXPECTED)?);
+        duration.map(Self).or_else(|| reader.invalid(value, EXPECTED))
     }
 }
 
-pub(super) fn parse(text: &str) -> Option<Duration> {
+fn parse(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(unit_at)?;
     let millis = match unit {
@@ -56,7 +45,7 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 
 /// The format, for error messages.
-pub(super) const EXPECTED: &str = r#"a duration such as "30s", "5m", "24h" or "250ms""#;
+const EXPECTED: &str = r#"a duration such as "30s", "5m", "24h" or "250ms""#;
 
 /// A leap year. A longer duration is most likely a wrong unit.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);

@@ -4,7 +4,7 @@ use super::bounds::{self, Bounds};
 use super::problems::Problems;
 use super::same_iss::{Numbered, check_shared};
 use super::server::{is_visible, path_prefix, server};
-use super::wire::{self, Object};
+use super::wire;
 use super::{access, reviews};
 use crate::account_name::is_dns_subdomain;
 use crate::authn::issuer::{IssuerIdentity, KeySource, Lifetime, PeerPattern, Purpose};
@@ -14,20 +14,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The names of all issuers, including issuers with errors.
-pub(super) fn names(wire: Option<&[Object<wire::Issuer>]>) -> Vec<String> {
+pub(super) fn names(wire: Option<&[wire::Issuer]>) -> Vec<String> {
     let name = |wire: &wire::Issuer| wire.name.clone().or_else(|| wire.issuer.clone());
-    wire.unwrap_or_default().iter().filter_map(|Object(issuer)| name(issuer)).collect()
+    wire.unwrap_or_default().iter().filter_map(name).collect()
 }
 
 /// The audiences of all issuers.
-pub(super) fn audiences(wire: Option<&[Object<wire::Issuer>]>) -> Vec<String> {
+pub(super) fn audiences(wire: Option<&[wire::Issuer]>) -> Vec<String> {
     let issuers = wire.unwrap_or_default().iter();
-    issuers.flat_map(|Object(issuer)| issuer.audiences.iter().flatten().cloned()).collect()
+    issuers.flat_map(|issuer| issuer.audiences.iter().flatten().cloned()).collect()
 }
 
 /// Checks each issuer, and the issuers against each other. `wait_timeout` is `limits.waitTimeout`.
 pub(super) fn check(
-    wire: Option<Vec<Object<wire::Issuer>>>,
+    wire: Option<Vec<wire::Issuer>>,
     wait_timeout: Duration,
     problems: &mut Problems,
 ) -> Vec<(IssuerIdentity, KeySource)> {
@@ -37,12 +37,11 @@ pub(super) fn check(
     }
     let mut issuers: Vec<Numbered> = Vec::new();
     let mut names = Vec::new();
-    for (at, Object(mut issuer)) in wire.into_iter().enumerate() {
+    for (at, mut issuer) in wire.into_iter().enumerate() {
         let path = format!("issuers[{at}]");
         let (keys, token_review) = (issuer.keys.take(), issuer.token_review.take());
-        let review = token_review.map(|Object(review)| {
-            reviews::check(&path, review, keys.is_some(), wait_timeout, problems)
-        });
+        let review = token_review
+            .map(|review| reviews::check(&path, review, keys.is_some(), wait_timeout, problems));
         let access = issuer.subject_access_review.take();
         let access = access.map(|wire| access::plan(&path, wire, problems));
         let identity = IssuerIdentity { review, access, ..identity(&path, &issuer, problems) };
@@ -156,11 +155,11 @@ fn match_peer(
 
 fn key_source(
     path: &str,
-    wire: Option<Object<wire::Keys>>,
+    wire: Option<wire::Keys>,
     identity: &IssuerIdentity,
     problems: &mut Problems,
 ) -> Option<KeySource> {
-    let Object(wire) = wire.unwrap_or_default();
+    let wire = wire.unwrap_or_default();
     let schedule = refresh_schedule(path, &wire, problems);
     let timed = [wire.refresh_interval, wire.min_refetch_interval, wire.max_stale, wire.timeout];
     let timeout = bounds::KEYS_TIMEOUT.duration(path, wire.timeout, problems);
@@ -174,17 +173,17 @@ fn key_source(
         timeout,
     };
     let source = match (wire.discovery, wire.jwks, wire.inline, wire.pem) {
-        (Some(Object(discovery)), None, None, None) => {
+        (Some(discovery), None, None, None) => {
             let path = format!("{path}.discovery");
             let of_server = server(&path, discovery.cluster, discovery.authority, problems);
             let path_prefix = path_prefix(&path, discovery.path_prefix, problems);
-            let jwks_server = discovery.jwks_server.map(|Object(wire)| {
+            let jwks_server = discovery.jwks_server.map(|wire| {
                 server(&format!("{path}.jwksServer"), wire.cluster, wire.authority, problems)
             });
             let plan = FetchPlan { path_prefix, jwks_server, ..plan(of_server) };
             KeySource::Fetched(Box::new(plan), schedule)
         }
-        (None, Some(Object(jwks)), None, None) => {
+        (None, Some(jwks), None, None) => {
             let path = format!("{path}.jwks");
             let of_server = server(&path, jwks.cluster, jwks.authority, problems);
             let jwks_path = required(&path, "path", JWKS_PATH, jwks.path, problems);

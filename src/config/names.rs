@@ -2,7 +2,7 @@
 
 use super::bounds::{HEADER_NAME_BYTES, header_name_bytes};
 use super::problems::Problems;
-use super::wire::{self, Object};
+use super::wire;
 use crate::authn::bearer::TokenSource;
 use crate::authz::Mode;
 use crate::identity::{IdentityField, IdentityHeader};
@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 /// The headers that may contain the token; `Authorization: Bearer` by default.
 pub(super) fn token_sources(
-    wire: Option<Vec<Object<wire::TokenSource>>>,
+    wire: Option<Vec<wire::TokenSource>>,
     problems: &mut Problems,
 ) -> Vec<TokenSource> {
     let Some(wire) = wire else {
@@ -24,7 +24,7 @@ pub(super) fn token_sources(
         problems.add("tokenFrom", "must not be empty; list a header, or remove `tokenFrom`");
     }
     let mut sources: Vec<TokenSource> = Vec::new();
-    for (at, Object(source)) in wire.into_iter().enumerate() {
+    for (at, source) in wire.into_iter().enumerate() {
         let path = format!("tokenFrom[{at}]");
         let header = source.header.unwrap_or_default().to_ascii_lowercase();
         let credentials = ["authorization", "proxy-authorization"].contains(&header.as_str());

@@ -1,7 +1,7 @@
 //! Validation of `rules`.
 
 use super::problems::Problems;
-use super::wire::{self, Object};
+use super::wire;
 use super::{access, hints, names};
 use crate::authz::accounts::{Accounts, Condition, Who};
 use crate::authz::host::HostPattern;
@@ -17,7 +17,7 @@ pub(super) struct Known<'k> {
 
 /// The rules, in order; `None` if the configuration has no `rules`.
 pub(super) fn check(
-    wire: Option<Vec<Object<wire::Rule>>>,
+    wire: Option<Vec<wire::Rule>>,
     known: &Known<'_>,
     problems: &mut Problems,
 ) -> Option<Vec<Rule>> {
@@ -30,7 +30,7 @@ pub(super) fn check(
     }
     let mut names = std::collections::HashSet::new();
     let mut rules: Vec<Rule> = Vec::new();
-    for (at, Object(rule)) in wire.into_iter().enumerate() {
+    for (at, rule) in wire.into_iter().enumerate() {
         let path = format!("rules[{at}]");
         let name: Rc<str> = rule.name.clone().unwrap_or_else(|| path.clone()).into();
         if name.is_empty() || !names.insert(Rc::clone(&name)) {
@@ -220,7 +220,7 @@ fn check_who(path: &str, wire: wire::Who, known: &Known<'_>, problems: &mut Prob
                 let fault = "only supported in `allow`; list the accounts, or use `allow`";
                 problems.add(format!("{path}.kubernetesRBAC"), fault);
             }
-            return Who::KubernetesRbac(access::rule(path, wire, problems));
+            return Who::KubernetesRbac(access::rule(path, *wire, problems));
         }
     };
     if entries.is_empty() {

@@ -58,7 +58,10 @@ fn question_of_the_wrong_form_is_rejected() {
         ),
         (
             asking(json!({ "resource": { "resource": "x", "name": { "header": "x" } } })),
-            vec![("rules[1].allow.kubernetesRBAC.resource.name", "expected a string")],
+            vec![
+                ("rules[1].allow.kubernetesRBAC.resource.name", "one of segment, query"),
+                ("rules[1].allow.kubernetesRBAC.resource.name.header", "unknown field"),
+            ],
         ),
     ]);
 }
@@ -89,7 +92,7 @@ fn question_that_is_incomplete_or_contradicts_itself_is_rejected() {
         ),
         (
             asking(json!({ "resource": { "resource": "x", "name": {} } })),
-            vec![("rules[1].allow.kubernetesRBAC.resource.name", "expected a string")],
+            vec![("rules[1].allow.kubernetesRBAC.resource.name", "one of segment, query")],
         ),
         (
             asking(json!({ "nonResource": { "verb": "get" }, "verbs": "kubernetes" })),

@@ -75,7 +75,10 @@ fn value_of_the_wrong_type_is_reported_once_with_its_path() {
         (set("/identityHeaders/x-a", json!(5)), vec![("identityHeaders.x-a", "expected a string")]),
         (set("/forwardToken", json!("yes")), vec![("forwardToken", "expected a boolean")]),
         (set("/mode", json!("off")), vec![("mode", "unknown variant `off`")]),
-        (set("/mode", json!(true)), vec![("mode", "invalid type")]),
+        (
+            set("/mode", json!(true)),
+            vec![("mode", "invalid type: boolean `true`, expected a string")],
+        ),
         (set("/limits", json!(5)), vec![("limits", "invalid type: integer")]),
         (
             set("/limits/maxWaiting", json!("5")),
@@ -83,13 +86,13 @@ fn value_of_the_wrong_type_is_reported_once_with_its_path() {
         ),
         (
             set("/limits/maxWaiting", json!(-5)),
-            vec![("limits.maxWaiting", "expected a whole number")],
+            vec![("limits.maxWaiting", "invalid value: integer `-5`, expected a whole number")],
         ),
     ]);
     // In JSON Schema 5.0 is an integer.
     check(vec![(
         set("/limits/maxWaiting", json!(5.0)),
-        vec![("limits.maxWaiting", "expected a whole number")],
+        vec![("limits.maxWaiting", "invalid type: floating point `5.0`, expected a whole number")],
     )]);
 }
 

@@ -1,96 +1,106 @@
-//! The form of `issuers[].subjectAccessReview` and of `kubernetesRBAC` in a rule, for the JSON Schema. `config::access` reads
-//! them field by field, because the deserializers of these types would take 20 KB of the module.
-#![allow(dead_code, reason = "only their schema is used")]
+//! The types of `issuers[].subjectAccessReview` and of `kubernetesRBAC` in a rule.
 
-use super::super::duration::WireDuration;
-use super::Object;
-use schemars::JsonSchema;
+use crate::config::duration::WireDuration;
+use crate::config::reader::{Read, Reader, object, words};
+use serde_json::Value;
 
-/// The SubjectAccessReviews that the filter sends to the API server, for rules with `kubernetesRBAC`.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct AccessReview {
-    /// The Envoy cluster of the API server.
-    pub(crate) cluster: Option<String>,
-    /// The `:authority` of the calls to the API server, such as `kubernetes.default.svc`.
-    pub(crate) authority: Option<String>,
-    /// What precedes the path of SubjectAccessReviews, such as `/k8s/clusters/ID` of Rancher.
-    pub(crate) path_prefix: Option<String>,
-    /// How long an allowed access stays valid, at most until the token's `exp`. `0s` reviews each request.
-    pub(crate) allowed_ttl: Option<WireDuration>,
-    /// How long a denied access stays valid, at most until the token's `exp`.
-    pub(crate) denied_ttl: Option<WireDuration>,
-    /// The timeout of one call.
-    pub(crate) timeout: Option<WireDuration>,
+object! {
+    /// The SubjectAccessReviews that the filter sends to the API server, for rules with `kubernetesRBAC`.
+    AccessReview {
+        /// The Envoy cluster of the API server.
+        cluster: String = "cluster",
+        /// The `:authority` of the calls to the API server, such as `kubernetes.default.svc`.
+        authority: String = "authority",
+        /// What precedes the path of SubjectAccessReviews, such as `/k8s/clusters/ID` of Rancher.
+        path_prefix: String = "pathPrefix",
+        /// How long an allowed access stays valid, at most until the token's `exp`. `0s` reviews each request.
+        allowed_ttl: WireDuration = "allowedTtl",
+        /// How long a denied access stays valid, at most until the token's `exp`.
+        denied_ttl: WireDuration = "deniedTtl",
+        /// The timeout of one call.
+        timeout: WireDuration = "timeout",
+    }
 }
 
-/// Every service account that Kubernetes RBAC allows what the rule asks. Only in `allow`.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(crate) struct ByKubernetes {
-    /// What the filter asks the API server.
-    #[schemars(rename = "kubernetesRBAC")]
-    pub(crate) rbac: Option<Object<Rbac>>,
+object! {
+    /// Every service account that Kubernetes RBAC allows what the rule asks. Only in `allow`.
+    ByKubernetes {
+        /// What the filter asks the API server.
+        rbac: Rbac = "kubernetesRBAC",
+    }
 }
 
-/// What the filter asks the API server: exactly one of `nonResource` and `resource`.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Rbac {
-    /// Whether the caller may access the request's path (`nonResourceURLs` of a role).
-    pub(crate) non_resource: Option<Object<NonResource>>,
-    /// Whether the caller may access a resource (`resources` of a role).
-    pub(crate) resource: Option<Object<Resource>>,
-    /// How methods are mapped to verbs.
-    pub(crate) verbs: Option<Verbs>,
+object! {
+    /// What the filter asks the API server: exactly one of `nonResource` and `resource`.
+    Rbac {
+        /// Whether the caller may access the request's path (`nonResourceURLs` of a role).
+        non_resource: NonResource = "nonResource",
+        /// Whether the caller may access a resource (`resources` of a role).
+        resource: Resource = "resource",
+        /// How methods are mapped to verbs.
+        verbs: Verbs = "verbs",
+    }
 }
 
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct NonResource {
-    /// The verb. If unset, the verb of the method.
-    pub(crate) verb: Option<Attribute>,
+object! {
+    NonResource {
+        /// The verb. If unset, the verb of the method.
+        verb: Attribute = "verb",
+    }
 }
 
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Resource {
-    /// The API group of the resource. If unset, the core group.
-    pub(crate) api_group: Option<Attribute>,
-    /// The API version, which RBAC ignores.
-    pub(crate) api_version: Option<Attribute>,
-    /// The resource, in the plural, such as `services`.
-    pub(crate) resource: Option<Attribute>,
-    /// The subresource, such as `proxy`.
-    pub(crate) subresource: Option<Attribute>,
-    /// The namespace. If unset, all namespaces: only a ClusterRoleBinding allows that.
-    pub(crate) namespace: Option<Attribute>,
-    /// The name of the object. If unset, all objects: a rule of a role with `resourceNames` does not allow that.
-    pub(crate) name: Option<Attribute>,
-    /// The verb. If unset, the verb of the method.
-    pub(crate) verb: Option<Attribute>,
+object! {
+    Resource {
+        /// The API group of the resource. If unset, the core group.
+        api_group: Attribute = "apiGroup",
+        /// The API version, which RBAC ignores.
+        api_version: Attribute = "apiVersion",
+        /// The resource, in the plural, such as `services`.
+        resource: Attribute = "resource",
+        /// The subresource, such as `proxy`.
+        subresource: Attribute = "subresource",
+        /// The namespace. If unset, all namespaces: only a ClusterRoleBinding allows that.
+        namespace: Attribute = "namespace",
+        /// The name of the object. If unset, all objects: a rule of a role with `resourceNames` does not allow that.
+        name: Attribute = "name",
+        /// The verb. If unset, the verb of the method.
+        verb: Attribute = "verb",
+    }
 }
 
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase")]
-pub(crate) enum Verbs {
-    /// As the API server does for its own requests.
-    Kubernetes,
-    /// As kube-rbac-proxy does.
-    KubeRbacProxy,
+words! {
+    Verbs {
+        /// As the API server does for its own requests.
+        Kubernetes = "kubernetes",
+        /// As kube-rbac-proxy does.
+        KubeRbacProxy = "kubeRbacProxy",
+    }
 }
 
 /// A fixed value, or an object.
+#[derive(Debug)]
 pub(crate) enum Attribute {
     Fixed(String),
     From(Source),
 }
 
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Source {
-    /// A segment of the path in normal form; the first is 1.
-    pub(crate) segment: Option<usize>,
-    /// A query parameter. Each of its values must be allowed.
-    pub(crate) query: Option<String>,
+object! {
+    Source {
+        /// A segment of the path in normal form; the first is 1.
+        segment: usize = "segment",
+        /// A query parameter. Each of its values must be allowed.
+        query: String = "query",
+    }
+}
+
+// === impl Attribute ===
+
+impl Read for Attribute {
+    fn read(value: &Value, reader: &mut Reader<'_>) -> Option<Self> {
+        match value {
+            Value::String(text) => Some(Self::Fixed(text.clone())),
+            Value::Object(_) => Source::read(value, reader).map(Self::From),
+            _ => reader.mismatch(value, r#"a string, {"segment": ...} or {"query": ...}"#),
+        }
+    }
 }

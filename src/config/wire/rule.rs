@@ -1,53 +1,47 @@
-//! The serde types of `rules`.
+//! The types of `rules`.
 
 use super::Mode;
-#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use super::access::ByKubernetes;
+use crate::config::reader::{Read, Reader, object, words};
 use serde_json::Value;
-use std::fmt;
 
-/// A rule. It covers a request if all of its conditions match, and then allows or denies the caller.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Rule {
-    /// The name of the rule in logs and stats. Must be unique.
-    pub(crate) name: Option<String>,
-    /// `api.example`: this host without a port. `*.example`: every host below `example`, without a port.
-    /// `api.example:8080`: with this port. `api.example:*`: with any port or without one. The filter rejects an
-    /// ambiguous host (a dot at its end, an empty port, two hosts).
-    pub(crate) hosts: Option<Vec<String>>,
-    /// Exact methods, in capitals. `GET` does not include `HEAD`. The filter rejects a method that neither RFC 9110,
-    /// RFC 5789 nor a rule names.
-    pub(crate) methods: Option<Vec<String>>,
-    /// `/a/b`: exactly this path. `/a/*`: every path below `/a`, but not `/a` itself. `/a/*/b`: one segment in place of
-    /// `*`. Escape `(`, `)`, `+` and `$` (`/Users%281%29`).
-    pub(crate) paths: Option<Vec<String>>,
-    /// The direction of the traffic.
-    pub(crate) direction: Option<Direction>,
-    /// The ports of the listener.
-    pub(crate) ports: Option<Vec<u16>>,
-    /// Whether the rule covers only CORS preflight requests.
-    pub(crate) cors_preflight: Option<bool>,
-    /// The callers that the rule denies. For other callers the filter evaluates `allow`, or the next rule.
-    pub(crate) deny: Option<Who>,
-    /// The callers that the rule allows. It denies all other callers.
-    pub(crate) allow: Option<Who>,
-    /// `shadow`: the rule records the requests that it would deny. It decides only if no enforced rule decides.
-    pub(crate) mode: Option<Mode>,
+object! {
+    /// A rule. It covers a request if all of its conditions match, and then allows or denies the caller.
+    Rule {
+        /// The name of the rule in logs and stats. Must be unique.
+        name: String = "name",
+        /// `api.example`: this host without a port. `*.example`: every host below `example`, without a port.
+        /// `api.example:8080`: with this port. `api.example:*`: with any port or without one. The filter rejects an
+        /// ambiguous host (a dot at its end, an empty port, two hosts).
+        hosts: Vec<String> = "hosts",
+        /// Exact methods, in capitals. `GET` does not include `HEAD`. The filter rejects a method that neither RFC 9110,
+        /// RFC 5789 nor a rule names.
+        methods: Vec<String> = "methods",
+        /// `/a/b`: exactly this path. `/a/*`: every path below `/a`, but not `/a` itself. `/a/*/b`: one segment in place of
+        /// `*`. Escape `(`, `)`, `+` and `$` (`/Users%281%29`).
+        paths: Vec<String> = "paths",
+        /// The direction of the traffic.
+        direction: Direction = "direction",
+        /// The ports of the listener.
+        ports: Vec<u16> = "ports",
+        /// Whether the rule covers only CORS preflight requests.
+        cors_preflight: bool = "corsPreflight",
+        /// The callers that the rule denies. For other callers the filter evaluates `allow`, or the next rule.
+        deny: Who = "deny",
+        /// The callers that the rule allows. It denies all other callers.
+        allow: Who = "allow",
+        /// `shadow`: the rule records the requests that it would deny. It decides only if no enforced rule decides.
+        mode: Mode = "mode",
+    }
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Direction {
-    /// Towards the workload.
-    Inbound,
-    /// From the workload.
-    Outbound,
+words! {
+    Direction {
+        /// Towards the workload.
+        Inbound = "inbound",
+        /// From the workload.
+        Outbound = "outbound",
+    }
 }
 
 /// `anyone`, `authenticated`, a list, or an object with `kubernetesRBAC`.
@@ -56,8 +50,7 @@ pub(crate) enum Who {
     Anyone,
     Authenticated,
     Listed(Vec<Entry>),
-    /// See `config::access`.
-    Kubernetes(Value),
+    Kubernetes(Box<ByKubernetes>),
 }
 
 /// `namespace/name`, or an object with conditions.
@@ -67,73 +60,59 @@ pub(crate) enum Entry {
     Conditions(Box<Conditions>),
 }
 
-/// Service accounts that match all of these conditions.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(all(feature = "cli", not(target_arch = "wasm32")), derive(JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Conditions {
-    /// `namespace/name`, in which `*` can replace a whole part.
-    pub(crate) service_account: Option<String>,
-    /// Every service account of this namespace. Replaces `serviceAccount`.
-    pub(crate) namespace: Option<String>,
-    /// The `name` of the issuer, and so the cluster.
-    pub(crate) issuer_name: Option<String>,
-    /// One of the issuer's `audiences`, which must be in the token's `aud`.
-    pub(crate) audience: Option<String>,
-    /// `true`: the token is bound to a pod.
-    pub(crate) pod_bound: Option<bool>,
-    /// The node of the token's pod.
-    pub(crate) node: Option<String>,
-    /// The uid of the ServiceAccount object. A recreated service account of the same name has another uid.
-    pub(crate) uid: Option<String>,
+object! {
+    /// Service accounts that match all of these conditions.
+    Conditions {
+        /// `namespace/name`, in which `*` can replace a whole part.
+        service_account: String = "serviceAccount",
+        /// Every service account of this namespace. Replaces `serviceAccount`.
+        namespace: String = "namespace",
+        /// The `name` of the issuer, and so the cluster.
+        issuer_name: String = "issuerName",
+        /// One of the issuer's `audiences`, which must be in the token's `aud`.
+        audience: String = "audience",
+        /// `true`: the token is bound to a pod.
+        pod_bound: bool = "podBound",
+        /// The node of the token's pod.
+        node: String = "node",
+        /// The uid of the ServiceAccount object. A recreated service account of the same name has another uid.
+        uid: String = "uid",
+    }
 }
 
 // === impl Who ===
 
-impl<'de> Deserialize<'de> for Who {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WhoVisitor;
-        impl<'de> Visitor<'de> for WhoVisitor {
-            type Value = Who;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(r#""anyone", "authenticated", a list such as ["namespace/name"] or {"kubernetesRBAC": ...}"#)
+impl Read for Who {
+    fn read(value: &Value, reader: &mut Reader<'_>) -> Option<Self> {
+        let expected = r#""anyone", "authenticated", a list such as ["namespace/name"] or {"kubernetesRBAC": ...}"#;
+        match value {
+            Value::String(word) => match word.as_str() {
+                "anyone" => Some(Self::Anyone),
+                "authenticated" => Some(Self::Authenticated),
+                _ => reader.invalid(value, expected),
+            },
+            Value::Array(_) => Vec::read(value, reader).map(Self::Listed),
+            Value::Object(_) => {
+                ByKubernetes::read(value, reader).map(|asks| Self::Kubernetes(Box::new(asks)))
             }
-            fn visit_str<E: Error>(self, word: &str) -> Result<Who, E> {
-                match word {
-                    "anyone" => Ok(Who::Anyone),
-                    "authenticated" => Ok(Who::Authenticated),
-                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
-                }
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Who, A::Error> {
-                Deserialize::deserialize(SeqAccessDeserializer::new(items)).map(Who::Listed)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Who, A::Error> {
-                Deserialize::deserialize(MapAccessDeserializer::new(map)).map(Who::Kubernetes)
-            }
+            _ => reader.mismatch(value, expected),
         }
-        deserializer.deserialize_any(WhoVisitor)
     }
 }
 
 // === impl Entry ===
 
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntryVisitor;
-        impl<'de> Visitor<'de> for EntryVisitor {
-            type Value = Entry;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(r#""namespace/name" or an object such as {"serviceAccount": ...}"#)
+impl Read for Entry {
+    fn read(value: &Value, reader: &mut Reader<'_>) -> Option<Self> {
+        match value {
+            Value::String(account) => Some(Self::Account(account.clone())),
+            Value::Object(_) => {
+                Conditions::read(value, reader).map(|one| Self::Conditions(Box::new(one)))
             }
-            fn visit_str<E>(self, account: &str) -> Result<Entry, E> {
-                Ok(Entry::Account(account.to_owned()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entry, A::Error> {
-                let conditions = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Entry::Conditions(Box::new(conditions)))
-            }
+            _ => reader.mismatch(
+                value,
+                r#""namespace/name" or an object such as {"serviceAccount": ...}"#,
+            ),
         }
-        deserializer.deserialize_any(EntryVisitor)
     }
 }
