@@ -210,6 +210,75 @@ async fn many_requests_of_fifty_callers_cost_one_review_for_each_caller_and_path
     Ok(())
 }
 
+/// The verdicts are those of kube-rbac-proxy's code (pkg/proxy/proxy.go, pkg/authn, pkg/authz), which does not run here.
+#[tokio::test]
+async fn conversions_of_kube_rbac_proxy_decide_as_it_does() -> Result<()> {
+    for version in oldest_and_newest() {
+        let api_server = reviewer().await?;
+        api_server.apply_rbac(&roles()?)?;
+        api_server.apply_rbac(REWRITES)?;
+        let mint = |namespace: &str, name: &str| {
+            let token = Token::for_service_account(namespace, name);
+            api_server.mint(token.audience("kube-rbac-proxy.default.svc").pod(&format!("{name}-0")))
+        };
+        let (token, other) = (mint("monitoring", "prometheus"), mint("web", "frontend"));
+        let elsewhere = api_server.mint(account("monitoring", "prometheus"));
+        let get = |path: &str| Request::get(path).bearer(&token);
+        let of_path = vec![
+            (Request::get("/healthz"), "200"),
+            (get("/metrics"), "200"),
+            (get("/metrics?a=b"), "200"),
+            (Request::post("/metrics").bearer(&token), "403 forbidden"),
+            (Request::method("HEAD", "/metrics").bearer(&token), "403"),
+            (get("/other"), "403 forbidden"),
+            (metrics(&other), "403 forbidden"),
+            (metrics(&elsewhere), "401 wrong_audience"),
+            (Request::get("/metrics"), "401 missing_token"),
+        ];
+        let of_namespace = vec![
+            (get("/metrics?namespace=default"), "200"),
+            (get("/metrics?a=b&namespace=default&namespace=default"), "200"),
+            (get("/metrics?namespace=web"), "403 forbidden"),
+            (get("/metrics?namespace=default&namespace=web"), "403 forbidden"),
+            (get("/metrics"), "400 ambiguous_attributes"),
+            (Request::post("/metrics?namespace=default").bearer(&token), "403 forbidden"),
+            (Request::get("/metrics?namespace=default").bearer(&other), "403 forbidden"),
+            (Request::get("/metrics?namespace=default"), "401 missing_token"),
+        ];
+        for (name, requests) in
+            [("kube-rbac-proxy", of_path), ("kube-rbac-proxy-rewrites", of_namespace)]
+        {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testdata/convert");
+            let config = fs::read_to_string(folder.join(format!("{name}.json")))?;
+            let gate = gate(&version, &api_server, serde_json::from_str(&config)?).await?;
+            for (request, expected) in requests {
+                let found = outcome(&request.send(gate.envoy.port()).await?);
+                ensure!(
+                    found == expected,
+                    "{version}: {name}: {found} instead of {expected}: {request:?}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// For kube-rbac-proxy's example of rewrites.
+const REWRITES: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: { name: namespace-metrics, namespace: default }
+rules:
+- { apiGroups: [""], resources: [namespace/metrics], verbs: [get] }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: { name: namespace-metrics, namespace: default }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: namespace-metrics }
+subjects:
+- { kind: ServiceAccount, name: prometheus, namespace: monitoring }
+"#;
+
 /// Every service account of `monitoring` may read `/p/*`.
 const MANY: &str = r#"
 apiVersion: rbac.authorization.k8s.io/v1

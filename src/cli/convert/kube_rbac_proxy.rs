@@ -3,7 +3,7 @@
 use super::cover::{Allowed, Callers};
 use super::draft::{Draft, account, texts, with_paths};
 use crate::cli::check::yaml::Node;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The flags of a container that runs kube-rbac-proxy.
 pub fn container(node: &Node) -> Option<&Node> {
@@ -42,30 +42,56 @@ pub fn convert(arguments: &Node, authorization: Option<&Node>, draft: &mut Draft
         "kube-rbac-proxy does not know the issuer; compare it with `kubectl get --raw \
          /.well-known/openid-configuration`",
     );
-    draft.issuers.push(json!({
-        "issuer": "https://kubernetes.default.svc.cluster.local",
-        "audiences": audiences,
-        "tokenReview": {
-            "use": "instead", "cluster": "kube-apiserver", "authority": "kubernetes.default.svc",
-        },
-    }));
     let ignored = list("ignore-paths");
     if !ignored.is_empty() {
         let paths = patterns(ignored, "--ignore-paths", arguments, draft);
         let (name, cover) = ("ignore-paths".to_owned(), with_paths(paths));
         draft.add_rule(&Allowed { name, cover, callers: Callers::Anyone });
     }
+    let authorization = authorization.map(|file| file.get("authorization").unwrap_or(file));
     let accounts = authorization.map(|node| accounts(node, draft)).unwrap_or_default();
-    if accounts.is_empty() {
+    let asked = match accounts.is_empty() {
+        // The path would be another question than that of the file.
+        true if authorization.is_none() && value("config-file").is_some() => {
+            draft.lose(
+                arguments,
+                "--config-file",
+                "the file is missing; name it as a further FILE",
+            );
+            None
+        }
+        true => question(authorization, draft),
+        false => {
+            draft.lose(
+                arguments,
+                "SubjectAccessReview",
+                "a rule has either a list of accounts or kubernetesRBAC; callers that only RBAC allows are denied",
+            );
+            None
+        }
+    };
+    let mut issuer = json!({
+        "issuer": "https://kubernetes.default.svc.cluster.local",
+        "audiences": audiences,
+        "tokenReview": {
+            "use": "instead", "cluster": "kube-apiserver", "authority": "kubernetes.default.svc",
+        },
+    });
+    if asked.is_some() {
+        issuer["subjectAccessReview"] =
+            json!({ "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" });
+    } else if accounts.is_empty() {
         draft.lose(
             arguments,
             "SubjectAccessReview",
-            "the plugin does not ask for RBAC: list in `allow` the service accounts that RBAC allows. Until then, \
-             `allow` is empty and the configuration is not valid",
+            "list in `allow` the service accounts that RBAC allows. Until then, `allow` is empty and the \
+             configuration is not valid",
         );
     }
+    draft.issuers.push(issuer);
     let allowed = list("allow-paths");
-    let mut rule = json!({ "name": "all", "allow": accounts });
+    let allow = asked.unwrap_or_else(|| json!(accounts));
+    let mut rule = json!({ "name": "all", "allow": allow });
     if !allowed.is_empty() {
         rule["paths"] = json!(patterns(allowed, "--allow-paths", arguments, draft));
         draft.lose(
@@ -95,8 +121,7 @@ pub fn convert(arguments: &Node, authorization: Option<&Node>, draft: &mut Draft
 }
 
 /// Accounts that `authorization.static` allows for every path.
-fn accounts(file: &Node, draft: &mut Draft) -> Vec<Value> {
-    let authorization = file.get("authorization").unwrap_or(file);
+fn accounts(authorization: &Node, draft: &mut Draft) -> Vec<Value> {
     let mut accounts = Vec::new();
     for entry in authorization.get("static").map(Node::items).unwrap_or_default() {
         let user = entry.get("user").and_then(|user| user.get("name")).and_then(Node::text);
@@ -112,14 +137,54 @@ fn accounts(file: &Node, draft: &mut Draft) -> Vec<Value> {
             ),
         }
     }
-    if let Some(attributes) = authorization.get("resourceAttributes") {
+    accounts
+}
+
+/// What kube-rbac-proxy asks the API server (`pkg/proxy/proxy.go`); `None` if no rule can ask the same.
+fn question(authorization: Option<&Node>, draft: &mut Draft) -> Option<Value> {
+    let member = |name: &str| authorization.and_then(|node| node.get(name));
+    let Some(attributes) = member("resourceAttributes") else {
+        return Some(json!({ "kubernetesRBAC": { "nonResource": {}, "verbs": "kubeRbacProxy" } }));
+    };
+    let rewrites = member("rewrites");
+    if let Some(header) = rewrites.and_then(|rewrites| rewrites.get("byHttpHeader")) {
         draft.lose(
-            attributes,
-            "authorization.resourceAttributes",
-            "the plugin does not send SubjectAccessReviews",
+            header,
+            "authorization.rewrites.byHttpHeader",
+            "the caller would choose the object by a header that the upstream may not read",
         );
     }
-    accounts
+    let parameter = rewrites
+        .and_then(|rewrites| rewrites.get("byQueryParameter")?.get("name")?.text())
+        .filter(|name| !name.is_empty());
+    let mut resource = Map::new();
+    for field in FIELDS {
+        let Some(node) = attributes.get(field) else { continue };
+        let text = node.text().unwrap_or_default();
+        let value = match (text.split_whitespace().collect::<String>().as_str(), parameter) {
+            ("", _) => continue,
+            _ if !text.contains("{{") => json!(text),
+            ("{{.Value}}", Some(parameter)) => json!({ "query": parameter }),
+            _ => {
+                draft.lose(
+                    node,
+                    format!("authorization.resourceAttributes.{field}"),
+                    "only the template `{{ .Value }}`, alone and with byQueryParameter, can be converted",
+                );
+                return None;
+            }
+        };
+        resource.insert(field.to_owned(), value);
+    }
+    if rewrites.is_some() && resource.values().all(Value::is_string) {
+        draft.lose(
+            attributes,
+            "authorization.rewrites",
+            "no attribute has the value; kube-rbac-proxy denies requests without it, and the plugin would allow them",
+        );
+        return None;
+    }
+    Some(json!({ "kubernetesRBAC": { "resource": resource, "verbs": "kubeRbacProxy" } }))
 }
 
 /// Go's `path.Match`: `*` matches within a segment.
@@ -158,3 +223,7 @@ const LOST: [(&str, &str); 9] = [
     ("http2-", "Envoy's `http2_protocol_options`"),
     ("kubeconfig", "Envoy's cluster kube-apiserver and its credential"),
 ];
+
+/// The fields of `resourceAttributes`, which `kubernetesRBAC.resource` has, too.
+const FIELDS: [&str; 6] =
+    ["apiGroup", "apiVersion", "resource", "subresource", "namespace", "name"];
