@@ -102,7 +102,10 @@ fn attribute(path: &str, wire: wire::Attribute, problems: &mut Problems) -> Attr
             (name.clone(), Attribute::Query(name))
         }
         wire::Attribute::From(_) => {
-            problems.add(path, "expected exactly one of segment, query");
+            // A field that does not fit is reported already.
+            if !problems.any_under(&format!("{path}.")) {
+                problems.add(path, "expected exactly one of segment, query");
+            }
             return Attribute::Segment(1);
         }
     };

@@ -217,8 +217,8 @@ fn check_who(path: &str, wire: wire::Who, known: &Known<'_>, problems: &mut Prob
         wire::Who::Listed(entries) => entries,
         wire::Who::Kubernetes(wire) => {
             if path.ends_with(".deny") {
-                let fault = "only supported in `allow`; list the accounts, or use `allow`";
-                problems.add(format!("{path}.kubernetesRBAC"), fault);
+                let fault = "kubernetesRBAC is only supported in `allow`; list the accounts";
+                problems.add(path, fault);
             }
             return Who::KubernetesRbac(access::rule(path, *wire, problems));
         }

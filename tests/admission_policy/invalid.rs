@@ -38,6 +38,11 @@ pub fn invalid() -> Vec<(Value, &'static str)> {
     };
     let keys = |value: Value, message: &'static str| issuer("keys", value, message);
     let review = |value: Value, message: &'static str| issuer("tokenReview", value, message);
+    let access =
+        |value: Value, message: &'static str| issuer("subjectAccessReview", value, message);
+    let rbac = |value: Value, message: &'static str| {
+        rule("allow", json!({ "kubernetesRBAC": value }), message)
+    };
     vec![
         (json!({}), "issuers: required"),
         (json!("text"), "must be an object"),
@@ -135,6 +140,46 @@ pub fn invalid() -> Vec<(Value, &'static str)> {
             "allow",
             json!([{ "namespace": "a", "serviceAccount": "a/b" }]),
             "rules[0].allow[0].namespace: not allowed",
+        ),
+        rbac(json!({}), "rules[0].allow.kubernetesRBAC: "),
+        rbac(
+            json!({ "nonResource": {}, "resource": { "resource": "x" } }),
+            "rules[0].allow.kubernetesRBAC: ",
+        ),
+        rbac(
+            json!({ "nonresource": {} }),
+            "rules[0].allow.kubernetesRBAC.nonresource: unknown field",
+        ),
+        rbac(
+            json!({ "resource": {} }),
+            "rules[0].allow.kubernetesRBAC.resource.resource: required",
+        ),
+        rbac(
+            json!({ "nonResource": {}, "verbs": "http" }),
+            "rules[0].allow.kubernetesRBAC.verbs: expected one of",
+        ),
+        rbac(
+            json!({ "nonResource": { "verb": 5 } }),
+            "rules[0].allow.kubernetesRBAC.nonResource.verb: ",
+        ),
+        rbac(
+            json!({ "resource": { "resource": "x", "name": { "segment": 0 } } }),
+            "rules[0].allow.kubernetesRBAC.resource.name.segment: must be a whole number from 1 to 64",
+        ),
+        rule(
+            "allow",
+            json!({ "serviceAccount": "a/b" }),
+            "rules[0].allow.serviceAccount: unknown field",
+        ),
+        rule("deny", json!({ "kubernetesRBAC": { "nonResource": {} } }), "rules[0].deny: "),
+        access(json!({ "authority": "h" }), "issuers[0].subjectAccessReview.cluster: required"),
+        access(
+            json!({ "cluster": "c", "authority": "h", "allowedTtl": "61m" }),
+            "issuers[0].subjectAccessReview.allowedTtl: must be a duration",
+        ),
+        access(
+            json!({ "cluster": "c", "authority": "h", "cacheTtl": "1m" }),
+            "issuers[0].subjectAccessReview.cacheTtl: unknown field",
         ),
         rule("deny", json!(["a"]), "rules[0].deny[0]: must be \"namespace/name\""),
         rule("methods", json!(["GET", "get"]), "rules[0].methods[1]: must be an upper-case method"),

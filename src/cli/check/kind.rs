@@ -166,6 +166,7 @@ impl Kind {
             () if begins(&["must be at", "must be from", "must be more", "must be shorter"]) => {
                 Self::OutOfRange
             }
+            () if begins(&["kubernetesRBAC is only"]) => Self::InvalidValue,
             () if ["allow", "deny"].contains(&field) => Self::InvalidAccount,
             () if ["hosts", "paths", "methods", "ports"].contains(&field) => Self::InvalidPattern,
             () => Self::InvalidValue,
