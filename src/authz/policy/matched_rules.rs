@@ -148,6 +148,7 @@ fn allowed(rule: &Rule, who: &Who, caller: Result<&ServiceAccount, &Denial>) -> 
 
 /// `allow: {"kubernetesRBAC": ...}`. Every question is asked, so that one pause is enough for all answers; each must be
 /// answered by yes.
+#[inline(never)]
 fn ask_kubernetes(
     (rule, asks): (&Rule, &AccessRule),
     caller: &ServiceAccount,
