@@ -12,6 +12,7 @@
 
 mod control_plane;
 mod example;
+mod gateway;
 mod kubectl;
 mod load;
 mod poll;
@@ -19,6 +20,7 @@ mod registry;
 
 pub use control_plane::ControlPlane;
 pub use example::{Answer, Caller, Example, SERVICE, token_review};
+pub use gateway::Gateway;
 pub use kubectl::{Kubectl, claims};
 pub use load::Load;
 pub use poll::{until, until_within};

@@ -78,7 +78,7 @@ const CUSTOM_SECTION: [u8; 7] = *b"\0\x05\x04test";
 
 const GROUPS: [Group; 2] = [
     Group {
-        binaries: "example|raw_tcp|reviews",
+        binaries: "example|gateway|raw_tcp|reviews",
         needs: "CLUSTER_REGISTRY",
         why: "no registry that the proxies can pull from (CLUSTER_REGISTRY)",
     },
