@@ -14,7 +14,7 @@ case ${1:-} in
       --requestheader-client-ca-file=pki/ca.crt --proxy-client-cert-file=pki/front-proxy.crt --proxy-client-key-file=pki/front-proxy.key \
       --requestheader-allowed-names=front-proxy --requestheader-username-headers=X-Remote-User \
       --requestheader-group-headers=X-Remote-Group --requestheader-extra-headers-prefix=X-Remote-Extra-
-    until_ready 90 "the API server" ready ;;
+    until_ready 180 "the API server" ready ;;
   kill)
     inside sh -c 'pid=$(cat "$0/pid/apiserver"); kill -KILL $pid 2>/dev/null; while kill -0 $pid 2>/dev/null; do sleep 0.1; done' "$RUN" ;;
   ready) ready > log/last-check 2>&1 ;;

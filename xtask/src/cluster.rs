@@ -141,4 +141,14 @@ mod tests {
         assert!(is_installed("/bin/sh"));
         assert!(!is_installed("no-such-program"));
     }
+
+    #[test]
+    fn documents_name_the_packages_that_the_cluster_needs() -> Result<()> {
+        let packages = PACKAGES.map(|(_, package)| package).join(" ");
+        for file in ["CONTRIBUTING.md", "envoy-test/cluster/README.md"] {
+            let text = std::fs::read_to_string(repository::root().join(file))?;
+            assert!(text.contains(&packages), "{file} does not name: {packages}");
+        }
+        Ok(())
+    }
 }

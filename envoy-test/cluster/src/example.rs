@@ -119,6 +119,15 @@ impl Example {
         Ok(text.replace("allow: [api/api]", "allow: [sa-authn-api/api]"))
     }
 
+    /// `caller.yaml` with an application that sends requests.
+    pub fn caller() -> Result<String> {
+        let manifest = Self::manifest("caller.yaml")?;
+        let shipped = "image: registry.example.com/shop/api:1.0.0";
+        ensure!(manifest.contains(shipped), "the manifest has no {shipped}");
+        let runs = "image: docker.io/curlimages/curl:8.11.1\n        command: [sleep, infinity]";
+        Ok(manifest.replace(shipped, runs))
+    }
+
     /// The shipped plugin and policy, with the image of this run.
     pub fn plugin(&self) -> Result<String> {
         self.with_image(&Self::manifest("wasmplugin-sidecar.yaml")?)

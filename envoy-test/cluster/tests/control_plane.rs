@@ -1,8 +1,8 @@
 //! The API server stops, and comes back with other signing keys and issuers. Only with the cluster of `cargo xtask cluster up`.
 
-use anyhow::{Result, ensure};
-use cluster_test::{Caller, ControlPlane, Example, Load, until};
-use serde_json::json;
+use anyhow::{Context, Result, ensure};
+use cluster_test::{Caller, ControlPlane, Example, Kubectl, Load, claims, until};
+use serde_json::{Value, json};
 
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
@@ -35,6 +35,112 @@ fn outage_of_the_api_server_and_a_new_signing_key_lose_no_request() -> Result<()
     ensure!(kinds == ["none 401", "token 200"], "{counts:?}");
     ensure!(counts.values().sum::<usize>() > 1000, "{counts:?}");
     Ok(())
+}
+
+#[test]
+fn every_algorithm_of_signing_keys_is_verified() -> Result<()> {
+    let (example, control_plane) = (Example::ready()?, ControlPlane::find()?);
+    example.change_plugin(|spec| {
+        spec["pluginConfig"]["issuers"][0]["keys"]["minRefetchInterval"] = json!("1s");
+    })?;
+    for key in ["rsa4096", "es256", "es384", "es521"] {
+        // sa1 signed the tokens of the running pods.
+        control_plane.restart_with(&[key, "sa1"], &[ISSUER])?;
+        let token = example.kubectl.token("sa-authn-api", "api", "secret-store")?;
+        until(&format!("a token that {key} signed"), || {
+            let seen = example.ask_with(Caller::Web, "/headers", Some(&token))?.outcome();
+            Ok((seen != "200").then_some(seen))
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn tokens_of_the_previous_issuer_are_accepted_as_an_alias() -> Result<()> {
+    let (example, control_plane) = (Example::ready()?, ControlPlane::find()?);
+    let old = example.kubectl.token("sa-authn-api", "api", "secret-store")?;
+    let new_issuer = "https://issuer.example.com";
+    control_plane.restart_with(&["sa1"], &[new_issuer, ISSUER])?;
+    let new = example.kubectl.token("sa-authn-api", "api", "secret-store")?;
+    assert_eq!(claims(&new)?["iss"], new_issuer);
+    let ask = |token: &str| Ok(example.ask_with(Caller::Web, "/headers", Some(token))?.outcome());
+    let expect = |token: &str, outcome: &str| {
+        until(outcome, || ask(token).map(|seen: String| (seen != outcome).then_some(seen)))
+    };
+    expect(&new, "401 unknown_issuer")?;
+    example.change_plugin(|spec| {
+        let issuer = &mut spec["pluginConfig"]["issuers"][0];
+        issuer["issuer"] = json!(new_issuer);
+        issuer["aliases"] = json!([ISSUER]);
+    })?;
+    expect(&new, "200")?;
+    expect(&old, "200")
+}
+
+/// The default token of a pod is valid for a year, and says after which time its use is a mistake.
+#[test]
+fn default_token_of_a_pod_is_valid_for_a_year_unless_warn_after_is_honored() -> Result<()> {
+    let example = Example::ready()?;
+    let path = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    let token =
+        example.kubectl.shell("sa-authn-api", "deploy/api", "api", &format!("cat {path}"))?;
+    let claims = claims(&token)?;
+    let at =
+        |pointer: &str| claims.pointer(pointer).and_then(Value::as_i64).context(claims.to_string());
+    ensure!(at("/exp")? - at("/iat")? == 31_536_000, "{claims}");
+    ensure!(at("/kubernetes.io/warnafter")? - at("/iat")? == 3607, "{claims}");
+    // Its audience is the API server.
+    let outcome = example.ask_with(Caller::Web, "/headers", Some(&token))?.outcome();
+    assert_eq!(outcome, "401 wrong_audience");
+    example.change_plugin(|spec| {
+        let issuer = &mut spec["pluginConfig"]["issuers"][0];
+        issuer["audiences"] = json!(["secret-store", ISSUER]);
+        issuer["maxLifetime"] = json!("24h");
+    })?;
+    let expect = |outcome: &str| {
+        until(outcome, || {
+            let seen = example.ask_with(Caller::Web, "/headers", Some(&token))?.outcome();
+            Ok((seen != outcome).then_some(seen))
+        })
+    };
+    expect("401 lifetime_too_long")?;
+    example.change_plugin(|spec| {
+        let issuer = &mut spec["pluginConfig"]["issuers"][0];
+        issuer["audiences"] = json!(["secret-store", ISSUER]);
+        issuer["maxLifetime"] = json!("24h");
+        issuer["honorWarnAfter"] = json!(true);
+    })?;
+    expect("200")
+}
+
+/// Kubernetes lets every service account read the keys. Without that binding, the shipped one is necessary and sufficient.
+#[test]
+fn keys_need_the_default_binding_or_the_shipped_one() -> Result<()> {
+    let (example, control_plane) = (Example::ready()?, ControlPlane::find()?);
+    let kubectl = &example.kubectl;
+    kubectl.delete(&Example::manifest("rbac-keys.yaml")?)?;
+    let token = kubectl.token("sa-authn-secrets", "secret-store", ISSUER)?;
+    let get =
+        |token: Option<&str>| Kubectl::with_token(token)?.run(["get", "--raw", "/openid/v1/jwks"]);
+    ensure!(get(None).is_err(), "anonymous access is off");
+    get(Some(&token)).context("the default binding allows it")?;
+    kubectl.run(["delete", "clusterrolebinding", "system:service-account-issuer-discovery"])?;
+    let without_the_binding = || -> Result<()> {
+        until("the permission is gone", || Ok(get(Some(&token)).ok()))?;
+        example.restart()?;
+        example.expect(Caller::Api, "/headers", "503 keys_unavailable")?;
+        let log = example.log()?;
+        ensure!(log.contains("status 403"), "{log}");
+        kubectl.apply(&Example::manifest("rbac-keys.yaml")?)?;
+        example.expect(Caller::Api, "/headers", "200")?;
+        kubectl.delete(&Example::manifest("rbac-keys.yaml")?)
+    };
+    let outcome = without_the_binding();
+    // A start of the API server creates its default bindings again.
+    control_plane.kill()?;
+    control_plane.start()?;
+    until("the default binding", || Ok(get(Some(&token)).err().map(|error| error.to_string())))?;
+    outcome
 }
 
 /// 20,000 requests of 50 callers through the mesh, and what the API server was asked.

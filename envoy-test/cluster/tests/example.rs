@@ -1,6 +1,8 @@
 //! The example of `istio/` in a mesh.
 
-use anyhow::Result;
+use std::process::Command;
+
+use anyhow::{Context, Result};
 use cluster_test::{Caller, Example, until};
 use serde_json::Value;
 
@@ -63,4 +65,62 @@ fn metrics_have_labels_at_the_path_that_prometheus_scrapes() -> Result<()> {
     })
 }
 
+/// The token of api/api, sent by web/web over its own mTLS connection.
+#[test]
+fn stolen_token_is_useless_with_match_peer() -> Result<()> {
+    let example = Example::ready()?;
+    let stolen = example.kubectl.token("sa-authn-api", "api", "secret-store")?;
+    assert_eq!(example.ask_with(Caller::Web, "/headers", Some(&stolen))?.outcome(), "200");
+    example.change_plugin(|spec| {
+        spec["pluginConfig"]["issuers"][0]["matchPeer"] = true.into();
+    })?;
+    until("the peer is compared", || {
+        let seen = example.ask_with(Caller::Web, "/headers", Some(&stolen))?.outcome();
+        Ok((seen != "401 wrong_peer").then_some(seen))
+    })?;
+    assert_eq!(example.ask(Caller::Api, "/headers")?.outcome(), "200");
+    Ok(())
+}
+
+/// The two warnings that istio/README.md explains: the policy is meant to deny TCP, and only an EnvoyFilter can add the caller's token.
+#[test]
+fn istioctl_analyze_reports_only_the_documented_warnings() -> Result<()> {
+    let example = Example::ready()?;
+    // Everything that can be installed together.
+    example.kubectl.apply(&Example::caller()?)?;
+    for file in [
+        "api-server-gateway.yaml",
+        "wasmplugin-gateway.yaml",
+        "rbac-keys.yaml",
+        "rbac-token-review.yaml",
+    ] {
+        example.kubectl.apply(&Example::manifest(file)?)?;
+    }
+    let mut analyze = Command::new("istioctl");
+    analyze.args([
+        "analyze",
+        "--all-namespaces",
+        "--output",
+        "json",
+        "--failure-threshold",
+        "Error",
+    ]);
+    let output = analyze.output().context("istioctl")?;
+    let found: Vec<Value> = serde_json::from_slice(&output.stdout)
+        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let about_us: Vec<_> = found
+        .iter()
+        // IST0171: the cluster has no load balancer that gives the gateway an address.
+        .filter(|message| message["level"] != "Info" && message["code"] != "IST0171")
+        .filter_map(|message| Some((message["code"].as_str()?, message["origin"].as_str()?)))
+        .filter(|(_, origin)| origin.contains("sa-authn"))
+        .collect();
+    assert_eq!(about_us, DOCUMENTED_WARNINGS);
+    Ok(())
+}
+
+const DOCUMENTED_WARNINGS: [(&str, &str); 2] = [
+    ("IST0133", "AuthorizationPolicy sa-authn-secrets/sa-authn-deny-tcp"),
+    ("IST0133", "EnvoyFilter sa-authn-shop/api-service-tokens"),
+];
 const DEFAULT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
-use xtask::repository;
+use xtask::{process, repository};
 
-use crate::cluster::running;
+use super::session::with_tools;
+use crate::cluster::{running, tools};
 use crate::separate;
 
 /// A cluster: the variables of `envoy-test/cluster`.
@@ -18,11 +20,16 @@ pub struct Cluster {
     pub variables: BTreeMap<String, String>,
 }
 
-/// A group of tests, and the variable without which it is not run.
+/// A group of tests, and the variables without which it is not run.
 struct Group {
     binaries: &'static str,
-    needs: &'static str,
-    why: &'static str,
+    needs: &'static [Need],
+}
+
+/// A variable, and what the cluster lacks without it.
+struct Need {
+    variable: &'static str,
+    lack: &'static str,
 }
 
 // === impl Cluster ===
@@ -36,24 +43,37 @@ impl Cluster {
             let mut variables: BTreeMap<_, _> =
                 names.into_iter().filter_map(|name| Some((name.to_owned(), set(name)?))).collect();
             variables.insert("KUBECONFIG".to_owned(), kubeconfig);
-            return Ok(Some(Self { variables }));
+            return Ok(Some(Self { variables }.with_kinds()));
         }
         let Some(run) = running() else { return Ok(None) };
         let file = run.join("environment");
         let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         let lines = text.lines().filter_map(|line| line.split_once('='));
         let variables = lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(Some(Self { variables }))
+        Ok(Some(Self { variables }.with_kinds()))
+    }
+
+    /// Adds a variable for a kind of objects that only some versions of Istio have.
+    fn with_kinds(mut self) -> Self {
+        let mut kubectl = Command::new("kubectl");
+        kubectl.args(["get", "customresourcedefinition", "trafficextensions.extensions.istio.io"]);
+        kubectl.env("PATH", with_tools(tools())).envs(&self.variables);
+        if process::output(&mut kubectl).is_ok() {
+            self.variables.insert(TRAFFIC_EXTENSION.variable.to_owned(), "yes".to_owned());
+        }
+        self
     }
 
     /// nextest's filter for the tests that this cluster can run, and the lines about those that it cannot.
     pub fn tests(&self) -> (String, Vec<String>) {
         let mut filter = "package(cluster-test) and kind(test)".to_owned();
         let mut not_run = Vec::new();
-        for Group { binaries, needs, why } in GROUPS {
-            if !self.variables.contains_key(needs) {
+        for Group { binaries, needs } in GROUPS {
+            let missing = needs.iter().find(|need| !self.variables.contains_key(need.variable));
+            if let Some(Need { variable, lack }) = missing {
                 filter += &format!(" and not binary(/^({binaries})$/)");
-                not_run.push(format!("not run: {}: {why}", binaries.replace('|', ", ")));
+                let binaries = binaries.replace('|', ", ");
+                not_run.push(format!("not run: {binaries}: {lack} ({variable})"));
             }
         }
         (filter, not_run)
@@ -76,17 +96,20 @@ pub fn images(module: &Path) -> Result<PathBuf> {
 /// Section 0 with five bytes: the length of its name, and the name `test`.
 const CUSTOM_SECTION: [u8; 7] = *b"\0\x05\x04test";
 
-const GROUPS: [Group; 2] = [
-    Group {
-        binaries: "example|gateway|raw_tcp|reviews",
-        needs: "CLUSTER_REGISTRY",
-        why: "no registry that the proxies can pull from (CLUSTER_REGISTRY)",
-    },
-    Group {
-        binaries: "control_plane",
-        needs: "CLUSTER_CONTROL_PLANE",
-        why: "the API server of this cluster cannot be stopped (CLUSTER_CONTROL_PLANE)",
-    },
+const REGISTRY: Need =
+    Need { variable: "CLUSTER_REGISTRY", lack: "no registry that the proxies can pull from" };
+const CONTROL_PLANE: Need = Need {
+    variable: "CLUSTER_CONTROL_PLANE",
+    lack: "the API server of this cluster cannot be stopped",
+};
+
+const TRAFFIC_EXTENSION: Need =
+    Need { variable: "CLUSTER_TRAFFIC_EXTENSION", lack: "this Istio does not have the kind" };
+
+const GROUPS: [Group; 3] = [
+    Group { binaries: "caller|changes|example|faults|gateway|raw_tcp|reviews", needs: &[REGISTRY] },
+    Group { binaries: "control_plane", needs: &[REGISTRY, CONTROL_PLANE] },
+    Group { binaries: "traffic_extension", needs: &[REGISTRY, TRAFFIC_EXTENSION] },
 ];
 
 #[cfg(test)]
@@ -99,12 +122,31 @@ mod tests {
         let (filter, not_run) = Cluster { variables }.tests();
         assert_eq!(
             filter,
-            "package(cluster-test) and kind(test) and not binary(/^(control_plane)$/)"
+            "package(cluster-test) and kind(test) and not binary(/^(control_plane)$/) \
+             and not binary(/^(traffic_extension)$/)"
         );
         assert_eq!(
             not_run,
-            ["not run: control_plane: the API server of this cluster cannot be stopped \
-              (CLUSTER_CONTROL_PLANE)"]
+            [
+                "not run: control_plane: the API server of this cluster cannot be stopped \
+                 (CLUSTER_CONTROL_PLANE)",
+                "not run: traffic_extension: this Istio does not have the kind \
+                 (CLUSTER_TRAFFIC_EXTENSION)"
+            ]
         );
+    }
+
+    #[test]
+    fn every_test_of_a_cluster_belongs_to_a_group() -> Result<()> {
+        let folder = repository::root().join("envoy-test/cluster/tests");
+        for file in fs::read_dir(folder)? {
+            let path = file?.path();
+            let name = path.file_stem().and_then(|name| name.to_str()).context("a name")?;
+            // The comparison with the fake API server needs only `KUBECONFIG`.
+            let is_grouped =
+                GROUPS.iter().any(|group| group.binaries.split('|').any(|it| it == name));
+            assert!(is_grouped || name == "fake", "{name}");
+        }
+        Ok(())
     }
 }

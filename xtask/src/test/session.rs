@@ -231,7 +231,7 @@ fn path_with_prometheus() -> Option<OsString> {
 }
 
 /// The PATH with this folder first.
-fn with_tools(folder: PathBuf) -> OsString {
+pub fn with_tools(folder: PathBuf) -> OsString {
     let path = env::var_os("PATH").unwrap_or_default();
     env::join_paths(iter::once(folder).chain(env::split_paths(&path))).unwrap_or(path)
 }
