@@ -8,8 +8,9 @@ BIN=$CACHE/bin
 # Everything of a running cluster; `down` removes it.
 RUN=$CACHE/run
 
+ARCHIVE=$CACHE/images.tar
 KUBERNETES=v1.36.3
-# Envoy comes from the environment: cargo xtask downloads it.
+# The Envoy of proxies without the annotation sidecar.istio.io/proxyImage. cargo xtask downloads the Envoys and sets ENVOYS.
 ENVOY_VERSION=${ENVOY_VERSION:-1.40.0}
 
 # Addresses in the cluster's network namespace, and what forwards to them at 127.0.0.1 of the host.

@@ -72,22 +72,24 @@ def layer(files, directories=()):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__)
-    for name in ("archive", "base", "bin", "envoy", "envoy-version", "bootstrap"):
+    for name in ("archive", "base", "bin", "bootstrap"):
         options.add_argument(f"--{name}", required=True)
+    options.add_argument("--envoy", required=True, action="append", metavar="VERSION=FILE")
     o = options.parse_args()
     with open(o.base, "rb") as file:
         base = file.read()
     archive = Archive(o.archive)
-    proxy = layer(
+    agent = layer(
         {
-            "usr/local/bin/envoy": o.envoy,
             "usr/local/bin/pilot-agent": f"{o.bin}/pilot-agent",
             "var/lib/istio/envoy/envoy_bootstrap_tmpl.json": o.bootstrap,
         },
         ["etc/istio/proxy", "var/lib/istio/data"],
     )
-    agent = ["/usr/local/bin/pilot-agent"]
-    archive.image(f"docker.io/local/proxyv2:{o.envoy_version}", [base, proxy], Entrypoint=agent)
+    for envoy in o.envoy:
+        version, _, file = envoy.partition("=")
+        layers = [base, agent, layer({"usr/local/bin/envoy": file})]
+        archive.image(f"docker.io/local/proxyv2:{version}", layers, Entrypoint=["/usr/local/bin/pilot-agent"])
     pilot = layer({"usr/local/bin/pilot-discovery": f"{o.bin}/pilot-discovery"})
     archive.image(
         "docker.io/local/pilot:dev", [base, pilot], Entrypoint=["/usr/local/bin/pilot-discovery"], User="1337:1337"

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Writes the images of the cluster as one OCI archive, without a daemon. Envoy's binary is in ENVOY.
+# Writes the images of the cluster as one OCI archive, without a daemon. ENVOYS has a line VERSION=FILE for each Envoy: an image of the proxy has one.
 . "$(dirname "$0")/common.sh"
-ARCHIVE=$CACHE/images-$ENVOY_VERSION.tar
-stamp=$(cat "$HERE/images.py" "$HERE/images.sh" "$BIN"/.istio "$BIN"/.httpbin <(stat -c %s "$ENVOY") | sha256sum)
+mapfile -t envoys <<< "$ENVOYS"
+arguments=()
+for envoy in "${envoys[@]}"; do arguments+=(--envoy "$envoy"); done
+stamp=$(cat "$HERE/images.py" "$HERE/images.sh" "$BIN"/.istio "$BIN"/.httpbin <(stat -c %s "${envoys[@]#*=}") <(echo "${envoys[@]%%=*}") | sha256sum)
 [ -f "$ARCHIVE" ] && [ "$(cat "$ARCHIVE.stamp" 2>/dev/null)" = "$stamp" ] && exit
 
 if [ ! -f "$CACHE/base.tar" ]; then
@@ -15,7 +17,7 @@ if [ ! -f "$CACHE/base.tar" ]; then
   mv "$CACHE/base.tar.part" "$CACHE/base.tar"
   rm -rf "$CACHE/base"
 fi
-stage "images with Envoy $ENVOY_VERSION"
-python3 "$HERE/images.py" --archive "$ARCHIVE" --base "$CACHE/base.tar" --bin "$BIN" --envoy "$ENVOY" --envoy-version "$ENVOY_VERSION" \
+stage "images with Envoy ${envoys[*]%%=*}"
+python3 "$HERE/images.py" --archive "$ARCHIVE" --base "$CACHE/base.tar" --bin "$BIN" "${arguments[@]}" \
   --bootstrap "$(module_dir istio istio.io/istio)/tools/packaging/common/envoy_bootstrap.json"
 echo "$stamp" > "$ARCHIVE.stamp"

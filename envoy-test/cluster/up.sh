@@ -60,7 +60,7 @@ run scheduler "$BIN/kube-scheduler" --kubeconfig admin.kubeconfig --authenticati
 stage "containerd and the images"
 run containerd containerd --config cfg/containerd.toml
 until_ready 20 containerd ctr --address "$RUN/containerd.sock" version
-ctr --address "$RUN/containerd.sock" --namespace k8s.io images import "$CACHE/images-$ENVOY_VERSION.tar" > log/import.log
+ctr --address "$RUN/containerd.sock" --namespace k8s.io images import "$ARCHIVE" > log/import.log
 stage "the node"
 run kubelet "$BIN/kubelet" --config cfg/kubelet.yaml --kubeconfig kubelet.kubeconfig --hostname-override node --node-ip $NODE_IP --root-dir "$RUN/kubelet"
 run kube-proxy "$BIN/kube-proxy" --config cfg/kube-proxy.yaml
@@ -85,4 +85,6 @@ CLUSTER_REGISTRY=127.0.0.1:$REGISTRY_PORT
 CLUSTER_PULL_REGISTRY=$REGISTRY
 CLUSTER_CONTROL_PLANE=$RUN
 E
+# With ENVOY_PATH there is only one Envoy.
+[ "$(wc -l <<< "$ENVOYS")" = 1 ] || sed 's#=.*##; s#^#docker.io/local/proxyv2:#' <<< "$ENVOYS" | paste -s -d , | sed 's#^#CLUSTER_PROXIES=#' >> environment
 stage "ready"

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ArgMatches;
-use programs::envoy::{DEFAULT_VERSION, envoy_binary};
+use programs::envoy::{DEFAULT_VERSION, VERSIONS, envoy_binary};
 use xtask::{process, repository};
 
 use crate::envoy::version_argument;
@@ -53,12 +53,28 @@ fn up(version: &str) -> Result<()> {
             cache().display()
         );
     }
-    let envoy = envoy_binary(version)?;
+    let envoys = envoys(version)?;
     for name in ["build.sh", "images.sh", "up.sh"] {
         let mut script = script(name);
-        process::run(script.env("ENVOY", &envoy).env("ENVOY_VERSION", version))?;
+        process::run(script.env("ENVOYS", &envoys).env("ENVOY_VERSION", version))?;
     }
     Ok(())
+}
+
+/// A line `VERSION=FILE` for this version and for every other supported one.
+fn envoys(version: &str) -> Result<String> {
+    let others = VERSIONS.into_iter().filter(|other| *other != version);
+    // ENVOY_PATH is the binary of every version.
+    let others: Vec<_> = if env::var_os("ENVOY_PATH").is_some_and(|path| !path.is_empty()) {
+        vec![]
+    } else {
+        others.collect()
+    };
+    let lines: Vec<_> = std::iter::once(version)
+        .chain(others)
+        .map(|version| Ok(format!("{version}={}", envoy_binary(version)?.display())))
+        .collect::<Result<_>>()?;
+    Ok(lines.join("\n"))
 }
 
 /// The run directory of the cluster that `up` has started, if it runs.

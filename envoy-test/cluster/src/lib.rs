@@ -9,6 +9,7 @@
 //! | `CLUSTER_PULL_REGISTRY` | the same registry, by the address that the proxies use |
 //! | `CLUSTER_IMAGES` | the folder with two OCI layouts of the module, `1` and `2` |
 //! | `CLUSTER_CONTROL_PLANE` | the run directory of the cluster of `cargo xtask cluster up`, whose API server can be stopped |
+//! | `CLUSTER_PROXIES` | images of the proxy with other Envoys, which the nodes can run, separated by commas |
 
 mod control_plane;
 mod example;

@@ -39,7 +39,12 @@ impl Cluster {
     pub fn find() -> Result<Option<Self>> {
         let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(kubeconfig) = set("KUBECONFIG") {
-            let names = ["CLUSTER_REGISTRY", "CLUSTER_PULL_REGISTRY", "CLUSTER_CONTROL_PLANE"];
+            let names = [
+                "CLUSTER_REGISTRY",
+                "CLUSTER_PULL_REGISTRY",
+                "CLUSTER_CONTROL_PLANE",
+                "CLUSTER_PROXIES",
+            ];
             let mut variables: BTreeMap<_, _> =
                 names.into_iter().filter_map(|name| Some((name.to_owned(), set(name)?))).collect();
             variables.insert("KUBECONFIG".to_owned(), kubeconfig);
@@ -102,13 +107,16 @@ const CONTROL_PLANE: Need = Need {
     variable: "CLUSTER_CONTROL_PLANE",
     lack: "the API server of this cluster cannot be stopped",
 };
+const PROXIES: Need =
+    Need { variable: "CLUSTER_PROXIES", lack: "no images of the proxy with other Envoys" };
 
 const TRAFFIC_EXTENSION: Need =
     Need { variable: "CLUSTER_TRAFFIC_EXTENSION", lack: "this Istio does not have the kind" };
 
-const GROUPS: [Group; 3] = [
+const GROUPS: [Group; 4] = [
     Group { binaries: "caller|changes|example|faults|gateway|raw_tcp|reviews", needs: &[REGISTRY] },
     Group { binaries: "control_plane", needs: &[REGISTRY, CONTROL_PLANE] },
+    Group { binaries: "proxies", needs: &[REGISTRY, PROXIES] },
     Group { binaries: "traffic_extension", needs: &[REGISTRY, TRAFFIC_EXTENSION] },
 ];
 
@@ -123,13 +131,14 @@ mod tests {
         assert_eq!(
             filter,
             "package(cluster-test) and kind(test) and not binary(/^(control_plane)$/) \
-             and not binary(/^(traffic_extension)$/)"
+             and not binary(/^(proxies)$/) and not binary(/^(traffic_extension)$/)"
         );
         assert_eq!(
             not_run,
             [
                 "not run: control_plane: the API server of this cluster cannot be stopped \
                  (CLUSTER_CONTROL_PLANE)",
+                "not run: proxies: no images of the proxy with other Envoys (CLUSTER_PROXIES)",
                 "not run: traffic_extension: this Istio does not have the kind \
                  (CLUSTER_TRAFFIC_EXTENSION)"
             ]
