@@ -107,15 +107,20 @@ const CONTROL_PLANE: Need = Need {
     variable: "CLUSTER_CONTROL_PLANE",
     lack: "the API server of this cluster cannot be stopped",
 };
+const IMITATED: Need = Need {
+    variable: "CLUSTER_CONTROL_PLANE",
+    lack: "this API server may differ from the one that the fake one imitates",
+};
 const PROXIES: Need =
     Need { variable: "CLUSTER_PROXIES", lack: "no images of the proxy with other Envoys" };
 
 const TRAFFIC_EXTENSION: Need =
     Need { variable: "CLUSTER_TRAFFIC_EXTENSION", lack: "this Istio does not have the kind" };
 
-const GROUPS: [Group; 4] = [
+const GROUPS: [Group; 5] = [
     Group { binaries: "caller|changes|example|faults|gateway|raw_tcp|reviews", needs: &[REGISTRY] },
-    Group { binaries: "control_plane", needs: &[REGISTRY, CONTROL_PLANE] },
+    Group { binaries: "control_plane|login", needs: &[REGISTRY, CONTROL_PLANE] },
+    Group { binaries: "fake", needs: &[IMITATED] },
     Group { binaries: "proxies", needs: &[REGISTRY, PROXIES] },
     Group { binaries: "traffic_extension", needs: &[REGISTRY, TRAFFIC_EXTENSION] },
 ];
@@ -130,13 +135,15 @@ mod tests {
         let (filter, not_run) = Cluster { variables }.tests();
         assert_eq!(
             filter,
-            "package(cluster-test) and kind(test) and not binary(/^(control_plane)$/) \
-             and not binary(/^(proxies)$/) and not binary(/^(traffic_extension)$/)"
+            "package(cluster-test) and kind(test) and not binary(/^(control_plane|login)$/) \
+             and not binary(/^(fake)$/) and not binary(/^(proxies)$/) and not binary(/^(traffic_extension)$/)"
         );
         assert_eq!(
             not_run,
             [
-                "not run: control_plane: the API server of this cluster cannot be stopped \
+                "not run: control_plane, login: the API server of this cluster cannot be stopped \
+                 (CLUSTER_CONTROL_PLANE)",
+                "not run: fake: this API server may differ from the one that the fake one imitates \
                  (CLUSTER_CONTROL_PLANE)",
                 "not run: proxies: no images of the proxy with other Envoys (CLUSTER_PROXIES)",
                 "not run: traffic_extension: this Istio does not have the kind \
@@ -151,10 +158,8 @@ mod tests {
         for file in fs::read_dir(folder)? {
             let path = file?.path();
             let name = path.file_stem().and_then(|name| name.to_str()).context("a name")?;
-            // The comparison with the fake API server needs only `KUBECONFIG`.
-            let is_grouped =
-                GROUPS.iter().any(|group| group.binaries.split('|').any(|it| it == name));
-            assert!(is_grouped || name == "fake", "{name}");
+            let mut binaries = GROUPS.iter().flat_map(|group| group.binaries.split('|'));
+            assert!(binaries.any(|binary| binary == name), "{name}");
         }
         Ok(())
     }

@@ -178,7 +178,7 @@ impl Session {
     /// Runs one test at a time, because other load would slow down some requests.
     pub fn timings(&mut self) -> Result<()> {
         let module = self.module()?;
-        let mut tests = nextest("all()")?;
+        let mut tests = nextest("not package(cluster-test)")?;
         tests.args(["--run-ignored", "only", "--test-threads", "1"]).env("SA_AUTHN_MODULE", module);
         self.count(&mut tests)
     }
