@@ -154,6 +154,7 @@ impl Example {
             "wasmplugins.extensions.istio.io",
             "trafficextensions.extensions.istio.io",
             "authorizationpolicies.security.istio.io",
+            "requestauthentications.security.istio.io",
         ];
         for kind in kinds {
             let found = ["-n", SECRETS, "get", kind, "-o", "name"];

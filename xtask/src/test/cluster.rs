@@ -118,7 +118,10 @@ const TRAFFIC_EXTENSION: Need =
     Need { variable: "CLUSTER_TRAFFIC_EXTENSION", lack: "this Istio does not have the kind" };
 
 const GROUPS: [Group; 5] = [
-    Group { binaries: "caller|changes|example|faults|gateway|raw_tcp|reviews", needs: &[REGISTRY] },
+    Group {
+        binaries: "caller|changes|example|faults|gateway|policies|raw_tcp|reviews",
+        needs: &[REGISTRY],
+    },
     Group { binaries: "control_plane|login", needs: &[REGISTRY, CONTROL_PLANE] },
     Group { binaries: "fake", needs: &[IMITATED] },
     Group { binaries: "proxies", needs: &[REGISTRY, PROXIES] },
