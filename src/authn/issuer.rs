@@ -145,7 +145,8 @@ impl Issuer {
     pub fn why_skipped(&self, kid: &str) -> Option<&UnsupportedKey> {
         match &self.keys {
             Keys::Fetched(cache) => cache.keys()?.why_skipped(kid),
-            Keys::Static(_) | Keys::Absent => None,
+            Keys::Static(keys) => keys.why_skipped(kid),
+            Keys::Absent => None,
         }
     }
 

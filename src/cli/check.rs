@@ -19,7 +19,6 @@ use kind::{Kind, Severity};
 use mesh::Mesh;
 use problems::check;
 use report::{Checked, Fault, Format, Results};
-use sa_authn::config;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -57,7 +56,6 @@ struct Check {
     results: Results,
     failures: Vec<String>,
     mesh: Mesh,
-    schema: Value,
 }
 
 /// A file with its documents, and what was found in them.
@@ -74,12 +72,8 @@ const IDENTIFICATION: &str = "A Wasm filter is checked if its name, plugin name,
 
 /// Checks every file. An unreadable file does not stop the check of the other files.
 pub fn run(options: &Options) -> Result<Report, Failure> {
-    let mut check = Check {
-        results: Results::default(),
-        failures: Vec::new(),
-        mesh: Mesh::default(),
-        schema: config::schema(),
-    };
+    let mut check =
+        Check { results: Results::default(), failures: Vec::new(), mesh: Mesh::default() };
     check.results.summarize = options.files.len() > 1;
     for argument in &options.files {
         check.argument(argument);
@@ -152,7 +146,7 @@ impl Check {
             {
                 self.mesh.add_plugin(self.results.checked.len(), selected);
             }
-            self.results.checked.push(check(name, found, &self.schema));
+            self.results.checked.push(check(name, found));
         }
         Ok(())
     }
@@ -235,7 +229,7 @@ fn search(name: &str, text: &Rc<Text>) -> Result<Searched, Failure> {
         return Ok(whole(Vec::new()));
     }
     let is_json = is_json(content);
-    let documents = match yaml::parse(text) {
+    let mut documents = match yaml::parse(text) {
         Ok(documents) => documents,
         // The filter's JSON parser has better error messages.
         Err(_) if is_json => return Ok(whole(Vec::new())),
@@ -244,6 +238,11 @@ fn search(name: &str, text: &Rc<Text>) -> Result<Searched, Failure> {
             return Err(Failure(format!("{name}:{line}:{column}: not YAML: {}", unreadable.why)));
         }
     };
+    // Envoy reads a bootstrap itself, and does not merge.
+    let is_for_envoy = |document: &Node| document.field("static_resources").is_some();
+    for document in documents.iter_mut().filter(|document| !is_for_envoy(document)) {
+        document.merge_keys();
+    }
     let found: Vec<_> = documents.iter().flat_map(|document| find(text, document)).collect();
     let alone = |found: &Found| found.what == "plugin configuration";
     // To YAML, JSON with comments is an object with other names.
@@ -259,7 +258,7 @@ pub fn is_json(content: &str) -> bool {
     let is_comment = |line: &str| ["//", "/*", "*"].iter().any(|mark| line.starts_with(mark));
     let mut lines = content.lines().map(str::trim);
     let first = lines.find(|line| !line.is_empty() && !is_comment(line));
-    first.is_some_and(|line| line.starts_with('{'))
+    first.is_some_and(|line| line.trim_start_matches(BYTE_ORDER_MARK).starts_with('{'))
 }
 
 fn nothing_found(name: &str, text: &Text, others: &[Found]) -> String {
@@ -278,5 +277,7 @@ fn nothing_found(name: &str, text: &Text, others: &[Found]) -> String {
     }
     why
 }
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 const WASM_FILTER: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";

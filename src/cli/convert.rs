@@ -136,10 +136,11 @@ impl Source {
     fn read(file: &std::path::Path) -> Result<Self, Failure> {
         let name = input::name(file);
         let text = Text::of_file(input::read_text(file)?);
-        let documents = yaml::parse(&text).map_err(|unreadable| {
+        let mut documents = yaml::parse(&text).map_err(|unreadable| {
             let Place { line, column } = text.place(unreadable.at);
             Failure(format!("{name}:{line}:{column}: not YAML: {}", unreadable.why))
         })?;
+        documents.iter_mut().for_each(Node::merge_keys);
         Ok(Self { name, text, documents })
     }
 }

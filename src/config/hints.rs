@@ -1,7 +1,10 @@
 //! Remedies for common mistakes, for Envoy's log and for the command line.
 
-use super::problems::Problem;
+use super::problems::{Problem, Problems};
+use super::reader::{Read, Reader};
+use super::wire;
 use crate::account_name::{is_dns_label, is_dns_subdomain};
+use serde_json::{Map, Value};
 
 // === impl Problem ===
 
@@ -11,12 +14,15 @@ impl Problem {
         if let Some(names) = self.message.strip_prefix("unknown ") {
             // The unknown name and the expected ones are in backquotes.
             let mut parts = names.split('`');
-            let (_, wrong) = (parts.next(), parts.next()?);
+            let (kind, wrong) = (parts.next(), parts.next()?);
             let mut near = None;
             while let (Some(_), Some(name)) = (parts.next(), parts.next()) {
                 choose(wrong, name, &mut near);
             }
-            return near.map(|(_, name)| ["did you mean `", name, "`?"].concat());
+            return match near {
+                Some((_, name)) => Some(["did you mean `", name, "`?"].concat()),
+                None => kind.filter(|kind| *kind == "field ").and_then(|_| place(wrong)),
+            };
         }
         let (_, expected) = self.message.rsplit_once(' ')?;
         let hint = match expected {
@@ -30,6 +36,55 @@ impl Problem {
         self.message.starts_with("invalid type").then(|| hint.to_owned())
     }
 }
+
+/// Where a field with this name belongs: in each object that accepts it.
+fn place(name: &str) -> Option<String> {
+    let mut said = String::new();
+    for object in OBJECTS {
+        let path = [object, name].concat();
+        let mut document = Value::Null;
+        for member in path.rsplit('.') {
+            let field = member.strip_suffix("[]");
+            if field.is_some() {
+                document = Value::Array(vec![document]);
+            }
+            let mut members = Map::new();
+            members.insert(field.unwrap_or(member).to_owned(), document);
+            document = Value::Object(members);
+        }
+        let mut problems = Problems::default();
+        wire::Plugin::read(&document, &mut Reader::new(&mut problems));
+        let is_unknown = |problem: &Problem| problem.message.starts_with("unknown field ");
+        if !problems.into_list().iter().any(is_unknown) {
+            said += if said.is_empty() { "this field belongs in `" } else { "` or `" };
+            said += &path;
+        }
+    }
+    (!said.is_empty()).then(|| said + "`")
+}
+
+/// The objects of the configuration, but for the attributes of `kubernetesRBAC`, all of which have the same fields
+/// (tests/configuration/form.rs compares them with the schema).
+const OBJECTS: &[&str] = &[
+    "",
+    "tokenFrom[].",
+    "issuers[].",
+    "issuers[].keys.",
+    "issuers[].keys.discovery.",
+    "issuers[].keys.discovery.jwksServer.",
+    "issuers[].keys.jwks.",
+    "issuers[].tokenReview.",
+    "issuers[].subjectAccessReview.",
+    "issuers[].matchPeer.",
+    "rules[].",
+    "rules[].allow[].",
+    "rules[].allow.",
+    "rules[].allow.kubernetesRBAC.",
+    "rules[].allow.kubernetesRBAC.nonResource.",
+    "rules[].allow.kubernetesRBAC.resource.",
+    "answers.",
+    "limits.",
+];
 
 /// The name that is most like `wrong`; `None` if more than a third of it differs.
 #[cfg(not(target_arch = "wasm32"))]

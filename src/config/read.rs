@@ -12,7 +12,11 @@ pub(super) fn read(json: &[u8], problems: &mut Problems) -> Option<wire::Plugin>
         return None;
     }
     if let Err(error) = crate::authn::check_members(json) {
-        let what = if is_comment(json, &error) { "JSON has no comments: " } else { "" };
+        let what = match json {
+            [0xef, ..] => "begins with a byte order mark, remove it: ",
+            _ if is_comment(json, &error) => "JSON has no comments: ",
+            _ => "",
+        };
         problems.add("", format!("{what}{error}"));
     }
     // Duplicate members were reported above; of two duplicates, serde_json takes the last.

@@ -194,6 +194,61 @@ fn denial_prints_reason_answer_and_remedy() {
 }
 
 #[test]
+fn foreign_token_with_an_unusual_header_is_of_an_unknown_issuer() {
+    let cluster = Cluster::new("foreign-keys");
+    let foreign = api().issuer("https://sts.example.com/tenant/").header("x5t", json!("abc"));
+    let token = cluster.token("foreign-token", foreign);
+    let ran = explain("filter-config/secret-store.json", &["--token", &token]);
+    let issuer = "unknown_issuer: iss \"https://sts.example.com/tenant/\"";
+    for line in [
+        "ok  form      a JWT, but not of Kubernetes: JOSE header: member `x5t` is not allowed",
+        &format!("NO  issuer    {issuer}"),
+        "    VERDICT   DENIED: unknown_issuer",
+        &format!("    reason    {issuer}"),
+    ] {
+        assert!(
+            ran.stdout.lines().any(|found| found.starts_with(line)),
+            "{line:?} in\n{}",
+            ran.stdout
+        );
+    }
+    assert!(!ran.stdout.contains("malformed_token"), "{}", ran.stdout);
+}
+
+/// A key that is published and skipped is named with its reason, in the step and in the detail.
+#[test]
+fn missing_key_is_explained_in_words() {
+    let cluster = Cluster::new("skipped-keys");
+    let config = "filter-config/secret-store.json";
+    let mut skipped = cluster.key.jwk();
+    skipped["use"] = json!("enc");
+    let other = SigningKey::generate(KeyKind::P256);
+    let jwks = file("skipped-jwks", &json!({ "keys": [skipped, other.jwk()] }).to_string());
+    let kid = cluster.key.kid();
+    let why = format!("kid {kid:?} is published, but not usable: use \"enc\", expected \"sig\"");
+    let token = cluster.token("skipped-token", api());
+    let at = NOW.to_string();
+    let ran = explain(config, &["--token", &token, "--jwks", &jwks, "--at", &at]);
+    for line in [format!("NO  key       {why}"), format!("    reason    unknown_key: {why}")] {
+        assert!(
+            ran.stdout.lines().any(|found| found.starts_with(&line)),
+            "{line:?} in\n{}",
+            ran.stdout
+        );
+    }
+    let jwks = file("other-jwks", &json!({ "keys": [other.jwk()] }).to_string());
+    let without = cluster.token("kidless-token", api().without_header("kid"));
+    for (token, key) in [
+        (&token, format!("kid {kid:?}: expected")),
+        (&without, "kid \"(none)\": expected".to_owned()),
+    ] {
+        let ran = explain(config, &["--token", token, "--jwks", &jwks, "--at", &at]);
+        assert!(ran.stdout.contains(&format!("NO  key       {key} one of key ")), "{}", ran.stdout);
+        assert!(!ran.stdout.contains("Some(") && !ran.stdout.contains("None"), "{}", ran.stdout);
+    }
+}
+
+#[test]
 fn missing_keys_and_reviews_are_requested() {
     let cluster = Cluster::new("lacking-keys");
     let token = cluster.token("lacking-token", api());

@@ -1,6 +1,7 @@
 //! Errors of syntax and type: invalid JSON, unknown fields, wrong types, nulls, and lists in place of objects.
 
 use super::{check, check_form, check_text, good, set};
+use sa_authn::config::{Config, Problem, schema};
 use serde_json::{Value, json};
 
 #[test]
@@ -17,7 +18,7 @@ fn text_other_than_a_json_object_is_one_problem() {
         ("{'a':1}", "key must be a string"),
         ("{\"issuers\":[],}", "trailing comma"),
         ("issuers: []", "expected value"),
-        ("\u{feff}{}", "expected value"),
+        ("\u{feff}{}", "begins with a byte order mark, remove it: expected value"),
     ] {
         check_text(text, &[("", piece)]);
     }
@@ -58,6 +59,93 @@ fn unknown_field_is_reported_with_its_path() {
         (set("/rules/0/path", json!("/x")), vec![("rules[0].path", "unknown field `path`")]),
         (set("/limits/maxTokens", json!(5)), vec![("limits.maxTokens", "unknown field")]),
     ]);
+}
+
+/// Adds each field in the schema with its path.
+fn collect(path: &str, schema: &Value, fields: &mut Vec<(String, String)>) {
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        // `deny` has the fields of `allow`, the members of `inline` are not the filter's, and each attribute of
+        // `kubernetesRBAC` has the same fields.
+        let attribute = path.strip_prefix("rules[].allow.kubernetesRBAC.");
+        let is_in_attribute = attribute.is_some_and(|path| path.contains('.'));
+        if name != "deny" && path != "issuers[].keys.inline" && !is_in_attribute {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            collect(&path, inner, fields);
+            fields.push((name.clone(), path));
+        }
+    }
+    if schema["items"].is_object() {
+        collect(&format!("{path}[]"), &schema["items"], fields);
+    }
+    for alternative in ["anyOf", "oneOf"].iter().filter_map(|of| schema[of].as_array()).flatten() {
+        collect(path, alternative, fields);
+    }
+}
+
+#[test]
+fn misplaced_field_is_reported_with_its_place() {
+    let mut fields = Vec::new();
+    collect("", &schema(), &mut fields);
+    fields.sort_unstable();
+    fields.dedup();
+    assert!(fields.len() > 50, "{fields:?}");
+    let mut hints = 0;
+    for (name, path) in &fields {
+        let other = if path == name { "limits" } else { "" };
+        let config =
+            if other.is_empty() { json!({ name: 1 }) } else { json!({ other: { name: 1 } }) };
+        let problems = Config::parse(config.to_string().as_bytes()).unwrap_err();
+        let is_it =
+            |problem: &&Problem| problem.message.starts_with(&format!("unknown field `{name}`"));
+        // A name of several objects can be right in the first one.
+        let Some(problem) = problems.iter().find(is_it) else { continue };
+        let hint = problem.hint().unwrap_or_default();
+        if !hint.starts_with("did you mean") {
+            let place = hint.strip_prefix("this field belongs in ").unwrap_or_default();
+            assert!(
+                place.split(" or ").any(|place| place == format!("`{path}`")),
+                "{path}: {hint}"
+            );
+            hints += 1;
+        }
+    }
+    assert!(hints > 40, "{hints}");
+}
+
+#[test]
+fn place_of_a_misplaced_field_is_its_path_in_each_object_that_has_it() {
+    for (pointer, path, hint) in [
+        (
+            "/issuers/0/keys/discovery/refreshInterval",
+            "issuers[0].keys.discovery.refreshInterval",
+            Some("this field belongs in `issuers[].keys.refreshInterval`"),
+        ),
+        (
+            "/issuers/0/keys/audiences",
+            "issuers[0].keys.audiences",
+            Some("this field belongs in `issuers[].audiences`"),
+        ),
+        (
+            "/issuers/0/timeout",
+            "issuers[0].timeout",
+            Some(
+                "this field belongs in `issuers[].keys.timeout` or `issuers[].tokenReview.timeout` or `issuers[].subjectAccessReview.timeout`",
+            ),
+        ),
+        (
+            "/rules/0/namespace",
+            "rules[0].namespace",
+            Some(
+                "this field belongs in `rules[].allow[].namespace` or `rules[].allow.kubernetesRBAC.resource.namespace`",
+            ),
+        ),
+        ("/mode\u{1}\"}", "mode\u{1}\"}", None),
+        ("/limits/a`b", "limits.a`b", None),
+    ] {
+        let problems = Config::parse(set(pointer, json!("1m")).to_string().as_bytes()).unwrap_err();
+        let problem = problems.iter().find(|problem| problem.path == path).expect("a problem");
+        assert_eq!(problem.hint().as_deref(), hint, "{problem}");
+    }
 }
 
 #[test]

@@ -83,7 +83,10 @@ fn search(text: &Rc<Text>, node: &Node, name: Option<&str>, found: &mut Vec<Foun
     let spec = node.get("spec");
     match (node.get("kind").and_then(Node::text), spec) {
         (Some("WasmPlugin"), Some(spec)) => {
-            return found.push(istio(text, "WasmPlugin", node, spec));
+            let api = node.get("apiVersion").and_then(Node::text).unwrap_or_default();
+            let is_higress = api.starts_with("extensions.higress.io/");
+            let of = if is_higress { higress } else { istio };
+            return found.push(of(text, "WasmPlugin", node, spec));
         }
         (Some("TrafficExtension"), Some(spec)) => {
             let wasm = spec.get("wasm");
@@ -177,6 +180,28 @@ fn istio(text: &Rc<Text>, kind: &str, object: &Node, spec: &Node) -> Found {
         }
         Some(config) => plugin.with_tree(text, config),
         None => plugin.without(text, "missing `pluginConfig`"),
+    }
+}
+
+/// A WasmPlugin of Higress, which has `defaultConfig` and `matchRules` in addition to the fields of Istio's.
+fn higress(text: &Rc<Text>, kind: &str, object: &Node, spec: &Node) -> Found {
+    if spec.get("pluginConfig").is_some() {
+        return Found { selected: None, ..istio(text, kind, object, spec) };
+    }
+    let names = [spec.get("pluginName"), spec.get("url")];
+    let mut plugin = kubernetes(kind, object, names.into_iter().flatten());
+    plugin.what += " of Higress";
+    let strategy = spec.get("failStrategy").filter(|strategy| strategy.text() == Some("FAIL_OPEN"));
+    plugin.remarks = fail_open(text, strategy.into_iter());
+    let rules = spec.get("matchRules").filter(|rules| !rules.items().is_empty());
+    plugin.remarks.extend(rules.map(|rules| Remark {
+        place: text.place(rules.at),
+        kind: Problem::ConfigurationForm,
+        message: HIGRESS_RULES.to_owned(),
+    }));
+    match spec.get("defaultConfig") {
+        Some(config) => plugin.with_tree(text, config),
+        None => plugin.without(text, "missing `defaultConfig`"),
     }
 }
 
@@ -301,6 +326,9 @@ const WASM_FILTER: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 
 const TEXT_CONFIG: &str = "`pluginConfig` must be an object, and this is a text; remove the `|` or the quotes, and write the \
      fields as YAML";
+
+const HIGRESS_RULES: &str = "Higress passes `matchRules` to the plugin as a field `_rules_`, which the filter rejects; write the rules \
+     in `defaultConfig`";
 
 const UNSUPPORTED_FORM: &str =
     "`configuration` must be a google.protobuf.StringValue or Struct with a `value`";

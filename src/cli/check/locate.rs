@@ -3,7 +3,6 @@
 use super::pasted;
 use super::yaml::{Kind, Node};
 use sa_authn::config::Problem;
-use serde_json::Value;
 
 /// The index of the character where a problem is: at the name of an unknown field, at a value, or at the nearest
 /// existing parent of a missing field.
@@ -53,34 +52,12 @@ pub fn repeated(path: &str, node: &Node, found: &mut Vec<(String, usize)>) {
     }
 }
 
-/// The remedy, if the message does not contain it. Envoy's log has it too, except the place of a misplaced field.
-pub fn remedy(problem: &Problem, schema: &Value) -> Option<String> {
+/// The remedy, if the message does not contain it. Except for fields of other systems, it is the one in Envoy's log.
+pub fn remedy(problem: &Problem) -> Option<String> {
     let unknown = problem.message.strip_prefix("unknown field `");
     let unknown = unknown.and_then(|rest| rest.split('`').next());
-    unknown
-        .and_then(pasted::field)
-        .or_else(|| problem.hint())
-        .or_else(|| elsewhere(unknown?, schema))
-}
-
-/// The path of a field with this name.
-fn elsewhere(name: &str, schema: &Value) -> Option<String> {
-    let mut places = Vec::new();
-    collect("", schema, name, &mut places);
-    let place = places.first()?;
-    Some(format!("this field belongs in `{place}`"))
-}
-
-fn collect(path: &str, schema: &Value, name: &str, places: &mut Vec<String>) {
-    let fields = schema.get("properties").and_then(Value::as_object);
-    for (field, inner) in fields.into_iter().flatten() {
-        let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
-        if field == name {
-            places.push(path.clone());
-        }
-        collect(&path, inner, name, places);
-        if let Some(items) = inner.get("items") {
-            collect(&format!("{path}[]"), items, name, places);
-        }
+    if unknown == Some("<<") {
+        return Some("Envoy does not merge YAML keys; write the fields at this place".to_owned());
     }
+    unknown.and_then(pasted::field).or_else(|| problem.hint())
 }

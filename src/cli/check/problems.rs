@@ -7,10 +7,9 @@ use super::text::Text;
 use super::yaml::{self, Node};
 use super::{is_json, locate};
 use sa_authn::config::{Config, Problem};
-use serde_json::Value;
 
 /// Checks what was found in a file.
-pub fn check(file: &str, found: Found, schema: &Value) -> Checked {
+pub fn check(file: &str, found: Found) -> Checked {
     let Found { what, text, at, body, remarks, .. } = found;
     let place = text.place(at);
     let mut faults = match &body {
@@ -19,8 +18,8 @@ pub fn check(file: &str, found: Found, schema: &Value) -> Checked {
             let (path, message, remedy) = (String::new(), (*why).to_owned(), None);
             vec![Fault { place, path, message, remedy, kind: Kind::ConfigurationForm }]
         }
-        Body::Json => check_json(&text, schema),
-        Body::Tree(tree) => check_tree(&text, tree, schema),
+        Body::Json => check_json(&text),
+        Body::Tree(tree) => check_tree(&text, tree),
     };
     let is_ours = !matches!(body, Body::Foreign);
     if is_ours {
@@ -36,7 +35,7 @@ pub fn check(file: &str, found: Found, schema: &Value) -> Checked {
 }
 
 /// Checks JSON text with the filter's parser. The YAML parser only provides the locations.
-fn check_json(text: &Text, schema: &Value) -> Vec<Fault> {
+fn check_json(text: &Text) -> Vec<Fault> {
     let trees = yaml::parse(text).unwrap_or_default();
     let tree = trees.first();
     if !is_json(text.content()) && tree.is_some_and(|tree| !tree.members().is_empty()) {
@@ -52,14 +51,14 @@ fn check_json(text: &Text, schema: &Value) -> Vec<Fault> {
             kind: Kind::ConfigurationForm,
         }];
     }
-    check_text(text, tree, text.content(), schema)
+    check_text(text, tree, text.content())
 }
 
-fn check_tree(text: &Text, tree: &Node, schema: &Value) -> Vec<Fault> {
-    check_text(text, Some(tree), &tree.to_json().to_string(), schema)
+fn check_tree(text: &Text, tree: &Node) -> Vec<Fault> {
+    check_text(text, Some(tree), &tree.to_json().to_string())
 }
 
-fn check_text(text: &Text, tree: Option<&Node>, json: &str, schema: &Value) -> Vec<Fault> {
+fn check_text(text: &Text, tree: Option<&Node>, json: &str) -> Vec<Fault> {
     let mut repeated = Vec::new();
     if let Some(tree) = tree {
         locate::repeated("", tree, &mut repeated);
@@ -76,15 +75,15 @@ fn check_text(text: &Text, tree: Option<&Node>, json: &str, schema: &Value) -> V
         remedy: None,
         kind: Kind::DuplicateField,
     });
-    let others = problems.into_iter().map(|problem| fault(text, tree, problem, schema));
+    let others = problems.into_iter().map(|problem| fault(text, tree, problem));
     let mut faults: Vec<_> = twice.chain(others).collect();
     faults.extend(tree.into_iter().flat_map(|tree| without_scheme(text, tree)));
     faults.sort_by(|one, other| (one.place, &one.path).cmp(&(other.place, &other.path)));
     faults
 }
 
-fn fault(text: &Text, tree: Option<&Node>, problem: Problem, schema: &Value) -> Fault {
-    let remedy = locate::remedy(&problem, schema);
+fn fault(text: &Text, tree: Option<&Node>, problem: Problem) -> Fault {
+    let remedy = locate::remedy(&problem);
     let kind = match &remedy {
         Some(remedy) if remedy.starts_with("this is a field of ") => Kind::PastedConfiguration,
         _ => Kind::of(&problem),

@@ -32,6 +32,8 @@ pub struct Key {
     pub at: usize,
     /// The name.
     pub name: String,
+    /// Whether it is the merge key `<<`, which is a name only in quotes.
+    is_merge: bool,
 }
 
 /// A YAML syntax error.
@@ -103,6 +105,39 @@ impl Node {
     /// A scalar's text.
     pub fn text(&self) -> Option<&str> {
         if let Kind::Scalar(text, _) = &self.kind { Some(text) } else { None }
+    }
+
+    /// Replaces each merge key with the members that the object does not have (<https://yaml.org/type/merge.html>), as
+    /// kubectl does. Of several objects, the first with a member wins.
+    pub fn merge_keys(&mut self) {
+        match &mut self.kind {
+            Kind::Scalar(..) => {}
+            Kind::Sequence(items) => items.iter_mut().for_each(Self::merge_keys),
+            Kind::Mapping(members) => {
+                members.iter_mut().for_each(|(_, value)| value.merge_keys());
+                let is_merge =
+                    |(key, value): &(Key, Self)| key.is_merge && value.merged().is_some();
+                let (merges, mut own): (Vec<_>, Vec<_>) = members.drain(..).partition(is_merge);
+                for (key, value) in merges.iter().filter_map(|(_, value)| value.merged()).flatten()
+                {
+                    if !own.iter().any(|(other, _)| other.name == key.name) {
+                        own.push((key.clone(), value.clone()));
+                    }
+                }
+                *members = own;
+            }
+        }
+    }
+
+    /// The members that this value of a merge key adds; `None` if it is not an object or a list of objects.
+    fn merged(&self) -> Option<impl Iterator<Item = &(Key, Self)>> {
+        let objects = match &self.kind {
+            Kind::Scalar(..) => return None,
+            Kind::Mapping(_) => std::slice::from_ref(self),
+            Kind::Sequence(items) => items.as_slice(),
+        };
+        let is_object = |object: &Self| matches!(object.kind, Kind::Mapping(_));
+        objects.iter().all(is_object).then(|| objects.iter().flat_map(Self::members))
     }
 
     /// Converts the value to JSON. Of duplicate names, the last one wins.
@@ -187,7 +222,8 @@ impl Builder {
             (Kind::Mapping(members), Some(key)) => members.push((key, node)),
             (_, _) => {
                 let name = node.text().unwrap_or_default().to_owned();
-                open.key = Some(Key { at: node.at, name });
+                let is_plain = matches!(node.kind, Kind::Scalar(_, ScalarStyle::Plain));
+                open.key = Some(Key { at: node.at, is_merge: is_plain && name == "<<", name });
             }
         }
     }

@@ -57,7 +57,7 @@ fn form(case: &Case, connection: &Connection, page: &mut Page) {
     let limit = case.config.settings.limits.max_token_bytes;
     let parsed = match &case.judged.record.parsed {
         Some(Ok(parsed)) => parsed,
-        Some(Err(denial)) => return page.step(Mark::Bad, "form", why(denial)),
+        Some(Err(denial)) => return unparsed(denial, case, page),
         None => return,
     };
     let (alg, kid) = (&parsed.alg, parsed.kid.as_deref().unwrap_or("(none)"));
@@ -76,6 +76,22 @@ fn form(case: &Case, connection: &Connection, page: &mut Page) {
     self::claims(claims, identity, case, page);
     peer(claims, identity, connection, case, page);
     review(identity, case, page);
+}
+
+/// Adds the steps of a token that the filter did not parse. The strict rules are not for tokens of other issuers.
+fn unparsed(denial: &Denial, case: &Case, page: &mut Page) {
+    let last = case.judged.finished.as_ref().and_then(|finished| finished.caller.as_ref().err());
+    match last.filter(|last| last.reason() == Reason::UnknownIssuer) {
+        Some(last) => {
+            page.step(
+                Mark::Good,
+                "form",
+                format!("a JWT, but not of Kubernetes: {}", denial.detail()),
+            );
+            page.step(Mark::Bad, "issuer", why(last));
+        }
+        None => page.step(Mark::Bad, "form", why(denial)),
+    }
 }
 
 /// Adds the step of the issuer. Returns the issuers that may have issued the token.
