@@ -3,6 +3,7 @@
 //! The filter's core evaluates the request, and its trace has the steps and their results, so that they cannot differ from
 //! the verdict.
 
+mod assume;
 mod judge;
 mod keys;
 mod page;
@@ -13,7 +14,7 @@ mod steps;
 mod verdict;
 
 use super::{Answer, Failure, Report, check, dates, input};
-use judge::{Judged, Recorded};
+use judge::{Judged, Recorded, Request};
 use keys::KeyFile;
 use page::Page;
 use request::RequestOptions;
@@ -73,13 +74,13 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     let now = dates::at(options.at.as_deref())?;
     let text = check::only_configuration(&options.config)?;
     let name = input::name(&options.config);
-    let config = || {
+    let config = |text: &str| {
         let mut config =
             Config::parse(text.as_bytes()).map_err(|problems| broken(&name, &problems))?;
         keys::provide(&mut config, &options.jwks)?;
-        Ok(config)
+        Ok::<_, Failure>(config)
     };
-    let (for_steps, for_verdict) = (config()?, config()?);
+    let (for_steps, for_verdict) = (config(&text)?, config(&text)?);
     let token = options.token.as_ref().map(|file| super::token::read(file)).transpose()?;
     let sources = &for_steps.settings.token_sources;
     let map = options.request.map(sources, token.as_deref())?;
@@ -87,7 +88,12 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     let read = |file: &Option<PathBuf>| file.as_ref().map(|file| input::read(file)).transpose();
     let (token_review, access_review) = (read(&options.review)?, read(&options.access_review)?);
     let recorded = Recorded { token: token_review.as_deref(), access: access_review.as_deref() };
-    let judged = judge::judge(for_verdict, &map, &connection, now, recorded);
+    let request = Request { map: &map, connection: &connection, now };
+    let mut judged = judge::judge(for_verdict, &request, recorded);
+    if let Some(lack) = judged.lacks {
+        let of = |text: &str| config(text).ok();
+        judged = assume::decided(lack, &text, of, &request).unwrap_or(judged);
+    }
     let case = Case { config: for_steps, map, now, judged };
     let mut page = Page::default();
     page.note("request", format!("{}, at {}", options.request.line(), dates::date(now)));

@@ -11,6 +11,7 @@ use super::{Answer, Failure, Report, check, dates};
 use findings::{Findings, Subject};
 use forward::Forward;
 use observed::Observed;
+use sa_authn::printable::printable_json;
 use serde_json::Value;
 use stats::Stats;
 use std::path::PathBuf;
@@ -45,6 +46,19 @@ pub struct Options {
     /// Wait until the proxy is healthy, for at most this time, such as 2m
     #[arg(long, value_name = "TIME", value_parser = dates::parse_duration)]
     wait: Option<Duration>,
+
+    /// Output format
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+/// How the answers are printed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    /// A line for each answer
+    Text,
+    /// JSON object
+    Json,
 }
 
 const EXIT_CODES: &str = "\
@@ -90,8 +104,11 @@ fn ask(options: &Options, wanted: Option<&str>) -> Result<Report, Failure> {
     let subject = Subject { server: &server, observed: &observed, stats: &stats, now };
     let mut findings = Findings::default();
     findings.add(&subject, wanted.as_ref());
-    let (text, answer) = findings.report();
-    Ok(Report::of(text, answer, Vec::new()))
+    let text = match options.format {
+        Format::Text => findings.text(),
+        Format::Json => printable_json(&format!("{:#}\n", findings.json())),
+    };
+    Ok(Report::of(text, findings.answer(), Vec::new()))
 }
 
 /// The admin port of Istio's proxies.

@@ -18,7 +18,7 @@ fn commands() -> Vec<(String, String)> {
 #[test]
 fn documented_outputs_match_the_commands() {
     let commands = commands();
-    assert_eq!(commands.len(), 8);
+    assert_eq!(commands.len(), 9);
     for (line, expected) in commands {
         let ran = perform(&line);
         assert_eq!(ran.stdout + &ran.stderr, expected, "{line}");

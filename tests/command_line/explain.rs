@@ -253,8 +253,8 @@ fn missing_keys_and_reviews_are_requested() {
     let cluster = Cluster::new("lacking-keys");
     let token = cluster.token("lacking-token", api());
     let discovered = "filter-config/secret-store.json";
-    let ran = explain(discovered, &["--token", &token]);
-    assert_eq!(ran.code, 2);
+    let ran = explain(discovered, &["--token", &token, "--at", &NOW.to_string()]);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
     assert!(
         ran.stderr.starts_with("error: the result depends on keys that the filter fetches"),
         "{}",
@@ -266,6 +266,59 @@ fn missing_keys_and_reviews_are_requested() {
     let ran = explain(reviewed, &["--token", &token, "--at", &NOW.to_string()]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.starts_with("error: the result depends on a TokenReview"), "{}", ran.stderr);
+}
+
+/// Without keys and without a review, but with a token or rules that lead to a denial in any case.
+#[test]
+fn outcome_that_no_missing_input_can_change_is_reported() {
+    let cluster = Cluster::new("decided-keys");
+    let (keys, review) =
+        ("; the missing keys cannot change it", "; the missing review cannot change it");
+    let rule = " by rule \"secrets\"";
+    let of_keys = "filter-config/secret-store.json";
+    let of_review = file(
+        "decided-review.json",
+        &json!({
+            "issuers": [{
+                "issuer": DEFAULT_ISSUER,
+                "audiences": ["secret-store"],
+                "keys": { "inline": jwks(&[&cluster.key]) },
+                "tokenReview": { "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" },
+            }],
+            "rules": [{ "name": "secrets", "allow": ["api/api"] }],
+        })
+        .to_string(),
+    );
+    let other = Token::for_service_account("web", "web").issued_at(NOW - 600).lifetime(3600);
+    for (at, config, token, now, code, verdict) in [
+        (0, of_keys, api(), NOW, 2, "indeterminate".to_owned()),
+        (1, of_keys, api(), NOW + 7200, 1, format!("DENIED: expired{rule}{keys}")),
+        (
+            2,
+            of_keys,
+            api().audience("orders"),
+            NOW,
+            1,
+            format!("DENIED: wrong_audience{rule}{keys}"),
+        ),
+        (3, of_keys, other.clone(), NOW, 1, format!("DENIED: forbidden{rule}{keys}")),
+        (4, &of_review, api(), NOW, 2, "indeterminate".to_owned()),
+        (5, &of_review, other, NOW, 1, format!("DENIED: forbidden{rule}{review}")),
+    ] {
+        let token = cluster.token(&format!("decided-{at}"), token);
+        let request = ["--request", "GET /secrets/1", "--token", &token, "--at", &now.to_string()];
+        let ran = explain(config, &request);
+        let line = format!("    VERDICT   {verdict}");
+        assert!(
+            ran.stdout.lines().any(|found| found == line),
+            "{at}: {line:?} in\n{}{}",
+            ran.stdout,
+            ran.stderr
+        );
+        assert_eq!(ran.code, code, "{at}: {}", ran.stdout);
+        // The log would have the reason of the missing input.
+        assert!(!ran.stdout.contains("\n    log  "), "{}", ran.stdout);
+    }
 }
 
 #[test]

@@ -21,6 +21,15 @@ pub struct Judged {
     pub lacks: Option<Lack>,
     /// Whether the API server was asked for a review.
     pub reviewed: bool,
+    /// What is missing, if it cannot change the verdict.
+    pub assumed: Option<Lack>,
+}
+
+/// A request, and when it arrives.
+pub struct Request<'r> {
+    pub map: &'r [u8],
+    pub connection: &'r Connection,
+    pub now: UnixTime,
 }
 
 /// Recorded answers of the API server.
@@ -45,38 +54,59 @@ pub enum Lack {
     HostCrypto,
 }
 
+/// What the API server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// A TokenReview.
+    Token,
+    /// A SubjectAccessReview.
+    Access,
+}
+
 /// Judges a request.
-pub fn judge(
+pub fn judge(config: Config, request: &Request<'_>, recorded: Recorded<'_>) -> Judged {
+    run(config, request, &|question, _| {
+        let answer = match question {
+            Question::Token => recorded.token,
+            Question::Access => recorded.access,
+        };
+        answer.map(<[u8]>::to_vec)
+    })
+}
+
+/// Runs the core. `answer` is the API server's response to the body of a call.
+pub fn run(
     config: Config,
-    map: &[u8],
-    connection: &Connection,
-    now: UnixTime,
-    recorded: Recorded<'_>,
+    request: &Request<'_>,
+    answer: &dyn Fn(Question, &[u8]) -> Option<Vec<u8>>,
 ) -> Judged {
+    let Request { map, connection, now } = *request;
     let mut driver = NativeDriver::new(config, Environment::default());
     let recorder = Recorder::default();
     let mut finished = driver.request_traced(REQUEST, map, connection, now, &recorder);
     let (mut asks, reviews) = split(driver.take_calls(now));
-    let asked = !reviews.is_empty();
-    if let (Some(call), Some(review)) = (reviews.first(), recorded.token) {
-        driver.handle_traced(Event::CallEnded(call.id, created(review)), now, &recorder);
+    let mut unanswered = None;
+    let mut reviewed = false;
+    if let Some(call) = reviews.first() {
+        match reply(call, Question::Token, answer) {
+            Some(reply) => {
+                driver.handle_traced(Event::CallEnded(call.id, reply), now, &recorder);
+                reviewed = true;
+            }
+            None => unanswered = Some(Lack::Review),
+        }
         finished = driver.take_finished(REQUEST).or(finished);
         asks.extend(split(driver.take_calls(now)).0);
     }
-    if let Some(review) = recorded.access {
-        for call in &asks {
-            driver.handle_traced(Event::CallEnded(call.id, created(review)), now, &recorder);
+    for call in &asks {
+        match reply(call, Question::Access, answer) {
+            Some(reply) => driver.handle_traced(Event::CallEnded(call.id, reply), now, &recorder),
+            None => unanswered = unanswered.or(Some(Lack::Access)),
         }
-        finished = driver.take_finished(REQUEST).or(finished);
     }
-    let unanswered = match () {
-        () if asked && recorded.token.is_none() => Some(Lack::Review),
-        () if !asks.is_empty() && recorded.access.is_none() => Some(Lack::Access),
-        () => None,
-    };
+    finished = driver.take_finished(REQUEST).or(finished);
     let lacks = lack(finished.as_ref(), unanswered);
-    let reviewed = asked && recorded.token.is_some();
-    Judged { record: recorder.finish(), finished, lacks, reviewed }
+    Judged { record: recorder.finish(), finished, lacks, reviewed, assumed: None }
 }
 
 /// The only request.
@@ -88,9 +118,13 @@ fn split(calls: Vec<Callout>) -> (Vec<Callout>, Vec<Callout>) {
     reviews.partition(|call| call.path.ends_with(access::PATH))
 }
 
-fn created(body: &[u8]) -> Reply {
-    let body = Some(body.to_vec());
-    Reply::Response { status: 201, cache_control: None, retry_after: None, body }
+fn reply(
+    call: &Callout,
+    question: Question,
+    answer: &dyn Fn(Question, &[u8]) -> Option<Vec<u8>>,
+) -> Option<Reply> {
+    let body = Some(answer(question, call.body.as_deref()?)?);
+    Some(Reply::Response { status: 201, cache_control: None, retry_after: None, body })
 }
 
 fn lack(finished: Option<&Finished>, unanswered: Option<Lack>) -> Option<Lack> {

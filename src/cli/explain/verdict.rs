@@ -22,7 +22,9 @@ pub fn add(case: &Case, page: &mut Page) -> (Answer, Vec<String>) {
     let Some(finished) = &case.judged.finished else {
         return (Answer::No, vec!["the request would be paused".to_owned()]);
     };
-    let by = finished.rule.as_ref().map(|rule| format!(" by rule {rule:?}")).unwrap_or_default();
+    let mut by =
+        finished.rule.as_ref().map(|rule| format!(" by rule {rule:?}")).unwrap_or_default();
+    by += case.judged.assumed.map(unchanged).unwrap_or_default();
     let answer = match &finished.verdict {
         Verdict::Allow(_, edits) => {
             page.note("VERDICT", format!("ALLOWED{by}"));
@@ -42,7 +44,9 @@ pub fn add(case: &Case, page: &mut Page) -> (Answer, Vec<String>) {
             Answer::No
         }
     };
-    if let Some(line) = DecisionLog::default().line(finished, case.now) {
+    if let Some(lack) = case.judged.assumed {
+        page.note("assumed", assumption(lack));
+    } else if let Some(line) = DecisionLog::default().line(finished, case.now) {
         page.note("log", sorted(line));
     }
     (answer, Vec::new())
@@ -55,6 +59,24 @@ fn sorted(line: String) -> String {
         value.sort_all_objects();
         value.to_string()
     })
+}
+
+fn unchanged(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Review | Lack::Access => "; the missing review cannot change it",
+        Lack::Keys | Lack::HostCrypto => "; the missing keys cannot change it",
+    }
+}
+
+fn assumption(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Review | Lack::Access => {
+            "the API server accepts the token; otherwise the reason is another one"
+        }
+        Lack::Keys | Lack::HostCrypto => {
+            "the keys verify the token; otherwise the reason is another one"
+        }
+    }
 }
 
 fn missing(lack: Lack) -> &'static str {

@@ -1,13 +1,13 @@
 //! What a proxy's configuration and stats mean, as a page with one line for each question.
 
-use super::observed::{Body, Observed, Open};
+use super::observed::{Body, Draining, Observed, Open};
 use super::stats::Stats;
 use crate::cli::{Answer, dates};
 use sa_authn::authn::issuer::KeySource;
 use sa_authn::authz::Mode;
 use sa_authn::config::Config;
 use sa_authn::time::UnixTime;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -19,12 +19,47 @@ pub struct Subject<'a> {
     pub now: UnixTime,
 }
 
-/// The page so far.
+/// The answers so far.
 #[derive(Debug, Default)]
-pub struct Findings {
-    text: String,
-    problems: usize,
-    warnings: usize,
+pub struct Findings(Vec<Finding>);
+
+/// The answer to a question.
+#[derive(Debug)]
+struct Finding {
+    mark: Mark,
+    about: &'static str,
+    message: String,
+}
+
+/// What an answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Ok,
+    Problem,
+    Warning,
+    Info,
+}
+
+// === impl Mark ===
+
+impl Mark {
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Problem => "NO",
+            Self::Warning => "!!",
+            Self::Info => "--",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Problem => "problem",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
 }
 
 // === impl Findings ===
@@ -43,17 +78,40 @@ impl Findings {
         self.requests(subject);
     }
 
-    /// The page, and whether the proxy is healthy.
-    pub fn report(mut self) -> (String, Answer) {
-        let (status, answer) = match (self.problems, self.warnings) {
-            (0, 0) => ("healthy".to_owned(), Answer::Yes),
-            (0, warnings) => (format!("healthy, with warnings: {warnings}"), Answer::Yes),
+    /// Whether the proxy is healthy.
+    pub fn answer(&self) -> Answer {
+        if self.count(Mark::Problem) == 0 { Answer::Yes } else { Answer::No }
+    }
+
+    /// A line for each answer.
+    pub fn text(&self) -> String {
+        let line = |Finding { mark, about, message }: &Finding| {
+            format!("{:<3} {about:<9} {message}", mark.sign()).trim_end().to_owned() + "\n"
+        };
+        let status = match (self.count(Mark::Problem), self.count(Mark::Warning)) {
+            (0, 0) => "healthy".to_owned(),
+            (0, warnings) => format!("healthy, with warnings: {warnings}"),
             (problems, warnings) => {
-                (format!("NOT HEALTHY: problems {problems}, warnings {warnings}"), Answer::No)
+                format!("NOT HEALTHY: problems {problems}, warnings {warnings}")
             }
         };
-        self.line("", "STATUS", &status);
-        (self.text, answer)
+        let lines: String = self.0.iter().map(line).collect();
+        format!("{lines}    STATUS    {status}\n")
+    }
+
+    /// The object that docs/cli.md documents.
+    pub fn json(&self) -> Value {
+        let finding = |Finding { mark, about, message }: &Finding| json!({ "severity": mark.name(), "about": about, "message": message });
+        json!({
+            "healthy": self.count(Mark::Problem) == 0,
+            "problems": self.count(Mark::Problem),
+            "warnings": self.count(Mark::Warning),
+            "findings": self.0.iter().map(finding).collect::<Vec<_>>(),
+        })
+    }
+
+    fn count(&self, mark: Mark) -> usize {
+        self.0.iter().filter(|finding| finding.mark == mark).count()
     }
 
     fn server(&mut self, Subject { server, .. }: &Subject<'_>) {
@@ -225,17 +283,27 @@ impl Findings {
         }
     }
 
-    fn connections(&mut self, Subject { stats, .. }: &Subject<'_>) {
+    fn connections(&mut self, Subject { observed, stats, .. }: &Subject<'_>) {
+        for Draining { listener, had_filter } in &observed.draining {
+            let what = match had_filter {
+                true => "connections of a former configuration remain",
+                false => {
+                    "connections from before the filter remain, and their requests do not pass the filter"
+                }
+            };
+            self.warn("draining", &format!("listener {listener:?}: {what}"));
+        }
         let chains = stats.get("listener_manager.total_filter_chains_draining");
         let listeners = stats.get("listener_manager.total_listeners_draining");
-        if chains + listeners > 0 {
+        let unnamed = listeners.saturating_sub(observed.draining.len() as u64);
+        if chains + unnamed > 0 {
             self.warn(
                 "draining",
                 &format!(
-                    "connections of a former configuration remain: filter chains {chains}, listeners {listeners}"
+                    "connections of a former configuration remain: filter chains {chains}, listeners {unnamed}"
                 ),
             );
-        } else {
+        } else if observed.draining.is_empty() {
             self.good("draining", "no connections of a former configuration");
         }
     }
@@ -260,31 +328,28 @@ impl Findings {
         }
     }
 
-    fn check(&mut self, held: bool, name: &str, said: &str) {
+    fn check(&mut self, held: bool, name: &'static str, said: &str) {
         if held { self.good(name, said) } else { self.bad(name, said) }
     }
 
-    fn good(&mut self, name: &str, said: &str) {
-        self.line("ok", name, said);
+    fn good(&mut self, about: &'static str, message: &str) {
+        self.add_one(Mark::Ok, about, message);
     }
 
-    fn bad(&mut self, name: &str, said: &str) {
-        self.problems += 1;
-        self.line("NO", name, said);
+    fn bad(&mut self, about: &'static str, message: &str) {
+        self.add_one(Mark::Problem, about, message);
     }
 
-    fn warn(&mut self, name: &str, said: &str) {
-        self.warnings += 1;
-        self.line("!!", name, said);
+    fn warn(&mut self, about: &'static str, message: &str) {
+        self.add_one(Mark::Warning, about, message);
     }
 
-    fn note(&mut self, name: &str, said: &str) {
-        self.line("--", name, said);
+    fn note(&mut self, about: &'static str, message: &str) {
+        self.add_one(Mark::Info, about, message);
     }
 
-    fn line(&mut self, mark: &str, name: &str, said: &str) {
-        self.text += format!("{mark:<3} {name:<9} {said}").trim_end();
-        self.text.push('\n');
+    fn add_one(&mut self, mark: Mark, about: &'static str, message: &str) {
+        self.0.push(Finding { mark, about, message: message.to_owned() });
     }
 }
 

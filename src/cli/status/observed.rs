@@ -15,6 +15,17 @@ pub struct Observed {
     pub refused: Vec<String>,
     /// Listeners that wait for something before they are active.
     pub warming: Vec<String>,
+    /// Former versions of listeners that still have connections.
+    pub draining: Vec<Draining>,
+}
+
+/// A former version of a listener, which keeps its connections until Envoy has drained them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Draining {
+    /// The name of the listener.
+    pub listener: String,
+    /// Whether each of its filter chains that lead to an upstream has the filter.
+    pub had_filter: bool,
 }
 
 /// The filter in a filter chain.
@@ -74,6 +85,14 @@ impl Observed {
             }
             if !listener["warming_state"].is_null() {
                 observed.warming.push(name.to_owned());
+            }
+            let former = &listener["draining_state"]["listener"];
+            if !former.is_null() && (!is_sidecar || text(&former["traffic_direction"]) == "INBOUND")
+            {
+                let mut state = Self::default();
+                state.add_listener(former, &ecds);
+                let had_filter = state.open.is_empty();
+                observed.draining.push(Draining { listener: name.to_owned(), had_filter });
             }
         }
         for filter in &ecds {
@@ -258,3 +277,39 @@ fn list(value: &Value) -> &[Value] {
 /// Clusters of an Istio proxy that lead to the proxy itself, or nowhere.
 const OWN_CLUSTERS: [&str; 5] =
     ["prometheus_stats", "agent", "sds-grpc", "BlackHoleCluster", "xds-grpc"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A listener with a route to an upstream.
+    fn listener(filters: Value) -> Value {
+        let http = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+        let routes = json!([{ "route": { "cluster": "app" } }]);
+        json!({ "name": "inbound", "filter_chains": [{ "filters": [{ "typed_config": {
+            "@type": http, "http_filters": filters, "route_config": { "virtual_hosts": [{ "routes": routes }] },
+        } }] }] })
+    }
+
+    #[test]
+    fn draining_listener_is_one_with_or_without_the_filter() {
+        let wasm = json!([{ "name": "sa-authn", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": {},
+        } }]);
+        for (filters, had_filter) in [(json!([]), false), (wasm.clone(), true)] {
+            let dump = json!({ "configs": [{
+                "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump",
+                "dynamic_listeners": [{
+                    "name": "inbound",
+                    "active_state": { "listener": listener(wasm.clone()) },
+                    "draining_state": { "listener": listener(filters) },
+                }],
+            }] });
+            let observed = Observed::read(&dump);
+            let expected = [Draining { listener: "inbound".to_owned(), had_filter }];
+            assert_eq!(observed.draining, expected);
+            assert!(observed.open.is_empty() && observed.filters.len() == 1, "{observed:?}");
+        }
+    }
+}
