@@ -1,5 +1,6 @@
 //! `sa-authn check`: finds problems in configurations, also inside Envoy and Kubernetes manifests.
 
+mod around;
 mod chains;
 mod find;
 mod kind;
@@ -129,11 +130,12 @@ impl Check {
             Err(failure) => return Err(failure),
         };
         let has_mesh = searched.documents.iter().any(|document| document.get("kind").is_some());
+        let mut has_workload = false;
         for document in &searched.documents {
-            self.mesh.add(name, &searched.text, document);
+            has_workload |= self.mesh.add(name, &searched.text, document, !in_folder);
         }
         if searched.found.iter().all(|found| matches!(found.body, Body::Foreign)) {
-            let is_context = has_mesh && self.results.summarize;
+            let is_context = has_workload || (has_mesh && self.results.summarize);
             if !in_folder && !is_context {
                 return Err(Failure(nothing_found(name, &text, &searched.found)));
             }
@@ -145,6 +147,9 @@ impl Check {
                 && !matches!(found.body, Body::Foreign)
             {
                 self.mesh.add_plugin(self.results.checked.len(), selected);
+            }
+            if found.is_extension && !matches!(found.body, Body::Foreign) {
+                self.mesh.add_extension(self.results.checked.len());
             }
             self.results.checked.push(check(name, found));
         }
@@ -222,7 +227,15 @@ fn search(name: &str, text: &Rc<Text>) -> Result<Searched, Failure> {
     let whole = |documents| {
         let what = "plugin configuration".to_owned();
         let (text, body, remarks) = (Rc::clone(text), Body::Json, Vec::new());
-        let found = Found { what, text: Rc::clone(&text), at: 0, body, remarks, selected: None };
+        let found = Found {
+            what,
+            text: Rc::clone(&text),
+            at: 0,
+            body,
+            remarks,
+            selected: None,
+            is_extension: false,
+        };
         Searched { text, documents, found: vec![found] }
     };
     if content.trim().is_empty() {

@@ -57,6 +57,61 @@ fn shipped_configurations_are_valid() {
 }
 
 #[test]
+fn policy_of_envoy_gateway_needs_its_guard_and_a_root_id_that_denies() {
+    let policy = "envoy-gateway/policy.yaml";
+    let ran = run_in("", &["check", policy, "envoy-gateway/guard.yaml"]);
+    assert!(ran.stdout.contains("2 files: 1 object, 0 errors, 0 warnings"), "{}", ran.stdout);
+    let text = fs::read_to_string(root().join(policy)).unwrap();
+    let id = "rootID: sa-authn:deny-if-misconfigured";
+    let digest = format!("@sha256:{}", "0".repeat(64));
+    for (text, code, expected) in [
+        (text.clone(), 0, "warning[missing-guard]"),
+        (text.replace(id, "rootID: sa-authn"), 0, "warning[route-opens]"),
+        (text.replace(id, "rootID: sa-authn:deny"), 1, "error[unknown-value]"),
+        (text.replace(id, &format!("{id}\n    failOpen: true")), 1, "error[fail-open]"),
+        (text.replace(&digest, ":0.1.0"), 0, "warning[module-without-digest]"),
+    ] {
+        let ran = run("", &["check", "-"], &text);
+        assert_eq!((ran.stdout.contains(expected), ran.code), (true, code), "{text}{}", ran.stdout);
+    }
+}
+
+#[test]
+fn workload_needs_the_label_of_the_plugin_and_the_annotation() {
+    let plugin = fs::read_to_string(root().join("istio/wasmplugin-sidecar.yaml")).unwrap();
+    let workload = |namespace: &str, metadata: &str| {
+        format!(
+            "{plugin}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: a, namespace: {namespace} }}\n\
+             spec: {{ template: {{ metadata: {{ {metadata} }} }} }}\n"
+        )
+    };
+    let (label, note) = (
+        "labels: { app: secret-store }",
+        "annotations: { sidecar.istio.io/bootstrapOverride: sa-authn }",
+    );
+    for (input, lacks) in [
+        (workload("secrets", &format!("{label}, {note}")), vec![]),
+        (workload("secrets", label), vec!["add the annotation"]),
+        (workload("secrets", note), vec!["add the label `app: secret-store`"]),
+        (workload("web", label), vec![]),
+        (
+            workload(
+                "secrets",
+                &format!(
+                    "labels: {{ app: secret-store, sidecar.istio.io/inject: 'false' }}, {note}"
+                ),
+            ),
+            vec!["remove `sidecar.istio.io/inject: \"false\"`"],
+        ),
+    ] {
+        let ran = run("", &["check", "-"], &input);
+        let count = ran.stdout.matches("warning[workload-not-enrolled]").count();
+        assert_eq!(count, lacks.len(), "{input}{}", ran.stdout);
+        assert!(lacks.iter().all(|lack| ran.stdout.contains(lack)), "{input}{}", ran.stdout);
+    }
+}
+
+#[test]
 fn unreadable_file_does_not_stop_the_check_of_other_files() {
     let ran = run_in(BROKEN, &["check", "no-keys.json", "is-not-there.json", "no-audience.json"]);
     assert_eq!(ran.code, 2);
@@ -84,7 +139,7 @@ fn check_reads_stdin_and_prints_json() {
 fn folder_is_checked_with_a_summary() {
     let ran = run_in("", &["check", "istio"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
-    let summary = "15 files: 6 objects, 0 errors, 0 warnings; 9 files without sa-authn skipped";
+    let summary = "15 files: 7 objects, 0 errors, 6 warnings; 9 files without sa-authn skipped; docs/check.md explains each code";
     assert_eq!(ran.stdout.lines().last(), Some(summary), "{}", ran.stdout);
     let ran = run_in("", &["check", BROKEN]);
     assert_eq!(ran.code, 1);

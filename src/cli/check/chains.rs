@@ -40,6 +40,7 @@ pub fn check(
         body: Body::None,
         remarks: without.into_iter().map(remark).collect(),
         selected: None,
+        is_extension: false,
     })
 }
 

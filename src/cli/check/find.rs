@@ -5,11 +5,11 @@
 //! filter or plugin, root_id, vm_id, the file or address of the module), or if its configuration has `issuers`. Other
 //! Wasm filters are reported as skipped.
 
-use super::chains;
 use super::kind::Kind as Problem;
 use super::mesh::Selected;
 use super::text::{Place, Text};
 use super::yaml::{self, Kind, Node};
+use super::{around, chains};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::rc::Rc;
@@ -29,6 +29,8 @@ pub struct Found {
     pub remarks: Vec<Remark>,
     /// The workloads in whose sidecars Istio runs the plugin.
     pub selected: Option<Selected>,
+    /// Whether it is part of an EnvoyExtensionPolicy.
+    pub is_extension: bool,
 }
 
 /// A problem outside of the plugin's configuration.
@@ -73,7 +75,15 @@ pub fn find(text: &Rc<Text>, document: &Node) -> Vec<Found> {
     if found.is_empty() && resembles_configuration(document) {
         let (what, body) = ("plugin configuration".to_owned(), Body::Tree(document.clone()));
         let (at, remarks) = (document.at, Vec::new());
-        found.push(Found { what, text: Rc::clone(text), at, body, remarks, selected: None });
+        found.push(Found {
+            what,
+            text: Rc::clone(text),
+            at,
+            body,
+            remarks,
+            selected: None,
+            is_extension: false,
+        });
     }
     found
 }
@@ -139,12 +149,7 @@ fn envoy(text: &Rc<Text>, name: Option<&str>, node: &Node, filter: &Node) -> Fou
     let called = name.or_else(|| of(&["name"])).unwrap_or("without a name");
     let what = format!("HTTP filter {called:?}");
     let names = names.into_iter().flatten().collect();
-    let opens = config.into_iter().flat_map(|config| {
-        let policy =
-            config.field("failure_policy").filter(|policy| policy.text() == Some("FAIL_OPEN"));
-        [policy, config.field("fail_open").filter(|open| open.text() == Some("true"))]
-    });
-    let remarks = fail_open(text, opens.flatten());
+    let remarks = config.map(|config| around::envoy(text, config)).unwrap_or_default();
     let plugin = Plugin { what, names, at: node.at, remarks, selected: None };
     let Some(value) = config.and_then(|config| config.get("configuration")) else {
         return plugin.without(text, "missing `config.configuration`");
@@ -169,9 +174,8 @@ fn envoy(text: &Rc<Text>, name: Option<&str>, node: &Node, filter: &Node) -> Fou
 
 fn istio(text: &Rc<Text>, kind: &str, object: &Node, spec: &Node) -> Found {
     let names = [spec.get("pluginName"), spec.get("url")];
-    let strategy = spec.get("failStrategy").filter(|strategy| strategy.text() == Some("FAIL_OPEN"));
     let mut plugin = kubernetes(kind, object, names.into_iter().flatten());
-    plugin.remarks = fail_open(text, strategy.into_iter());
+    plugin.remarks = around::istio(text, spec);
     // Of a TrafficExtension, `spec` is the part for Wasm.
     plugin.selected = Selected::by_plugin(object, object.get("spec").unwrap_or(spec));
     match spec.get("pluginConfig") {
@@ -191,8 +195,7 @@ fn higress(text: &Rc<Text>, kind: &str, object: &Node, spec: &Node) -> Found {
     let names = [spec.get("pluginName"), spec.get("url")];
     let mut plugin = kubernetes(kind, object, names.into_iter().flatten());
     plugin.what += " of Higress";
-    let strategy = spec.get("failStrategy").filter(|strategy| strategy.text() == Some("FAIL_OPEN"));
-    plugin.remarks = fail_open(text, strategy.into_iter());
+    plugin.remarks = around::istio(text, spec);
     let rules = spec.get("matchRules").filter(|rules| !rules.items().is_empty());
     plugin.remarks.extend(rules.map(|rules| Remark {
         place: text.place(rules.at),
@@ -211,8 +214,7 @@ fn gateway(text: &Rc<Text>, object: &Node, wasm: &Node) -> Found {
     let url = |kind: &str| code.and_then(|code| code.get(kind)).and_then(|kind| kind.get("url"));
     let names = [wasm.get("name"), wasm.get("rootID"), url("http"), url("image")];
     let mut plugin = kubernetes("EnvoyExtensionPolicy", object, names.into_iter().flatten());
-    let open = wasm.get("failOpen").filter(|open| open.text() == Some("true"));
-    plugin.remarks = fail_open(text, open.into_iter());
+    plugin.remarks = around::gateway(text, wasm);
     match wasm.get("config") {
         Some(config) => plugin.with_tree(text, config),
         None => plugin.without(text, "missing `config`"),
@@ -228,15 +230,6 @@ fn kubernetes<'n>(
     let what = format!("{kind} {:?}", name.and_then(Node::text).unwrap_or("without a name"));
     let names = names.chain(name).filter_map(Node::text).collect();
     Plugin { what, names, at: object.at, remarks: Vec::new(), selected: None }
-}
-
-fn fail_open<'n>(text: &Rc<Text>, fields: impl Iterator<Item = &'n Node>) -> Vec<Remark> {
-    let remark = |field: &Node| Remark {
-        place: text.place(field.at),
-        kind: Problem::FailOpen,
-        message: "the proxy allows every request when the filter fails; use FAIL_RELOAD".to_owned(),
-    };
-    fields.map(remark).collect()
 }
 
 /// Searches the files in a ConfigMap.
@@ -272,7 +265,8 @@ impl Plugin<'_> {
 
     fn found(self, text: Rc<Text>, at: usize, body: Body) -> Found {
         let Self { what, remarks, selected, .. } = self;
-        Found { what, text, at, body, remarks, selected }
+        let is_extension = what.starts_with("EnvoyExtensionPolicy ");
+        Found { what, text, at, body, remarks, selected, is_extension }
     }
 
     fn without(self, text: &Rc<Text>, why: &'static str) -> Found {
@@ -327,8 +321,8 @@ const WASM_FILTER: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const TEXT_CONFIG: &str = "`pluginConfig` must be an object, and this is a text; remove the `|` or the quotes, and write the \
      fields as YAML";
 
-const HIGRESS_RULES: &str = "Higress passes `matchRules` to the plugin as a field `_rules_`, which the filter rejects; write the rules \
-     in `defaultConfig`";
+const HIGRESS_RULES: &str = "Higress passes `matchRules` to the plugin as a field `_rules_`, which the filter rejects; write the rules in \
+                             `defaultConfig`";
 
 const UNSUPPORTED_FORM: &str =
     "`configuration` must be a google.protobuf.StringValue or Struct with a `value`";

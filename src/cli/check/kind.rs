@@ -40,6 +40,10 @@ pub enum Kind {
     RawTcpOpen,
     ServicePortNotHttp,
     FilterChainWithoutFilter,
+    RouteOpens,
+    MissingGuard,
+    ModuleWithoutDigest,
+    WorkloadNotEnrolled,
 }
 
 // === impl Severity ===
@@ -58,7 +62,7 @@ impl Severity {
 
 impl Kind {
     /// Every kind, in the order of docs/check.md.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::Syntax,
         Self::DuplicateField,
         Self::UnknownField,
@@ -85,6 +89,10 @@ impl Kind {
         Self::RawTcpOpen,
         Self::ServicePortNotHttp,
         Self::FilterChainWithoutFilter,
+        Self::RouteOpens,
+        Self::MissingGuard,
+        Self::ModuleWithoutDigest,
+        Self::WorkloadNotEnrolled,
     ];
 
     /// The code, which is stable.
@@ -116,6 +124,10 @@ impl Kind {
             Self::RawTcpOpen => "raw-tcp-open",
             Self::ServicePortNotHttp => "service-port-not-http",
             Self::FilterChainWithoutFilter => "filter-chain-without-filter",
+            Self::RouteOpens => "route-opens",
+            Self::MissingGuard => "missing-guard",
+            Self::ModuleWithoutDigest => "module-without-digest",
+            Self::WorkloadNotEnrolled => "workload-not-enrolled",
         }
     }
 
@@ -126,7 +138,11 @@ impl Kind {
             | Self::IssuerWithoutScheme
             | Self::RawTcpOpen
             | Self::ServicePortNotHttp
-            | Self::FilterChainWithoutFilter => Severity::Warning,
+            | Self::FilterChainWithoutFilter
+            | Self::RouteOpens
+            | Self::MissingGuard
+            | Self::ModuleWithoutDigest
+            | Self::WorkloadNotEnrolled => Severity::Warning,
             _ => Severity::Error,
         }
     }

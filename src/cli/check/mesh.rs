@@ -1,15 +1,20 @@
 //! Warnings that depend on several objects of a mesh: plugins, AuthorizationPolicies and Services.
 
+mod workload;
+
 use super::kind::Kind;
 use super::report::{Checked, Fault};
 use super::text::{Place, Text};
 use super::yaml::Node;
+use workload::Workload;
 
 /// The workloads that an object selects.
 #[derive(Clone, Debug)]
 pub struct Selected {
     namespace: String,
     labels: Vec<(String, String)>,
+    /// Of a plugin: whether it calls the API server through a cluster of the bootstrap.
+    calls_api_server: bool,
 }
 
 /// The objects in all checked files.
@@ -17,6 +22,11 @@ pub struct Selected {
 pub struct Mesh {
     /// Plugins in sidecars, each with the index of its [`Checked`].
     plugins: Vec<(usize, Selected)>,
+    /// EnvoyExtensionPolicies, by the index of their [`Checked`].
+    extensions: Vec<usize>,
+    /// Whether a SecurityPolicy of Envoy Gateway denies what it does not allow (docs/envoy-gateway.md).
+    has_guard: bool,
+    workloads: Vec<Workload>,
     /// Policies that deny every TCP connection.
     policies: Vec<Selected>,
     services: Vec<Service>,
@@ -41,8 +51,11 @@ impl Selected {
         let is_inbound = |mode: &Node| mode.get("mode").and_then(Node::text) != Some("CLIENT");
         let is_gateway = ["targetRefs", "targetRef"].iter().any(|name| spec.get(name).is_some());
         let inbound = modes.is_empty() || modes.iter().any(is_inbound);
-        (inbound && !is_gateway)
-            .then(|| Self::of(object, spec.get("selector").and_then(match_labels)))
+        let labels = spec.get("selector").and_then(match_labels);
+        (inbound && !is_gateway).then(|| Self {
+            calls_api_server: names_bootstrap_cluster(spec),
+            ..Self::of(object, labels)
+        })
     }
 
     fn of(object: &Node, labels: Option<&Node>) -> Self {
@@ -53,6 +66,7 @@ impl Selected {
         Self {
             namespace: namespace.map(text).unwrap_or_default(),
             labels: labels.map(|(key, value)| (key.name.clone(), text(value))).collect(),
+            calls_api_server: false,
         }
     }
 
@@ -62,6 +76,16 @@ impl Selected {
         (is_root || self.namespace == other.namespace)
             && self.labels.iter().all(|label| other.labels.contains(label))
     }
+}
+
+/// Whether a configuration has a `cluster` that is not one of istiod's.
+fn names_bootstrap_cluster(node: &Node) -> bool {
+    let is_it = |name: &str| !name.contains('|');
+    node.items().iter().any(names_bootstrap_cluster)
+        || node.members().iter().any(|(key, value)| {
+            (key.name == "cluster" && value.text().is_some_and(is_it))
+                || names_bootstrap_cluster(value)
+        })
 }
 
 fn match_labels(selector: &Node) -> Option<&Node> {
@@ -76,16 +100,34 @@ impl Mesh {
         self.plugins.push((checked, selected));
     }
 
-    /// Adds the policies and Services of a document.
-    pub fn add(&mut self, file: &str, text: &Text, object: &Node) {
-        object.get("items").map(Node::items).unwrap_or_default().iter().for_each(|item| {
-            self.add(file, text, item);
-        });
+    /// Adds an EnvoyExtensionPolicy; `checked` is the index of its result.
+    pub fn add_extension(&mut self, checked: usize) {
+        self.extensions.push(checked);
+    }
+
+    /// Adds the policies, Services and workloads of a document. Returns whether it has a workload.
+    pub fn add(&mut self, file: &str, text: &Text, object: &Node, is_named: bool) -> bool {
+        let items = object.get("items").map(Node::items).unwrap_or_default().iter();
+        let mut has_workload =
+            items.fold(false, |has, item| self.add(file, text, item, is_named) || has);
+        if let Some(workload) = Workload::read(file, text, object, is_named) {
+            self.workloads.push(workload);
+            has_workload = true;
+        }
+        self.add_policy(file, text, object);
+        has_workload
+    }
+
+    fn add_policy(&mut self, file: &str, text: &Text, object: &Node) {
         let Some(spec) = object.get("spec") else { return };
         match object.get("kind").and_then(Node::text) {
             Some("AuthorizationPolicy") if denies_tcp(spec) => {
                 self.policies
                     .push(Selected::of(object, spec.get("selector").and_then(match_labels)));
+            }
+            Some("SecurityPolicy") => {
+                let action = spec.get("authorization").and_then(|of| of.get("defaultAction"));
+                self.has_guard |= action.and_then(Node::text) == Some("Deny");
             }
             Some("Service") if spec.get("selector").is_some() => {
                 let name = object.get("metadata").and_then(|metadata| metadata.get("name"));
@@ -106,7 +148,25 @@ impl Mesh {
     }
 
     /// Adds the warnings to the results.
-    pub fn warn(self, checked: &mut Vec<Checked>) {
+    pub fn warn(mut self, checked: &mut Vec<Checked>) {
+        let workloads = std::mem::take(&mut self.workloads);
+        let plugins: Vec<_> =
+            self.plugins.iter().map(|(_, plugin)| (plugin, plugin.calls_api_server)).collect();
+        checked.extend(workloads.into_iter().filter_map(|workload| workload.check(&plugins)));
+        for at in self.extensions.iter().filter(|_| !self.has_guard) {
+            let Some(checked) = checked.get_mut(*at) else { continue };
+            checked.faults.push(Fault {
+                place: checked.place,
+                path: String::new(),
+                message: "no SecurityPolicy with `defaultAction: Deny` in the checked files; without this guard, requests pass \
+                          while the filter is not attached"
+                    .to_owned(),
+                remedy: Some(
+                    "apply envoy-gateway/guard.yaml, and pass its file to this command".to_owned(),
+                ),
+                kind: Kind::MissingGuard,
+            });
+        }
         for (at, plugin) in &self.plugins {
             let Some(checked) = checked.get_mut(*at) else { continue };
             if !self.policies.iter().any(|policy| policy.covers(plugin)) {
