@@ -107,9 +107,10 @@ impl Mesh {
 
     /// Adds the policies, Services and workloads of a document. Returns whether it has a workload.
     pub fn add(&mut self, file: &str, text: &Text, object: &Node, is_named: bool) -> bool {
-        let items = object.get("items").map(Node::items).unwrap_or_default().iter();
-        let mut has_workload =
-            items.fold(false, |has, item| self.add(file, text, item, is_named) || has);
+        let mut has_workload = false;
+        for item in object.get("items").map(Node::items).unwrap_or_default() {
+            has_workload |= self.add(file, text, item, is_named);
+        }
         if let Some(workload) = Workload::read(file, text, object, is_named) {
             self.workloads.push(workload);
             has_workload = true;

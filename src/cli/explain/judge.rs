@@ -63,6 +63,9 @@ pub enum Question {
     Access,
 }
 
+/// The API server's response to the body of a question; `None` if it is not known.
+pub type Answers<'a> = dyn Fn(Question, &[u8]) -> Option<Vec<u8>> + 'a;
+
 /// Judges a request.
 pub fn judge(config: Config, request: &Request<'_>, recorded: Recorded<'_>) -> Judged {
     run(config, request, &|question, _| {
@@ -74,12 +77,8 @@ pub fn judge(config: Config, request: &Request<'_>, recorded: Recorded<'_>) -> J
     })
 }
 
-/// Runs the core. `answer` is the API server's response to the body of a call.
-pub fn run(
-    config: Config,
-    request: &Request<'_>,
-    answer: &dyn Fn(Question, &[u8]) -> Option<Vec<u8>>,
-) -> Judged {
+/// Runs the core.
+pub fn run(config: Config, request: &Request<'_>, answer: &Answers<'_>) -> Judged {
     let Request { map, connection, now } = *request;
     let mut driver = NativeDriver::new(config, Environment::default());
     let recorder = Recorder::default();
@@ -118,11 +117,7 @@ fn split(calls: Vec<Callout>) -> (Vec<Callout>, Vec<Callout>) {
     reviews.partition(|call| call.path.ends_with(access::PATH))
 }
 
-fn reply(
-    call: &Callout,
-    question: Question,
-    answer: &dyn Fn(Question, &[u8]) -> Option<Vec<u8>>,
-) -> Option<Reply> {
+fn reply(call: &Callout, question: Question, answer: &Answers<'_>) -> Option<Reply> {
     let body = Some(answer(question, call.body.as_deref()?)?);
     Some(Reply::Response { status: 201, cache_control: None, retry_after: None, body })
 }
