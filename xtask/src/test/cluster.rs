@@ -123,7 +123,7 @@ const GROUPS: [Group; 5] = [
         needs: &[REGISTRY],
     },
     Group { binaries: "control_plane|login", needs: &[REGISTRY, CONTROL_PLANE] },
-    Group { binaries: "fake", needs: &[IMITATED] },
+    Group { binaries: "fake|fake_access", needs: &[IMITATED] },
     Group { binaries: "proxies", needs: &[REGISTRY, PROXIES] },
     Group { binaries: "traffic_extension", needs: &[REGISTRY, TRAFFIC_EXTENSION] },
 ];
@@ -139,14 +139,14 @@ mod tests {
         assert_eq!(
             filter,
             "package(cluster-test) and kind(test) and not binary(/^(control_plane|login)$/) \
-             and not binary(/^(fake)$/) and not binary(/^(proxies)$/) and not binary(/^(traffic_extension)$/)"
+             and not binary(/^(fake|fake_access)$/) and not binary(/^(proxies)$/) and not binary(/^(traffic_extension)$/)"
         );
         assert_eq!(
             not_run,
             [
                 "not run: control_plane, login: the API server of this cluster cannot be stopped \
                  (CLUSTER_CONTROL_PLANE)",
-                "not run: fake: this API server may differ from the one that the fake one imitates \
+                "not run: fake, fake_access: this API server may differ from the one that the fake one imitates \
                  (CLUSTER_CONTROL_PLANE)",
                 "not run: proxies: no images of the proxy with other Envoys (CLUSTER_PROXIES)",
                 "not run: traffic_extension: this Istio does not have the kind \
