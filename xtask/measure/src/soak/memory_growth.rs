@@ -50,8 +50,9 @@ fn slope(points: &[(f64, f64)]) -> f64 {
     Spread::of(&slopes).median
 }
 
-/// The part of the time until caches are full and V8 has optimised what runs often.
-pub const WARM_UP: f64 = 0.25;
+/// The part of the time until caches are full, V8 has optimised what runs often, and each kind of disturbance has come once:
+/// the first of a kind can take memory that the later ones use again. In ten minutes, with 25 %, it counted as growth.
+pub const WARM_UP: f64 = 0.5;
 
 /// From the first third after that to the last.
 pub const MOST_GROWTH: f64 = 0.05;
