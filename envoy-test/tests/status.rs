@@ -111,10 +111,22 @@ async fn healthy_proxy_passes_and_shows_what_was_denied() -> Result<()> {
             "    STATUS    healthy",
         ];
         check(&ran, 0, &expected)?;
+        let ran = status(&gate.envoy, &["--format", "json"]).await?;
+        let answer: Value = serde_json::from_str(&ran.stdout)?;
+        let message = concat!("sa-authn ", env!("CARGO_PKG_VERSION"), " in 1 filter chain");
+        let filter = json!({ "severity": "ok", "about": "filter", "message": message });
+        let counts = ["healthy", "problems", "warnings"].map(|member| &answer[member]);
+        assert_eq!((ran.code, counts), (0, [&json!(true), &json!(0), &json!(0)]), "{}", ran.stdout);
+        let findings = answer["findings"].as_array().map_or(&[][..], Vec::as_slice);
+        assert!(findings.contains(&filter), "{}", ran.stdout);
         let path =
             file(&folder, &config.to_string().replace("60s", "61s").replace("local", "other"))?;
         let ran = status(&gate.envoy, &["--config", &path.to_string_lossy()]).await?;
         check(&ran, 1, &["NO  config    differs from the file", "    STATUS    NOT HEALTHY"])?;
+        let config = path.to_string_lossy();
+        let ran = status(&gate.envoy, &["--config", &config, "--format", "json"]).await?;
+        let answer: Value = serde_json::from_str(&ran.stdout)?;
+        assert_eq!((ran.code, &answer["healthy"]), (1, &json!(false)), "{}", ran.stdout);
     }
     Ok(())
 }
