@@ -119,7 +119,7 @@ const TRAFFIC_EXTENSION: Need =
 
 const GROUPS: [Group; 5] = [
     Group {
-        binaries: "caller|changes|example|faults|gateway|policies|raw_tcp|reviews",
+        binaries: "caller|changes|example|faults|gateway|policies|raw_tcp|reviews|status",
         needs: &[REGISTRY],
     },
     Group { binaries: "control_plane|login", needs: &[REGISTRY, CONTROL_PLANE] },
