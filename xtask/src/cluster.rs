@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn documents_name_the_packages_that_the_cluster_needs() -> Result<()> {
         let packages = PACKAGES.map(|(_, package)| package).join(" ");
-        for file in ["CONTRIBUTING.md", "envoy-test/cluster/README.md"] {
+        for file in ["CONTRIBUTING.md", "envoy-test/cluster/README.md", ".ci/run"] {
             let text = std::fs::read_to_string(repository::root().join(file))?;
             assert!(text.contains(&packages), "{file} does not name: {packages}");
         }
