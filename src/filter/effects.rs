@@ -13,7 +13,7 @@ use crate::verdict::{Answer, Verdict};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{Action, BufferType, MapType, Status};
 use std::cell::{Cell, RefCell};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// A core, and what it takes to perform its effects.
 ///
@@ -312,16 +312,10 @@ fn read_reply(body_size: usize) -> Reply {
 
 /// The host's clock. Without one it is 1970, at which no token is accepted.
 fn clock() -> UnixTime {
-    let since_1970 = hostcalls::get_current_time()
-        .ok()
-        .and_then(|now| now.duration_since(SystemTime::UNIX_EPOCH).ok());
-    UnixTime::from_secs(0).plus(since_1970.unwrap_or(Duration::ZERO))
+    host::current_time().unwrap_or(UnixTime::from_secs(0))
 }
 
 /// Differs between VMs: std seeds its hashers from the host's random numbers.
 fn seed() -> u64 {
-    std::hash::BuildHasher::hash_one(
-        &std::hash::RandomState::new(),
-        hostcalls::get_current_time().ok(),
-    )
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), clock().as_millis())
 }

@@ -3,12 +3,14 @@
 //! - `proxy_get_header_map_pairs`: the SDK copies each name and value, and panics on a name that is not UTF-8.
 //! - `proxy_replace_header_map_value`, `proxy_remove_header_map_value`: the SDK panics if the host refuses an edit, and
 //!   takes no name that is not UTF-8. The request must be denied then, and the VM must go on.
+//! - `proxy_get_current_time_nanoseconds`: the SDK panics if the host has no clock, and makes a `SystemTime` of the number.
 //! - `proxy_set_property`: Envoy answers `BadArgument` if another filter has set the same filter state for good; the SDK
 //!   panics.
 //! - `proxy_send_local_response`: the SDK cannot set `%RESPONSE_CODE_DETAILS%`, and panics if the host refuses.
 #![allow(unsafe_code, reason = "the host knows addresses and nothing of Rust")]
 
 use crate::headers::to_map;
+use crate::time::UnixTime;
 use crate::verdict::Answer;
 use proxy_wasm::hostcalls;
 use std::ptr;
@@ -19,6 +21,7 @@ pub(super) struct Failed(pub(super) u32);
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
+    fn proxy_get_current_time_nanoseconds(nanoseconds: *mut u64) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
@@ -44,6 +47,14 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+}
+
+/// The host's clock, if it has one.
+pub(super) fn current_time() -> Result<UnixTime, Failed> {
+    let mut nanoseconds = 0;
+    // SAFETY: the host writes eight bytes.
+    check(unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) })?;
+    Ok(UnixTime::from_nanos(nanoseconds))
 }
 
 /// All headers of the request, in the form that [`crate::headers`] reads.
