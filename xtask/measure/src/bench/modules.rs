@@ -18,6 +18,8 @@ pub struct Modules {
     pub floor_with_every_callback: PathBuf,
     /// What the floor does, written with the SDK.
     pub floor_sdk: PathBuf,
+    /// The same, and it reads the clock.
+    pub floor_sdk_with_clock: PathBuf,
 }
 
 // === impl Modules ===
@@ -35,6 +37,12 @@ impl Modules {
                 &["--features", "every-callback"],
             )?,
             floor_sdk: floor(toolchain, "floor-sdk", "floor-sdk.wasm", &[])?,
+            floor_sdk_with_clock: floor(
+                toolchain,
+                "floor-sdk",
+                "floor-sdk-with-clock.wasm",
+                &["--features", "clock"],
+            )?,
         })
     }
 
