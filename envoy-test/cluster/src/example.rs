@@ -105,7 +105,7 @@ impl Example {
     pub fn manifest(file: &str) -> Result<String> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../istio").join(file);
         let mut text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        for name in ["secrets", "api", "web", "ingress", "shop"] {
+        for name in ["secrets", "api", "web", "ingress", "shop", "store"] {
             let kind = "kind: Namespace\nmetadata:\n  name: ";
             text = text.replace(&format!("{kind}{name}\n"), &format!("{kind}sa-authn-{name}\n"));
             text = text

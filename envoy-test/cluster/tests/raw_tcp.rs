@@ -30,6 +30,41 @@ fn from_outside(example: &Example) -> Result<String> {
     example.kubectl.shell(OUTSIDE, "deploy/outside", "outside", &script)
 }
 
+/// The response to bytes that are not HTTP, from a pod of the mesh. Its sidecar connects with its certificate and offers
+/// only Istio's ALPN for TCP, which the service's sidecar prefers to what the bytes are.
+fn from_the_mesh(example: &Example) -> Result<String> {
+    let script = format!("printf 'x\\r\\n\\r\\n' | curl -s -m 5 telnet://{HOST}:80");
+    example.kubectl.shell("sa-authn-web", "deploy/web", "web", &script)
+}
+
+#[test]
+fn policy_closes_the_tcp_chain_for_a_workload_with_a_certificate() -> Result<()> {
+    let example = Example::ready()?;
+    let (_, patch, _) = PORTS[1];
+    patch_service(&example.kubectl, example.namespace(), patch)?;
+    example.kubectl.run([
+        "-n",
+        example.namespace(),
+        "delete",
+        "authorizationpolicy",
+        "sa-authn-deny-tcp",
+    ])?;
+    until("the application's answer without the policy", || {
+        let seen = from_the_mesh(&example)?;
+        Ok((!seen.contains(BAD_REQUEST)).then_some(seen))
+    })?;
+    example.kubectl.apply(&example.plugin()?)?;
+    until("no answer with the policy", || {
+        let seen = from_the_mesh(&example)?;
+        Ok((!seen.is_empty()).then_some(seen))
+    })?;
+    for _ in 0..20 {
+        let seen = from_the_mesh(&example)?;
+        ensure!(seen.is_empty(), "{seen}");
+    }
+    patch_service(&example.kubectl, example.namespace(), PORTS[0].1)
+}
+
 #[test]
 fn policy_closes_the_tcp_chains_of_every_port() -> Result<()> {
     let example = Example::ready()?;
@@ -67,6 +102,9 @@ fn patch_service(kubectl: &Kubectl, namespace: &str, patch: &str) -> Result<()> 
         .map(|_| ())
 }
 
+/// The answer of the application's own HTTP server.
+const BAD_REQUEST: &str = "400 Bad Request";
+const HOST: &str = "secret-store.sa-authn-secrets";
 const OUTSIDE: &str = "sa-authn-outside";
 const OUTSIDE_POD: &str = r#"
 apiVersion: v1

@@ -1,7 +1,6 @@
 //! `sa-authn status` against a sidecar and a gateway of the mesh: what it says about each state, and its exit code.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use cluster_test::{Example, Gateway, Image, until};
@@ -10,10 +9,9 @@ use serde_json::json;
 /// Asks a proxy by `kubectl port-forward`. Returns the exit code and the page.
 fn status(namespace: &str, resource: &str) -> Result<(i32, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["run", "--quiet", "--locked", "-p", "sa-authn", "--bin", "sa-authn", "--"]);
-    cargo.args(["status", "-n", namespace, resource]).current_dir(root);
-    let output = cargo.output().context("running cargo")?;
+    let mut command = envoy_test::command::sa_authn();
+    command.args(["status", "-n", namespace, resource]).current_dir(root);
+    let output = command.output().context("running sa-authn")?;
     let code = output.status.code().context("an exit code")?;
     let page = [output.stdout, output.stderr].concat();
     Ok((code, String::from_utf8(page)?))

@@ -44,6 +44,7 @@ impl Cluster {
                 "CLUSTER_PULL_REGISTRY",
                 "CLUSTER_CONTROL_PLANE",
                 "CLUSTER_PROXIES",
+                "CLUSTER_AMBIENT",
             ];
             let mut variables: BTreeMap<_, _> =
                 names.into_iter().filter_map(|name| Some((name.to_owned(), set(name)?))).collect();
@@ -113,11 +114,14 @@ const IMITATED: Need = Need {
 };
 const PROXIES: Need =
     Need { variable: "CLUSTER_PROXIES", lack: "no images of the proxy with other Envoys" };
-
+const AMBIENT: Need = Need {
+    variable: "CLUSTER_AMBIENT",
+    lack: "no ambient mode, which needs Istio's own build of Envoy",
+};
 const TRAFFIC_EXTENSION: Need =
     Need { variable: "CLUSTER_TRAFFIC_EXTENSION", lack: "this Istio does not have the kind" };
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 6] = [
     Group {
         binaries: "caller|changes|example|faults|gateway|policies|raw_tcp|reviews|status",
         needs: &[REGISTRY],
@@ -126,6 +130,7 @@ const GROUPS: [Group; 5] = [
     Group { binaries: "fake|fake_access", needs: &[IMITATED] },
     Group { binaries: "proxies", needs: &[REGISTRY, PROXIES] },
     Group { binaries: "traffic_extension", needs: &[REGISTRY, TRAFFIC_EXTENSION] },
+    Group { binaries: "waypoint", needs: &[REGISTRY, AMBIENT] },
 ];
 
 #[cfg(test)]
@@ -139,7 +144,8 @@ mod tests {
         assert_eq!(
             filter,
             "package(cluster-test) and kind(test) and not binary(/^(control_plane|login)$/) \
-             and not binary(/^(fake|fake_access)$/) and not binary(/^(proxies)$/) and not binary(/^(traffic_extension)$/)"
+             and not binary(/^(fake|fake_access)$/) and not binary(/^(proxies)$/) and not binary(/^(traffic_extension)$/) \
+             and not binary(/^(waypoint)$/)"
         );
         assert_eq!(
             not_run,
@@ -150,7 +156,8 @@ mod tests {
                  (CLUSTER_CONTROL_PLANE)",
                 "not run: proxies: no images of the proxy with other Envoys (CLUSTER_PROXIES)",
                 "not run: traffic_extension: this Istio does not have the kind \
-                 (CLUSTER_TRAFFIC_EXTENSION)"
+                 (CLUSTER_TRAFFIC_EXTENSION)",
+                "not run: waypoint: no ambient mode, which needs Istio's own build of Envoy (CLUSTER_AMBIENT)"
             ]
         );
     }
