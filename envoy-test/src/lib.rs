@@ -19,6 +19,7 @@ pub mod api_server;
 pub mod apps;
 pub mod bench;
 pub mod client;
+pub mod command;
 #[cfg(feature = "full")]
 pub mod conformance;
 #[cfg_attr(

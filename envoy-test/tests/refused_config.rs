@@ -5,6 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use envoy_test::EnvoySetup;
@@ -140,20 +141,24 @@ async fn unknown_field_is_rejected() -> Result<()> {
 async fn documented_broken_configurations_are_rejected_with_the_documented_lines() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testdata/broken");
     let readme = fs::read_to_string(folder.join("README.md"))?;
+    let setup = EnvoySetup::new().dynamic_listener(Duration::from_secs(1));
+    let envoy = setup.plugin_config(config(discovery(json!({})))).start().await?;
     let mut count = 0;
     for section in readme.split("\n## ").skip(1) {
         let (name, rest) = section.split_once('\n').context("a name")?;
         let Some((_, block)) = rest.split_once("Envoy's log:\n\n```text\n") else { continue };
         let lines = block.split("```").next().context("the end")?.lines();
         let expected: BTreeSet<&str> = lines.collect();
-        let config = fs::read_to_string(folder.join(name))?;
-        let log = EnvoySetup::new().plugin_config_text(config).expect_refused().await?;
-        let found: BTreeSet<&str> = log
+        let start = envoy.log().len();
+        envoy.replace_plugin_config_text(&fs::read_to_string(folder.join(name))?)?;
+        count += 1;
+        envoy.wait_stat("listener_manager.lds.update_rejected", |found| found == count).await?;
+        let log = envoy.log();
+        let found: BTreeSet<&str> = log[start..]
             .lines()
             .filter_map(|line| line.find("configuration: ").and_then(|at| line.get(at..)))
             .collect();
         ensure!(found == expected, "{name}: {found:#?} instead of {expected:#?}");
-        count += 1;
     }
     assert!(count >= 40, "{count} configurations");
     Ok(())

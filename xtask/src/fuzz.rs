@@ -6,8 +6,9 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Arg, ArgMatches, value_parser};
 use xtask::{process, repository, toolchain};
 
@@ -52,15 +53,25 @@ pub fn run_all(seconds: u32) -> Result<()> {
 }
 
 fn run_each(targets: &[String], seconds: u32) -> Result<()> {
-    let programs = build()?;
+    let programs = &build()?;
     process::run(Command::new(programs.join("seeds")).arg(folder("seeds")))?;
     println!(
         "{:<15} {:>12} {:>10} {:>10} {:>7}",
         "target", "executions", "a second", "coverage", "inputs"
     );
-    for target in targets {
-        let findings = fuzz(&programs, target, seconds)?;
-        println!("{target:<15} {findings}");
+    // A target uses one core.
+    for several in targets.chunks(thread::available_parallelism()?.get()) {
+        let all: Vec<Result<Findings>> = thread::scope(|scope| {
+            let running: Vec<_> = several
+                .iter()
+                .map(|target| scope.spawn(move || fuzz(programs, target, seconds)))
+                .collect();
+            let panicked = |_| bail!("a thread panicked");
+            running.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+        });
+        for (target, findings) in several.iter().zip(all) {
+            println!("{target:<15} {}", findings?);
+        }
     }
     Ok(())
 }

@@ -26,10 +26,15 @@ impl Envoy {
 
     /// Gives the filter of a dynamic listener another configuration.
     pub fn replace_plugin_config(&self, config: &Value) -> Result<()> {
+        self.replace_plugin_config_text(&config.to_string())
+    }
+
+    /// The same, with a text that may be invalid.
+    pub fn replace_plugin_config_text(&self, config: &str) -> Result<()> {
         self.replace_listener(|listener| {
             let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
             let plugin = &mut http["http_filters"][0]["typed_config"]["config"];
-            plugin["configuration"]["value"] = json!(config.to_string());
+            plugin["configuration"]["value"] = json!(config);
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The command line `sa-authn`, built from this repository.
 
+use std::env;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -27,13 +27,12 @@ pub async fn sa_authn_with(arguments: &[&str], programs: Option<&Path>) -> Resul
 
 fn run(arguments: &[String], programs: Option<&Path>) -> Result<Ran> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["run", "--quiet", "--locked", "-p", "sa-authn", "--bin", "sa-authn", "--"]);
+    let mut command = envoy_test::command::sa_authn();
     if let Some(programs) = programs {
-        let path = std::env::var("PATH").unwrap_or_default();
-        cargo.env("PATH", format!("{}:{path}", programs.display()));
+        let path = env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", programs.display()));
     }
-    let output = cargo.args(arguments).current_dir(root).output().context("running cargo")?;
+    let output = command.args(arguments).current_dir(root).output().context("running sa-authn")?;
     let text = |bytes| String::from_utf8(bytes).context("UTF-8");
     let ran = Ran {
         code: output.status.code().context("an exit code")?,

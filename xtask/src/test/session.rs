@@ -241,11 +241,13 @@ pub fn with_tools(folder: PathBuf) -> OsString {
     env::join_paths(iter::once(folder).chain(env::split_paths(&path))).unwrap_or(path)
 }
 
-/// Always for the whole workspace: another selection has other features, and would recompile dependencies.
+/// Always for the whole workspace: another selection has other features, and would recompile dependencies. The tests of
+/// the command line run the command that is built with them.
 fn nextest(filter: &str) -> Result<Command> {
     let mut nextest = Command::new(Tool::CARGO_NEXTEST.program()?);
     nextest
         .args(["nextest", "run", "--workspace", "--locked", "--filterset", filter])
+        .env("SA_AUTHN_COMMAND", repository::target().join("debug/sa-authn"))
         .current_dir(repository::root());
     Ok(nextest)
 }
