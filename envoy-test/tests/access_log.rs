@@ -1,12 +1,10 @@
 //! The access log format of observability/access-log.yaml in Envoy.
 
-mod support;
-
+use crate::support::{Gate, get, http_options, rules};
 use anyhow::{Context, Result};
 use envoy_test::envoy::versions;
 use envoy_test::{EnvoySetup, KeyKind, Request, SigningKey, Token};
 use serde_json::{Value, json};
-use support::{Gate, get, http_options, rules};
 
 const FORMAT: &str = include_str!("../../observability/access-log.yaml");
 

@@ -1,16 +1,14 @@
 //! Attacks on the token and review caches: poisoning, eviction, expired entries, and timing.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::reviews::{gate as reviewing, reviewed, reviewer};
+use crate::support::{Gate, api, check_refused, config, get};
 use anyhow::{Context, Result, ensure};
 use envoy_test::client::Connection;
 use envoy_test::envoy::versions;
 use envoy_test::{EnvoySetup, KeyKind, Request, SigningKey, Token, jwks, poll, unix_now};
 use serde_json::{Value, json};
-use support::reviews::{gate as reviewing, reviewed, reviewer};
-use support::{Gate, api, check_refused, config, get};
 
 async fn gate(version: &str, key: &SigningKey, more: Value) -> Result<Gate> {
     let mut config = config(json!({ "inline": jwks(&[key]) }));
@@ -58,7 +56,7 @@ async fn cached_token_expires_at_exp() -> Result<()> {
     for version in versions() {
         let key = SigningKey::generate(KeyKind::P256);
         let gate = gate(&version, &key, json!({})).await?;
-        let mut config = support::config(json!({ "inline": jwks(&[&key]) }));
+        let mut config = crate::support::config(json!({ "inline": jwks(&[&key]) }));
         config["issuers"][0]["leeway"] = json!("0s");
         let strict = EnvoySetup::new().version(&version).plugin_config(config);
         let strict = Gate::start(strict).await?;
@@ -134,7 +132,7 @@ async fn flood_of_rejected_tokens_does_not_evict_an_approval() -> Result<()> {
         let gate = reviewing(&version, &api_server, config).await?;
         let good = api_server.mint(api());
         assert_eq!(status(&gate, &good).await?, 200, "Envoy {version}");
-        for token in support::reviews::invalid(api_server.signing_key().kid(), 100) {
+        for token in crate::support::reviews::invalid(api_server.signing_key().kid(), 100) {
             check_refused(&get(&token).send(gate.envoy.port()).await?, 401, "bad_signature")?;
         }
         let asked = api_server.count(envoy_test::Endpoint::TokenReview);

@@ -1,11 +1,11 @@
 //! Shortages that a caller creates: they deny requests, but do not pass one or use the places of other callers.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use crate::support::reviews::{outcome, reviewed, reviewer};
+use crate::support::{ACTIVE, Gate, api, check_refused, config, discovery, get};
 use anyhow::{Context, Result, ensure};
 use envoy_test::client::Connection;
 use envoy_test::envoy::oldest_and_newest;
@@ -15,8 +15,6 @@ use envoy_test::{
     poll,
 };
 use serde_json::{Value, json};
-use support::reviews::{outcome, reviewed, reviewer};
-use support::{ACTIVE, Gate, api, check_refused, config, discovery, get};
 
 /// `onOutage: "acceptVerified"` without a cache of reviews.
 fn accepting() -> Value {

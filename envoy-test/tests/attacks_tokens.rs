@@ -2,15 +2,13 @@
 //!
 //! The scenario table has the other forged tokens.
 
-mod support;
-
+use crate::support::{Gate, config, discovery};
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use envoy_test::envoy::versions;
 use envoy_test::{EnvoySetup, KeyKind, SigningKey, Token, jwks};
 use serde_json::json;
-use support::{Gate, config, discovery};
 
 /// ECDSA has two valid signatures for each message: (r, s) and (r, n - s).
 #[tokio::test]
@@ -30,13 +28,13 @@ async fn second_ecdsa_signature_passes_as_the_same_account() -> Result<()> {
         let inline = config(json!({ "inline": jwks(&[&key]) }));
         let gate = Gate::start(setup.plugin_config(inline)).await?;
         for token in [&web, &twin] {
-            let response = support::get(token).send(gate.envoy.port()).await?;
+            let response = crate::support::get(token).send(gate.envoy.port()).await?;
             assert_eq!(response.status, 200, "Envoy {version}");
             let received = gate.upstream.last().context("a request")?;
             assert_eq!(received.header("x-sa-name").as_deref(), Some("web"), "Envoy {version}");
         }
-        let response = support::get(&der).send(gate.envoy.port()).await?;
-        support::check_refused(&response, 401, "bad_signature")?;
+        let response = crate::support::get(&der).send(gate.envoy.port()).await?;
+        crate::support::check_refused(&response, 401, "bad_signature")?;
     }
     Ok(())
 }
@@ -45,21 +43,21 @@ async fn second_ecdsa_signature_passes_as_the_same_account() -> Result<()> {
 #[tokio::test]
 async fn token_of_another_cluster_with_equal_names_is_rejected() -> Result<()> {
     for version in versions() {
-        let (ours, theirs) = (support::stalled().await?, support::stalled().await?);
-        support::clear_fault(&ours);
+        let (ours, theirs) = (crate::support::stalled().await?, crate::support::stalled().await?);
+        crate::support::clear_fault(&ours);
         let mut config = config(discovery(json!({})));
         config["rules"] = json!([{ "paths": ["/secrets/*"], "allow": ["api/api"] }]);
         let setup = EnvoySetup::new().version(&version).api_server(&ours).plugin_config(config);
         let gate = Gate::start(setup).await?;
         let known = json!(ours.signing_key().kid());
-        let foreign = support::api().sign(&theirs.signing_key());
-        let renamed = support::api().header("kid", known).sign(&theirs.signing_key());
+        let foreign = crate::support::api().sign(&theirs.signing_key());
+        let renamed = crate::support::api().header("kid", known).sign(&theirs.signing_key());
         for (token, reason) in [(&foreign, "unknown_key"), (&renamed, "bad_signature")] {
-            let response = support::get(token).send(gate.envoy.port()).await?;
-            support::check_refused(&response, 401, reason)?;
+            let response = crate::support::get(token).send(gate.envoy.port()).await?;
+            crate::support::check_refused(&response, 401, reason)?;
         }
         assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
-        gate.check_alive(&ours.mint(support::api())).await?;
+        gate.check_alive(&ours.mint(crate::support::api())).await?;
     }
     Ok(())
 }

@@ -1,17 +1,15 @@
 //! The caller's Envoy adds to each request the token for its destination, and no other token.
 
-mod support;
-
+use crate::support::destinations::{
+    Destinations, ORDERS_TOKEN, SECRET_STORE_TOKEN, bearer, front, pair, send, to, tokens,
+    with_tokens,
+};
+use crate::support::services::serving;
 use anyhow::{Context, Result};
 use envoy_test::envoy::caller::{ORDERS, SECRET_STORE, TELEMETRY};
 use envoy_test::envoy::versions;
 use envoy_test::{Request, Upstream, WorkloadCa, poll};
 use serde_json::Value;
-use support::destinations::{
-    Destinations, ORDERS_TOKEN, SECRET_STORE_TOKEN, bearer, front, pair, send, to, tokens,
-    with_tokens,
-};
-use support::services::serving;
 
 const ORDERS_SOURCE: &str = "/static_resources/clusters/0/typed_extension_protocol_options/\
     envoy.extensions.upstreams.http.v3.HttpProtocolOptions/http_filters/0/typed_config/credential/\

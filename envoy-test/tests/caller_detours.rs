@@ -1,12 +1,12 @@
 //! Mirrors, redirects and access logs do not leak a caller's token.
 
-mod support;
-
+use crate::support::destinations::{
+    Destinations, ORDERS_TOKEN, bearer, send, to, tokens, with_tokens,
+};
 use anyhow::Result;
 use envoy_test::envoy::caller::{ORDERS, TELEMETRY};
 use envoy_test::envoy::versions;
 use serde_json::{Value, json};
-use support::destinations::{Destinations, ORDERS_TOKEN, bearer, send, to, tokens, with_tokens};
 
 /// The injector writes into the headers that the access log reads, so the log format must not contain the header.
 #[tokio::test]
@@ -14,7 +14,7 @@ async fn access_log_of_the_authorization_header_would_contain_the_token() -> Res
     for version in versions() {
         let destinations = Destinations::new(&version).await?;
         let asking = with_tokens(destinations.caller()).patch(|tree| {
-            let log = &mut support::http_options(tree)["access_log"][0]["typed_config"];
+            let log = &mut crate::support::http_options(tree)["access_log"][0]["typed_config"];
             log["log_format"]["json_format"]["token"] = json!("%REQ(AUTHORIZATION)%");
         });
         let envoy = asking.start().await?;
@@ -91,7 +91,7 @@ async fn internal_redirect_forwards_the_token_unless_limited_to_the_service() ->
 
 /// The route to orders.
 fn route(tree: &mut Value) -> &mut Value {
-    &mut support::http_options(tree)["route_config"]["virtual_hosts"][0]["routes"][0]
+    &mut crate::support::http_options(tree)["route_config"]["virtual_hosts"][0]["routes"][0]
 }
 
 fn mirrored(tree: &mut Value) {
@@ -114,6 +114,6 @@ fn move_injector_into_the_listener(tree: &mut Value) {
         .expect("upstream filters");
     let codec = filters.pop().expect("the codec");
     let injectors = std::mem::replace(filters, vec![codec]);
-    let http_filters = support::http_options(tree)["http_filters"].as_array_mut();
+    let http_filters = crate::support::http_options(tree)["http_filters"].as_array_mut();
     http_filters.expect("filters").splice(0..0, injectors);
 }

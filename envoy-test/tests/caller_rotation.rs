@@ -1,14 +1,12 @@
 //! Token rotation on the caller's side under load rejects no request.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::services::{Caller, How, Service, shipped};
 use anyhow::{Context, Result};
 use envoy_test::envoy::versions;
 use envoy_test::{Token, poll};
 use serde_json::Value;
-use support::services::{Caller, How, Service, shipped};
 
 /// The number of rotations in one test.
 const ROTATIONS: usize = 5;

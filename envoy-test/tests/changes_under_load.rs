@@ -1,13 +1,12 @@
 //! Configuration and module change through Envoy's file-based xDS under load: each request is evaluated with the
 //! configuration it arrived under.
 
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::support::{Gate, api, config, discovery, get};
 use anyhow::{Context, Result, ensure};
 use envoy_test::bench::Process;
 use envoy_test::envoy::{default_module, oldest_and_newest};
@@ -15,7 +14,6 @@ use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, EnvoySetup, KeyKind, Request, Token, poll,
 };
 use serde_json::{Value, json};
-use support::{Gate, api, config, discovery, get};
 use tokio::task::JoinHandle;
 
 /// Even configurations allow `api/api`, odd ones `web/web`.

@@ -4,17 +4,15 @@
 //! the keys of the test here. No istiod runs: for Istio's objects, the original is what istiod generates from them
 //! (istio/istio, `pilot/pkg/security`). kube-rbac-proxy is not an Envoy filter, so its conversions are not here.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support::http_options;
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER, unix_now};
 use envoy_test::{Envoy, EnvoySetup, KeyKind, Request, SigningKey, Token, Upstream, jwks};
 use serde_json::{Value, json};
-use support::http_options;
 
 const JWT_AUTHN: &str =
     "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";

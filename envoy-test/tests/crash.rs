@@ -2,23 +2,19 @@
 //!
 //! The shipped module cannot be made to crash; `crash_switch` wraps it with a switch.
 
-#[path = "support/crash_switch.rs"]
-mod crash_switch;
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::crash_switch::pull;
+use crate::support::{
+    ACTIVE, Gate, api, check_refused, clear_fault, config, discovery, get, http_options, long_wait,
+    send_all, stalled,
+};
 use anyhow::{Context, Result, ensure};
-use crash_switch::pull;
 use envoy_test::client::Connection;
 use envoy_test::envoy::versions;
 use envoy_test::{ApiServer, Endpoint, EnvoySetup, KeyKind, Request, SigningKey, Token, poll};
 use serde_json::{Value, json};
-use support::{
-    ACTIVE, Gate, api, check_refused, clear_fault, config, discovery, get, http_options, long_wait,
-    send_all, stalled,
-};
 
 /// Keys by discovery; `/secrets/*` is for `api/api`.
 fn guarded() -> Value {
@@ -36,7 +32,7 @@ async fn start(
 ) -> Result<Gate> {
     // Deleted after Envoy has read it.
     let folder = tempfile::tempdir()?;
-    let module = crash_switch::write(folder.path())?;
+    let module = crate::support::crash_switch::write(folder.path())?;
     let setup = EnvoySetup::new().version(version).module(module).api_server(api_server);
     let setup = setup.plugin_config(config).concurrency(workers).patch(move |tree| {
         let plugin = &mut http_options(tree)["http_filters"][0]["typed_config"]["config"];
@@ -158,7 +154,8 @@ async fn requests_paused_in_a_crashed_vm_never_reach_the_upstream() -> Result<()
         let config = long_wait(json!({}));
         let gate = start(&version, &api_server, config, "FAIL_RELOAD", 1).await?;
         let good = api_server.mint(api());
-        let kinds = [get(&good), get(&good).http2(), support::post(&good).body(vec![b'a'; 50_000])];
+        let kinds =
+            [get(&good), get(&good).http2(), crate::support::post(&good).body(vec![b'a'; 50_000])];
         let requests = kinds.iter().cycle().take(WAITING as usize).cloned();
         let mut sent = send_all(gate.envoy.port(), requests);
         gate.envoy.wait_stat(ACTIVE, |active| active == WAITING).await?;

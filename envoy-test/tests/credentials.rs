@@ -1,9 +1,8 @@
 //! The credential that Envoy adds to the filter's calls: missing, invalid, and rotating.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{Gate, api, check_refused, config, discovery, get};
 use anyhow::{Context, Result, ensure};
 use envoy_test::api_server::LoggedRequest;
 use envoy_test::envoy::oldest_and_newest;
@@ -11,7 +10,6 @@ use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, EnvoySetup, KeyKind, Token, poll, unix_now,
 };
 use serde_json::{Value, json};
-use support::{Gate, api, check_refused, config, discovery, get};
 
 const UNAUTHORIZED: &str = "status 401: the credential that Envoy \
     injects is missing, expired or not for the API server's audience; check the cluster's \

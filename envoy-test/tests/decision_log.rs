@@ -1,14 +1,12 @@
 //! The decision log in Envoy's log: dropped lines in a flood, and escaping of caller and server input.
 
-mod support;
-
+use crate::support::reviews::{gate, reviewed, reviewer};
+use crate::support::{api, get};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::versions;
 use envoy_test::token::assemble;
 use envoy_test::{Endpoint, Envoy, Fault, Token, poll};
 use serde_json::{Value, json};
-use support::reviews::{gate, reviewed, reviewer};
-use support::{api, get};
 
 /// The lines of the decision log so far.
 fn lines(envoy: &Envoy) -> Vec<Value> {
@@ -38,14 +36,14 @@ async fn flood_of_invalid_tokens_does_not_hide_log_lines_of_authenticated_caller
         ensure!(get(&good).send(port).await?.status == 200, "the keys are there");
         api_server.set_fault(Endpoint::TokenReview, Some(Fault::Status(500)));
         let invalid = (0..INVALID).map(|_| get("a.b.c"));
-        let flood = support::send_all(port, invalid);
+        let flood = crate::support::send_all(port, invalid);
         // During the flood.
         let (forbidden, unreviewed) = (get(&other), get(&api_server.mint(api())));
         let (forbidden, unreviewed) = tokio::join!(forbidden.send(port), unreviewed.send(port));
         ensure!(forbidden?.status == 403, "Envoy {version}");
         ensure!(unreviewed?.status == 200, "Envoy {version}");
-        for answer in support::answers(flood).await? {
-            support::check_refused(&answer, 401, "malformed_token")?;
+        for answer in crate::support::answers(flood).await? {
+            crate::support::check_refused(&answer, 401, "malformed_token")?;
         }
         poll::until("a line or a count for every request", async || {
             let (written, dropped) = counted(&lines(&gate.envoy), "malformed_token");
@@ -74,8 +72,12 @@ async fn caller_and_server_input_is_logged_as_printable_ascii() -> Result<()> {
         let api_server = reviewer().await?;
         let document = json!({ "issuer": HOSTILE, "jwks_uri": HOSTILE }).to_string().into_bytes();
         api_server.set_fault(Endpoint::Discovery, Some(Fault::Body(document)));
-        let gate =
-            gate(&version, &api_server, support::config(support::discovery(json!({})))).await?;
+        let gate = gate(
+            &version,
+            &api_server,
+            crate::support::config(crate::support::discovery(json!({}))),
+        )
+        .await?;
         gate.envoy.wait_log(r"\u{85}\u{9b}2J\u{7f}\u{202e}\u{2066}\u{2028}\u{feff}").await?;
         let header = json!({ "alg": "ES256", "kid": format!("kid{HOSTILE}") }).to_string();
         let claims = json!({
@@ -85,7 +87,11 @@ async fn caller_and_server_input_is_logged_as_printable_ascii() -> Result<()> {
         });
         let token = assemble(&header, &claims.to_string(), |_| vec![1]);
         let request = get(&token).header("x-request-id", HOSTILE.replace('\u{7f}', ""));
-        support::check_refused(&request.send(gate.envoy.port()).await?, 401, "unknown_issuer")?;
+        crate::support::check_refused(
+            &request.send(gate.envoy.port()).await?,
+            401,
+            "unknown_issuer",
+        )?;
         gate.envoy.wait_log("\"reason\":\"unknown_issuer\"").await?;
         let lines = lines(&gate.envoy);
         let line =

@@ -3,8 +3,6 @@
 //! Differences: the module and the programs are those that cargo has built for this test and not those of the Dockerfile's
 //! first stage, and missing base images are built from files of the host.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
@@ -12,11 +10,11 @@ use std::path::Path;
 use std::process::{self, Command};
 use std::time::Duration;
 
+use crate::support::docker::{self, Image};
 use anyhow::{Context, Result};
 use envoy_test::envoy::binary::DEFAULT_VERSION;
 use envoy_test::poll;
 use serde_json::{Value, json};
-use support::docker::{self, Image};
 
 /// The running services of the file, stopped on drop.
 struct Destinations {

@@ -1,14 +1,12 @@
 //! The module in the image that Docker builds, as Istio finds it.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::process::{self, Command};
 
+use crate::support::docker;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use support::docker;
 
 #[test]
 fn last_layer_of_the_docker_image_is_the_module() -> Result<()> {

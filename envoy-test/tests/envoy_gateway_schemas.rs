@@ -1,15 +1,13 @@
 //! Every manifest of envoy-gateway/ is valid in the schema of its kind, with unknown fields as errors, and the manifests fit
 //! each other.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use crate::support::schemas;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use support::schemas;
 
 /// The documents of each file, with its name.
 fn documents() -> Result<Vec<(String, Value)>> {

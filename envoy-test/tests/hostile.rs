@@ -1,11 +1,9 @@
 //! Malformed HTTP/1 requests as raw bytes: the filter or Envoy rejects them, and the filter does not crash.
 
-mod support;
-
+use crate::support::{Case, Gate, Outcome, api, get, rules, with_upgrades};
 use anyhow::Result;
 use envoy_test::envoy::versions;
 use envoy_test::{EnvoySetup, KeyKind, SigningKey, Upstream, poll};
-use support::{Case, Gate, Outcome, api, get, rules, with_upgrades};
 
 /// An HTTP/1.1 request with a Host and further lines, then a body.
 fn request(line: &str, headers: &str, body: &str) -> Vec<u8> {

@@ -1,12 +1,10 @@
 //! Ambiguous hosts, with each of Envoy's settings for ports and dots.
 
-mod support;
-
+use crate::support::{Case, Gate, Outcome, config, http_options};
 use anyhow::{Result, ensure};
 use envoy_test::envoy::versions;
 use envoy_test::{EnvoySetup, KeyKind, SigningKey, jwks};
 use serde_json::{Value, json};
-use support::{Case, Gate, Outcome, config, http_options};
 
 /// `GET /` of `host` without a token: a request that passes has matched the open rule.
 fn ask(host: &'static str, expected: Outcome) -> Case {

@@ -1,12 +1,10 @@
 //! Malformed HTTP/2 frames: the filter or Envoy rejects them, and the filter does not crash.
 
-mod support;
-
+use crate::support::{Case, Gate, Outcome, api, config, rules, with_upgrades};
 use anyhow::{Result, ensure};
 use envoy_test::envoy::versions;
 use envoy_test::{EnvoySetup, KeyKind, Request, SigningKey, jwks};
 use serde_json::json;
-use support::{Case, Gate, Outcome, api, config, rules, with_upgrades};
 
 type Fields = Vec<(&'static str, Vec<u8>)>;
 

@@ -1,12 +1,10 @@
 //! Ambiguous paths, with Envoy's normalization off and on.
 
-mod support;
-
+use crate::support::{Case, Gate, Outcome, api, rules};
 use anyhow::{Result, ensure};
 use envoy_test::envoy::versions;
 use envoy_test::{EnvoySetup, KeyKind, SigningKey};
 use serde_json::json;
-use support::{Case, Gate, Outcome, api, rules};
 
 /// A request without a token: a request that passes has matched the open rule.
 fn anonymous(name: &'static str, path: impl AsRef<[u8]>, expected: Outcome) -> Case {

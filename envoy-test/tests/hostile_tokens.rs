@@ -1,13 +1,11 @@
 //! Large, binary, non-JSON and repeated tokens: the filter rejects each with its reason, and does not crash.
 
-mod support;
-
+use crate::support::{Case, Gate, Outcome, api, config};
 use anyhow::{Result, ensure};
 use envoy_test::envoy::versions;
 use envoy_test::token::assemble;
 use envoy_test::{EnvoySetup, KeyKind, Request, SigningKey, jwks};
 use serde_json::{Value, json};
-use support::{Case, Gate, Outcome, api, config};
 
 /// The largest request headers that Envoy accepts.
 const LARGEST_KB: u32 = 8192;
@@ -212,13 +210,13 @@ async fn large_token_is_rejected_over_http2() -> Result<()> {
         let gate = Gate::start(setup.max_request_headers_kb(LARGEST_KB)).await?;
         let refused = Request::get("/secrets/1").http2().bearer(&"a".repeat(100_000));
         let response = refused.send(gate.envoy.port()).await?;
-        support::check_refused(&response, 401, "token_too_large")?;
+        crate::support::check_refused(&response, 401, "token_too_large")?;
         let twice = Request::get("/secrets/1").http2().bearer("a").bearer("b");
         let response = twice.send(gate.envoy.port()).await?;
-        support::check_refused(&response, 400, "conflicting_tokens")?;
+        crate::support::check_refused(&response, 400, "conflicting_tokens")?;
         let text = Request::get("/secrets/1").http2().header("x-client-id", b"\xff\xfe");
         let response = text.send(gate.envoy.port()).await?;
-        support::check_refused(&response, 401, "malformed_token")?;
+        crate::support::check_refused(&response, 401, "malformed_token")?;
         assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
         gate.check_alive(&api().sign(&key)).await?;
     }

@@ -1,7 +1,5 @@
 //! An idle filter only reads the clock once a second.
 
-mod support;
-
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};

@@ -2,16 +2,14 @@
 //!
 //! Helm and kustomize are built from their Go modules. Without Go the tests report that they did not run.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::support::istio::{list, text};
 use anyhow::{Context, Result, ensure};
 use programs::go::GoProgram;
 use serde_json::{Value, json};
-use support::istio::{list, text};
 
 fn install() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../install")
@@ -21,7 +19,7 @@ fn install() -> PathBuf {
 fn program(program: GoProgram, test: &str) -> Result<Option<PathBuf>> {
     let found = program.program()?;
     if found.is_none() {
-        support::docker::not_run(test, "there is no Go")?;
+        crate::support::docker::not_run(test, "there is no Go")?;
     }
     Ok(found)
 }
@@ -244,7 +242,7 @@ fn values_reach_the_objects_that_they_are_for() -> Result<()> {
 /// The plugin and the policy against raw TCP must select the same pods.
 #[test]
 fn policy_for_tcp_has_the_selector_of_the_plugin() -> Result<()> {
-    let documents = support::istio::rendered()?;
+    let documents = crate::support::istio::rendered()?;
     let mut compared = 0;
     for policy in documents.iter().filter(|document| document.kind() == "AuthorizationPolicy") {
         let folder = Path::new(&policy.file).parent().context("a folder")?;

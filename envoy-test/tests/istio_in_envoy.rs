@@ -1,20 +1,18 @@
 //! The manifests of istio/ in plain Envoy: their cluster and their plugin configuration, in the form that
 //! Istio generates, with addresses and file paths of the test.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support::http_options;
+use crate::support::istio::{BOOTSTRAP, bootstrap_map, one, text};
+use crate::support::services::{check_identity, cluster, outcome};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::versions;
 use envoy_test::{
     ApiServer, Envoy, EnvoySetup, ProjectedVolume, Request, Rotation, Token, Upstream, poll,
 };
 use serde_json::{Value, json};
-use support::http_options;
-use support::istio::{BOOTSTRAP, bootstrap_map, one, text};
-use support::services::{check_identity, cluster, outcome};
 use tempfile::TempDir;
 
 /// A deployment of the filter in a mesh, and a request that its rules allow for api/api.

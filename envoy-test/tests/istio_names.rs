@@ -1,12 +1,10 @@
 //! Every name in the manifests of istio/ is defined by another manifest, Istio or Kubernetes.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::istio::{Document, bootstrap, documents, list, of_kind, rendered, text};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use support::istio::{Document, bootstrap, documents, list, of_kind, rendered, text};
 
 /// A mounted volume: its path and its files.
 type Mounts = BTreeMap<String, Vec<String>>;

@@ -1,15 +1,13 @@
 //! Every manifest of istio/ and install/ is valid in the schema of its kind, with unknown fields as errors.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::istio::{Document, documents, rendered};
+use crate::support::schemas::{self, known};
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::DeploymentSpec;
 use k8s_openapi::api::core::v1::VolumeMount;
 use serde_json::{Value, json};
-use support::istio::{Document, documents, rendered};
-use support::schemas::{self, known};
 
 /// The errors of a document, each with its path.
 fn faults(document: &Document) -> Result<Vec<String>> {

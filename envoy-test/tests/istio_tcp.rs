@@ -1,22 +1,20 @@
 //! TCP filter chains of a sidecar: connections that bypass the filter, and the AuthorizationPolicy that denies them.
 //!
 //! No istiod runs here. `sidecar` imitates its inbound listener (istio/istio, `pilot/pkg/networking/core/listener_inbound.go`,
-//! a port whose protocol is not declared), and `support::authorization` for its translation of the policy.
-
-mod support;
+//! a port whose protocol is not declared), and `crate::support::authorization` for its translation of the policy.
 
 use std::fs;
 use std::path::Path;
 
+use crate::support::authorization::{http_rbac, network_rbac};
+use crate::support::istio::{documents, list, of_kind, one, text};
+use crate::support::services::outcome;
+use crate::support::{api, http_options, rules};
 use anyhow::{Context, Result, ensure};
 use envoy_test::client::raw;
 use envoy_test::envoy::versions;
 use envoy_test::{Envoy, EnvoySetup, KeyKind, Request, SigningKey, Token, Upstream};
 use serde_json::{Value, json};
-use support::authorization::{http_rbac, network_rbac};
-use support::istio::{documents, list, of_kind, one, text};
-use support::services::outcome;
-use support::{api, http_options, rules};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -1,10 +1,9 @@
 //! Key sources, and the effect of key changes on tokens.
 
-mod support;
-
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::support::{Gate, api, check_refused, config, discovery, get};
 use anyhow::Result;
 use envoy_test::client::Connection;
 use envoy_test::envoy::oldest_and_newest;
@@ -12,7 +11,6 @@ use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, EnvoySetup, KeyKind, Rotation, SigningKey, jwks, poll,
 };
 use serde_json::json;
-use support::{Gate, api, check_refused, config, discovery, get};
 
 fn options(issuer: &str) -> ApiServerOptions {
     ApiServerOptions {

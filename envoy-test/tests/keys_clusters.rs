@@ -1,12 +1,10 @@
 //! Wrongly configured clusters: requests are denied, and the log has the remedy.
 
-mod support;
-
+use crate::support::{Gate, api, check_refused, config, discovery, get};
 use anyhow::{Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{ApiServer, ApiServerOptions, EnvoySetup, KeyKind, poll};
 use serde_json::{Value, json};
-use support::{Gate, api, check_refused, config, discovery, get};
 
 /// The cluster `kube-apiserver`.
 fn cluster(tree: &mut Value) -> &mut Value {

@@ -1,14 +1,12 @@
 //! Faults of an API server: cached keys remain valid, and the log has the cause.
 
-mod support;
-
+use crate::support::{Gate, api, config, discovery, get};
 use anyhow::Result;
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, EnvoySetup, Fault, KeyKind, Rotation, Token, poll,
 };
 use serde_json::json;
-use support::{Gate, api, config, discovery, get};
 
 /// A fault of the JWKS endpoint, and its log line.
 struct Case {

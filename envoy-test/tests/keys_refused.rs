@@ -1,13 +1,11 @@
 //! A key server that refuses gets fewer calls than one that answers.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Gate, api, check_refused, config, discovery, get};
 use anyhow::{Result, ensure};
 use envoy_test::{ApiServer, ApiServerOptions, Endpoint, EnvoySetup, Fault, poll};
 use serde_json::json;
-use support::{Gate, api, check_refused, config, discovery, get};
 
 /// Envoy's workers; the main thread has a VM, too.
 const WORKERS: u32 = 8;

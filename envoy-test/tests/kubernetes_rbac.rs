@@ -1,20 +1,18 @@
 //! Kubernetes RBAC decides (SubjectAccessReview): the example of kube-rbac-proxy's README with real processes, removed
 //! bindings, outages, and many requests.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::support::Gate;
+use crate::support::reviews::{outcome, reviewer};
+use crate::support::services::{self, How, Service, shipped};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::load::Steady;
 use envoy_test::{ApiServer, Endpoint, EnvoySetup, Fault, Request, Token, poll};
 use serde_json::{Value, json};
-use support::Gate;
-use support::reviews::{outcome, reviewer};
-use support::services::{self, How, Service, shipped};
 
 /// The roles and bindings of docs/from-kube-rbac-proxy.md.
 fn roles() -> Result<String> {
@@ -170,7 +168,7 @@ async fn outage_leaves_cached_answers_valid_until_they_expire_and_then_denies() 
 #[tokio::test]
 async fn missing_permission_of_the_proxy_is_named_in_the_log() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = support::reviews::start().await?;
+        let api_server = crate::support::reviews::start().await?;
         let gate = gate(&version, &api_server, config(json!({}))?).await?;
         let token = api_server.mint(account("monitoring", "prometheus"));
         let response = metrics(&token).send(gate.envoy.port()).await?;

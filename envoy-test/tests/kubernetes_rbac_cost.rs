@@ -1,17 +1,15 @@
 //! Measures what a cached answer of Kubernetes RBAC costs.
 
-mod support;
-
 use std::fs;
 use std::time::Duration;
 
+use crate::support::Gate;
+use crate::support::reviews::{outcome, reviewer};
+use crate::support::services::shipped;
 use anyhow::{Context, Result, ensure};
 use envoy_test::load::Steady;
 use envoy_test::{EnvoySetup, Request, Token, poll};
 use serde_json::{Value, json};
-use support::Gate;
-use support::reviews::{outcome, reviewer};
-use support::services::shipped;
 
 /// The CPU time of a process in nanoseconds.
 fn cpu(pid: u32) -> Result<u64> {

@@ -1,16 +1,14 @@
 //! `root_id: sa-authn:deny-if-misconfigured`: Envoy starts with an invalid configuration, and the filter denies every
 //! request.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Gate, api, check_refused, get, http_options, rules};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::{oldest_and_newest, versions};
 use envoy_test::scenarios::{InvalidConfig, invalid_configs};
 use envoy_test::{Envoy, EnvoySetup, KeyKind, Request, SigningKey, poll};
 use serde_json::{Value, json};
-use support::{Gate, api, check_refused, get, http_options, rules};
 
 const DENY: &str = "sa-authn:deny-if-misconfigured";
 

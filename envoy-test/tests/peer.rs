@@ -1,14 +1,12 @@
 //! `matchPeer` with mTLS between two Envoys: a token passes only over connections of its workload.
 
-mod support;
-
+use crate::support::{api, check_refused, config, get};
 use anyhow::Result;
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{
     Envoy, EnvoySetup, Identity, KeyKind, Response, SigningKey, Token, Upstream, WorkloadCa, jwks,
 };
 use serde_json::{Value, json};
-use support::{api, check_refused, config, get};
 
 const API: &str = "spiffe://cluster.local/ns/api/sa/api";
 

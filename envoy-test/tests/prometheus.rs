@@ -1,19 +1,17 @@
 //! observability/: promtool accepts the rules, and a real Prometheus that scrapes a running Envoy computes the
 //! expected values from the rules and the dashboard.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
+use crate::support::docker::not_run;
+use crate::support::prometheus::{Prometheus, is_here, observability, promtool};
+use crate::support::reviews::{reviewed, reviewer};
+use crate::support::{Gate, api, get};
 use anyhow::{Context, Result, ensure};
 use envoy_test::{Endpoint, EnvoySetup, Fault, Request, Response, Token, poll};
 use serde_json::{Value, json};
-use support::docker::not_run;
-use support::prometheus::{Prometheus, is_here, observability, promtool};
-use support::reviews::{reviewed, reviewer};
-use support::{Gate, api, get};
 
 #[test]
 fn promtool_accepts_the_rules_and_their_tests() -> Result<()> {

@@ -1,17 +1,15 @@
 //! Invalid configurations: Envoy does not start, and the log has every problem.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::{config, discovery};
 use anyhow::{Context, Result, ensure};
 use envoy_test::EnvoySetup;
 use envoy_test::envoy::oldest_and_newest;
 use serde_json::{Value, json};
-use support::{config, discovery};
 
 /// Starts the oldest and the newest Envoy with this configuration, which both must reject with exactly these
 /// problems, each identified by its prefix.

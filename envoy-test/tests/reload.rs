@@ -1,19 +1,17 @@
 //! Configuration changes at run time: paused requests, keys, and timers of the old configuration.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{
+    ACTIVE, Gate, answers, api, check_refused, clear_fault, config, discovery, get, long_wait,
+    send_all, stalled,
+};
 use anyhow::Result;
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, KeyKind, Request, Token, poll,
 };
 use serde_json::{Value, json};
-use support::{
-    ACTIVE, Gate, answers, api, check_refused, clear_fault, config, discovery, get, long_wait,
-    send_all, stalled,
-};
 
 /// A configuration that allows this account, with this realm in `WWW-Authenticate`.
 fn variant(mut config: Value, realm: &str, account: &str) -> Value {

@@ -1,16 +1,14 @@
 //! TokenReviews: tokens of deleted pods, service accounts and secrets, and requests that wait for a review.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer};
+use crate::support::{ACTIVE, Gate, answers, api, check_refused, get, post, send_all};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::{oldest_and_newest, versions};
 use envoy_test::load::Steady;
 use envoy_test::{ApiServer, Endpoint, Fault, Token, poll};
 use serde_json::json;
-use support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer};
-use support::{ACTIVE, Gate, answers, api, check_refused, get, post, send_all};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::{JoinSet, LocalSet};

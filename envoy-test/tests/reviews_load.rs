@@ -1,18 +1,16 @@
 //! The number of reviews: none for invalid tokens, at most the limit at once, and few for steady callers.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::reviews::{check_passes, gate, invalid, outcome, reviewed, reviewer};
+use crate::support::{Gate, api, get};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::load::Steady;
 use envoy_test::{Endpoint, Fault, Request, Token, poll};
 use serde_json::json;
 use std::collections::BTreeMap;
-use support::reviews::{check_passes, gate, invalid, outcome, reviewed, reviewer};
-use support::{Gate, api, get};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 
@@ -186,7 +184,7 @@ async fn steady_callers_cause_few_reviews_and_wait_only_for_the_first() -> Resul
         .run_until(async {
             let mut all = JoinSet::new();
             for version in oldest_and_newest() {
-                for purpose in support::reviews::USES {
+                for purpose in crate::support::reviews::USES {
                     all.spawn_local(steady_callers(version.clone(), purpose));
                 }
             }

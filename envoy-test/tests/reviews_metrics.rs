@@ -1,9 +1,9 @@
 //! The metrics of reviews and caches at the Prometheus endpoint.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::reviews::{outcome, reviewed, reviewer};
+use crate::support::{Gate, api, get};
 use anyhow::Result;
 use envoy_test::client::Connection;
 use envoy_test::envoy::oldest_and_newest;
@@ -11,8 +11,6 @@ use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, EnvoySetup, Fault, KeyKind, Token, jwks, poll,
 };
 use serde_json::{Value, json};
-use support::reviews::{outcome, reviewed, reviewer};
-use support::{Gate, api, get};
 
 const SECOND: &str = "https://second.example";
 

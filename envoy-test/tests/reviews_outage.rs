@@ -1,16 +1,14 @@
 //! Failed reviews: API server down, missing permissions, and invalid responses.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer, start};
+use crate::support::{Gate, api, check_refused, get};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::{oldest_and_newest, versions};
 use envoy_test::load::Steady;
 use envoy_test::{ApiServer, Endpoint, EnvoySetup, Fault, Token, poll};
 use serde_json::{Value, json};
-use support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer, start};
-use support::{Gate, api, check_refused, get};
 
 const FORBIDDEN: &str = "issuer \"local\": TokenReview unavailable: the API server answered 403: this \
     proxy's service account is not allowed to create TokenReviews; bind it to ClusterRole \

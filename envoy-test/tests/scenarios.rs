@@ -1,9 +1,6 @@
 //! The scenario table in real Envoys with the release module: the outcome of each request, and no token in
 //! responses, logs or metrics.
 
-#[path = "support/secrecy.rs"]
-mod secrecy;
-
 use anyhow::{Result, ensure};
 use envoy_test::envoy::versions;
 use envoy_test::scenarios::{Expect, Group, Scenario, World, grpc_status_of, status_of};
@@ -43,13 +40,13 @@ async fn run(version: &str, group: &Group, api_server: &ApiServer) -> Result<Vec
         .await?;
     let (mut failures, mut secrets) = (Vec::new(), Vec::new());
     for scenario in &group.scenarios {
-        secrets.extend(secrecy::secrets(&scenario.request));
+        secrets.extend(crate::support::secrecy::secrets(&scenario.request));
         if let Err(error) = check(scenario, &envoy, &upstream).await {
             failures.push(format!("Envoy {version}, {}: {}: {error:#}", group.name, scenario.name));
         }
     }
     ensure!(envoy.is_running(), "Envoy {version} died in {}", group.name);
-    let told = secrecy::check_envoy(&envoy, &secrets).await;
+    let told = crate::support::secrecy::check_envoy(&envoy, &secrets).await;
     failures.extend(told.err().map(|told| format!("Envoy {version}, {}: {told}", group.name)));
     Ok(failures)
 }
@@ -67,7 +64,10 @@ async fn check(scenario: &Scenario, envoy: &Envoy, upstream: &Upstream) -> Resul
         }
         Expect::Refused(reason) => {
             ensure!(reached == 0, "the request reached the upstream");
-            secrecy::check_answer(&response, &secrecy::secrets(&scenario.request))?;
+            crate::support::secrecy::check_answer(
+                &response,
+                &crate::support::secrecy::secrets(&scenario.request),
+            )?;
             check_refusal(&response, reason, is_grpc(scenario))
         }
         Expect::EnvoyRefuses(status) => {

@@ -1,14 +1,12 @@
 //! The configurations of `filter-config/` that no other test runs, in real Envoys: verdicts and
 //! identity headers.
 
-mod support;
-
+use crate::support::services::{outcome, shipped};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, EnvoySetup, Request, Token, Upstream, jwks,
 };
-use support::services::{outcome, shipped};
 
 /// The clusters of the configurations.
 struct World {

@@ -1,10 +1,8 @@
 //! The stats tags that turn metric names into labels are equal for plain Envoy and for Istio.
 
-mod support;
-
+use crate::support::istio::{BOOTSTRAP, bootstrap, bootstrap_map, list};
 use anyhow::{Context, Result};
 use serde_json::Value;
-use support::istio::{BOOTSTRAP, bootstrap, bootstrap_map, list};
 
 const ENVOY: &str = include_str!("../envoy.yaml");
 

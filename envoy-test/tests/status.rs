@@ -1,17 +1,15 @@
 //! `sa-authn status` against real Envoys: what it says about each state, and its exit code.
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use crate::support::authorization::network_rbac;
+use crate::support::command::{Ran, sa_authn, sa_authn_with};
+use crate::support::{Gate, api, check_refused, config, discovery, get, http_options};
 use anyhow::{Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Fault, KeyKind, poll};
 use serde_json::{Value, json};
-use support::authorization::network_rbac;
-use support::command::{Ran, sa_authn, sa_authn_with};
-use support::{Gate, api, check_refused, config, discovery, get, http_options};
 
 async fn api_server() -> Result<ApiServer> {
     let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };

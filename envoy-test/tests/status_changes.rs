@@ -1,19 +1,15 @@
 //! `sa-authn status` while something changes: crashed VMs, and connections of a former configuration.
 
-#[path = "support/crash_switch.rs"]
-mod crash_switch;
-mod support;
-
 use std::time::Duration;
 
+use crate::support::command::{Ran, sa_authn};
+use crate::support::crash_switch::pull;
+use crate::support::{Gate, api, config, get, http_options};
 use anyhow::{Result, ensure};
-use crash_switch::pull;
 use envoy_test::client::Connection;
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{Envoy, EnvoySetup, KeyKind, Request, SigningKey, jwks, poll};
 use serde_json::{Value, json};
-use support::command::{Ran, sa_authn};
-use support::{Gate, api, config, get, http_options};
 
 fn static_keys(key: &SigningKey) -> Value {
     config(json!({ "inline": jwks(&[key]) }))
@@ -48,7 +44,7 @@ async fn reloaded_vm_and_a_policy_without_reload_are_warnings() -> Result<()> {
         ] {
             let key = SigningKey::generate(KeyKind::P256);
             let folder = tempfile::tempdir()?;
-            let module = crash_switch::write(folder.path())?;
+            let module = crate::support::crash_switch::write(folder.path())?;
             let setup =
                 EnvoySetup::new().version(&version).module(module).plugin_config(static_keys(&key));
             let setup = setup.patch(move |tree| {

@@ -1,13 +1,11 @@
 //! Two services end to end in typical deployments: allowed callers, identity headers, and denials.
 
-mod support;
-
+use crate::support::services::{How, Service, check_identity, cluster, outcome, shipped};
 use anyhow::{Context, Result};
 use envoy_test::envoy::versions;
 use envoy_test::token::DEFAULT_ISSUER;
 use envoy_test::{KeyKind, SigningKey, Token, unix_now};
 use serde_json::json;
-use support::services::{How, Service, check_identity, cluster, outcome, shipped};
 
 /// A token for the service, bound to a pod.
 fn token(namespace: &str, name: &str) -> Token {

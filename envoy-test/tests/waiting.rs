@@ -1,17 +1,15 @@
 //! Requests paused for keys: no byte reaches the upstream before the verdict.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{
+    ACTIVE, Gate, Sent, answers, api, check_refused, clear_fault, get, long_wait, post, send_all,
+    stalled,
+};
 use anyhow::{Context, Result};
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{Endpoint, EnvoySetup, KeyKind, Request, Response, SigningKey};
 use serde_json::json;
-use support::{
-    ACTIVE, Gate, Sent, answers, api, check_refused, clear_fault, get, long_wait, post, send_all,
-    stalled,
-};
 
 /// Sends each request, and returns when Envoy has received all of their bodies.
 async fn send(gate: &Gate, requests: &[Request]) -> Result<Sent> {

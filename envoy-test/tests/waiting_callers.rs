@@ -1,13 +1,13 @@
 //! Callers that hang up while their request is paused.
 
-mod support;
-
+use crate::support::{
+    ACTIVE, Gate, answers, api, clear_fault, get, long_wait, post, send_all, stalled,
+};
 use anyhow::{Context, Result};
 use envoy_test::EnvoySetup;
 use envoy_test::client::Connection;
 use envoy_test::envoy::oldest_and_newest;
 use serde_json::json;
-use support::{ACTIVE, Gate, answers, api, clear_fault, get, long_wait, post, send_all, stalled};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 

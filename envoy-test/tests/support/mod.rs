@@ -1,14 +1,15 @@
 //! Shared by the end-to-end tests: configurations, an Envoy with its upstream, and outcomes of requests.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod authorization;
 pub mod command;
+pub mod crash_switch;
 pub mod destinations;
 pub mod docker;
 pub mod istio;
 pub mod prometheus;
 pub mod reviews;
 pub mod schemas;
+pub mod secrecy;
 pub mod services;
 
 use anyhow::{Context, Result, ensure};

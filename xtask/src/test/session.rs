@@ -261,11 +261,10 @@ fn cargo(arguments: &str) -> Command {
 }
 
 /// The tables of tests that run in every supported Envoy.
-pub const SCENARIOS: &str = "package(envoy-test) and binary(/^(scenarios|conformance)$/)";
+pub const SCENARIOS: &str = "package(envoy-test) and test(/^(scenarios|conformance)::/)";
 /// Tests of files and images, which do not depend on the version of Envoy.
-const ONCE: &str = "package(image) and kind(test) or package(envoy-test) and \
-    binary(/^(docker_compose|docker_image|install|istio_names|istio_schemas|module|\
-    prometheus)$/)";
+const ONCE: &str = "package(image) and kind(test) or package(envoy-test) and kind(test) and \
+    test(/^(docker_compose|docker_image|envoy_gateway_schemas|install|istio_names|istio_schemas|module|prometheus)::/)";
 
 /// Long enough to run every seed and small changes of it; `cargo xtask fuzz` runs longer.
 const FUZZ_SECONDS: u32 = 6;
