@@ -11,6 +11,7 @@ mod caller;
 mod caller_detours;
 mod caller_mesh;
 mod caller_rotation;
+mod capabilities;
 mod changes_under_load;
 mod conformance;
 mod convert;
