@@ -36,6 +36,7 @@ mod lock;
 pub mod mtls;
 pub mod poll;
 pub mod projected;
+pub mod prometheus;
 #[cfg(feature = "full")]
 pub mod scenarios;
 mod serve;

@@ -6,10 +6,10 @@ use std::fs;
 use std::time::Duration;
 
 use crate::support::docker::not_run;
-use crate::support::prometheus::{Prometheus, is_here, observability, promtool};
 use crate::support::reviews::{reviewed, reviewer};
 use crate::support::{Gate, api, get};
 use anyhow::{Context, Result, ensure};
+use envoy_test::prometheus::{Prometheus, as_sent, is_here, observability, panels, promtool};
 use envoy_test::{Endpoint, EnvoySetup, Fault, Request, Response, Token, poll};
 use serde_json::{Value, json};
 
@@ -79,7 +79,8 @@ async fn prometheus_rules_compute_what_was_sent() -> Result<()> {
         Ok((text.contains(ALLOWED_3) && text.contains(FORBIDDEN_1)).then_some(()))
     })
     .await?;
-    let prometheus = Prometheus::start(&world.gate.envoy).await?;
+    let target = format!("127.0.0.1:{}", world.gate.envoy.admin_port());
+    let prometheus = Prometheus::start(&target, json!({})).await?;
     prometheus.wait_value(r#"sa_authn_requests{reason="forbidden"}"#, 1.0).await?;
     world.sends(150, 50).await?;
     for (expression, expected) in [
@@ -240,12 +241,7 @@ async fn check_names(prometheus: &Prometheus) -> Result<()> {
 /// Each panel's query, as Grafana sends it.
 async fn check_dashboard(prometheus: &Prometheus) -> Result<()> {
     for expression in panels()? {
-        let expression = expression
-            .replace("$__rate_interval", "1m")
-            .replace("$job", "envoy")
-            .replace("$namespace", ".*")
-            .replace("$workload", ".*")
-            .replace("$instance", ".*");
+        let expression = as_sent(&expression, "envoy");
         ensure!(!prometheus.query(&expression).await?.is_empty(), "no data: {expression}");
     }
     let reloads = r#"{__name__=~"envoy_wasm_(.+_)?sa_authn(_.+)?_vm_reload"}"#;
@@ -261,14 +257,6 @@ fn rules() -> Result<Vec<Value>> {
     let file: Value = serde_saphyr::from_str(&text)?;
     let groups = file["groups"].as_array().context("groups")?.clone();
     Ok(groups.iter().filter_map(|group| group["rules"].as_array()).flatten().cloned().collect())
-}
-
-fn panels() -> Result<Vec<String>> {
-    let text = fs::read_to_string(observability().join("grafana-dashboard.json"))?;
-    let file: Value = serde_json::from_str(&text)?;
-    let panels = file["panels"].as_array().context("panels")?;
-    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
-    targets.map(|target| Ok(target["expr"].as_str().context("expr")?.to_owned())).collect()
 }
 
 fn expressions() -> Result<Vec<String>> {

@@ -1,7 +1,7 @@
 //! Runs `kubectl`.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
@@ -14,6 +14,23 @@ use tempfile::NamedTempFile;
 pub struct Kubectl {
     /// A kubeconfig that is used instead of `KUBECONFIG`.
     config: Option<NamedTempFile>,
+}
+
+/// A forwarded port.
+#[derive(Debug)]
+pub struct Forwarded {
+    process: Child,
+    /// kubectl writes a line for each connection, and would end if nobody could read it.
+    output: BufReader<ChildStdout>,
+    /// The port on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Drop for Forwarded {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
 }
 
 // === impl Kubectl ===
@@ -96,6 +113,22 @@ impl Kubectl {
     ) -> Result<String> {
         let script = format!("{script}\ntrue");
         self.run(["-n", namespace, "exec", target, "-c", container, "--", "sh", "-c", &script])
+    }
+
+    /// Forwards a free port of this machine to a port of a pod, until the result is dropped.
+    pub fn forward(&self, namespace: &str, target: &str, port: u16) -> Result<Forwarded> {
+        let port = format!(":{port}");
+        let mut command = self.command(["-n", namespace, "port-forward", target, &port]);
+        let mut process = command.stdout(Stdio::piped()).spawn().context("kubectl")?;
+        let stdout = process.stdout.take().context("stdout")?;
+        let mut forwarded = Forwarded { process, output: BufReader::new(stdout), port: 0 };
+        let mut first = String::new();
+        forwarded.output.read_line(&mut first)?;
+        // Forwarding from 127.0.0.1:40221 -> 15020
+        let local = first.split(" -> ").next().and_then(|from| from.rsplit_once(':'));
+        let (_, local) = local.with_context(|| format!("no forwarded port in {first:?}"))?;
+        forwarded.port = local.parse()?;
+        Ok(forwarded)
     }
 
     /// A new token of a service account, not bound to a pod.

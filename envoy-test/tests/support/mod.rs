@@ -6,7 +6,6 @@ pub mod crash_switch;
 pub mod destinations;
 pub mod docker;
 pub mod istio;
-pub mod prometheus;
 pub mod reviews;
 pub mod schemas;
 pub mod secrecy;

@@ -63,7 +63,7 @@ impl Cluster {
     fn with_kinds(mut self) -> Self {
         let mut kubectl = Command::new("kubectl");
         kubectl.args(["get", "customresourcedefinition", "trafficextensions.extensions.istio.io"]);
-        kubectl.env("PATH", with_tools(tools())).envs(&self.variables);
+        kubectl.env("PATH", with_tools([tools()])).envs(&self.variables);
         if process::output(&mut kubectl).is_ok() {
             self.variables.insert(TRAFFIC_EXTENSION.variable.to_owned(), "yes".to_owned());
         }
@@ -123,7 +123,7 @@ const TRAFFIC_EXTENSION: Need =
 
 const GROUPS: [Group; 6] = [
     Group {
-        binaries: "caller|changes|example|faults|gateway|policies|raw_tcp|reviews|status",
+        binaries: "caller|changes|example|faults|gateway|install|policies|prometheus|raw_tcp|reviews|status",
         needs: &[REGISTRY],
     },
     Group { binaries: "control_plane|login", needs: &[REGISTRY, CONTROL_PLANE] },

@@ -2,7 +2,6 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::iter;
 use std::mem;
 use std::path::PathBuf;
 use std::process::Command;
@@ -148,9 +147,7 @@ impl Session {
         // The tests mostly wait for Envoys: with two for each core, both cores were idle for 59 % of the time.
         let threads = 3 * thread::available_parallelism()?.get();
         tests.args(["--test-threads", &threads.to_string()]);
-        if let Some(path) = path_with_prometheus() {
-            tests.env("PATH", path);
-        }
+        tests.env("PATH", with_tools(prometheus_folder()));
         self.count(tests.env("SA_AUTHN_MODULE", module).env("ENVOY_VERSIONS", version))
     }
 
@@ -176,8 +173,8 @@ impl Session {
         if self.extent == Extent::Full {
             tests.args(["--run-ignored", "all"]);
         }
-        tests.env("PATH", with_tools(crate::cluster::tools()));
-        self.count(&mut tests)
+        let tools = [crate::cluster::tools()].into_iter().chain(prometheus_folder());
+        self.count(tests.env("PATH", with_tools(tools)))
     }
 
     /// Runs one test at a time, because other load would slow down some requests.
@@ -226,19 +223,18 @@ pub fn docs() -> Result<()> {
     Ok(())
 }
 
-/// The PATH with the folder of Prometheus, if it is not in the PATH. Without Prometheus, its tests report that they were not run.
-fn path_with_prometheus() -> Option<OsString> {
-    let folder = prometheus::folder().unwrap_or_else(|why| {
+/// The folder of Prometheus, if it is not in the PATH. Without Prometheus, its tests report that they were not run.
+fn prometheus_folder() -> Option<PathBuf> {
+    prometheus::folder().unwrap_or_else(|why| {
         eprintln!("Prometheus is not available: {why:#}");
         None
-    })?;
-    Some(with_tools(folder))
+    })
 }
 
-/// The PATH with this folder first.
-pub fn with_tools(folder: PathBuf) -> OsString {
+/// The PATH with these folders first.
+pub fn with_tools(folders: impl IntoIterator<Item = PathBuf>) -> OsString {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::join_paths(iter::once(folder).chain(env::split_paths(&path))).unwrap_or(path)
+    env::join_paths(folders.into_iter().chain(env::split_paths(&path))).unwrap_or(path)
 }
 
 /// Always for the whole workspace: another selection has other features, and would recompile dependencies. The tests of
@@ -261,7 +257,8 @@ fn cargo(arguments: &str) -> Command {
 }
 
 /// The tables of tests that run in every supported Envoy.
-pub const SCENARIOS: &str = "package(envoy-test) and test(/^(scenarios|conformance)::/)";
+pub const SCENARIOS: &str =
+    "package(envoy-test) and kind(test) and test(/^(scenarios|conformance)::/)";
 /// Tests of files and images, which do not depend on the version of Envoy.
 const ONCE: &str = "package(image) and kind(test) or package(envoy-test) and kind(test) and \
     test(/^(docker_compose|docker_image|envoy_gateway_schemas|install|istio_names|istio_schemas|module|prometheus)::/)";

@@ -1,17 +1,18 @@
-//! A Prometheus that scrapes an Envoy each second, with the shipped rules.
+//! A Prometheus that scrapes a proxy each second, with the shipped rules, and the queries of the shipped dashboard.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command as StdCommand, Stdio};
 
+use crate::{Request, poll};
 use anyhow::{Context, Result, ensure};
-use envoy_test::{Envoy, Request, poll};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 /// A running Prometheus, killed on drop.
+#[derive(Debug)]
 pub struct Prometheus {
     port: u16,
     _child: Child,
@@ -41,11 +42,11 @@ pub fn promtool(arguments: &[&str]) -> Result<String> {
 // === impl Prometheus ===
 
 impl Prometheus {
-    /// Starts Prometheus on a free port, with shorter intervals than in production.
-    pub async fn start(envoy: &Envoy) -> Result<Self> {
+    /// Starts Prometheus on a free port, with shorter intervals than in production. The target is an address and a port of this
+    /// machine that serve `/stats/prometheus`; `labels` are added to its metrics.
+    pub async fn start(target: &str, labels: Value) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (config, log) = (folder.path().join("prometheus.yml"), folder.path().join("log"));
-        let target = format!("127.0.0.1:{}", envoy.admin_port());
         // JSON is YAML.
         let text = json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
@@ -53,7 +54,7 @@ impl Prometheus {
             "scrape_configs": [{
                 "job_name": "envoy",
                 "metrics_path": "/stats/prometheus",
-                "static_configs": [{ "targets": [target] }],
+                "static_configs": [{ "targets": [target], "labels": labels }],
             }],
         });
         fs::write(&config, text.to_string())?;
@@ -98,6 +99,14 @@ impl Prometheus {
         waited.with_context(|| format!("{expression} is {last:?} instead of {expected}"))
     }
 
+    /// Waits until a query has a sample.
+    pub async fn wait_sample(&self, expression: &str) -> Result<()> {
+        poll::until(expression, async || {
+            Ok((!self.query(expression).await?.is_empty()).then_some(()))
+        })
+        .await
+    }
+
     /// The names of all metrics.
     pub async fn names(&self) -> Result<BTreeSet<String>> {
         Ok(serde_json::from_value(self.get("/api/v1/label/__name__/values").await?)?)
@@ -108,6 +117,25 @@ impl Prometheus {
         ensure!(answer["status"] == "success", "{answer}");
         Ok(answer["data"].take())
     }
+}
+
+/// The queries of the shipped dashboard's panels.
+pub fn panels() -> Result<Vec<String>> {
+    let text = fs::read_to_string(observability().join("grafana-dashboard.json"))?;
+    let file: Value = serde_json::from_str(&text)?;
+    let panels = file["panels"].as_array().context("panels")?;
+    let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+    targets.map(|target| Ok(target["expr"].as_str().context("expr")?.to_owned())).collect()
+}
+
+/// A query of a panel as Grafana sends it, for a job and for every value of the other variables.
+pub fn as_sent(expression: &str, job: &str) -> String {
+    expression
+        .replace("$__rate_interval", "1m")
+        .replace("$job", job)
+        .replace("$namespace", ".*")
+        .replace("$workload", ".*")
+        .replace("$instance", ".*")
 }
 
 /// `msg="Listening on" address=127.0.0.1:33577`
