@@ -32,7 +32,7 @@ impl Gateway {
         })?;
         kubectl.rolled_out(INGRESS, "orders")?;
         let gateway = Self { example };
-        gateway.expect(None, NOT_FOUND)?;
+        gateway.open()?;
         Ok(gateway)
     }
 
@@ -40,11 +40,22 @@ impl Gateway {
     pub fn protect(&self, plugin: &str) -> Result<()> {
         let (example, kubectl) = (&self.example, &self.example.kubectl);
         kubectl.apply(&example.with_image(&Example::manifest(plugin)?)?)?;
+        self.protected()
+    }
+
+    /// Waits until the filter passes one caller and denies the other.
+    pub fn protected(&self) -> Result<()> {
+        let kubectl = &self.example.kubectl;
         let api = kubectl.token("sa-authn-api", "api", "shop")?;
         let web = kubectl.token("sa-authn-web", "web", "shop")?;
         self.expect(None, "401 missing_token")?;
         self.expect(Some(&web), "403 forbidden")?;
         self.expect(Some(&api), NOT_FOUND)
+    }
+
+    /// Waits until requests pass without a token.
+    pub fn open(&self) -> Result<()> {
+        self.expect(None, NOT_FOUND)
     }
 
     /// The metrics at the path that Prometheus scrapes.

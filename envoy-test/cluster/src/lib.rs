@@ -9,11 +9,13 @@
 //! | `CLUSTER_PULL_REGISTRY` | the same registry, by the address that the proxies use |
 //! | `CLUSTER_IMAGES` | the folder with two OCI layouts of the module, `1` and `2` |
 //! | `CLUSTER_CONTROL_PLANE` | the run directory of the cluster of `cargo xtask cluster up`, whose API server can be stopped |
+//! | `CLUSTER_AMBIENT` | set if Istio is in ambient mode, with its own proxy |
 //! | `CLUSTER_PROXIES` | images of the proxy with other Envoys, which the nodes can run, separated by commas |
 
 mod control_plane;
 mod example;
 mod gateway;
+pub mod guide;
 mod kubectl;
 mod load;
 mod poll;
@@ -22,7 +24,8 @@ mod registry;
 pub use control_plane::ControlPlane;
 pub use example::{Answer, Caller, Example, SERVICE, token_review};
 pub use gateway::Gateway;
-pub use kubectl::{Kubectl, claims};
+pub use guide::Guide;
+pub use kubectl::{Forwarded, Kubectl, claims};
 pub use load::Load;
 pub use poll::{until, until_within};
 pub use registry::Image;

@@ -15,15 +15,20 @@ pub struct Load {
 // === impl Load ===
 
 impl Load {
-    /// Starts the loop.
+    /// Starts the loop, against the service of the example.
     pub fn start(kubectl: &Kubectl, caller: Caller) -> Result<Self> {
+        Self::start_at(kubectl, caller, SERVICE)
+    }
+
+    /// Starts the loop, against `GET /headers` of this service.
+    pub fn start_at(kubectl: &Kubectl, caller: Caller, service: &str) -> Result<Self> {
         let script = format!(
             r#"rm -rf /tmp/load; mkdir /tmp/load
 cat > /tmp/load/loop <<'E'
 # loop NAME ARGUMENTS OF CURL
 name=$1; shift
 while [ ! -e /tmp/load/stop ]; do
-  curl -s -m 10 -o /dev/null -w "$name %{{http_code}}\n" "$@" "{SERVICE}/headers?[1-20]" >> /tmp/load/$name
+  curl -s -m 10 -o /dev/null -w "$name %{{http_code}}\n" "$@" "{service}/headers?[1-20]" >> /tmp/load/$name
 done
 touch /tmp/load/$name.done
 E

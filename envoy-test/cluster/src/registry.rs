@@ -39,6 +39,12 @@ impl Image {
         Ok(Self { url: format!("oci://{registry}/sa-authn@{digest}") })
     }
 
+    /// The repository without a scheme, and the digest.
+    pub fn parts(&self) -> Result<(&str, &str)> {
+        let reference = self.url.strip_prefix("oci://").context("a URL of an image")?;
+        reference.split_once('@').context("a digest")
+    }
+
     /// A digest that the registry does not have.
     pub fn missing() -> Result<Self> {
         let registry = variable("CLUSTER_PULL_REGISTRY")?;
