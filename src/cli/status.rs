@@ -4,13 +4,15 @@ mod findings;
 mod forward;
 #[allow(clippy::indexing_slicing, reason = "indexing a `Value` by name does not panic")]
 mod observed;
+mod page;
 mod stats;
 
 use super::admin::Admin;
 use super::{Answer, Failure, Report, check, dates};
-use findings::{Findings, Subject};
+use findings::Subject;
 use forward::Forward;
 use observed::Observed;
+use page::Findings;
 use sa_authn::printable::printable_json;
 use serde_json::Value;
 use stats::Stats;

@@ -1,13 +1,14 @@
-//! What a proxy's configuration and stats mean, as a page with one line for each question.
+//! The questions, and what a proxy's configuration and stats answer.
 
 use super::observed::{Body, Draining, Observed, Open};
+use super::page::Findings;
 use super::stats::Stats;
-use crate::cli::{Answer, dates};
+use crate::cli::dates;
 use sa_authn::authn::issuer::KeySource;
 use sa_authn::authz::Mode;
 use sa_authn::config::Config;
 use sa_authn::time::UnixTime;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -17,49 +18,6 @@ pub struct Subject<'a> {
     pub observed: &'a Observed,
     pub stats: &'a Stats,
     pub now: UnixTime,
-}
-
-/// The answers so far.
-#[derive(Debug, Default)]
-pub struct Findings(Vec<Finding>);
-
-/// The answer to a question.
-#[derive(Debug)]
-struct Finding {
-    mark: Mark,
-    about: &'static str,
-    message: String,
-}
-
-/// What an answer means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mark {
-    Ok,
-    Problem,
-    Warning,
-    Info,
-}
-
-// === impl Mark ===
-
-impl Mark {
-    fn sign(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Problem => "NO",
-            Self::Warning => "!!",
-            Self::Info => "--",
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Problem => "problem",
-            Self::Warning => "warning",
-            Self::Info => "info",
-        }
-    }
 }
 
 // === impl Findings ===
@@ -76,42 +34,6 @@ impl Findings {
         self.machines(subject);
         self.connections(subject);
         self.requests(subject);
-    }
-
-    /// Whether the proxy is healthy.
-    pub fn answer(&self) -> Answer {
-        if self.count(Mark::Problem) == 0 { Answer::Yes } else { Answer::No }
-    }
-
-    /// A line for each answer.
-    pub fn text(&self) -> String {
-        let line = |Finding { mark, about, message }: &Finding| {
-            format!("{:<3} {about:<9} {message}", mark.sign()).trim_end().to_owned() + "\n"
-        };
-        let status = match (self.count(Mark::Problem), self.count(Mark::Warning)) {
-            (0, 0) => "healthy".to_owned(),
-            (0, warnings) => format!("healthy, with warnings: {warnings}"),
-            (problems, warnings) => {
-                format!("NOT HEALTHY: problems {problems}, warnings {warnings}")
-            }
-        };
-        let lines: String = self.0.iter().map(line).collect();
-        format!("{lines}    STATUS    {status}\n")
-    }
-
-    /// The object that docs/cli.md documents.
-    pub fn json(&self) -> Value {
-        let finding = |Finding { mark, about, message }: &Finding| json!({ "severity": mark.name(), "about": about, "message": message });
-        json!({
-            "healthy": self.count(Mark::Problem) == 0,
-            "problems": self.count(Mark::Problem),
-            "warnings": self.count(Mark::Warning),
-            "findings": self.0.iter().map(finding).collect::<Vec<_>>(),
-        })
-    }
-
-    fn count(&self, mark: Mark) -> usize {
-        self.0.iter().filter(|finding| finding.mark == mark).count()
     }
 
     fn server(&mut self, Subject { server, .. }: &Subject<'_>) {
@@ -326,30 +248,6 @@ impl Findings {
         if unreviewed > 0 {
             self.warn("reviews", &format!("requests that passed without a review: {unreviewed}"));
         }
-    }
-
-    fn check(&mut self, held: bool, name: &'static str, said: &str) {
-        if held { self.good(name, said) } else { self.bad(name, said) }
-    }
-
-    fn good(&mut self, about: &'static str, message: &str) {
-        self.add_one(Mark::Ok, about, message);
-    }
-
-    fn bad(&mut self, about: &'static str, message: &str) {
-        self.add_one(Mark::Problem, about, message);
-    }
-
-    fn warn(&mut self, about: &'static str, message: &str) {
-        self.add_one(Mark::Warning, about, message);
-    }
-
-    fn note(&mut self, about: &'static str, message: &str) {
-        self.add_one(Mark::Info, about, message);
-    }
-
-    fn add_one(&mut self, mark: Mark, about: &'static str, message: &str) {
-        self.0.push(Finding { mark, about, message: message.to_owned() });
     }
 }
 
