@@ -128,25 +128,16 @@ impl Origin for Untrusted {
 
 // === impl Key, Query ===
 
-/// Four words at a time: the platform's comparison goes byte by byte over a thousand bytes. It always compares
+/// A word at a time: the platform's comparison goes byte by byte over a thousand bytes. It always compares
 /// to the end, so the time it takes does not tell where two tokens differ.
 fn are_same(one: &[u8], other: &[u8]) -> bool {
-    fn difference(one: &[u8; 8], other: &[u8; 8]) -> u64 {
-        u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other)
-    }
     if one.len() != other.len() {
         return false;
     }
     let ((words, rest), (other_words, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
-    let ((fours, words), (other_fours, other_words)) =
-        (words.as_chunks::<4>(), other_words.as_chunks::<4>());
-    let mut differences = 0;
-    for ([a, b, c, d], [e, f, g, h]) in fours.iter().zip(other_fours) {
-        differences |= difference(a, e) | difference(b, f) | difference(c, g) | difference(d, h);
-    }
-    for (word, other) in words.iter().zip(other_words) {
-        differences |= difference(word, other);
-    }
+    let differences = words.iter().zip(other_words).fold(0, |differences, (word, other)| {
+        differences | (u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other))
+    });
     rest == other_rest && differences == 0
 }
 
