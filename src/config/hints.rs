@@ -129,7 +129,7 @@ pub(super) fn account(text: &str) -> Option<String> {
                 Some(namespace) => (namespace, "*"),
                 None => rest.strip_prefix(':')?.split_once(':')?,
             },
-            (None, true) => text.split_once(':').unwrap_or((text, "*")),
+            (None, true) => text.split_once(':')?,
             (None, false) => return None,
         },
     };
@@ -151,7 +151,8 @@ mod tests {
             ("spiffe://cluster.local/ns/a/sa/b.c", Some("a/b.c")),
             ("cluster.local/ns/a/sa/b", Some("a/b")),
             ("a:b", Some("a/b")),
-            ("a", Some("a/*")),
+            // A name alone says nothing about its namespace, and "a/*" would match every account of a namespace.
+            ("a", None),
             ("https://a", None),
             ("system:node:a", None),
             ("A:b", None),
