@@ -20,7 +20,7 @@ pub struct Kubectl {
 #[derive(Debug)]
 pub struct Forwarded {
     process: Child,
-    /// kubectl writes a line for each connection, and would end if nobody could read it.
+    /// kubectl writes a line for each connection, and would end without a reader.
     output: BufReader<ChildStdout>,
     /// The port on 127.0.0.1.
     pub port: u16,

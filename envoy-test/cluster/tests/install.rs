@@ -56,10 +56,10 @@ impl Workload {
         Ok(())
     }
 
-    /// The guide's command for the installation, and the same for a release that exists.
+    /// The guide's command for the installation, and the one for a release that exists.
     fn install_command(&self) -> Result<(String, String)> {
-        let install = self.guide.command("Install")?;
-        Ok((install.clone(), install.replace("helm install", "helm upgrade")))
+        let again = self.guide.commands("Upgrade")?.pop().context("a command")?;
+        Ok((self.guide.command("Install")?, again))
     }
 
     /// Adds the guide's label and annotation to the template, which restarts the pod.
@@ -132,7 +132,7 @@ fn guide_installs_verifies_upgrades_and_removes_the_filter_and_survives_bad_conf
     workload.expect(None, "500")?;
     workload.expect(Some(Caller::Api), "500")?;
     // Verify reports it.
-    let verify = workload.guide.command("Verify")?;
+    let verify = workload.guide.commands("Verify")?.remove(0);
     let refused = run(&verify)?;
     ensure!(!refused.succeeded && refused.output.contains("FAILED"), "{refused:?}");
     // The right values repair it without a restart.
@@ -146,7 +146,7 @@ fn guide_installs_verifies_upgrades_and_removes_the_filter_and_survives_bad_conf
     let load = Load::start_at(kubectl, Caller::Api, SERVICE)?;
     enough(&load, kubectl, 100)?;
     let (_, digest) = second.parts()?;
-    let upgrade = workload.guide.command("Upgrade")?.replace("sha256:...", digest);
+    let upgrade = workload.guide.commands("Upgrade")?.remove(0).replace("sha256:...", digest);
     succeed(&upgrade)?;
     let proxy_log =
         || kubectl.run(["-n", NAMESPACE, "logs", "deploy/secret-store", "-c", "istio-proxy"]);

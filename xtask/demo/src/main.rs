@@ -119,5 +119,5 @@ const NEXT: &str = "
 What to try next:
   cargo xtask demo --keep                 run the demo and keep it running, with curl commands
   cargo run -- check FILE                 find mistakes in a configuration (docs/cli.md)
-  docs/envoy.md, istio/README.md          install the filter in your Envoy or mesh
+  docs/envoy.md, docs/install.md          install the filter in your Envoy or mesh
 ";
