@@ -70,8 +70,19 @@ impl Answer {
         }
     }
 
-    /// Reads the output of `curl -w '\n%{http_code}'`.
-    pub fn read(output: &str) -> Result<Self> {
+    /// The response to a request with these arguments of curl, from the pod of a Deployment whose container has the same
+    /// name.
+    pub fn to_curl(
+        kubectl: &Kubectl,
+        (namespace, application): (&str, &str),
+        arguments: &str,
+    ) -> Result<Self> {
+        let script = format!("curl -s -m 20 -w '\\n%{{http_code}}' {arguments}");
+        let target = format!("deploy/{application}");
+        Self::read(&kubectl.shell(namespace, &target, application, &script)?)
+    }
+
+    fn read(output: &str) -> Result<Self> {
         let (body, status) = output.rsplit_once('\n').unwrap_or(("", output));
         Ok(Self {
             status: status.trim().parse().context(output.to_owned())?,
@@ -186,9 +197,8 @@ impl Example {
 
     /// The response to a request with these arguments of curl.
     pub fn send(&self, caller: Caller, path: &str, arguments: &str) -> Result<Answer> {
-        let script = format!("curl -s -m 20 -w '\\n%{{http_code}}' {arguments} {SERVICE}{path}");
-        let target = format!("deploy/{}", caller.name());
-        Answer::read(&self.kubectl.shell(caller.namespace(), &target, caller.name(), &script)?)
+        let from = (caller.namespace(), caller.name());
+        Answer::to_curl(&self.kubectl, from, &format!("{arguments} {SERVICE}{path}"))
     }
 
     /// Waits for an outcome of the caller's own token.

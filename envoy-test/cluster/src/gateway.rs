@@ -67,14 +67,13 @@ impl Gateway {
     /// Waits for this outcome of `GET /orders/1` with this token, or without one.
     fn expect(&self, token: Option<&str>, outcome: &str) -> Result<()> {
         let header = token.map(|token| format!("-H 'Authorization: Bearer {token}'"));
-        let script = format!(
-            "curl -s -m 20 -w '\\n%{{http_code}}' -H 'host: orders.example.com' {} http://shop-istio.{INGRESS}/orders/1",
+        let arguments = format!(
+            "-H 'host: orders.example.com' {} http://shop-istio.{INGRESS}/orders/1",
             header.unwrap_or_default()
         );
         until(&format!("{outcome} at the gateway"), || {
-            let output =
-                self.example.kubectl.shell("sa-authn-web", "deploy/web", "web", &script)?;
-            let seen = Answer::read(&output)?.outcome();
+            let from = ("sa-authn-web", "web");
+            let seen = Answer::to_curl(&self.example.kubectl, from, &arguments)?.outcome();
             Ok((seen != outcome).then_some(seen))
         })
     }

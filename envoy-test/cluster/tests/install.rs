@@ -1,7 +1,6 @@
 //! docs/install.md, step by step: the commands are those of the guide, and each step is tried with a bad configuration too.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use cluster_test::guide::{run, succeed};
@@ -68,6 +67,14 @@ impl Workload {
         self.patch(&patch)
     }
 
+    /// Removes both from the template.
+    fn withdraw(&self) -> Result<()> {
+        self.patch(&json!({ "spec": { "template": { "metadata": {
+            "labels": { "sa-authn": null },
+            "annotations": { "sidecar.istio.io/bootstrapOverride": null },
+        } } } }))
+    }
+
     fn patch(&self, patch: &Value) -> Result<()> {
         let patch = patch.to_string();
         self.kubectl.run(["-n", NAMESPACE, "patch", "deployment", "secret-store", "-p", &patch])?;
@@ -87,10 +94,9 @@ impl Workload {
             "-H \"Authorization: Bearer $(cat /var/run/secrets/service-tokens/secret-store)\"";
         let header = if caller.is_some() { token } else { "" };
         let caller = caller.unwrap_or(Caller::Api);
-        let script = format!("curl -s -m 20 -w '\\n%{{http_code}}' {header} {SERVICE}/headers");
-        let target = format!("deploy/{}", caller.name());
-        let output = self.kubectl.shell(caller.namespace(), &target, caller.name(), &script)?;
-        Ok(Answer::read(&output)?.outcome())
+        let from = (caller.namespace(), caller.name());
+        let arguments = format!("{header} {SERVICE}/headers");
+        Ok(Answer::to_curl(&self.kubectl, from, &arguments)?.outcome())
     }
 
     fn protected(&self) -> Result<()> {
@@ -98,6 +104,12 @@ impl Workload {
         self.expect(Some(Caller::Web), "403 forbidden")?;
         self.expect(Some(Caller::Api), "200")
     }
+}
+
+/// Helm and the admission policy cannot see it: the first rule covers what the others are about.
+fn make_a_rule_unreachable(values: &mut Value) {
+    let rules = values["rules"].as_array_mut().expect("rules");
+    rules.insert(0, json!({ "name": "all", "allow": "anyone" }));
 }
 
 fn enough(load: &Load, kubectl: &Kubectl, more: usize) -> Result<()> {
@@ -123,10 +135,7 @@ fn guide_installs_verifies_upgrades_and_removes_the_filter_and_survives_bad_conf
     workload.expect(None, "200")?;
     // Only the filter itself can see this one: the first rule covers what the second is about. The pod that starts with it
     // passes nothing.
-    workload.write_values(|values| {
-        let rules = values["rules"].as_array_mut().expect("rules");
-        rules.insert(0, json!({ "name": "all", "allow": "anyone" }));
-    })?;
+    workload.write_values(make_a_rule_unreachable)?;
     succeed(&install)?;
     workload.enroll()?;
     workload.expect(None, "500")?;
@@ -157,10 +166,7 @@ fn guide_installs_verifies_upgrades_and_removes_the_filter_and_survives_bad_conf
     let refusals = |log: &str| log.matches("unreachable").count();
     let before = refusals(&proxy_log()?);
     // A running proxy keeps what it has; the guide's rollback restores the release.
-    workload.write_values(|values| {
-        let rules = values["rules"].as_array_mut().expect("rules");
-        rules.insert(0, json!({ "name": "all", "allow": "anyone" }));
-    })?;
+    workload.write_values(make_a_rule_unreachable)?;
     succeed(&reinstall)?;
     until("the proxy's refusal", || {
         Ok((refusals(&proxy_log()?) == before).then(|| "not in the log".to_owned()))
@@ -176,11 +182,7 @@ fn guide_installs_verifies_upgrades_and_removes_the_filter_and_survives_bad_conf
     // Remove.
     succeed(&workload.guide.command("Remove")?)?;
     workload.expect(None, "200")?;
-    let bare = json!({ "spec": { "template": { "metadata": {
-        "labels": { "sa-authn": null },
-        "annotations": { "sidecar.istio.io/bootstrapOverride": null },
-    } } } });
-    workload.patch(&bare)?;
+    workload.withdraw()?;
     let config_map = format!("kubectl --namespace {NAMESPACE} delete configmap sa-authn");
     succeed(&config_map)?;
     let left =
@@ -202,11 +204,8 @@ fn chart_with_token_review_rejects_the_token_of_a_deleted_account() -> Result<()
     kubectl.run(["-n", NAMESPACE, "create", "serviceaccount", "short"])?;
     let token = kubectl.token(NAMESPACE, "short", "secret-store")?;
     let ask = || -> Result<String> {
-        let script = format!(
-            "curl -s -m 20 -w '\\n%{{http_code}}' -H 'Authorization: Bearer {token}' {SERVICE}/headers"
-        );
-        let output = kubectl.shell("sa-authn-api", "deploy/api", "api", &script)?;
-        Ok(Answer::read(&output)?.outcome())
+        let arguments = format!("-H 'Authorization: Bearer {token}' {SERVICE}/headers");
+        Ok(Answer::to_curl(kubectl, ("sa-authn-api", "api"), &arguments)?.outcome())
     };
     ensure!(ask()? == "403 forbidden");
     kubectl.run(["-n", NAMESPACE, "delete", "serviceaccount", "short"])?;
@@ -262,8 +261,7 @@ fn kustomization_installs_and_removes_what_the_chart_does() -> Result<()> {
     let workload = Workload::deploy(&image)?;
     let folder = tempfile::tempdir()?;
     let copy = folder.path().join("kustomize");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../install/kustomize");
-    succeed(&format!("cp -r {} {}", source.display(), copy.display()))?;
+    succeed(&format!("cp -r install/kustomize {}", copy.display()))?;
     for file in ["example/kustomization.yaml", "verify/test.yaml", "verify/kustomization.yaml"] {
         let path = copy.join(file);
         let text = fs::read_to_string(&path)?;
@@ -290,11 +288,7 @@ fn kustomization_installs_and_removes_what_the_chart_does() -> Result<()> {
             Err(error) => Some(error.to_string()),
         })
     })?;
-    let bare = json!({ "spec": { "template": { "metadata": {
-        "labels": { "sa-authn": null },
-        "annotations": { "sidecar.istio.io/bootstrapOverride": null },
-    } } } });
-    workload.patch(&bare)?;
+    workload.withdraw()?;
     succeed(&format!("kubectl delete -k {example}"))?;
     workload.expect(None, "200")
 }

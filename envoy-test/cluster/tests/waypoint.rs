@@ -39,13 +39,9 @@ fn waypoint_passes_one_caller_and_denies_the_other_and_its_metrics_have_labels()
 /// Waits for this outcome of `GET /books/1` from a pod of the ambient mesh, with this token or without one.
 fn expect(example: &Example, token: Option<&str>, outcome: &str) -> Result<()> {
     let header = token.map(|token| format!("-H 'Authorization: Bearer {token}'"));
-    let script = format!(
-        "curl -s -m 20 -w '\\n%{{http_code}}' {} http://books.{STORE}/books/1",
-        header.unwrap_or_default()
-    );
+    let arguments = format!("{} http://books.{STORE}/books/1", header.unwrap_or_default());
     until(&format!("{outcome} at the waypoint"), || {
-        let output = example.kubectl.shell(STORE, "deploy/reader", "reader", &script)?;
-        let seen = Answer::read(&output)?.outcome();
+        let seen = Answer::to_curl(&example.kubectl, (STORE, "reader"), &arguments)?.outcome();
         Ok((seen != outcome).then_some(seen))
     })
 }
