@@ -1,16 +1,8 @@
 //! Changes while requests flow: upgrade, configuration, installation and removal.
 
 use anyhow::{Result, bail, ensure};
-use cluster_test::{Caller, Example, Image, Load, until};
+use cluster_test::{Caller, Example, Image, Load};
 use serde_json::json;
-
-fn enough(load: &Load, example: &Example, at_least: usize) -> Result<()> {
-    until("requests", || {
-        let counts = load.counts(&example.kubectl)?;
-        let few = counts.values().sum::<usize>() < at_least;
-        Ok(few.then(|| format!("{counts:?}")))
-    })
-}
 
 #[test]
 fn upgrade_by_digest_and_configuration_changes_lose_no_request() -> Result<()> {
@@ -18,9 +10,8 @@ fn upgrade_by_digest_and_configuration_changes_lose_no_request() -> Result<()> {
     let second = Image::push("2")?;
     ensure!(second.url != example.image.url);
     let load = Load::start(&example.kubectl, Caller::Api)?;
-    enough(&load, &example, 100)?;
+    load.continue_for(&example.kubectl, 100)?;
     for round in 0..3 {
-        let before = load.counts(&example.kubectl)?.values().sum::<usize>();
         let url = if round % 2 == 0 { &second.url } else { &example.image.url };
         example.change_plugin(|spec| {
             spec["url"] = json!(url);
@@ -31,7 +22,7 @@ fn upgrade_by_digest_and_configuration_changes_lose_no_request() -> Result<()> {
         if round > 0 {
             example.expect_without_token(&format!("/status/20{round}"), &format!("20{round}"))?;
         }
-        enough(&load, &example, before + 200)?;
+        load.continue_for(&example.kubectl, 200)?;
     }
     let counts = load.stop(&example.kubectl)?;
     println!("{counts:?}");

@@ -10,13 +10,7 @@ const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 fn outage_of_the_api_server_and_a_new_signing_key_lose_no_request() -> Result<()> {
     let (example, control_plane) = (Example::ready()?, ControlPlane::find()?);
     let load = Load::start(&example.kubectl, Caller::Api)?;
-    let requests = |at_least: usize| {
-        until("requests", || {
-            let counts = load.counts(&example.kubectl)?;
-            Ok((counts.values().sum::<usize>() < at_least).then(|| format!("{counts:?}")))
-        })
-    };
-    requests(200)?;
+    load.continue_for(&example.kubectl, 200)?;
     control_plane.kill()?;
     // kubectl exec needs the API server, so the loop counts for itself meanwhile.
     std::thread::sleep(OUTAGE);

@@ -112,15 +112,6 @@ fn make_a_rule_unreachable(values: &mut Value) {
     rules.insert(0, json!({ "name": "all", "allow": "anyone" }));
 }
 
-fn enough(load: &Load, kubectl: &Kubectl, more: usize) -> Result<()> {
-    let count = || Ok::<_, anyhow::Error>(load.counts(kubectl)?.values().sum::<usize>());
-    let before = count()?;
-    until("requests", || {
-        let now = count()?;
-        Ok((now < before + more).then(|| format!("{now} after {before}")))
-    })
-}
-
 #[test]
 fn guide_installs_verifies_upgrades_and_removes_the_filter_and_survives_bad_configurations()
 -> Result<()> {
@@ -153,7 +144,7 @@ fn guide_installs_verifies_upgrades_and_removes_the_filter_and_survives_bad_conf
     // Upgrade, while requests flow.
     let kubectl = &workload.kubectl;
     let load = Load::start_at(kubectl, Caller::Api, SERVICE)?;
-    enough(&load, kubectl, 100)?;
+    load.continue_for(kubectl, 100)?;
     let (_, digest) = second.parts()?;
     let upgrade = workload.guide.commands("Upgrade")?.remove(0).replace("sha256:...", digest);
     succeed(&upgrade)?;
@@ -162,7 +153,7 @@ fn guide_installs_verifies_upgrades_and_removes_the_filter_and_survives_bad_conf
     until("the proxy to pull the second image", || {
         Ok((!proxy_log()?.contains(digest)).then(|| "not in the log".to_owned()))
     })?;
-    enough(&load, kubectl, 200)?;
+    load.continue_for(kubectl, 200)?;
     let refusals = |log: &str| log.matches("unreachable").count();
     let before = refusals(&proxy_log()?);
     // A running proxy keeps what it has; the guide's rollback restores the release.
@@ -171,9 +162,9 @@ fn guide_installs_verifies_upgrades_and_removes_the_filter_and_survives_bad_conf
     until("the proxy's refusal", || {
         Ok((refusals(&proxy_log()?) == before).then(|| "not in the log".to_owned()))
     })?;
-    enough(&load, kubectl, 200)?;
+    load.continue_for(kubectl, 200)?;
     succeed(&format!("helm rollback sa-authn --namespace {NAMESPACE}"))?;
-    enough(&load, kubectl, 200)?;
+    load.continue_for(kubectl, 200)?;
     ensure!(succeed(&verify)?.contains("PASSED"));
     let counts = load.stop(kubectl)?;
     println!("upgrade, refused configuration, rollback: {counts:?}");
