@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use cluster_test::guide::{run, succeed};
 use cluster_test::{Answer, Caller, Example, Gateway, Guide, Image, Kubectl, Load, until};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// A workload without the filter, in a namespace of its own.
 struct Workload {
@@ -207,10 +208,19 @@ fn chart_with_token_review_rejects_the_token_of_a_deleted_account() -> Result<()
     succeed(&workload.guide.command("Remove")?).map(drop)
 }
 
+/// Sets `parametersRef` of the Gateway to a ConfigMap.
+fn refer_to(config_map: &str) -> Result<()> {
+    let kubectl = Kubectl::admin();
+    let reference = json!({ "group": "", "kind": "ConfigMap", "name": config_map });
+    let patch = json!({ "spec": { "infrastructure": { "parametersRef": reference } } });
+    let patch = patch.to_string();
+    kubectl.run(["-n", INGRESS, "patch", "gateway", "shop", "--type=merge", "-p", &patch])?;
+    kubectl.rolled_out(INGRESS, "shop-istio")
+}
+
 #[test]
 fn chart_protects_a_gateway() -> Result<()> {
     let gateway = Gateway::ready()?;
-    let kubectl = Kubectl::admin();
     let image = Image::push("1")?;
     let (repository, digest) = image.parts()?;
     // The manifests of istio/ have installed the same ConfigMaps under other names.
@@ -224,41 +234,29 @@ fn chart_protects_a_gateway() -> Result<()> {
         "bootstrap": { "name": "sa-authn-chart" },
     });
     fs::write(values.path(), json.to_string())?;
-    let ingress = "sa-authn-ingress";
-    drop(run(&format!("helm uninstall sa-authn --namespace {ingress}"))?);
+    drop(run(&format!("helm uninstall sa-authn --namespace {INGRESS}"))?);
     succeed(&format!(
-        "helm install sa-authn install/chart --namespace {ingress} --values {}",
+        "helm install sa-authn install/chart --namespace {INGRESS} --values {}",
         values.path().display()
     ))?;
-    let refer = |name: &str| -> Result<()> {
-        let reference = json!({ "group": "", "kind": "ConfigMap", "name": name });
-        let patch = json!({ "spec": { "infrastructure": { "parametersRef": reference } } });
-        let patch = patch.to_string();
-        let patch = ["-n", ingress, "patch", "gateway", "shop", "--type=merge", "-p", &patch];
-        kubectl.run(patch)?;
-        kubectl.rolled_out(ingress, "shop-istio")
-    };
-    refer("sa-authn-deployment")?;
+    refer_to("sa-authn-deployment")?;
     gateway.protected()?;
     // The order of the guide: the Gateway first.
-    refer("sa-authn-gateway")?;
-    succeed(&format!("helm uninstall sa-authn --namespace {ingress}"))?;
+    refer_to("sa-authn-gateway")?;
+    succeed(&format!("helm uninstall sa-authn --namespace {INGRESS}"))?;
     gateway.open()
 }
 
-#[test]
-fn kustomization_installs_and_removes_what_the_chart_does() -> Result<()> {
-    let image = Image::push("1")?;
-    let workload = Workload::deploy(&image)?;
+/// A copy of install/kustomize, whose `example` has the values of the tests and this overlay.
+fn kustomization(image: &Image, overlay: &str, namespace: &str) -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
-    let copy = folder.path().join("kustomize");
-    succeed(&format!("cp -r install/kustomize {}", copy.display()))?;
+    succeed(&format!("cp -r install/kustomize/. {}", folder.path().display()))?;
     for file in ["example/kustomization.yaml", "verify/test.yaml", "verify/kustomization.yaml"] {
-        let path = copy.join(file);
+        let path = folder.path().join(file);
         let text = fs::read_to_string(&path)?;
         let text = text
-            .replace("namespace: secrets", &format!("namespace: {NAMESPACE}"))
-            .replace("secret-store.secrets/", &format!("secret-store.{NAMESPACE}/"))
+            .replace("namespace: secrets", &format!("namespace: {namespace}"))
+            .replace("secret-store.secrets/", &format!("secret-store.{namespace}/"))
             .replace("allow: [api/api]", "allow: [sa-authn-api/api]")
             .replace(
                 "oci://registry.example.com/sa-authn@sha256:0000000000000000000000000000000000000000000000000000000000000000",
@@ -266,11 +264,34 @@ fn kustomization_installs_and_removes_what_the_chart_does() -> Result<()> {
             );
         fs::write(path, text)?;
     }
-    let example = copy.join("example").display().to_string();
-    succeed(&format!("kubectl apply -k {example}"))?;
+    let example = folder.path().join("example/kustomization.yaml");
+    let mut text = fs::read_to_string(&example)?.replace("sidecar-keys-wasmplugin", overlay);
+    if overlay.starts_with("gateway") {
+        text = text.replace("[secret-store]", "[shop]").replace("[/headers]", "[/orders/*]");
+    }
+    if overlay.ends_with("trafficextension") {
+        text = text.replace("WasmPlugin", "TrafficExtension").replace(" /spec/", " /spec/wasm/");
+    }
+    if overlay.contains("token-review") {
+        text += &format!(
+            "- target: {{ kind: ClusterRoleBinding }}\n  patch: |-\n    - op: replace\n      path: /subjects/0/name\n      \
+             value: system:serviceaccounts:{namespace}\n"
+        );
+    }
+    fs::write(example, text)?;
+    Ok(folder)
+}
+
+#[test]
+fn kustomization_is_verified_as_the_chart_is() -> Result<()> {
+    let image = Image::push("1")?;
+    let workload = Workload::deploy(&image)?;
+    let folder = kustomization(&image, "sidecar-keys-wasmplugin", NAMESPACE)?;
+    let path = folder.path().display();
+    succeed(&format!("kubectl apply -k {path}/example"))?;
     workload.enroll()?;
     workload.protected()?;
-    succeed(&format!("kubectl apply -k {}", copy.join("verify").display()))?;
+    succeed(&format!("kubectl apply -k {path}/verify"))?;
     until("the verification", || {
         let log = workload.kubectl.run(["-n", NAMESPACE, "logs", "sa-authn-test"]);
         Ok(match log {
@@ -280,8 +301,50 @@ fn kustomization_installs_and_removes_what_the_chart_does() -> Result<()> {
         })
     })?;
     workload.withdraw()?;
-    succeed(&format!("kubectl delete -k {example}"))?;
+    succeed(&format!("kubectl delete -k {path}/example"))?;
     workload.expect(None, "200")
+}
+
+#[test]
+fn every_overlay_for_sidecars_protects_the_workload_until_it_is_removed() -> Result<()> {
+    let image = Image::push("1")?;
+    let workload = Workload::deploy(&image)?;
+    for method in ["keys", "token-review"] {
+        for api in ["wasmplugin", "trafficextension"] {
+            let overlay = format!("sidecar-{method}-{api}");
+            let folder = kustomization(&image, &overlay, NAMESPACE)?;
+            let path = folder.path().display();
+            succeed(&format!("kubectl apply -k {path}/example"))?;
+            workload.enroll()?;
+            workload.protected().context(overlay)?;
+            workload.withdraw()?;
+            succeed(&format!("kubectl delete -k {path}/example"))?;
+            workload.expect(None, "200")?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_overlay_for_gateways_protects_the_gateway_until_it_is_removed() -> Result<()> {
+    let image = Image::push("1")?;
+    let gateway = Gateway::ready()?;
+    for method in ["keys", "token-review"] {
+        for api in ["wasmplugin", "trafficextension"] {
+            let overlay = format!("gateway-{method}-{api}");
+            let folder = kustomization(&image, &overlay, INGRESS)?;
+            let path = folder.path().display();
+            succeed(&format!("kubectl apply -k {path}/example"))?;
+            refer_to("sa-authn-deployment")?;
+            gateway.protected().context(overlay)?;
+            refer_to("sa-authn-gateway")?;
+            succeed(&format!("kubectl delete -k {path}/example"))?;
+            // The overlay's ConfigMap has the name of the one that the manifests have installed.
+            Kubectl::admin().apply(&Example::manifest("api-server-gateway.yaml")?)?;
+            gateway.open()?;
+        }
+    }
+    Ok(())
 }
 
 /// Deletes the policy, because other tests apply invalid configurations.
@@ -322,6 +385,7 @@ fn admission_policy_rejects_a_bad_configuration_and_admits_a_good_one() -> Resul
 
 const POLICY: &str = "install/chart/files/admission-policy.yaml";
 const NAMESPACE: &str = "sa-authn-install";
+const INGRESS: &str = "sa-authn-ingress";
 const SERVICE: &str = "http://secret-store.sa-authn-install";
 const WORKLOAD: &str = r#"
 apiVersion: v1
