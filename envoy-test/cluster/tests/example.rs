@@ -1,9 +1,11 @@
 //! The example of `istio/` in a mesh.
 
+use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use cluster_test::{Caller, Example, until};
+use cluster_test::guide::perform;
+use cluster_test::{Caller, Example, Guide, until};
 use serde_json::Value;
 
 #[test]
@@ -21,6 +23,31 @@ fn sidecar_passes_one_caller_and_denies_the_other() -> Result<()> {
     let answer = example.send(Caller::Api, "/status/200", spoofed)?;
     assert_eq!(answer.outcome(), "200");
     Ok(())
+}
+
+#[test]
+fn guide_installs_the_example_which_responds_as_the_guide_says() -> Result<()> {
+    let example = Example::ready()?;
+    let folder = tempfile::tempdir()?;
+    fs::create_dir(folder.path().join("example"))?;
+    for file in ["example/callers.yaml", "example/secret-store.yaml", "api-server-sidecar.yaml"] {
+        fs::write(folder.path().join(file), Example::manifest(file)?)?;
+    }
+    fs::write(folder.path().join("wasmplugin-sidecar.yaml"), example.plugin()?)?;
+    let guide = Guide::read(
+        "istio/README.md",
+        &[
+            (" istio/", &format!(" {}/", folder.path().display())),
+            ("kubectl -n \"$1\"", "kubectl -n \"sa-authn-$1\""),
+            ("kubectl -n api ", "kubectl -n sa-authn-api "),
+            (".secrets/", ".sa-authn-secrets/"),
+            (
+                "\"X-Sa-Namespace\": [\n      \"api\"",
+                "\"X-Sa-Namespace\": [\n      \"sa-authn-api\"",
+            ),
+        ],
+    )?;
+    perform(&guide.steps("Install the example")?)
 }
 
 #[test]
