@@ -1,18 +1,6 @@
 #!/usr/bin/env bash
 # Builds every program of the cluster from its Go module into the cache. go/*/go.mod and go.sum pin the modules.
 . "$(dirname "$0")/common.sh"
-mkdir -p "$BIN"
-export GOFLAGS=-mod=readonly CGO_ENABLED=0 GOWORK=off
-
-# programs MODULE LDFLAGS PACKAGE...: built again only if the module's files or the toolchain have changed.
-programs() {
-  local module=$HERE/go/$1 flags=$2 stamp=$BIN/.$1 is; shift 2
-  is=$(cat "$module/go.mod" "$module/go.sum" <(go version) <(echo "$flags $*") | sha256sum)
-  [ "$(cat "$stamp" 2>/dev/null)" != "$is" ] || return 0
-  stage "building $*"
-  (cd "$module" && go build -trimpath -ldflags "-s -w $flags" -o "$BIN/" "$@")
-  echo "$is" > "$stamp"
-}
 
 V=k8s.io/component-base/version
 K=k8s.io/kubernetes/cmd

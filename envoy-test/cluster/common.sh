@@ -25,6 +25,17 @@ die() { echo "error: $*" >&2; exit 1; }
 # Tells what happens now, and how long the cluster has been starting.
 stage() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
 
+# programs MODULE LDFLAGS PACKAGE...: builds programs of a Go module into BIN, if the module's files or the toolchain have changed.
+programs() {
+  local module=$HERE/go/$1 flags=$2 stamp=$BIN/.$1 is; shift 2
+  is=$(cat "$module/go.mod" "$module/go.sum" <(go version) <(echo "$flags $*") | sha256sum)
+  [ "$(cat "$stamp" 2>/dev/null)" != "$is" ] || return 0
+  stage "building $*"
+  mkdir -p "$BIN"
+  (cd "$module" && GOFLAGS=-mod=readonly CGO_ENABLED=0 GOWORK=off go build -trimpath -ldflags "-s -w $flags" -o "$BIN/" "$@")
+  echo "$is" > "$stamp"
+}
+
 # The directory of a Go module that a build uses, in Go's module cache.
 module_dir() { (cd "$HERE/go/$1" && go list -m -f '{{.Dir}}' "$2"); }
 
@@ -39,6 +50,15 @@ started() { cut -d ' ' -f 22 "/proc/$1/stat" 2>/dev/null || true; }
 
 # Runs a program in the cluster's namespaces for processes, mounts and the network.
 inside() { nsenter --target "$(holder)" --mount --pid --net -- "$@"; }
+
+# helm NAMESPACE COMMAND...
+helm() {
+  local namespace=$1; shift
+  KUBECONFIG=$RUN/kubeconfig "$BIN/helm" --namespace "$namespace" "$@" >> "$RUN/log/helm.log" 2>&1 || die "helm $1 $2: $(tail -3 "$RUN/log/helm.log")"
+}
+
+# Loads an archive of images into the node.
+import_images() { ctr --address "$RUN/containerd.sock" --namespace k8s.io images import "$1" >> "$RUN/log/import.log"; }
 
 kubectl() { KUBECONFIG=$RUN/kubeconfig "$BIN/kubectl" "$@"; }
 

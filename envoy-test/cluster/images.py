@@ -70,15 +70,8 @@ def layer(files, directories=()):
     return data.getvalue()
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__)
-    for name in ("archive", "base", "bin", "bootstrap"):
-        options.add_argument(f"--{name}", required=True)
-    options.add_argument("--envoy", required=True, action="append", metavar="VERSION=FILE")
-    o = options.parse_args()
-    with open(o.base, "rb") as file:
-        base = file.read()
-    archive = Archive(o.archive)
+def mesh(archive, base, o):
+    """The images of Istio's proxies and control plane, and of the example."""
     agent = layer(
         {
             "usr/local/bin/pilot-agent": f"{o.bin}/pilot-agent",
@@ -86,9 +79,8 @@ def main():
         },
         ["etc/istio/proxy", "var/lib/istio/data"],
     )
-    for envoy in o.envoy:
-        version, _, file = envoy.partition("=")
-        layers = [base, agent, layer({"usr/local/bin/envoy": file})]
+    for version, envoy in o.envoy:
+        layers = [base, agent, layer({"usr/local/bin/envoy": envoy})]
         archive.image(f"docker.io/local/proxyv2:{version}", layers, Entrypoint=["/usr/local/bin/pilot-agent"])
     pilot = layer({"usr/local/bin/pilot-discovery": f"{o.bin}/pilot-discovery"})
     archive.image(
@@ -99,6 +91,32 @@ def main():
     httpbin = layer({"bin/go-httpbin": f"{o.bin}/go-httpbin"})
     archive.image("docker.io/mccutchen/go-httpbin:v2.15.0", [httpbin], Entrypoint=["/bin/go-httpbin"])
     archive.image("docker.io/curlimages/curl:8.11.1", [base], User="100")
+
+
+def envoy_gateway(archive, base, o):
+    """The images of Envoy Gateway and of its proxies."""
+    program = layer({"usr/local/bin/envoy-gateway": f"{o.bin}/envoy-gateway"}, ["var/lib/eg"])
+    user = "65532:65532"
+    archive.image("docker.io/local/envoy-gateway:dev", [base, program], Entrypoint=["/usr/local/bin/envoy-gateway"], User=user)
+    for version, envoy in o.envoy:
+        proxy = layer({"usr/local/bin/envoy": envoy})
+        archive.image(f"docker.io/local/envoy:{version}", [base, proxy], Entrypoint=["/usr/local/bin/envoy"], User=user)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    groups = {"mesh": mesh, "envoy-gateway": envoy_gateway}
+    options.add_argument("group", choices=groups)
+    for name in ("archive", "base", "bin"):
+        options.add_argument(f"--{name}", required=True)
+    options.add_argument("--bootstrap", help="Envoy's bootstrap template of Istio")
+    options.add_argument("--envoy", required=True, action="append", metavar="VERSION=FILE")
+    o = options.parse_args()
+    with open(o.base, "rb") as file:
+        base = file.read()
+    archive = Archive(o.archive)
+    o.envoy = [envoy.split("=", 1) for envoy in o.envoy]
+    groups[o.group](archive, base, o)
     archive.close()
 
 

@@ -18,6 +18,6 @@ if [ ! -f "$CACHE/base.tar" ]; then
   rm -rf "$CACHE/base"
 fi
 stage "images with Envoy ${envoys[*]%%=*}"
-python3 "$HERE/images.py" --archive "$ARCHIVE" --base "$CACHE/base.tar" --bin "$BIN" "${arguments[@]}" \
+python3 "$HERE/images.py" mesh --archive "$ARCHIVE" --base "$CACHE/base.tar" --bin "$BIN" "${arguments[@]}" \
   --bootstrap "$(module_dir istio istio.io/istio)/tools/packaging/common/envoy_bootstrap.json"
 echo "$stamp" > "$ARCHIVE.stamp"

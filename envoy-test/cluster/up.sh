@@ -60,7 +60,7 @@ run scheduler "$BIN/kube-scheduler" --kubeconfig admin.kubeconfig --authenticati
 stage "containerd and the images"
 run containerd containerd --config cfg/containerd.toml
 until_ready 20 containerd ctr --address "$RUN/containerd.sock" version
-ctr --address "$RUN/containerd.sock" --namespace k8s.io images import "$ARCHIVE" > log/import.log
+import_images "$ARCHIVE"
 stage "the node"
 run kubelet "$BIN/kubelet" --config cfg/kubelet.yaml --kubeconfig kubelet.kubeconfig --hostname-override node --node-ip $NODE_IP --root-dir "$RUN/kubelet"
 run kube-proxy "$BIN/kube-proxy" --config cfg/kube-proxy.yaml
@@ -73,10 +73,9 @@ stage "Istio"
 kubectl apply --server-side -f "$(module_dir istio sigs.k8s.io/gateway-api)/config/crd/standard" >> log/apply.log 2>&1
 kubectl create namespace istio-system >> log/apply.log
 CHARTS=$(module_dir istio istio.io/istio)/manifests/charts
-helm() { KUBECONFIG=$RUN/kubeconfig "$BIN/helm" --namespace istio-system "$@" >> log/helm.log 2>&1 || die "helm $1 $2: $(tail -3 log/helm.log)"; }
 PROXY=docker.io/local/proxyv2:$ENVOY_VERSION
-helm install base "$CHARTS/base"
-helm install istiod "$CHARTS/istio-control/istio-discovery" --values "$HERE/manifests/istiod.yaml" \
+helm istio-system install base "$CHARTS/base"
+helm istio-system install istiod "$CHARTS/istio-control/istio-discovery" --values "$HERE/manifests/istiod.yaml" \
   --set "global.proxy.image=$PROXY,global.proxy_init.image=$PROXY" --wait --timeout 180s
 # What the tests read: see src/lib.rs.
 cat > environment <<E

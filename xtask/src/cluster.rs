@@ -1,4 +1,4 @@
-//! `cargo xtask cluster`: a Kubernetes of one node with Istio, in namespaces of its own. The scripts are in `envoy-test/cluster/`.
+//! `cargo xtask cluster`: a Kubernetes of one node with Istio, and with Envoy Gateway if wanted, in namespaces of its own. The scripts are in `envoy-test/cluster/`.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,11 @@ pub fn command() -> clap::Command {
                 .about("Build what is missing, and start the cluster")
                 .arg(version_argument().default_value(DEFAULT_VERSION)),
         )
+        .subcommand(
+            clap::Command::new("envoy-gateway")
+                .about("Add Envoy Gateway to the running cluster")
+                .arg(version_argument().default_value(ENVOY_GATEWAYS_VERSION)),
+        )
         .subcommand(clap::Command::new("down").about("Stop the cluster, and remove all that it created"))
         .subcommand(clap::Command::new("status").about("Show the nodes and pods, and how to use the cluster"))
 }
@@ -37,6 +42,12 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
                 matches.get_one("envoy-version").context("the version has a default")?;
             up(version)?;
             process::exit_code(&mut script("status.sh"))
+        }
+        Some(("envoy-gateway", matches)) => {
+            let version: &String =
+                matches.get_one("envoy-version").context("the version has a default")?;
+            let envoy = format!("{version}={}", envoy_binary(version)?.display());
+            process::exit_code(script("envoy-gateway.sh").env("ENVOYS", envoy))
         }
         Some(("down", _)) => process::exit_code(&mut script("down.sh")),
         Some(("status", _)) => process::exit_code(&mut script("status.sh")),
@@ -131,6 +142,9 @@ fn cache() -> PathBuf {
 fn script(name: &str) -> Command {
     Command::new(repository::root().join(Path::new("envoy-test/cluster")).join(name))
 }
+
+/// Envoy Gateway 1.9 is built for Envoy 1.39.
+const ENVOY_GATEWAYS_VERSION: &str = "1.39.3";
 
 /// Programs, and the Debian packages that have them. CONTRIBUTING.md and `.ci/run` name the same packages.
 const PACKAGES: [(&str, &str); 11] = [

@@ -1,4 +1,4 @@
-//! Drives a real Kubernetes with Istio: `kubectl`, the registry, the API server's process, and the example of `istio/`.
+//! Drives a real Kubernetes with Istio and Envoy Gateway: `kubectl`, the registry, the API server's process, and the examples of `istio/` and `envoy-gateway/`.
 //!
 //! `cargo xtask test --only cluster` runs the tests, one at a time. These environment variables name the cluster:
 //!
@@ -9,6 +9,8 @@
 //! | `CLUSTER_PULL_REGISTRY` | the same registry, by the address that the proxies use |
 //! | `CLUSTER_IMAGES` | the folder with two OCI layouts of the module, `1` and `2` |
 //! | `CLUSTER_CONTROL_PLANE` | the run directory of the cluster of `cargo xtask cluster up`, whose API server can be stopped |
+//! | `CLUSTER_ENVOY_GATEWAY` | set if Envoy Gateway runs: the same registry by its IP address, from which Envoy Gateway pulls without TLS |
+//! | `CLUSTER_ENVOY_GATEWAY_PROXY` | the image of Envoy Gateway's proxies, if the nodes cannot pull the default |
 //! | `CLUSTER_AMBIENT` | set if Istio is in ambient mode, with its own proxy |
 //! | `CLUSTER_PROXIES` | images of the proxy with other Envoys, which the nodes can run, separated by commas |
 
@@ -20,6 +22,7 @@ mod kubectl;
 mod load;
 mod poll;
 mod registry;
+pub mod shop;
 
 pub use control_plane::ControlPlane;
 pub use example::{Answer, Caller, Example, SERVICE, token_review};

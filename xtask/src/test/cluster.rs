@@ -45,6 +45,8 @@ impl Cluster {
                 "CLUSTER_CONTROL_PLANE",
                 "CLUSTER_PROXIES",
                 "CLUSTER_AMBIENT",
+                "CLUSTER_ENVOY_GATEWAY",
+                "CLUSTER_ENVOY_GATEWAY_PROXY",
             ];
             let mut variables: BTreeMap<_, _> =
                 names.into_iter().filter_map(|name| Some((name.to_owned(), set(name)?))).collect();
@@ -118,16 +120,22 @@ const AMBIENT: Need = Need {
     variable: "CLUSTER_AMBIENT",
     lack: "no ambient mode, which needs Istio's own build of Envoy",
 };
+const ENVOY_GATEWAY: Need = Need {
+    variable: "CLUSTER_ENVOY_GATEWAY",
+    lack: "no Envoy Gateway; `cargo xtask cluster envoy-gateway` adds it",
+};
 const TRAFFIC_EXTENSION: Need =
     Need { variable: "CLUSTER_TRAFFIC_EXTENSION", lack: "this Istio does not have the kind" };
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 8] = [
     Group {
         binaries: "caller|changes|example|faults|gateway|install|policies|prometheus|raw_tcp|reviews|status",
         needs: &[REGISTRY],
     },
     Group { binaries: "control_plane|login", needs: &[REGISTRY, CONTROL_PLANE] },
+    Group { binaries: "envoy_gateway", needs: &[REGISTRY, ENVOY_GATEWAY] },
     Group { binaries: "fake|fake_access", needs: &[IMITATED] },
+    Group { binaries: "plain_envoy", needs: &[PROXIES] },
     Group { binaries: "proxies", needs: &[REGISTRY, PROXIES] },
     Group { binaries: "traffic_extension", needs: &[REGISTRY, TRAFFIC_EXTENSION] },
     Group { binaries: "waypoint", needs: &[REGISTRY, AMBIENT] },
@@ -144,7 +152,8 @@ mod tests {
         assert_eq!(
             filter,
             "package(cluster-test) and kind(test) and not binary(/^(control_plane|login)$/) \
-             and not binary(/^(fake|fake_access)$/) and not binary(/^(proxies)$/) and not binary(/^(traffic_extension)$/) \
+             and not binary(/^(envoy_gateway)$/) and not binary(/^(fake|fake_access)$/) \
+             and not binary(/^(plain_envoy)$/) and not binary(/^(proxies)$/) and not binary(/^(traffic_extension)$/) \
              and not binary(/^(waypoint)$/)"
         );
         assert_eq!(
@@ -152,8 +161,11 @@ mod tests {
             [
                 "not run: control_plane, login: the API server of this cluster cannot be stopped \
                  (CLUSTER_CONTROL_PLANE)",
+                "not run: envoy_gateway: no Envoy Gateway; `cargo xtask cluster envoy-gateway` adds it \
+                 (CLUSTER_ENVOY_GATEWAY)",
                 "not run: fake, fake_access: this API server may differ from the one that the fake one imitates \
                  (CLUSTER_CONTROL_PLANE)",
+                "not run: plain_envoy: no images of the proxy with other Envoys (CLUSTER_PROXIES)",
                 "not run: proxies: no images of the proxy with other Envoys (CLUSTER_PROXIES)",
                 "not run: traffic_extension: this Istio does not have the kind \
                  (CLUSTER_TRAFFIC_EXTENSION)",

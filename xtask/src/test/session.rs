@@ -165,11 +165,13 @@ impl Session {
             self.not_run.push(format!("not run: {why}"));
             return Ok(());
         };
-        let images = cluster::images(&self.module()?)?;
+        let module = self.module()?;
+        let images = cluster::images(&module)?;
         let (filter, not_run) = cluster.tests();
         self.not_run.extend(not_run);
         let mut tests = nextest(&filter)?;
-        tests.args(["--test-threads", "1"]).envs(cluster.variables).env("CLUSTER_IMAGES", images);
+        tests.args(["--test-threads", "1"]).envs(cluster.variables);
+        tests.env("CLUSTER_IMAGES", images).env("SA_AUTHN_MODULE", module);
         if self.extent == Extent::Full {
             tests.args(["--run-ignored", "all"]);
         }
