@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::support::command::sa_authn;
 use crate::support::{Gate, api, check_refused, get, http_options, rules};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::{oldest_and_newest, versions};
@@ -153,6 +154,12 @@ async fn refused_configuration_opens_a_new_route_and_a_denying_filter_does_not()
                 assert_eq!(send("second", None).await?.status, expected, "{version} {root_id}");
                 assert_eq!(send("first", Some(&token)).await?.status, 200, "{version} {root_id}");
             }
+            let admin = format!("http://127.0.0.1:{}", gate.envoy.admin_port());
+            let status = sa_authn(&["status", "--admin", &admin]).await?.stdout;
+            let open =
+                r#": virtual host "second", route "{\"prefix\":\"/\"}" does not run the filter"#;
+            assert_eq!(status.contains(open), expected == 200, "{version} {root_id}: {status}");
+            assert!(!status.contains(r#"host "first""#), "{version} {root_id}: {status}");
 
             // While it lasts: the account is taken out of the rules of the first route.
             let mut without = good.clone();

@@ -5,6 +5,8 @@ mod forward;
 #[allow(clippy::indexing_slicing, reason = "indexing a `Value` by name does not panic")]
 mod observed;
 mod page;
+#[allow(clippy::indexing_slicing, reason = "indexing a `Value` by name does not panic")]
+mod routes;
 mod stats;
 
 use super::admin::Admin;

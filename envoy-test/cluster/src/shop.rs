@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::guide::{Ran, run};
 use crate::{Answer, Image, Kubectl, Load, until, variable};
 
 /// The namespace of the Gateway, of its routes and of the application.
@@ -237,6 +238,11 @@ impl Shop {
     pub fn page(&self, port: u16, path: &str) -> Result<String> {
         let script = format!("curl -s 'http://127.0.0.1:{port}{path}'");
         self.kubectl.shell(SYSTEM, &self.proxy()?, "envoy", &script)
+    }
+
+    /// `sa-authn status` of the proxy.
+    pub fn status(&self) -> Result<Ran> {
+        run(&format!("sa-authn status -n {SYSTEM} {} --admin-port {ADMIN_PORT}", self.proxy()?))
     }
 
     /// How many listeners the proxy has rejected.

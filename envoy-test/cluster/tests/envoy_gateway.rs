@@ -187,6 +187,11 @@ fn refused_configuration_opens_its_route_and_stops_all_changes() -> Result<()> {
     reject_two_policies(&shop)?;
     // H1.
     shop.expect("invoices", Account::None, PASSED)?;
+    let status = shop.status()?;
+    let (open, closed) = (r#"NO  routes    "#, "httproute/sa-authn-shop/orders/");
+    ensure!(!status.succeeded && status.output.contains(open), "{status:?}");
+    ensure!(status.output.contains("httproute/sa-authn-shop/invoices/"), "{status:?}");
+    ensure!(!status.output.contains(closed), "{status:?}");
     // H2: the account is no longer allowed.
     ensure!(shop.ask(ORDERS, Account::Web)? == PASSED);
     // Envoy rejects the guard too: it must be there before.
@@ -331,5 +336,7 @@ fn patch_makes_envoy_reload_a_crashed_filter() -> Result<()> {
     until("FAIL_RELOAD in the listener", || {
         Ok((!dump()?.contains("FAIL_RELOAD")).then(|| "not in the dump".to_owned()))
     })?;
+    let status = shop.status()?;
+    ensure!(status.succeeded && !status.output.contains("FAIL_RELOAD"), "{status:?}");
     shop.protected(ORDERS)
 }

@@ -45,31 +45,41 @@ impl Findings {
     }
 
     fn filter(&mut self, Subject { observed, stats, .. }: &Subject<'_>) {
-        let filters = &observed.filters;
-        let loaded = filters.iter().filter(|filter| matches!(filter.body, Body::Wasm(_)));
-        let count = loaded.count();
-        if filters.is_empty() {
+        if observed.filters.is_empty() {
             self.bad("filter", "not in any filter chain");
         }
-        for filter in filters {
-            if let Body::Missing(why) = &filter.body {
-                self.bad("filter", &format!("{}: {why}", filter.chain));
+        // A filter chain can have the filter several times, for different routes.
+        let mut said = BTreeSet::new();
+        for filter in &observed.filters {
+            let mut once = |what: &str| {
+                let message = format!("{}: {what}", filter.chain);
+                said.insert(message.clone()).then_some(message)
+            };
+            if let Body::Missing(why) = &filter.body
+                && let Some(message) = once(why)
+            {
+                self.bad("filter", &message);
             }
-            if filter.disabled {
-                self.bad(
-                    "filter",
-                    &format!("{}: disabled unless a route enables it", filter.chain),
-                );
+            if filter.disabled
+                && let Some(message) = once("disabled unless a route enables it")
+            {
+                self.bad("filter", &message);
             }
-            if !filter.reloads && !filter.fails_open {
-                let said = "a crashed VM stays down, and no stat shows it; use FAIL_RELOAD";
-                self.warn("filter", &format!("{}: {said}", filter.chain));
+            if !filter.reloads
+                && !filter.fails_open
+                && let Some(message) =
+                    once("a crashed VM stays down, and no stat shows it; use FAIL_RELOAD")
+            {
+                self.warn("filter", &message);
             }
-            if filter.fails_open {
-                let said = "fails open: requests pass if the filter fails; use FAIL_RELOAD";
-                self.bad("filter", &format!("{}: {said}", filter.chain));
+            if filter.fails_open
+                && let Some(message) =
+                    once("fails open: requests pass if the filter fails; use FAIL_RELOAD")
+            {
+                self.bad("filter", &message);
             }
         }
+        let count = observed.chains;
         if count == 0 {
             return;
         }
@@ -149,7 +159,11 @@ impl Findings {
             let chains = if count > 1 { format!(" ({})", chains(count)) } else { String::new() };
             self.bad("chains", &format!("{chain}: {why}{chains}"));
         }
-        if observed.open.is_empty() && !observed.filters.is_empty() {
+        for route in &observed.routes {
+            self.bad("routes", &format!("{route} does not run the filter"));
+        }
+        let is_closed = observed.open.is_empty() && observed.routes.is_empty();
+        if is_closed && !observed.filters.is_empty() {
             let denied = match observed.denied_chains {
                 0 => String::new(),
                 count => format!("; TCP filter chains that deny every connection: {count}"),

@@ -1,5 +1,6 @@
 //! The filter in the configuration that an Envoy runs with, from its config dump.
 
+use super::routes::{self, Named, Routes};
 use serde_json::Value;
 
 /// What a config dump says about the filter.
@@ -7,8 +8,12 @@ use serde_json::Value;
 pub struct Observed {
     /// The filter in each filter chain that has it.
     pub filters: Vec<Filter>,
+    /// How many filter chains have the module.
+    pub chains: usize,
     /// Filter chains that lead to an upstream without the filter.
     pub open: Vec<Open>,
+    /// Routes that do not run the filter of their filter chain.
+    pub routes: Vec<String>,
     /// Filter chains without the filter in which a network RBAC filter denies every connection.
     pub denied_chains: usize,
     /// Newer configurations that Envoy rejected.
@@ -39,7 +44,7 @@ pub struct Filter {
     pub fails_open: bool,
     /// Whether Envoy loads a crashed VM again.
     pub reloads: bool,
-    /// Whether the filter is disabled unless a route enables it.
+    /// Whether the filter is disabled unless a route enables it, and the routes are not known.
     pub disabled: bool,
 }
 
@@ -50,6 +55,12 @@ pub enum Body {
     Wasm(String),
     /// The module was not delivered. Contains the filter that the control plane put in its place, or why there is none.
     Missing(String),
+}
+
+/// What Envoy received apart from the listeners.
+struct Delivered<'d> {
+    ecds: Vec<&'d Value>,
+    routes: Routes<'d>,
 }
 
 /// A filter chain without the filter.
@@ -75,6 +86,7 @@ impl Observed {
             .collect();
         let node = section("BootstrapConfigDump").map(|dump| &dump["bootstrap"]["node"]["id"]);
         let is_sidecar = node.and_then(Value::as_str).is_some_and(|id| id.starts_with("sidecar~"));
+        let delivered = Delivered { ecds, routes: Routes::read(sections) };
         let mut observed = Self::default();
         let listeners = section("ListenersConfigDump").unwrap_or(&Value::Null);
         for listener in list(&listeners["dynamic_listeners"]) {
@@ -90,12 +102,12 @@ impl Observed {
             if !former.is_null() && (!is_sidecar || text(&former["traffic_direction"]) == "INBOUND")
             {
                 let mut state = Self::default();
-                state.add_listener(former, &ecds);
+                state.add_listener(former, &delivered);
                 let had_filter = state.open.is_empty();
                 observed.draining.push(Draining { listener: name.to_owned(), had_filter });
             }
         }
-        for filter in &ecds {
+        for filter in &delivered.ecds {
             let error = &filter["error_state"];
             if !error.is_null() {
                 let name = text(&filter["ecds_filter"]["name"]);
@@ -110,13 +122,13 @@ impl Observed {
         for listener in active {
             // The other listeners of a sidecar are for requests that the application sends.
             if !is_sidecar || text(&listener["traffic_direction"]) == "INBOUND" {
-                observed.add_listener(listener, &ecds);
+                observed.add_listener(listener, &delivered);
             }
         }
         observed
     }
 
-    fn add_listener(&mut self, listener: &Value, ecds: &[&Value]) {
+    fn add_listener(&mut self, listener: &Value, delivered: &Delivered<'_>) {
         let name = text(&listener["name"]);
         let default = Some(&listener["default_filter_chain"]).filter(|chain| !chain.is_null());
         for (at, chain) in list(&listener["filter_chains"]).iter().chain(default).enumerate() {
@@ -129,10 +141,29 @@ impl Observed {
                 .map(|filter| &filter["typed_config"])
                 .find(|config| is_type(config, "HttpConnectionManager"));
             let filters = http.map(|http| list(&http["http_filters"])).unwrap_or_default();
-            let found: Vec<_> =
-                filters.iter().filter_map(|filter| Filter::read(filter, &label, ecds)).collect();
+            let found: Vec<_> = filters
+                .iter()
+                .filter_map(|filter| Some((filter, Filter::read(filter, &label, &delivered.ecds)?)))
+                .collect();
             if !found.is_empty() {
-                self.filters.extend(found);
+                let routes = http.and_then(|http| delivered.routes.of(http));
+                if let Some(routes) = routes {
+                    let named = found.iter().map(|(filter, read)| Named {
+                        name: text(&filter["name"]),
+                        is_disabled: read.disabled,
+                    });
+                    let named: Vec<_> = named.collect();
+                    let without = routes::without(routes, &named).into_iter();
+                    self.routes.extend(without.map(|route| format!("{label}: {route}")));
+                }
+                let is_module = |(_, read): &(_, Filter)| matches!(read.body, Body::Wasm(_));
+                self.chains += usize::from(found.iter().any(is_module));
+                let is_unknown = routes.is_none();
+                self.filters.extend(
+                    found
+                        .into_iter()
+                        .map(|(_, read)| Filter { disabled: read.disabled && is_unknown, ..read }),
+                );
             } else if leads_to_application(chain) {
                 match http.is_none() && denies_all(chain) {
                     true => self.denied_chains += 1,
@@ -262,15 +293,15 @@ fn is_any(matcher: &Value) -> bool {
         || ["or_rules", "or_ids"].iter().any(|name| one(name))
 }
 
-fn is_type(value: &Value, kind: &str) -> bool {
+pub(super) fn is_type(value: &Value, kind: &str) -> bool {
     text(&value["@type"]).ends_with(kind)
 }
 
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
