@@ -19,8 +19,8 @@ fn without_root_id(policy: &mut Value) {
     policy["spec"]["wasm"][0].as_object_mut().expect("a filter").remove("rootID");
 }
 
-/// Nobody may call the application any more.
-fn allow_nobody(policy: &mut Value) {
+/// No account may call the application any more.
+fn deny_everyone(policy: &mut Value) {
     policy["spec"]["wasm"][0]["config"]["rules"][0]["allow"] = json!(["no-such/account"]);
 }
 
@@ -59,7 +59,7 @@ fn rejected(shop: &Shop, change: impl FnOnce() -> Result<()>) -> Result<()> {
     })
 }
 
-/// H1 and then H2: a policy that Envoy rejects for a new route, and another one that allows nobody on the first route.
+/// H1 and then H2: a policy that Envoy rejects for a new route, and another one that denies every account on the first route.
 fn reject_two_policies(shop: &Shop) -> Result<()> {
     shop.add_route("invoices")?;
     rejected(shop, || {
@@ -71,7 +71,7 @@ fn reject_two_policies(shop: &Shop) -> Result<()> {
     rejected(shop, || {
         shop.change_policy(|policy| {
             without_root_id(policy);
-            allow_nobody(policy);
+            deny_everyone(policy);
         })
     })
 }
@@ -217,7 +217,7 @@ fn filter_that_denies_if_misconfigured_keeps_the_route_closed_and_lets_changes_a
     shop.expect("invoices", Account::Web, "503 misconfigured")?;
     ensure!(shop.log()?.contains("issuers[0].audience: unknown field `audience`"));
     // H2.
-    shop.change_policy(allow_nobody)?;
+    shop.change_policy(deny_everyone)?;
     shop.expect(ORDERS, Account::Web, "403 forbidden")?;
     // The correction.
     shop.add_policy("invoices", |_| ())?;
