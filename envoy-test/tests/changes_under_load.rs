@@ -230,7 +230,7 @@ async fn replaced_configurations_do_not_leak_memory() -> Result<()> {
             plugin(listener)["configuration"]["value"] = json!(config);
         })?;
         gate.envoy.wait_stat(TAKEN, |now| now > taken).await?;
-        // Wasm memory never shrinks, so it must not grow in the second half.
+        // Wasm memory never shrinks: it has the size for the most configurations that were active at once.
         gate.envoy.wait_stat(DRAINING, |listeners| listeners <= 10).await?;
         let status = get(&api_server.mint(api())).send(gate.envoy.port()).await?.status;
         ensure!(status == if number.is_multiple_of(2) { 200 } else { 403 }, "{status} by {number}");
@@ -240,7 +240,10 @@ async fn replaced_configurations_do_not_leak_memory() -> Result<()> {
     }
     let late = pages(&gate)?;
     println!("pages after {HALF} changes: {early}, after twice as many: {late}");
-    assert!(early > 0 && late <= early + 2, "{early} pages, then {late}");
+    // Ten active configurations take about three pages in each VM, and their number depends on the machine's speed: 61 to 69
+    // pages were seen. A leak of each configuration would take more than twenty.
+    let allowed = 3 * gate.envoy.stat(VMS).await?;
+    assert!(early > 0 && late <= early + allowed, "{early} pages, then {late}, allowed {allowed}");
     Ok(())
 }
 
