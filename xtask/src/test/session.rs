@@ -129,10 +129,19 @@ impl Session {
 
     /// Runs the tests that no other step runs.
     pub fn end_to_end(&mut self) -> Result<()> {
-        let once = self.in_envoy(ONCE, DEFAULT_VERSION);
-        let others = format!("package(envoy-test) and kind(test) and not ({SCENARIOS} or {ONCE})");
-        let in_each = self.in_envoys(&others, &self.versions_for_most());
-        once.and(in_each)
+        let in_each = format!("package(envoy-test) and kind(test) and not ({SCENARIOS} or {ONCE})");
+        let all = format!("({in_each}) or {ONCE}");
+        let mut versions = self.versions_for_most();
+        // In one run with the tests for each version, cores are not idle while the last tests for one version end.
+        let filter = match versions.iter().position(|version| version == DEFAULT_VERSION) {
+            Some(at) => {
+                versions.remove(at);
+                &all
+            }
+            None => ONCE,
+        };
+        let newest = self.in_envoy(filter, DEFAULT_VERSION);
+        newest.and(self.in_envoys(&in_each, &versions))
     }
 
     /// Runs each test in each version in a separate process.
