@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use programs::envoy::{DEFAULT_VERSION, OLDEST_AND_NEWEST, VERSIONS, envoy_binary};
 use programs::tool::Tool;
 use xtask::toolchain::{Source, TARGET, Toolchain};
@@ -105,8 +105,17 @@ impl Session {
 
     /// Fetches every Envoy that a later step needs.
     pub fn envoys(&mut self) -> Result<()> {
-        for version in self.versions_or(&VERSIONS) {
-            println!("Envoy {version}: {}", envoy_binary(&version)?.display());
+        let versions = self.versions_or(&VERSIONS);
+        for several in versions.chunks(thread::available_parallelism()?.get()) {
+            let fetched: Vec<_> = thread::scope(|scope| {
+                let running = several.iter().map(|version| scope.spawn(|| envoy_binary(version)));
+                let running: Vec<_> = running.collect();
+                running.into_iter().map(thread::ScopedJoinHandle::join).collect()
+            });
+            for (version, binary) in several.iter().zip(fetched) {
+                let Ok(binary) = binary else { bail!("a thread panicked") };
+                println!("Envoy {version}: {}", binary?.display());
+            }
         }
         Ok(())
     }
@@ -227,11 +236,9 @@ pub fn clippy() -> Result<()> {
 /// documentation run apart, because nextest does not run them; some of them must not compile.
 pub fn docs() -> Result<()> {
     process::run(&mut cargo("test --workspace --doc"))?;
-    for packages in ["-p sa-authn --document-private-items", "--workspace --exclude sa-authn"] {
-        let mut doc = cargo(&format!("doc --no-deps {packages}"));
-        process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
-    }
-    Ok(())
+    // All packages at once: a choice of packages has other features, and cargo would check their dependencies again.
+    let mut doc = cargo("doc --no-deps --workspace --document-private-items");
+    process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// The folder of Prometheus, if it is not in the PATH. Without Prometheus, its tests report that they were not run.
