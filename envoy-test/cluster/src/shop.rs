@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use crate::guide::{Ran, run};
 use crate::{Answer, Image, Kubectl, Load, until, variable};
 
-/// The namespace of the Gateway, of its routes and of the application.
-pub const SHOP: &str = "sa-authn-shop";
+/// The namespace of the Gateway, of its routes and of the application. `sa-authn-shop` is that of `istio/caller.yaml`.
+pub const SHOP: &str = "sa-authn-eg";
 /// The namespace of Envoy Gateway and of the proxies.
 pub const SYSTEM: &str = "envoy-gateway-system";
 /// The application's own response: it has no `/orders/1`. The request has passed.
@@ -278,11 +278,11 @@ pub const ADMIN_PORT: u16 = 19000;
 /// The port of the proxy's metrics.
 pub const METRICS_PORT: u16 = 19001;
 /// The namespace of the callers.
-pub const CALLERS: &str = "sa-authn-shop-web";
+pub const CALLERS: &str = "sa-authn-eg-callers";
 /// The Deployment that sends requests.
 const CALLER: (&str, &str) = (CALLERS, "web");
 /// The labels of what Envoy Gateway creates for the Gateway.
-pub const OWNED: &str = "gateway.envoyproxy.io/owning-gateway-namespace=sa-authn-shop,gateway.envoyproxy.io/owning-gateway-name=shop";
+pub const OWNED: &str = "gateway.envoyproxy.io/owning-gateway-namespace=sa-authn-eg,gateway.envoyproxy.io/owning-gateway-name=shop";
 const TENANTS: &str = "sa-authn-envoy-gateway-tenants";
 const SHIPPED_IMAGE: &str = "registry.example.com/sa-authn@sha256:0000000000000000000000000000000000000000000000000000000000000000";
 const FILES: [&str; 6] =
@@ -299,23 +299,23 @@ const KINDS: [&str; 7] = [
 const WORKLOADS: &str = r#"
 apiVersion: v1
 kind: Namespace
-metadata: { name: sa-authn-shop }
+metadata: { name: sa-authn-eg }
 ---
 apiVersion: v1
 kind: Namespace
-metadata: { name: sa-authn-shop-web }
+metadata: { name: sa-authn-eg-callers }
 ---
 apiVersion: v1
 kind: ServiceAccount
-metadata: { name: web, namespace: sa-authn-shop-web }
+metadata: { name: web, namespace: sa-authn-eg-callers }
 ---
 apiVersion: v1
 kind: ServiceAccount
-metadata: { name: other, namespace: sa-authn-shop-web }
+metadata: { name: other, namespace: sa-authn-eg-callers }
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: { name: web, namespace: sa-authn-shop-web }
+metadata: { name: web, namespace: sa-authn-eg-callers }
 spec:
   selector: { matchLabels: { app: web } }
   template:
@@ -326,12 +326,12 @@ spec:
 ---
 apiVersion: v1
 kind: Service
-metadata: { name: orders, namespace: sa-authn-shop }
+metadata: { name: orders, namespace: sa-authn-eg }
 spec: { selector: { app: orders }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: { name: orders, namespace: sa-authn-shop }
+metadata: { name: orders, namespace: sa-authn-eg }
 spec:
   selector: { matchLabels: { app: orders } }
   template:

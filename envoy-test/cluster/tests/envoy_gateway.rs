@@ -188,9 +188,9 @@ fn refused_configuration_opens_its_route_and_stops_all_changes() -> Result<()> {
     // H1.
     shop.expect("invoices", Account::None, PASSED)?;
     let status = shop.status()?;
-    let (open, closed) = (r#"NO  routes    "#, "httproute/sa-authn-shop/orders/");
+    let (open, closed) = (r#"NO  routes    "#, "httproute/sa-authn-eg/orders/");
     ensure!(!status.succeeded && status.output.contains(open), "{status:?}");
-    ensure!(status.output.contains("httproute/sa-authn-shop/invoices/"), "{status:?}");
+    ensure!(status.output.contains("httproute/sa-authn-eg/invoices/"), "{status:?}");
     ensure!(!status.output.contains(closed), "{status:?}");
     // H2: the account is no longer allowed.
     ensure!(shop.ask(ORDERS, Account::Web)? == PASSED);
