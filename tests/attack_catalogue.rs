@@ -1,7 +1,5 @@
 //! Every test that docs/attacks.md names exists.
 
-#![allow(clippy::panic)]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

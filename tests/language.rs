@@ -1,7 +1,5 @@
 //! Plain English: phrases that readers stumbled over do not come back.
 
-#![allow(clippy::expect_used, clippy::panic)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,4 @@
 //! Every relative link in Markdown files refers to an existing file and heading.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

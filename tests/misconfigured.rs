@@ -1,8 +1,6 @@
 //! `root_id: sa-authn:deny-if-misconfigured`: the filter runs with an invalid configuration, and denies every request.
-#![allow(clippy::panic)]
 
-mod support;
-
+use crate::support::{get, good, inline, map_of, pairs, with};
 use envoy_test::scenarios::{InvalidConfig, invalid_configs};
 use envoy_test::{KeyKind, Pairs, SigningKey};
 use log::Level;
@@ -13,7 +11,6 @@ use sa_authn::metrics::Change;
 use sa_authn::time::UnixTime;
 use sa_authn::verdict::{Answer, Verdict};
 use serde_json::{Value, json};
-use support::{get, good, inline, map_of, pairs, with};
 
 const DENY: &str = "sa-authn:deny-if-misconfigured";
 

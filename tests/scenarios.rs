@@ -1,13 +1,11 @@
 //! The scenario table with the core, without Envoy.
 
-mod support;
-
+use crate::support::Core;
 use envoy_test::scenarios::{Expect, Group, Scenario, World};
 use envoy_test::{KeyKind, Pairs, SigningKey, jwks};
 use sa_authn::authz::HeaderEdits;
 use sa_authn::exchange::Finished;
 use sa_authn::verdict::Verdict;
-use support::Core;
 
 #[test]
 fn every_scenario_has_the_expected_verdict_in_the_core() {

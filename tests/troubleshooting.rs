@@ -1,12 +1,10 @@
 //! docs/troubleshooting.md has a section for each reason, with the log line that the core writes.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use crate::support::{self, Core, Request, discovered, get, good, inline, with};
 use envoy_test::scenarios::World;
 use envoy_test::{KeyKind, SigningKey, jwks};
 use sa_authn::callout::Reply;
@@ -17,7 +15,6 @@ use sa_authn::denial::Reason;
 use sa_authn::exchange::Finished;
 use sa_authn::time::UnixTime;
 use serde_json::{Value, json};
-use support::{Core, Request, discovered, get, good, inline, with};
 
 /// The headings with the text below them.
 fn sections() -> Vec<(String, String)> {

@@ -1,7 +1,7 @@
 //! What a caller cannot change in the question.
 
-use super::support::{Outcome, pairs};
 use super::{AMBIGUOUS, HELD, non_resource, spec, world, world_with};
+use crate::support::{Outcome, pairs};
 use sa_authn::denial::Reason;
 use serde_json::json;
 

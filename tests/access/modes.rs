@@ -1,7 +1,7 @@
 //! Shadow mode, shadow rules, other rules, and callers that are not authenticated.
 
-use super::support::{self, Core, Outcome, with};
 use super::{FORBIDDEN, HELD, START, World, allowed, denied, non_resource, plan, rule, world_of};
+use crate::support::{self, Core, Outcome, with};
 use envoy_test::{KeyKind, SigningKey};
 use sa_authn::denial::Reason;
 use serde_json::{Value, json};

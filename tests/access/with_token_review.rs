@@ -1,7 +1,7 @@
 //! TokenReview and SubjectAccessReview of one request, one after the other.
 
-use super::support::{self, Core, with};
 use super::{Outcome, START, World, allowed, non_resource, plan, rule, spec};
+use crate::support::{self, Core, with};
 use envoy_test::{KeyKind, SigningKey, Token};
 use serde_json::{Value, json};
 

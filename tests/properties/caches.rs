@@ -1,6 +1,6 @@
 //! Caches do not change verdicts: caches off, cold, warm, and full of other tokens.
 
-use crate::Dice;
+use super::Dice;
 use crate::support::{Core, Outcome, get, good};
 use envoy_test::scenarios::{Expect, Group, World};
 use envoy_test::{KeyKind, Pairs, SigningKey, jwks};

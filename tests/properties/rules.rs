@@ -1,7 +1,7 @@
 //! An additional rule: an `allow` rule at the end denies no request that passed before, and a shadow rule changes no
 //! verdict of an enforced rule.
 
-use crate::Dice;
+use super::Dice;
 use crate::support::{Core, inline, pairs, with};
 use envoy_test::{KeyKind, Pairs, SigningKey, Token};
 use sa_authn::config::Config;

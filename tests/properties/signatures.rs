@@ -1,7 +1,7 @@
 //! Key rotation with random tokens: every accepted token has a signature that another library verifies with a
 //! currently published key.
 
-use crate::Dice;
+use super::Dice;
 use crate::support::{Core, discovered, get, good};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,7 +1,7 @@
 //! Tokens on open paths are removed with any text around them.
 
 use super::Dice;
-use super::support::{Core, inline, pairs, with};
+use crate::support::{Core, inline, pairs, with};
 use envoy_test::{KeyKind, Pairs, SigningKey, Token};
 use sa_authn::verdict::Verdict;
 use serde_json::json;

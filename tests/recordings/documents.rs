@@ -1,7 +1,7 @@
 //! The recorded key sets and the recorded discovery document.
 
-use super::support::{Core, get, ok};
 use super::{FILTER, ISSUER, JWKS, MINTED, parse, read};
+use crate::support::{Core, get, ok};
 use sa_authn::authn::keys::discovery::{self, DiscoveryError};
 use sa_authn::authn::keys::{KeySet, from_pem};
 use sa_authn::authn::signature::Algorithm;

@@ -1,7 +1,7 @@
 //! The forged, modified and malformed tokens of the recording, minted again with test keys.
 
-use super::support::{Core, get};
 use super::{FILTER, ISSUER, MINTED, config, parse, read};
+use crate::support::{Core, get};
 use envoy_test::vectors::{self, Attacker};
 use envoy_test::{KeyKind, SigningKey, Token, jwks};
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! Every recorded token, at the time it was minted and at the limits of its lifetime.
 
-use super::support::{Core, get};
 use super::{API, FILTER, JWKS, MINTED, config, parse, read};
+use crate::support::{Core, get};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;

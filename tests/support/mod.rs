@@ -1,5 +1,4 @@
 //! Drives the core as the shell does, with headers, responses and the time of the test.
-#![allow(dead_code, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use envoy_test::{Pairs, SigningKey, Token, jwks, unix_now};
 use sa_authn::authenticator::{AccessReviewed, KeysSettled, ReviewSettled, Settlement};

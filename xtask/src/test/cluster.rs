@@ -22,7 +22,8 @@ pub struct Cluster {
 
 /// A group of tests, and the variables without which it is not run.
 struct Group {
-    binaries: &'static str,
+    /// The files of the tests, without `.rs` and separated by `|`.
+    tests: &'static str,
     needs: &'static [Need],
 }
 
@@ -76,12 +77,12 @@ impl Cluster {
     pub fn tests(&self) -> (String, Vec<String>) {
         let mut filter = "package(cluster-test) and kind(test)".to_owned();
         let mut not_run = Vec::new();
-        for Group { binaries, needs } in GROUPS {
+        for Group { tests, needs } in GROUPS {
             let missing = needs.iter().find(|need| !self.variables.contains_key(need.variable));
             if let Some(Need { variable, lack }) = missing {
-                filter += &format!(" and not binary(/^({binaries})$/)");
-                let binaries = binaries.replace('|', ", ");
-                not_run.push(format!("not run: {binaries}: {lack} ({variable})"));
+                filter += &format!(" and not test(/^({tests})::/)");
+                let tests = tests.replace('|', ", ");
+                not_run.push(format!("not run: {tests}: {lack} ({variable})"));
             }
         }
         (filter, not_run)
@@ -129,16 +130,16 @@ const TRAFFIC_EXTENSION: Need =
 
 const GROUPS: [Group; 8] = [
     Group {
-        binaries: "caller|changes|example|faults|gateway|install|policies|prometheus|raw_tcp|reviews|status",
+        tests: "caller|changes|example|faults|gateway|install|policies|prometheus|raw_tcp|reviews|status",
         needs: &[REGISTRY],
     },
-    Group { binaries: "control_plane|login", needs: &[REGISTRY, CONTROL_PLANE] },
-    Group { binaries: "envoy_gateway", needs: &[REGISTRY, ENVOY_GATEWAY] },
-    Group { binaries: "fake|fake_access", needs: &[IMITATED] },
-    Group { binaries: "plain_envoy", needs: &[PROXIES] },
-    Group { binaries: "proxies", needs: &[REGISTRY, PROXIES] },
-    Group { binaries: "traffic_extension", needs: &[REGISTRY, TRAFFIC_EXTENSION] },
-    Group { binaries: "waypoint", needs: &[REGISTRY, AMBIENT] },
+    Group { tests: "control_plane|login", needs: &[REGISTRY, CONTROL_PLANE] },
+    Group { tests: "envoy_gateway", needs: &[REGISTRY, ENVOY_GATEWAY] },
+    Group { tests: "fake|fake_access", needs: &[IMITATED] },
+    Group { tests: "plain_envoy", needs: &[PROXIES] },
+    Group { tests: "proxies", needs: &[REGISTRY, PROXIES] },
+    Group { tests: "traffic_extension", needs: &[REGISTRY, TRAFFIC_EXTENSION] },
+    Group { tests: "waypoint", needs: &[REGISTRY, AMBIENT] },
 ];
 
 #[cfg(test)]
@@ -151,10 +152,10 @@ mod tests {
         let (filter, not_run) = Cluster { variables }.tests();
         assert_eq!(
             filter,
-            "package(cluster-test) and kind(test) and not binary(/^(control_plane|login)$/) \
-             and not binary(/^(envoy_gateway)$/) and not binary(/^(fake|fake_access)$/) \
-             and not binary(/^(plain_envoy)$/) and not binary(/^(proxies)$/) and not binary(/^(traffic_extension)$/) \
-             and not binary(/^(waypoint)$/)"
+            "package(cluster-test) and kind(test) and not test(/^(control_plane|login)::/) \
+             and not test(/^(envoy_gateway)::/) and not test(/^(fake|fake_access)::/) \
+             and not test(/^(plain_envoy)::/) and not test(/^(proxies)::/) and not test(/^(traffic_extension)::/) \
+             and not test(/^(waypoint)::/)"
         );
         assert_eq!(
             not_run,
@@ -180,8 +181,11 @@ mod tests {
         for file in fs::read_dir(folder)? {
             let path = file?.path();
             let name = path.file_stem().and_then(|name| name.to_str()).context("a name")?;
-            let mut binaries = GROUPS.iter().flat_map(|group| group.binaries.split('|'));
-            assert!(binaries.any(|binary| binary == name), "{name}");
+            if name == "main" {
+                continue;
+            }
+            let mut tests = GROUPS.iter().flat_map(|group| group.tests.split('|'));
+            assert!(tests.any(|tests| tests == name), "{name}");
         }
         Ok(())
     }

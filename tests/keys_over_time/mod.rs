@@ -1,7 +1,5 @@
 //! An issuer's keys over time: fetch, refresh, rotation, outage, and paused requests.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
 mod answers;
 mod elsewhere;
 mod genuine;
@@ -11,13 +9,12 @@ mod outage;
 mod refresh;
 mod refusals;
 mod skipped;
-#[path = "../support/mod.rs"]
-mod support;
 mod take_over;
 mod two_issuers;
 mod unknown_kid;
 mod waiting;
 
+use crate::support::{self, Core, Outcome, get, good, with};
 use envoy_test::{KeyKind, SigningKey, jwks};
 use sa_authn::authn::keys::Settled;
 use sa_authn::callout::{Callout, Reply};
@@ -25,7 +22,6 @@ use sa_authn::denial::{Denial, Reason};
 use sa_authn::time::UnixTime;
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::{Core, Outcome, get, good, with};
 
 /// The start time of every test.
 const START: u64 = 1_800_000_000;

@@ -1,7 +1,5 @@
 //! Valid and invalid configurations, with the problems of each.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
 mod access;
 mod form;
 mod good;
@@ -11,8 +9,6 @@ mod keys;
 mod reference;
 mod rules;
 mod schema;
-#[path = "../support/mod.rs"]
-mod support;
 mod together;
 
 use sa_authn::config::{Config, Problem};

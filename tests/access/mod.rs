@@ -1,7 +1,5 @@
 //! Kubernetes RBAC as the decision of a rule: what is asked, how answers are read and cached, limits and outages.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
 mod answers;
 mod attacks;
 mod bounds;
@@ -9,16 +7,14 @@ mod caching;
 mod metrics;
 mod modes;
 mod questions;
-#[path = "../support/mod.rs"]
-mod support;
 mod with_token_review;
 
+use crate::support::{self, Core, Outcome, Request, pairs, with};
 use envoy_test::{KeyKind, Pairs, SigningKey, Token};
 use sa_authn::callout::{Callout, Reply};
 use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::{Core, Outcome, Request, pairs, with};
 
 /// The start time of every test.
 const START: u64 = 1_800_000_000;

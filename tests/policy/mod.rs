@@ -1,7 +1,5 @@
 //! Rules, token sources, identity headers, and the decision log and metrics of a request.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
 mod accounts;
 mod deny;
 mod foreign;
@@ -15,15 +13,13 @@ mod rules;
 mod scaling;
 mod shadow;
 mod shadow_rules;
-#[path = "../support/mod.rs"]
-mod support;
 mod tokens;
 
+use crate::support::{Core, inline, pairs, with};
 use envoy_test::{KeyKind, Pairs, SigningKey, Token};
 use sa_authn::authz::HeaderEdits;
 use sa_authn::verdict::Verdict;
 use serde_json::Value;
-use support::{Core, inline, pairs, with};
 
 /// A core with rules, and the key of the cluster it trusts.
 struct World {

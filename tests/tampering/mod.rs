@@ -1,20 +1,16 @@
 //! Genuine tokens with every kind of modification.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
 mod bits;
 mod host;
 mod parts;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::{self, Core, Outcome, good};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER};
 use envoy_test::{KeyKind, SigningKey};
 use sa_authn::denial::Reason;
 use serde_json::json;
-use support::{Core, Outcome, good};
 
 /// A key, and the algorithm of its JWK.
 struct Signer {

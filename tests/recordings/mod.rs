@@ -1,12 +1,8 @@
 //! Tokens, documents and reviews recorded from a real kube-apiserver (v1.36.2).
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
 mod documents;
 mod forged;
 mod reviews;
-#[path = "../support/mod.rs"]
-mod support;
 mod tokens;
 
 use sa_authn::authn::ServiceAccount;

@@ -1,7 +1,5 @@
 //! The command line: exit code, stdout and stderr for arguments and files.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
 mod check;
 mod convert;
 mod docs;

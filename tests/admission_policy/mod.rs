@@ -3,8 +3,6 @@
 //! Every shipped configuration is admitted. A list of invalid ones is rejected, with the path that the filter reports. The
 //! program is built from its Go module; without Go the tests report that they did not run.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
 mod broken;
 mod invalid;
 

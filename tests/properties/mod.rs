@@ -1,12 +1,8 @@
 //! Properties of every configuration, request and order of events, checked with random ones.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
 mod caches;
 mod rules;
 mod signatures;
-#[path = "../support/mod.rs"]
-mod support;
 mod tokens;
 
 /// SplitMix64 with a fixed seed, so that failures are reproducible.

@@ -1,12 +1,7 @@
 //! The table of signatures and keys with the core, where jwt-simple verifies.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
-#[path = "../support/mod.rs"]
-mod support;
-
+use crate::support::{Core, Outcome, get};
 use envoy_test::conformance::{Case, PASSES, Table, Verifier, differences, tables};
-use support::{Core, Outcome, get};
 
 #[test]
 fn every_signature_and_key_has_the_expected_verdict() {

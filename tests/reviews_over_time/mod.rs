@@ -1,7 +1,5 @@
 //! An issuer's TokenReviews over time: requests, caching, refresh, limits, and outages.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
 mod accept_verified;
 mod answers;
 mod caching;
@@ -14,15 +12,13 @@ mod refresh;
 mod rejections;
 mod requests;
 mod secrecy;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::{self, Core, Outcome, Request, ReviewEnded, get, with};
 use envoy_test::{KeyKind, SigningKey, Token};
 use sa_authn::callout::{Callout, Reply};
 use sa_authn::denial::{Denial, Reason};
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::{Core, Outcome, Request, ReviewEnded, get, with};
 
 /// The start time of every test.
 const START: u64 = 1_800_000_000;

@@ -1,21 +1,17 @@
 //! Hostile and malformed requests through the whole exchange: the filter rejects them and does not panic.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
-
 mod header_maps;
 mod json;
 mod names;
 mod numbers;
 mod requests;
 mod sizes;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::{Core, Outcome, get, inline, with};
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER, assemble};
 use envoy_test::{KeyKind, SigningKey, unix_now};
 use sa_authn::denial::Reason;
 use serde_json::json;
-use support::{Core, Outcome, get, inline, with};
 
 /// A trusted key, for tokens with a valid signature and invalid contents.
 struct Forge {
