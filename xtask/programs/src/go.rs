@@ -41,7 +41,8 @@ impl GoProgram {
         lock.lock()?;
         let mut build = Command::new("go");
         build
-            .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-o"])
+            .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false"])
+            .args([COMPILED_FAST, "-ldflags=-s -w", "-o"])
             .args([&program, Path::new(self.package)])
             .current_dir(tools.join(self.folder))
             .env("CGO_ENABLED", "0");
@@ -52,3 +53,8 @@ impl GoProgram {
         Ok(Some(program))
     }
 }
+
+// === private ===
+
+/// Each program runs a few times for a moment: kustomize was built in 33 s in place of 42 s on two cores.
+const COMPILED_FAST: &str = "-gcflags=all=-l -dwarf=false";
