@@ -2,13 +2,13 @@
 
 use std::thread;
 
+use crate::support::listeners;
 use anyhow::{Context, Result, ensure};
 use envoy_test::conformance::{Case, PASSES, Table, Verifier, differences, tables};
 use envoy_test::envoy::versions;
 use envoy_test::scenarios::status_of;
-use envoy_test::{
-    ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Fault, Request, Upstream,
-};
+use envoy_test::{ApiServer, ApiServerOptions, Endpoint, EnvoySetup, Fault, Request, Upstream};
+use serde_json::json;
 
 #[test]
 fn every_signature_and_key_has_the_expected_verdict_in_every_envoy() -> Result<()> {
@@ -26,40 +26,45 @@ fn every_signature_and_key_has_the_expected_verdict_in_every_envoy() -> Result<(
 
 #[tokio::main(flavor = "current_thread")]
 async fn in_envoy(version: &str, tables: &[Table]) -> Result<Vec<String>> {
-    let mut failures = Vec::new();
-    let mut count = 0;
-    for table in tables {
-        let differences = run(version, table).await?;
-        let prefix = format!("Envoy {version}, {}", table.name);
-        failures.extend(differences.into_iter().map(|what| format!("{prefix}: {what}")));
-        count += table.cases.len();
+    let upstream = Upstream::start().await?;
+    let mut setup = EnvoySetup::new().version(version).upstream(&upstream);
+    let (mut api_servers, mut configs) = (Vec::new(), Vec::new());
+    for (number, table) in tables.iter().enumerate() {
+        let api_server = ApiServer::start(ApiServerOptions::default()).await?;
+        api_server.set_fault(Endpoint::Jwks, Some(Fault::Body(table.jwks.clone().into_bytes())));
+        let cluster = format!("api-server-{number}");
+        setup = setup.api_server_named(&cluster, &api_server);
+        let mut config = table.config.clone();
+        // Other tables have their keys in the configuration.
+        if let Some(discovery) = config.pointer_mut("/issuers/0/keys/discovery") {
+            discovery["cluster"] = json!(cluster);
+        }
+        configs.push(config);
+        api_servers.push(api_server);
     }
-    println!("Envoy {version}: {count} cases");
+    let envoy = setup.patch(move |tree| listeners::one_for_each(tree, &configs)).start().await?;
+    let mut failures = Vec::new();
+    for (number, table) in tables.iter().enumerate() {
+        let port = envoy.port_of(&listeners::name(number)).await?;
+        let mut said = Vec::new();
+        for case in &table.cases {
+            said.push(judge(case, port, &upstream).await.with_context(|| case.name.clone())?);
+        }
+        let prefix = format!("Envoy {version}, {}", table.name);
+        let differences = differences(Verifier::Envoy, &table.cases, &said);
+        failures.extend(differences.into_iter().map(|what| format!("{prefix}: {what}")));
+    }
+    ensure!(envoy.vm_failures().await?.is_empty(), "Envoy {version}: a VM died");
+    println!(
+        "Envoy {version}: {} cases",
+        tables.iter().map(|table| table.cases.len()).sum::<usize>()
+    );
     Ok(failures)
 }
 
-async fn run(version: &str, table: &Table) -> Result<Vec<String>> {
-    let api_server = ApiServer::start(ApiServerOptions::default()).await?;
-    api_server.set_fault(Endpoint::Jwks, Some(Fault::Body(table.jwks.clone().into_bytes())));
-    let upstream = Upstream::start().await?;
-    let envoy = EnvoySetup::new()
-        .version(version)
-        .api_server(&api_server)
-        .upstream(&upstream)
-        .plugin_config(table.config.clone())
-        .start()
-        .await?;
-    let mut said = Vec::new();
-    for case in &table.cases {
-        said.push(judge(case, &envoy, &upstream).await.with_context(|| case.name.clone())?);
-    }
-    ensure!(envoy.vm_failures().await?.is_empty(), "Envoy {version}: a VM died");
-    Ok(differences(Verifier::Envoy, &table.cases, &said))
-}
-
-async fn judge(case: &Case, envoy: &Envoy, upstream: &Upstream) -> Result<String> {
+async fn judge(case: &Case, port: u16, upstream: &Upstream) -> Result<String> {
     let before = upstream.count();
-    let response = Request::get("/").bearer(&case.token).send(envoy.port()).await?;
+    let response = Request::get("/").bearer(&case.token).send(port).await?;
     let reached = upstream.count() - before;
     match response.reason() {
         None => {

@@ -1,59 +1,64 @@
 //! The scenario table in real Envoys with the release module: the outcome of each request, and no token in
 //! responses, logs or metrics.
 
+use crate::support::listeners;
 use anyhow::{Result, ensure};
 use envoy_test::envoy::versions;
 use envoy_test::scenarios::{Expect, Group, Scenario, World, grpc_status_of, status_of};
 use envoy_test::upstream::Received;
-use envoy_test::{ApiServer, ApiServerOptions, Envoy, EnvoySetup, Response, Upstream};
+use envoy_test::{ApiServer, ApiServerOptions, EnvoySetup, Response, Upstream};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_scenario_has_the_expected_verdict_in_every_envoy() -> Result<()> {
     let api_server = ApiServer::start(ApiServerOptions::default()).await?;
     let world = World::around(api_server.signing_key());
     api_server.publish(&world.published());
+    let groups = world.groups();
     let mut failures = Vec::new();
     for version in versions() {
-        let mut count = 0;
-        for group in world.groups() {
-            failures.extend(run(&version, &group, &api_server).await?);
-            count += group.scenarios.len();
-        }
+        failures.extend(run(&version, &groups, &api_server).await?);
+        let count: usize = groups.iter().map(|group| group.scenarios.len()).sum();
         println!("Envoy {version}: {count} scenarios");
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
     Ok(())
 }
 
-async fn run(version: &str, group: &Group, api_server: &ApiServer) -> Result<Vec<String>> {
+async fn run(version: &str, groups: &[Group], api_server: &ApiServer) -> Result<Vec<String>> {
     let upstream = Upstream::start().await?;
+    let configs: Vec<_> = groups.iter().map(|group| group.config.clone()).collect();
     let envoy = EnvoySetup::new()
         .version(version)
         .api_server(api_server)
         .upstream(&upstream)
-        .plugin_config(group.config.clone())
         // Envoy's path normalization is off, because the filter's is tested here.
         .normalize_path(false)
         // All log lines of the filter.
         .wasm_log_level("trace")
+        .patch(move |tree| listeners::one_for_each(tree, &configs))
         .start()
         .await?;
     let (mut failures, mut secrets) = (Vec::new(), Vec::new());
-    for scenario in &group.scenarios {
-        secrets.extend(crate::support::secrecy::secrets(&scenario.request));
-        if let Err(error) = check(scenario, &envoy, &upstream).await {
-            failures.push(format!("Envoy {version}, {}: {}: {error:#}", group.name, scenario.name));
+    for (number, group) in groups.iter().enumerate() {
+        let port = envoy.port_of(&listeners::name(number)).await?;
+        for scenario in &group.scenarios {
+            secrets.extend(crate::support::secrecy::secrets(&scenario.request));
+            if let Err(error) = check(scenario, port, &upstream).await {
+                let place = format!("Envoy {version}, {}: {}", group.name, scenario.name);
+                failures.push(format!("{place}: {error:#}"));
+            }
         }
+        ensure!(envoy.is_running(), "Envoy {version} died in {}", group.name);
     }
-    ensure!(envoy.is_running(), "Envoy {version} died in {}", group.name);
+    ensure!(envoy.vm_failures().await?.is_empty(), "Envoy {version}: a VM died");
     let told = crate::support::secrecy::check_envoy(&envoy, &secrets).await;
-    failures.extend(told.err().map(|told| format!("Envoy {version}, {}: {told}", group.name)));
+    failures.extend(told.err().map(|told| format!("Envoy {version}: {told}")));
     Ok(failures)
 }
 
-async fn check(scenario: &Scenario, envoy: &Envoy, upstream: &Upstream) -> Result<()> {
+async fn check(scenario: &Scenario, port: u16, upstream: &Upstream) -> Result<()> {
     let before = upstream.count();
-    let response = scenario.request.send(envoy.port()).await?;
+    let response = scenario.request.send(port).await?;
     let reached = upstream.count() - before;
     match &scenario.expect {
         Expect::Passes(seen) => {

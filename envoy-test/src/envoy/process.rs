@@ -38,6 +38,20 @@ impl Envoy {
         self.port
     }
 
+    /// The port of the listener with this name on 127.0.0.1.
+    ///
+    /// # Errors
+    /// If it listens nowhere within the limit.
+    pub async fn port_of(&self, listener: &str) -> Result<u16> {
+        poll::until(&format!("the listener {listener}"), async || {
+            let listeners = Request::get("/listeners?format=json").send(self.admin_port).await?;
+            let listeners = listeners.json()?;
+            let statuses = listeners["listener_statuses"].as_array().into_iter().flatten();
+            Ok(statuses.filter(|status| status["name"] == listener).find_map(port_in))
+        })
+        .await
+    }
+
     /// The port of its admin interface on 127.0.0.1.
     pub fn admin_port(&self) -> u16 {
         self.admin_port
@@ -83,7 +97,7 @@ impl Envoy {
         self.wait_ready().await?;
         self.port = poll::until("Envoy's listener", async || {
             let listeners = Request::get("/listeners?format=json").send(self.admin_port).await?;
-            Ok(listener_port(&listeners.json()?))
+            Ok(port_in(&listeners.json()?["listener_statuses"][0]))
         })
         .await?;
         Ok(())
@@ -142,8 +156,8 @@ fn parse_version(text: &str) -> Option<Version> {
     Some(Version(numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-fn listener_port(listeners: &Value) -> Option<u16> {
-    let address = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
+fn port_in(status: &Value) -> Option<u16> {
+    let address = &status["local_address"]["socket_address"];
     address["port_value"].as_u64()?.try_into().ok().filter(|port| *port != 0)
 }
 

@@ -6,6 +6,7 @@ pub mod crash_switch;
 pub mod destinations;
 pub mod docker;
 pub mod istio;
+pub mod listeners;
 pub mod reviews;
 pub mod schemas;
 pub mod secrecy;
