@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::support::command::sa_authn;
+use crate::support::listeners;
 use crate::support::{Gate, api, check_refused, get, http_options, rules};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::{oldest_and_newest, versions};
@@ -33,17 +34,17 @@ fn requests(token: &str) -> [Request; 6] {
 }
 
 /// Fails unless each request is denied as misconfigured, with nothing of the problem in the response.
-async fn check_closed(gate: &Gate, token: &str, problem: &str) -> Result<()> {
+async fn check_closed(gate: &Gate, port: u16, token: &str, problem: &str) -> Result<()> {
     let before = gate.upstream.count();
     for request in requests(token) {
-        let response = request.send(gate.envoy.port()).await?;
+        let response = request.send(port).await?;
         check_refused(&response, 503, "misconfigured")?;
         let body = r#"{"reason":"misconfigured","message":"the request could not be checked"}"#;
         ensure!(response.text() == body, "{}", response.text());
         let leaks = response.headers.iter().any(|(_, value)| contains(value, problem));
         ensure!(!leaks, "{:?}", response.headers);
     }
-    let grpc = Request::post("/a.B/C").grpc().send(gate.envoy.port()).await?;
+    let grpc = Request::post("/a.B/C").grpc().send(port).await?;
     ensure!(grpc.grpc_status() == Some(14), "{grpc:?}");
     ensure!(gate.upstream.count() == before, "a request reached the upstream");
     Ok(())
@@ -58,15 +59,20 @@ async fn every_request_is_denied_as_misconfigured_from_the_start() -> Result<()>
     let key = SigningKey::generate(KeyKind::P256);
     let token = api().sign(&key);
     for version in oldest_and_newest() {
-        for InvalidConfig { name, text, problem } in invalid_configs(&rules(&key)) {
-            let gate = Gate::start(setup(&version, DENY).plugin_config_text(text)).await?;
-            let closed = check_closed(&gate, &token, problem).await;
+        let invalid = invalid_configs(&rules(&key));
+        let texts: Vec<_> = invalid.iter().map(|config| config.text.clone()).collect();
+        let setup =
+            setup(&version, DENY).patch(move |tree| listeners::one_for_each_text(tree, &texts));
+        let gate = Gate::start(setup).await?;
+        for (number, InvalidConfig { name, problem, .. }) in invalid.iter().enumerate() {
+            let port = gate.envoy.port_of(&listeners::name(number)).await?;
+            let closed = check_closed(&gate, port, &token, problem).await;
             closed.with_context(|| format!("Envoy {version}: {name}"))?;
             let log = gate.envoy.log();
             ensure!(log.contains(&format!("configuration: {problem}")), "{name}: {log}");
-            gate.envoy.wait_stat(GAUGE, |level| level == 1).await?;
-            assert_eq!(gate.envoy.vm_failures().await?, [""; 0], "Envoy {version}: {name}");
         }
+        gate.envoy.wait_stat(GAUGE, |level| level == 1).await?;
+        assert_eq!(gate.envoy.vm_failures().await?, [""; 0], "Envoy {version}");
     }
     Ok(())
 }
@@ -81,7 +87,7 @@ async fn correct_update_recovers_without_a_restart() -> Result<()> {
         for InvalidConfig { name, text, problem } in invalid_configs(&good) {
             replace(&gate.envoy, &text)?;
             until_all(&gate.envoy, &token, 503).await.context(name)?;
-            let closed = check_closed(&gate, &token, problem).await;
+            let closed = check_closed(&gate, gate.envoy.port(), &token, problem).await;
             closed.with_context(|| format!("Envoy {version}: {name}"))?;
             replace(&gate.envoy, &good.to_string())?;
             until_all(&gate.envoy, &token, 200).await.context(name)?;
@@ -101,7 +107,7 @@ async fn unknown_mode_in_the_root_id_denies_every_request() -> Result<()> {
     for version in oldest_and_newest() {
         let setup = setup(&version, "sa-authn:deny-if-misconfiged").plugin_config(rules(&key));
         let gate = Gate::start(setup).await?;
-        check_closed(&gate, &api().sign(&key), "root_id").await?;
+        check_closed(&gate, gate.envoy.port(), &api().sign(&key), "root_id").await?;
         let log = gate.envoy.log();
         ensure!(log.contains("configuration: root_id: unknown mode; "), "{log}");
     }

@@ -5,6 +5,12 @@ use serde_json::{Value, json};
 /// Copies the listener for each configuration. All are in one VM, as several plugins of a sidecar are: Envoy compiles the
 /// module once, which costs a second and a half of a core.
 pub fn one_for_each(tree: &mut Value, configs: &[Value]) {
+    let texts: Vec<_> = configs.iter().map(Value::to_string).collect();
+    one_for_each_text(tree, &texts);
+}
+
+/// The same with configurations that need not be JSON.
+pub fn one_for_each_text(tree: &mut Value, configs: &[String]) {
     let model = tree["static_resources"]["listeners"][0].clone();
     let listeners = configs.iter().enumerate().map(|(number, config)| {
         let mut listener = model.clone();
@@ -12,7 +18,7 @@ pub fn one_for_each(tree: &mut Value, configs: &[Value]) {
         let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
         let plugin = &mut http["http_filters"][0]["typed_config"]["config"];
         plugin["name"] = json!(name(number));
-        plugin["configuration"]["value"] = json!(config.to_string());
+        plugin["configuration"]["value"] = json!(config);
         listener
     });
     tree["static_resources"]["listeners"] = listeners.collect();
