@@ -3,22 +3,30 @@
 //! The switch is outside of the shipped bytes: a callback that traps
 //! if a request has very many headers, and otherwise calls the filter's callback.
 
+use std::convert::Infallible;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use envoy_test::Request;
 use envoy_test::envoy::default_module;
-use walrus::ir::BinaryOp;
-use walrus::{ExportItem, FunctionBuilder, InstrSeqBuilder, Module, ValType};
+use wasm_encoder::reencode::{Error, Reencode, utils};
+use wasm_encoder::{
+    BlockType, CodeSection, ExportKind, ExportSection, Function, FunctionSection, Module,
+};
+use wasmparser::{CodeSectionReader, Export, FunctionSectionReader, Parser, Payload, TypeRef};
 
 /// Writes that module into a folder.
 pub fn write(folder: &Path) -> Result<PathBuf> {
     let shipped = default_module();
-    let mut module = Module::from_file(&shipped)
+    let module = fs::read(&shipped)
         .with_context(|| format!("{}: `cargo xtask wasm` builds it", shipped.display()))?;
-    switch(&mut module)?;
+    let mut switched = Module::new();
+    Switch::before_the_callback_of(&module)?
+        .parse_core_module(&mut switched, Parser::new(0), &module)
+        .map_err(|error| anyhow!("{error}"))?;
     let path = folder.join("crash_switch.wasm");
-    module.emit_wasm_file(&path)?;
+    fs::write(&path, switched.finish())?;
     Ok(path)
 }
 
@@ -27,23 +35,86 @@ pub fn pull(request: Request) -> Request {
     (0..MANY_HEADERS).fold(request, |request, at| request.header(&format!("x-{at}"), "y"))
 }
 
-fn switch(module: &mut Module) -> Result<()> {
-    let export = module.exports.iter_mut().find(|export| export.name == CALLBACK);
-    let export = export.with_context(|| format!("no {CALLBACK}"))?;
-    let ExportItem::Function(filters) = export.item else { anyhow::bail!("no function") };
-    let id = export.id();
-    let mut builder = FunctionBuilder::new(&mut module.types, &[ValType::I32; 3], &[ValType::I32]);
-    let [context, headers, end] = [(); 3].map(|()| module.locals.add(ValType::I32));
-    let mut body = builder.func_body();
-    body.local_get(headers).i32_const(MANY_HEADERS).binop(BinaryOp::I32GeU);
-    let trap = |pulled: &mut InstrSeqBuilder<'_>| {
-        pulled.unreachable();
-    };
-    body.if_else(None, trap, |_| {});
-    body.local_get(context).local_get(headers).local_get(end).call(filters);
-    let switched = builder.finish(vec![context, headers, end], &mut module.funcs);
-    module.exports.get_mut(id).item = ExportItem::Function(switched);
-    Ok(())
+/// Adds a function, and exports it in place of the callback.
+struct Switch {
+    /// The number of the filter's callback.
+    callback: u32,
+    /// The number of its type.
+    of_type: u32,
+    /// The number of the added function.
+    added: u32,
+}
+
+// === impl Switch ===
+
+impl Switch {
+    fn before_the_callback_of(module: &[u8]) -> Result<Self> {
+        let (mut imported, mut types, mut callback) = (0, Vec::new(), None);
+        for payload in Parser::new(0).parse_all(module) {
+            match payload? {
+                Payload::ImportSection(imports) => {
+                    for import in imports.into_imports() {
+                        imported += usize::from(matches!(import?.ty, TypeRef::Func(_)));
+                    }
+                }
+                Payload::FunctionSection(section) => {
+                    types = section.into_iter().collect::<Result<_, _>>()?;
+                }
+                Payload::ExportSection(exports) => {
+                    for export in exports {
+                        let export = export?;
+                        callback = callback.or((export.name == CALLBACK).then_some(export.index));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let callback = callback.with_context(|| format!("no {CALLBACK}"))?;
+        let of_type = types.get(callback as usize - imported).context("an imported callback")?;
+        Ok(Self { callback, of_type: *of_type, added: (imported + types.len()) as u32 })
+    }
+}
+
+impl Reencode for Switch {
+    type Error = Infallible;
+
+    fn parse_function_section(
+        &mut self,
+        functions: &mut FunctionSection,
+        section: FunctionSectionReader<'_>,
+    ) -> Result<(), Error<Infallible>> {
+        utils::parse_function_section(self, functions, section)?;
+        functions.function(self.of_type);
+        Ok(())
+    }
+
+    fn parse_export(
+        &mut self,
+        exports: &mut ExportSection,
+        export: Export<'_>,
+    ) -> Result<(), Error<Infallible>> {
+        if export.name == CALLBACK {
+            exports.export(CALLBACK, ExportKind::Func, self.added);
+            return Ok(());
+        }
+        utils::parse_export(self, exports, export)
+    }
+
+    fn parse_code_section(
+        &mut self,
+        code: &mut CodeSection,
+        section: CodeSectionReader<'_>,
+    ) -> Result<(), Error<Infallible>> {
+        utils::parse_code_section(self, code, section)?;
+        let [context, headers, end] = [0, 1, 2];
+        let mut added = Function::new([]);
+        let mut body = added.instructions();
+        body.local_get(headers).i32_const(MANY_HEADERS).i32_ge_u();
+        body.if_(BlockType::Empty).unreachable().end();
+        body.local_get(context).local_get(headers).local_get(end).call(self.callback).end();
+        code.function(&added);
+        Ok(())
+    }
 }
 
 /// `(context, number of headers, end of stream) -> action`
