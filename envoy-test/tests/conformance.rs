@@ -39,7 +39,7 @@ async fn in_envoy(version: &str, tables: &[Table]) -> Result<Vec<String>> {
         if let Some(discovery) = config.pointer_mut("/issuers/0/keys/discovery") {
             discovery["cluster"] = json!(cluster);
         }
-        configs.push(config);
+        configs.push(config.to_string());
         api_servers.push(api_server);
     }
     let envoy = setup.patch(move |tree| listeners::one_for_each(tree, &configs)).start().await?;

@@ -61,8 +61,7 @@ async fn every_request_is_denied_as_misconfigured_from_the_start() -> Result<()>
     for version in oldest_and_newest() {
         let invalid = invalid_configs(&rules(&key));
         let texts: Vec<_> = invalid.iter().map(|config| config.text.clone()).collect();
-        let setup =
-            setup(&version, DENY).patch(move |tree| listeners::one_for_each_text(tree, &texts));
+        let setup = setup(&version, DENY).patch(move |tree| listeners::one_for_each(tree, &texts));
         let gate = Gate::start(setup).await?;
         for (number, InvalidConfig { name, problem, .. }) in invalid.iter().enumerate() {
             let port = gate.envoy.port_of(&listeners::name(number)).await?;
@@ -71,6 +70,7 @@ async fn every_request_is_denied_as_misconfigured_from_the_start() -> Result<()>
             let log = gate.envoy.log();
             ensure!(log.contains(&format!("configuration: {problem}")), "{name}: {log}");
         }
+        // All write one gauge; the next test reads it for each.
         gate.envoy.wait_stat(GAUGE, |level| level == 1).await?;
         assert_eq!(gate.envoy.vm_failures().await?, [""; 0], "Envoy {version}");
     }
@@ -87,6 +87,7 @@ async fn correct_update_recovers_without_a_restart() -> Result<()> {
         for InvalidConfig { name, text, problem } in invalid_configs(&good) {
             replace(&gate.envoy, &text)?;
             until_all(&gate.envoy, &token, 503).await.context(name)?;
+            gate.envoy.wait_stat(GAUGE, |level| level == 1).await.context(name)?;
             let closed = check_closed(&gate, gate.envoy.port(), &token, problem).await;
             closed.with_context(|| format!("Envoy {version}: {name}"))?;
             replace(&gate.envoy, &good.to_string())?;

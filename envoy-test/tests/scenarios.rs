@@ -26,7 +26,7 @@ async fn every_scenario_has_the_expected_verdict_in_every_envoy() -> Result<()> 
 
 async fn run(version: &str, groups: &[Group], api_server: &ApiServer) -> Result<Vec<String>> {
     let upstream = Upstream::start().await?;
-    let configs: Vec<_> = groups.iter().map(|group| group.config.clone()).collect();
+    let configs: Vec<_> = groups.iter().map(|group| group.config.to_string()).collect();
     let envoy = EnvoySetup::new()
         .version(version)
         .api_server(api_server)

@@ -2,15 +2,9 @@
 
 use serde_json::{Value, json};
 
-/// Copies the listener for each configuration. All are in one VM, as several plugins of a sidecar are: Envoy compiles the
+/// Copies the listener for each configuration, which need not be JSON. All are in one VM, as several plugins of a sidecar are: Envoy compiles the
 /// module once, which costs a second and a half of a core.
-pub fn one_for_each(tree: &mut Value, configs: &[Value]) {
-    let texts: Vec<_> = configs.iter().map(Value::to_string).collect();
-    one_for_each_text(tree, &texts);
-}
-
-/// The same with configurations that need not be JSON.
-pub fn one_for_each_text(tree: &mut Value, configs: &[String]) {
+pub fn one_for_each(tree: &mut Value, configs: &[String]) {
     let model = tree["static_resources"]["listeners"][0].clone();
     let listeners = configs.iter().enumerate().map(|(number, config)| {
         let mut listener = model.clone();
