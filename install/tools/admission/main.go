@@ -73,6 +73,9 @@ func run() error {
 	if err := yaml.UnmarshalStrict([]byte(first), &policy); err != nil {
 		return err
 	}
+	if policy.Spec.FailurePolicy == nil || *policy.Spec.FailurePolicy != v1.Fail {
+		return fmt.Errorf("failurePolicy must be Fail: errors are judged as denials here")
+	}
 	var requests []json.RawMessage
 	if err := json.NewDecoder(os.Stdin).Decode(&requests); err != nil {
 		return err
@@ -181,13 +184,15 @@ func judge(policy *compiled, raw json.RawMessage) (judgement, error) {
 		return evaluator.ForInput(ctx, versioned, request, cel.OptionalVariableBindings{}, nil, budget)
 	}
 	values, remaining, err := evaluate(policy.validations, celconfig.RuntimeCELCostBudget)
-	if err != nil {
-		return judgement{}, err
-	}
 	result.Cost = celconfig.RuntimeCELCostBudget - remaining
+	if err != nil {
+		result.Admitted, result.Message = false, err.Error()
+		return result, nil
+	}
 	messages, _, err := evaluate(policy.messages, remaining)
 	if err != nil {
-		return judgement{}, err
+		result.Admitted, result.Message = false, "failed messageExpression: "+err.Error()
+		return result, nil
 	}
 	for i, value := range values {
 		// The API server shows the first denial.
