@@ -9,7 +9,7 @@ mod modes;
 mod questions;
 mod with_token_review;
 
-use crate::support::{self, Core, Outcome, Request, pairs, with};
+use crate::support::{self, Core, Outcome, Request, pairs, seconds, with};
 use envoy_test::{KeyKind, Pairs, SigningKey, Token};
 use sa_authn::callout::{Callout, Reply};
 use sa_authn::denial::Reason;
@@ -78,19 +78,10 @@ fn world(rbac: &Value) -> World {
     world_of(rbac, json!({}), json!({}))
 }
 
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
 // === responses of the API server ===
 
 fn answered(status: u16, body: &Value) -> Reply {
-    Reply::Response {
-        status,
-        cache_control: None,
-        retry_after: None,
-        body: Some(body.to_string().into_bytes()),
-    }
+    support::answered(status, body.to_string())
 }
 
 /// The response to a created SubjectAccessReview.
@@ -156,14 +147,12 @@ impl World {
         request
     }
 
-    /// The only call that is due.
     fn call(&mut self) -> Callout {
-        let [call] = &self.core.calls()[..] else { panic!("exactly one call") };
-        call.clone()
+        self.core.call()
     }
 
     fn is_quiet(&mut self) -> bool {
-        self.core.calls().is_empty()
+        self.core.is_quiet()
     }
 
     /// What a request asks.

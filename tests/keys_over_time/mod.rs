@@ -14,10 +14,10 @@ mod two_issuers;
 mod unknown_kid;
 mod waiting;
 
-use crate::support::{self, Core, Outcome, get, good, with};
+use crate::support::{self, Core, Outcome, answered, get, good, seconds, with};
 use envoy_test::{KeyKind, SigningKey, jwks};
 use sa_authn::authn::keys::Settled;
-use sa_authn::callout::{Callout, Reply};
+use sa_authn::callout::Reply;
 use sa_authn::denial::{Denial, Reason};
 use sa_authn::time::UnixTime;
 use serde_json::{Value, json};
@@ -56,10 +56,6 @@ fn token(key: &SigningKey) -> String {
     good().issued_at(START).lifetime(10 * 365 * 24 * 3600).sign(key)
 }
 
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
 /// The time `duration` before `time`.
 fn before(time: UnixTime, duration: Duration) -> UnixTime {
     let start = UnixTime::from_secs(0);
@@ -73,22 +69,11 @@ fn millis(millis: u64) -> Duration {
 // === impl Core ===
 
 impl Core {
-    /// The only call that is due.
-    fn call(&mut self) -> Callout {
-        let [call] = &self.calls()[..] else { panic!("exactly one call") };
-        call.clone()
-    }
-
     /// Answers the discovery call that is due.
     fn publish_document(&mut self) {
         let call = self.call();
         let document = support::discovery_document(envoy_test::token::DEFAULT_ISSUER);
         self.reply(&call, support::ok(document));
-    }
-
-    /// Whether no call is due.
-    fn is_quiet(&mut self) -> bool {
-        self.calls().is_empty()
     }
 
     /// Answers the only call that is due with this reply, which must be a failure.
@@ -147,8 +132,7 @@ fn cached(body: &str, cache_control: &str) -> Reply {
 
 /// An answer of the server itself with this status.
 fn status(status: u16) -> Reply {
-    let body = Some(json!({}).to_string().into());
-    Reply::Response { status, cache_control: None, retry_after: None, body }
+    answered(status, json!({}).to_string())
 }
 
 /// An answer with this status and `Retry-After`.
@@ -159,5 +143,5 @@ fn retry_after(status: u16, after: &str) -> Reply {
 
 /// Envoy's own response for a server that it cannot reach.
 fn of_envoy(status: u16, text: &str) -> Reply {
-    Reply::Response { status, cache_control: None, retry_after: None, body: Some(text.into()) }
+    answered(status, text)
 }

@@ -4,6 +4,7 @@ use super::{
     Caller, HELD, OVERLOADED, REVOKED, UNAVAILABLE, World, answered, configured, created, gone,
     millis, review, seconds, verifying,
 };
+use crate::support;
 use crate::support::{Outcome, good};
 use envoy_test::{KeyKind, SigningKey};
 use sa_authn::callout::{Callout, Reply};
@@ -26,10 +27,6 @@ fn in_outage(mut world: World) -> World {
     world
 }
 
-fn text(status: u16, body: &str) -> Reply {
-    Reply::Response { status, cache_control: None, retry_after: None, body: Some(body.into()) }
-}
-
 /// The reason why a request passed without a review, and its log line.
 fn unreviewed(world: &mut World, caller: &Caller) -> (String, Value) {
     let finished = world.core.judge(&caller.get("/")).expect("a verdict at once");
@@ -44,15 +41,15 @@ fn unreviewed(world: &mut World, caller: &Caller) -> (String, Value) {
 fn verified_token_is_accepted_only_during_an_outage() {
     for (reply, outage) in [
         (Reply::Reset, true),
-        (text(503, "no healthy upstream"), true),
-        (text(503, "upstream connect error or disconnect/reset before headers"), true),
-        (text(504, "upstream request timeout"), true),
+        (support::answered(503, "no healthy upstream"), true),
+        (support::answered(503, "upstream connect error or disconnect/reset before headers"), true),
+        (support::answered(504, "upstream request timeout"), true),
         (answered(500, &json!({})), true),
         (answered(502, &json!({})), true),
         // A caller can create these.
         (Reply::NotSent, false),
         (
-            text(
+            support::answered(
                 503,
                 "upstream connect error or disconnect/reset before headers. reset reason: overflow",
             ),
@@ -66,7 +63,7 @@ fn verified_token_is_accepted_only_during_an_outage() {
         (answered(403, &json!({})), false),
         (answered(404, &json!({})), false),
         (answered(302, &json!({})), false),
-        (text(200, "<html>log in</html>"), false),
+        (support::answered(200, "<html>log in</html>"), false),
         (created(&json!({ "kind": "Status" })), false),
         (
             Reply::Response { status: 201, cache_control: None, retry_after: None, body: None },

@@ -13,7 +13,7 @@ mod rejections;
 mod requests;
 mod secrecy;
 
-use crate::support::{self, Core, Outcome, Request, ReviewEnded, get, with};
+use crate::support::{self, Core, Outcome, Request, ReviewEnded, get, seconds, with};
 use envoy_test::{KeyKind, SigningKey, Token};
 use sa_authn::callout::{Callout, Reply};
 use sa_authn::denial::{Denial, Reason};
@@ -68,10 +68,6 @@ fn plan() -> Value {
     json!({ "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" })
 }
 
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -84,12 +80,7 @@ fn created(review: &Value) -> Reply {
 }
 
 fn answered(status: u16, body: &Value) -> Reply {
-    Reply::Response {
-        status,
-        cache_control: None,
-        retry_after: None,
-        body: Some(body.to_string().into_bytes()),
-    }
+    support::answered(status, body.to_string())
 }
 
 fn review(status: &Value) -> Value {
@@ -175,15 +166,13 @@ impl World {
         request
     }
 
-    /// The only call that is due.
     fn call(&mut self) -> Callout {
-        let [call] = &self.core.calls()[..] else { panic!("exactly one call") };
-        call.clone()
+        self.core.call()
     }
 
     /// Whether no call is due.
     fn is_quiet(&mut self) -> bool {
-        self.core.calls().is_empty()
+        self.core.is_quiet()
     }
 
     /// Answers the only call that is due.

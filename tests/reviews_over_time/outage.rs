@@ -1,13 +1,10 @@
 //! Failed reviews: the cause in the log, and `onOutage: "deny"`.
 
 use super::{UNAVAILABLE, answered, millis, reviewing, seconds, verifying};
+use crate::support;
 use sa_authn::callout::Reply;
 use sa_authn::denial::Reason;
 use serde_json::json;
-
-fn text(status: u16, body: &str) -> Reply {
-    Reply::Response { status, cache_control: None, retry_after: None, body: Some(body.into()) }
-}
 
 #[test]
 fn failed_review_has_its_cause_in_the_detail() {
@@ -28,15 +25,18 @@ fn failed_review_has_its_cause_in_the_detail() {
         (Reply::UnknownCluster, unknown),
         (Reply::NotSent, not_sent),
         (
-            text(
+            support::answered(
                 503,
                 "upstream connect error or disconnect/reset before headers. reset reason: overflow",
             ),
             overflow,
         ),
         (Reply::Reset, "no answer (connection reset)"),
-        (text(503, "no healthy upstream"), "no answer (503 no healthy upstream)"),
-        (text(504, "upstream request timeout"), "no answer (504 upstream request timeout)"),
+        (support::answered(503, "no healthy upstream"), "no answer (503 no healthy upstream)"),
+        (
+            support::answered(504, "upstream request timeout"),
+            "no answer (504 upstream request timeout)",
+        ),
         (answered(401, &json!({})), unauthorized),
         (answered(403, &json!({})), forbidden),
         (

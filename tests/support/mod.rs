@@ -107,6 +107,17 @@ impl Core {
         calls
     }
 
+    /// The only call that is due.
+    pub fn call(&mut self) -> Callout {
+        let [call] = &self.calls()[..] else { panic!("exactly one call") };
+        call.clone()
+    }
+
+    /// Whether no call is due.
+    pub fn is_quiet(&mut self) -> bool {
+        self.calls().is_empty()
+    }
+
     fn settle(&mut self, call: &Callout, reply: Reply) -> Option<Settlement> {
         let settled = Settled::default();
         self.driver.handle_traced(Event::CallEnded(call.id, reply), self.now, &settled);
@@ -393,7 +404,17 @@ pub fn discovery_document(issuer: &str) -> String {
 
 /// An answer of status 200.
 pub fn ok(body: impl Into<Vec<u8>>) -> Reply {
-    Reply::Response { status: 200, cache_control: None, retry_after: None, body: Some(body.into()) }
+    answered(200, body)
+}
+
+/// An answer with this status, without the headers that the filter reads.
+pub fn answered(status: u16, body: impl Into<Vec<u8>>) -> Reply {
+    Reply::Response { status, cache_control: None, retry_after: None, body: Some(body.into()) }
+}
+
+/// So many seconds.
+pub fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
 }
 
 /// A good token of `api/api`.
