@@ -110,4 +110,4 @@ fn timed<T>(stage: &str, perform: impl FnOnce() -> Result<(T, String)>) -> Resul
     Ok(value)
 }
 
-const FIRST_TIME: &str = "two minutes";
+const FIRST_TIME: &str = "two to three minutes";

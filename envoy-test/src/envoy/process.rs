@@ -43,13 +43,9 @@ impl Envoy {
     /// # Errors
     /// If it listens nowhere within the limit.
     pub async fn port_of(&self, listener: &str) -> Result<u16> {
-        poll::until(&format!("the listener {listener}"), async || {
-            let listeners = Request::get("/listeners?format=json").send(self.admin_port).await?;
-            let listeners = listeners.json()?;
-            let statuses = listeners["listener_statuses"].as_array().into_iter().flatten();
-            Ok(statuses.filter(|status| status["name"] == listener).find_map(port_in))
-        })
-        .await
+        self.listening(|status| status["name"] == listener)
+            .await
+            .with_context(|| listener.to_owned())
     }
 
     /// The port of its admin interface on 127.0.0.1.
@@ -95,12 +91,19 @@ impl Envoy {
         });
         self.admin_port = admin.await?;
         self.wait_ready().await?;
-        self.port = poll::until("Envoy's listener", async || {
-            let listeners = Request::get("/listeners?format=json").send(self.admin_port).await?;
-            Ok(port_in(&listeners.json()?["listener_statuses"][0]))
-        })
-        .await?;
+        self.port = self.listening(|_| true).await?;
         Ok(())
+    }
+
+    /// Waits until one of these listeners has a port: the first one.
+    async fn listening(&self, is_meant: impl Fn(&Value) -> bool) -> Result<u16> {
+        poll::until("Envoy's listener", async || {
+            let listeners = Request::get("/listeners?format=json").send(self.admin_port).await?;
+            let listeners = listeners.json()?;
+            let mut statuses = listeners["listener_statuses"].as_array().into_iter().flatten();
+            Ok(statuses.find(|status| is_meant(status)).and_then(port_in))
+        })
+        .await
     }
 
     /// Waits for an Envoy that is expected to refuse its configuration.

@@ -1,9 +1,11 @@
 //! The functions of a module: their names, and which of them need which.
 
+use std::mem;
+
 use anyhow::{Context, Result};
 use wasmparser::{
-    ConstExpr, ElementItems, ExternalKind, FunctionBody, KnownCustom, Name, Operator,
-    OperatorsReader, Parser, Payload, TypeRef,
+    ElementItems, ExternalKind, FunctionBody, KnownCustom, Name, Operator, OperatorsReader, Parser,
+    Payload, TypeRef,
 };
 
 /// The functions of a module, by their numbers: imported ones come first.
@@ -41,7 +43,7 @@ impl<'a> Functions<'a> {
                 }
                 Payload::GlobalSection(globals) => {
                     for global in globals {
-                        functions.roots.extend(needed_by(global?.init_expr)?);
+                        functions.roots.extend(needed(global?.init_expr.get_operators_reader())?);
                     }
                 }
                 Payload::ExportSection(exports) => {
@@ -63,7 +65,9 @@ impl<'a> Functions<'a> {
                             }
                             ElementItems::Expressions(_, expressions) => {
                                 for expression in expressions {
-                                    functions.roots.extend(needed_by(expression?)?);
+                                    functions
+                                        .roots
+                                        .extend(needed(expression?.get_operators_reader())?);
                                 }
                             }
                         }
@@ -100,12 +104,10 @@ impl<'a> Functions<'a> {
         waiting.extend(&self.roots);
         let mut reached = vec![false; self.names.len()];
         while let Some(number) = waiting.pop() {
-            let is_new = reached.get_mut(number).context("a use of a missing function")?;
-            if *is_new || emptied[number] {
-                *is_new = true;
+            let reached = reached.get_mut(number).context("a use of a missing function")?;
+            if mem::replace(reached, true) || emptied[number] {
                 continue;
             }
-            *is_new = true;
             if let Some(at) = number.checked_sub(self.imported) {
                 waiting.extend(needed(self.bodies[at].get_operators_reader()?)?);
             }
@@ -115,10 +117,6 @@ impl<'a> Functions<'a> {
 }
 
 // === private ===
-
-fn needed_by(expression: ConstExpr<'_>) -> Result<Vec<usize>> {
-    needed(expression.get_operators_reader())
-}
 
 /// The functions that code calls or takes the address of.
 fn needed(operators: OperatorsReader<'_>) -> Result<Vec<usize>> {
