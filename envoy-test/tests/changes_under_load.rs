@@ -35,7 +35,13 @@ async fn start(version: &str, api_server: &ApiServer) -> Result<Gate> {
     let setup = setup.dynamic_listener(DRAIN_TIME).plugin_config(numbered(0));
     let gate = Gate::start(setup).await?;
     gate.check_alive(&api_server.mint(api())).await?;
+    fetched(&gate, VMS_OF_MODULE).await?;
     Ok(gate)
+}
+
+/// Waits until so many VMs have their keys: a configuration that arrives during a fetch has none to take over.
+async fn fetched(gate: &Gate, vms: usize) -> Result<()> {
+    gate.envoy.wait_stat(FETCHED, |count| count >= vms as u64).await.map(drop)
 }
 
 /// The configurations that may be active: `2 * n` means only n, `2 * n + 1` means n or n + 1.
@@ -166,8 +172,8 @@ async fn hundred_configuration_changes_under_load_cause_no_wrong_verdict() -> Re
         let sent = callers.stop().await.with_context(|| format!("Envoy {version}"))?;
         println!("Envoy {version}: 100 changes, {sent} requests, no wrong verdict");
         // Each VM fetches once; a new configuration takes over the keys of the old one.
-        let vms = WORKERS as usize + 1;
-        assert_eq!(fetches(&api_server), [vms, vms], "Envoy {version}, {sent} requests");
+        let expected = [VMS_OF_MODULE, VMS_OF_MODULE];
+        assert_eq!(fetches(&api_server), expected, "Envoy {version}, {sent} requests");
         gate.check_alive(&api_server.mint(api())).await?;
     }
     Ok(())
@@ -203,11 +209,12 @@ async fn module_upgrades_under_load_cause_no_wrong_verdict() -> Result<()> {
             change(&gate, &epoch, new).await?;
             let more = callers.more(100).await;
             more.with_context(|| format!("Envoy {version}, upgrade {number}"))?;
+            fetched(&gate, VMS_OF_MODULE * (usize::from(number) + 1)).await?;
         }
         let sent = callers.stop().await.with_context(|| format!("Envoy {version}"))?;
         println!("Envoy {version}: {UPGRADES} upgrades, {sent} requests, no wrong verdict");
         // A new module is a new VM, which fetches its own keys.
-        let vms_in_all = (WORKERS as usize + 1) * (usize::from(UPGRADES) + 1);
+        let vms_in_all = VMS_OF_MODULE * (usize::from(UPGRADES) + 1);
         let expected = [vms_in_all, vms_in_all];
         assert_eq!(fetches(&api_server), expected, "Envoy {version}, {sent} requests");
         // The VMs of the old modules end with their last request.
@@ -253,11 +260,17 @@ const DRAINING: &str = "listener_manager.total_listeners_draining";
 
 const WORKERS: u32 = 2;
 
+/// One for each worker, and that of the main thread.
+const VMS_OF_MODULE: usize = WORKERS as usize + 1;
+
 /// A worker that compiles a module sends no responses. After this time, Envoy closes the old connections.
 const DRAIN_TIME: Duration = Duration::from_secs(8);
 
 /// Counts each worker that has taken a listener.
 const TAKEN: &str = "listener_manager.listener_create_success";
+
+/// Counts each fetch after which a VM has keys.
+const FETCHED: &str = "wasmcustom.sa_authn.key_fetches.success.local";
 
 /// How many VMs there are.
 const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
