@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::{Gate, api, config, discovery, get};
+use crate::support::{Gate, api, config, discovery, get, http_options_of};
 use anyhow::{Context, Result, ensure};
 use envoy_test::bench::Process;
 use envoy_test::envoy::{default_module, oldest_and_newest};
@@ -141,7 +141,7 @@ async fn change(gate: &Gate, epoch: &Epoch, change: impl FnOnce(&mut Value)) -> 
 }
 
 fn plugin(listener: &mut Value) -> &mut Value {
-    let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+    let http = http_options_of(listener);
     &mut http["http_filters"][0]["typed_config"]["config"]
 }
 

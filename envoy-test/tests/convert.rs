@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::http_options;
+use crate::support::{http_options, http_options_of};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER, unix_now};
@@ -104,7 +104,7 @@ async fn start(version: &str, config: Value, filters: Vec<Value>) -> Result<Pair
     let setup = setup.patch(|tree| {
         let mut listener = tree["static_resources"]["listeners"][0].clone();
         listener["name"] = json!("original");
-        let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+        let http = http_options_of(&mut listener);
         http["stat_prefix"] = json!("original");
         let own = http["http_filters"].as_array_mut().expect("filters");
         own.remove(0);

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use crate::support::listeners;
+use anyhow::{Context, Result, ensure};
 use envoy_test::load::Steady;
 use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Fault, KeyKind, Request, Rotation,
     Token, Upstream, poll, unix_now,
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::task::{JoinSet, LocalSet};
 
 /// A fault, and the response to a valid caller before the first keys.
 struct KeyServerFault {
@@ -51,33 +53,55 @@ fn faults() -> Vec<KeyServerFault> {
     ]
 }
 
+/// One of the callers' ways through an Envoy: a listener, whose keys come from an API server.
 struct World {
     api_server: ApiServer,
-    _upstream: Upstream,
-    envoy: Envoy,
+    port: u16,
 }
 
-/// An Envoy with four workers that refreshes every second; the fault begins before it starts.
-async fn start(fault: Option<&KeyServerFault>) -> Result<World> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
-    let config = json!({
+/// Refreshes the keys every second, from this cluster.
+fn config(cluster: &str) -> Value {
+    json!({
         "issuers": [{
             "issuer": envoy_test::token::DEFAULT_ISSUER,
             "audiences": ["secret-store"],
             "keys": {
-                "discovery": { "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" },
+                "discovery": { "cluster": cluster, "authority": "kubernetes.default.svc" },
                 "refreshInterval": "1s", "minRefetchInterval": "1s", "timeout": "1s",
             },
         }],
         "limits": { "waitTimeout": "2s" },
-    });
-    let setup = EnvoySetup::new().api_server(&api_server).upstream(&upstream).concurrency(4);
-    if let Some(fault) = fault {
-        begin(fault, &api_server).await;
+    })
+}
+
+async fn api_server() -> Result<ApiServer> {
+    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
+    ApiServer::start(options).await
+}
+
+/// An Envoy with four workers, a listener for each of these API servers, and its upstream.
+async fn start(api_servers: Vec<ApiServer>) -> Result<(Vec<World>, Envoy, Upstream)> {
+    let upstream = Upstream::start().await?;
+    let mut setup = EnvoySetup::new().upstream(&upstream).concurrency(4);
+    let mut configs = Vec::new();
+    for (number, api_server) in api_servers.iter().enumerate() {
+        let cluster = format!("kube-apiserver-{number}");
+        setup = setup.api_server_named(&cluster, api_server);
+        configs.push(config(&cluster).to_string());
     }
-    let envoy = setup.plugin_config(config).start().await?;
-    Ok(World { api_server, _upstream: upstream, envoy })
+    let envoy = setup.patch(move |tree| listeners::one_for_each(tree, &configs)).start().await?;
+    let mut worlds = Vec::new();
+    for (number, api_server) in api_servers.into_iter().enumerate() {
+        let port = envoy.port_of(&listeners::name(number)).await?;
+        worlds.push(World { api_server, port });
+    }
+    Ok((worlds, envoy, upstream))
+}
+
+/// The same with one API server.
+async fn start_one() -> Result<(World, Envoy, Upstream)> {
+    let (mut worlds, envoy, upstream) = start(vec![api_server().await?]).await?;
+    Ok((worlds.pop().context("one")?, envoy, upstream))
 }
 
 async fn begin(fault: &KeyServerFault, api_server: &ApiServer) {
@@ -101,7 +125,7 @@ impl World {
     }
 
     async fn answer(&self, token: &str) -> Result<String> {
-        let response = Request::get("/").bearer(token).send(self.envoy.port()).await?;
+        let response = Request::get("/").bearer(token).send(self.port).await?;
         let reason = response.reason().map(|reason| format!(" {reason}")).unwrap_or_default();
         Ok(format!("{}{reason}", response.status))
     }
@@ -114,10 +138,10 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn key_server_faults_do_not_affect_callers_with_cached_keys() -> Result<()> {
-    let world = start(None).await?;
+    let (world, _envoy, _upstream) = start_one().await?;
     world.wait_for("200", &world.token()).await?;
     for fault in faults() {
-        let steady = Steady::start(world.envoy.port(), world.token());
+        let steady = Steady::start(world.port, world.token());
         let asked = world.api_server.requests().len();
         begin(&fault, &world.api_server).await;
         let (began, before) = (std::time::Instant::now(), steady.sent());
@@ -143,26 +167,47 @@ async fn key_server_faults_do_not_affect_callers_with_cached_keys() -> Result<()
     Ok(())
 }
 
+/// Each fault begins before Envoy starts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn key_server_faults_at_startup_pause_or_reject_callers_until_they_end() -> Result<()> {
+    let mut api_servers = Vec::new();
     for fault in faults() {
-        let world = start(Some(&fault)).await?;
-        let token = world.token();
-        assert_eq!(world.answer(&token).await?, fault.at_start, "{}", fault.name);
-        end(&fault, &world.api_server).await?;
-        world.wait_for("200", &token).await?;
-        println!("{}: {} at startup, 200 after the fault", fault.name, fault.at_start);
+        let api_server = api_server().await?;
+        begin(&fault, &api_server).await;
+        api_servers.push(api_server);
+    }
+    let (worlds, _envoy, _upstream) = start(api_servers).await?;
+    let mut all = JoinSet::new();
+    let cases = async {
+        for (fault, world) in faults().into_iter().zip(worlds) {
+            all.spawn_local(async move {
+                ends(&fault, &world).await.with_context(|| fault.name)?;
+                anyhow::Ok(format!("{}: {} at startup, then 200", fault.name, fault.at_start))
+            });
+        }
+        all.join_all().await
+    };
+    for line in LocalSet::new().run_until(cases).await {
+        println!("{}", line?);
     }
     Ok(())
 }
 
+async fn ends(fault: &KeyServerFault, world: &World) -> Result<()> {
+    let token = world.token();
+    let answer = world.answer(&token).await?;
+    ensure!(answer == fault.at_start, "{answer} instead of {}", fault.at_start);
+    end(fault, &world.api_server).await?;
+    world.wait_for("200", &token).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn removed_key_and_fast_clock_have_different_reasons() -> Result<()> {
-    let world = start(None).await?;
+    let (world, _envoy, _upstream) = start_one().await?;
     let old = world.token();
     world.wait_for("200", &old).await?;
     world.api_server.rotate(Rotation::RemoveOld);
-    let steady = Steady::start(world.envoy.port(), world.token());
+    let steady = Steady::start(world.port, world.token());
     world.wait_for("401 unknown_key", &old).await?;
     let ahead = Token::for_service_account("api", "api").issued_at(unix_now() + 600);
     let ahead = ahead.sign(&world.api_server.signing_key());

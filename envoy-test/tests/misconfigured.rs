@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::command::sa_authn;
 use crate::support::listeners;
-use crate::support::{Gate, api, check_refused, get, http_options, rules};
+use crate::support::{Gate, api, check_refused, get, http_options, http_options_of, rules};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::{oldest_and_newest, versions};
 use envoy_test::scenarios::{InvalidConfig, invalid_configs};
@@ -229,7 +229,7 @@ fn route_table(hosts: &[&str]) -> Value {
 }
 
 fn filters(listener: &mut Value) -> &mut Vec<Value> {
-    let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+    let http = http_options_of(listener);
     http["http_filters"].as_array_mut().expect("filters")
 }
 

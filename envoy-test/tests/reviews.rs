@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer};
-use crate::support::{ACTIVE, Gate, answers, api, check_refused, get, post, send_all};
+use crate::support::{ACTIVE, Gate, answers, api, check_refused, get, listeners, post, send_all};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::{oldest_and_newest, versions};
 use envoy_test::load::Steady;
-use envoy_test::{ApiServer, Endpoint, Fault, Token, poll};
+use envoy_test::{ApiServer, Endpoint, EnvoySetup, Fault, Token, poll};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -195,27 +195,31 @@ async fn review_of_a_request_whose_caller_hung_up_is_still_cached() -> Result<()
 #[tokio::test]
 async fn shadow_mode_and_open_paths_do_not_wait_for_a_review() -> Result<()> {
     for version in oldest_and_newest() {
-        for purpose in USES {
-            let which = format!("Envoy {version}, {purpose}");
-            let api_server = reviewer().await?;
-            stall(&api_server);
-            let token = api_server.mint(api());
+        let api_server = reviewer().await?;
+        stall(&api_server);
+        let token = api_server.mint(api());
+        let configs = USES.into_iter().flat_map(|purpose| {
             let mut shadow = reviewed(purpose, json!({}));
             shadow["mode"] = json!("shadow");
             let mut open = reviewed(purpose, json!({}));
             open["rules"] = json!([{ "paths": ["/secrets/*"], "allow": "anyone" }]);
-            for config in [shadow, open] {
-                let gate = gate(&version, &api_server, config).await?;
-                let response = post(&token).body(vec![b'a'; BODY]).send(gate.envoy.port()).await?;
-                assert_eq!(outcome(&response), "200", "{which}");
-                let received = gate.upstream.last().context("a request")?;
-                assert_eq!(received.body.len(), BODY, "{which}");
-                assert_eq!(
-                    received.header("x-sa-name"),
-                    None,
-                    "{which}: no caller is authenticated yet"
-                );
-            }
+            [shadow, open]
+        });
+        let configs: Vec<_> = configs.map(|config| config.to_string()).collect();
+        let all = configs.clone();
+        let setup = EnvoySetup::new().version(&version).api_server(&api_server);
+        let setup = setup.patch(move |tree| listeners::one_for_each(tree, &all));
+        let gate = Gate::start(setup).await?;
+        for (number, config) in configs.iter().enumerate() {
+            let which = format!("Envoy {version}, {config}");
+            let port = gate.envoy.port_of(&listeners::name(number)).await?;
+            let response = post(&token).body(vec![b'a'; BODY]).send(port).await?;
+            assert_eq!(outcome(&response), "200", "{which}");
+            assert_eq!(gate.upstream.count(), number + 1, "{which}");
+            let received = gate.upstream.last().context("a request")?;
+            assert_eq!(received.body.len(), BODY, "{which}");
+            let told = received.header("x-sa-name");
+            assert_eq!(told, None, "{which}: no caller is authenticated yet");
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The configurations of `filter-config/` that no other test runs, in real Envoys: verdicts and
 //! identity headers.
 
+use crate::support::listeners;
 use crate::support::services::{outcome, shipped};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
@@ -20,25 +21,31 @@ type Row = (Request, &'static str, Option<(&'static str, &'static str)>);
 #[tokio::test]
 async fn every_shipped_configuration_behaves_as_documented() -> Result<()> {
     for version in oldest_and_newest() {
-        for name in NAMES {
-            run(&version, name).await.with_context(|| format!("{name} in Envoy {version}"))?;
+        for names in NAMES {
+            run(&version, names).await.with_context(|| format!("Envoy {version}, {names:?}"))?;
         }
     }
     Ok(())
 }
 
-async fn run(version: &str, name: &str) -> Result<()> {
-    let (local, other) = options(name);
+/// Each configuration has a listener of one Envoy.
+async fn run(version: &str, names: &[&str]) -> Result<()> {
+    let first = names.first().context("a configuration")?;
+    let (local, other) = options(first);
     let world =
         World { local: ApiServer::start(local).await?, east: ApiServer::start(other).await? };
-    if name == "jwks-server" {
+    if *first == "jwks-server" {
         world.east.publish(&world.local.published_keys());
     }
     world.local.grant_auth_delegator("envoy-system", "sa-authn");
-    let mut config = shipped(name)?;
-    if name == "static-keys" {
-        // The file contains a placeholder key.
-        config["issuers"][0]["keys"]["inline"] = jwks(&[&world.local.signing_key()]);
+    let mut configs = Vec::new();
+    for name in names {
+        let mut config = shipped(name)?;
+        if *name == "static-keys" {
+            // The file contains a placeholder key.
+            config["issuers"][0]["keys"]["inline"] = jwks(&[&world.local.signing_key()]);
+        }
+        configs.push(config.to_string());
     }
     let upstream = Upstream::start().await?;
     let envoy = EnvoySetup::new()
@@ -48,12 +55,28 @@ async fn run(version: &str, name: &str) -> Result<()> {
         .api_server_named("east-keys", &world.east)
         .api_server_named("oidc-issuer", &world.east)
         .upstream(&upstream)
-        .plugin_config(config)
+        .patch(move |tree| listeners::one_for_each(tree, &configs))
         .start()
         .await?;
-    for (number, (request, expected, told)) in rows(name, &world).into_iter().enumerate() {
+    for (number, name) in names.iter().enumerate() {
+        let port = envoy.port_of(&listeners::name(number)).await?;
+        check(rows(name, &world), port, &upstream).await.with_context(|| (*name).to_owned())?;
+    }
+    ensure!(envoy.is_running(), "Envoy died");
+    let asked = world.local.count(Endpoint::Jwks);
+    // Each configuration fetches its own keys.
+    let as_expected = match *first {
+        "jwks-server" | "hosted-issuer" | "static-keys" => asked == 0,
+        _ => asked >= names.len(),
+    };
+    ensure!(as_expected, "{asked} requests for keys");
+    Ok(())
+}
+
+async fn check(rows: Vec<Row>, port: u16, upstream: &Upstream) -> Result<()> {
+    for (number, (request, expected, told)) in rows.into_iter().enumerate() {
         let before = upstream.count();
-        let response = request.send(envoy.port()).await?;
+        let response = request.send(port).await?;
         let found = outcome(&response);
         ensure!(found == expected, "request {number}: {found} instead of {expected}");
         let reached = upstream.count() - before;
@@ -66,9 +89,6 @@ async fn run(version: &str, name: &str) -> Result<()> {
             );
         }
     }
-    ensure!(envoy.is_running(), "Envoy died");
-    let asked = world.local.count(Endpoint::Jwks) > 0;
-    ensure!(asked != ["jwks-server", "hosted-issuer", "static-keys"].contains(&name), "{asked}");
     Ok(())
 }
 
@@ -234,18 +254,21 @@ fn gateway(world: &World) -> Vec<Row> {
     ]
 }
 
-const NAMES: [&str; 11] = [
-    "minimal",
-    "several-clusters",
-    "token-review-after-verification",
-    "static-keys",
-    "rules",
-    "shadow-rollout",
-    "gateway",
-    "external-issuer",
-    "hosted-issuer",
-    "jwks-server",
-    "rancher",
+/// Those with the same API servers are in one Envoy.
+const NAMES: [&[&str]; 6] = [
+    &[
+        "minimal",
+        "several-clusters",
+        "token-review-after-verification",
+        "rules",
+        "shadow-rollout",
+        "gateway",
+    ],
+    &["static-keys"],
+    &["external-issuer"],
+    &["hosted-issuer"],
+    &["jwks-server"],
+    &["rancher"],
 ];
 
 const BUCKET: &str = "https://bucket.s3.us-east-1.amazonaws.com/oidc";

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::http_options_of;
+
 /// Copies the listener for each configuration, which need not be JSON. All are in one VM, as several plugins of a sidecar are: Envoy compiles the
 /// module once, which costs a second and a half of a core.
 pub fn one_for_each(tree: &mut Value, configs: &[String]) {
@@ -9,8 +11,8 @@ pub fn one_for_each(tree: &mut Value, configs: &[String]) {
     let listeners = configs.iter().enumerate().map(|(number, config)| {
         let mut listener = model.clone();
         listener["name"] = json!(name(number));
-        let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
-        let plugin = &mut http["http_filters"][0]["typed_config"]["config"];
+        let plugin =
+            &mut http_options_of(&mut listener)["http_filters"][0]["typed_config"]["config"];
         plugin["name"] = json!(name(number));
         plugin["configuration"]["value"] = json!(config);
         listener

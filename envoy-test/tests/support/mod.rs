@@ -168,15 +168,23 @@ impl Gate {
         let upstream = Upstream::start().await?;
         // By default Envoy keeps a connection for one second after a closing response, which is too long for many requests.
         let envoy = setup.upstream(&upstream).patch(|tree| {
-            http_options(tree)["delayed_close_timeout"] = json!("0.02s");
+            let listeners = tree["static_resources"]["listeners"].as_array_mut();
+            for listener in listeners.into_iter().flatten() {
+                http_options_of(listener)["delayed_close_timeout"] = json!("0.02s");
+            }
         });
         Ok(Self { envoy: envoy.start().await?, upstream })
     }
 
     /// Sends these HTTP/1 bytes.
     pub async fn http1(&self, bytes: &[u8]) -> Result<Outcome> {
+        self.http1_at(self.envoy.port(), bytes).await
+    }
+
+    /// The same to the listener at this port.
+    pub async fn http1_at(&self, port: u16, bytes: &[u8]) -> Result<Outcome> {
         let before = (self.envoy.access_log().len(), self.upstream.count());
-        let answer = raw(self.envoy.port(), bytes).await?;
+        let answer = raw(port, bytes).await?;
         let outcome = self.outcome(before).await?;
         let (status, body) = split(&answer).context("no answer")?;
         ensure!(status == outcome.status, "{status} was sent, {outcome:?} logged");
@@ -235,7 +243,12 @@ impl Gate {
 
 /// The options of Envoy's HTTP connection manager.
 pub fn http_options(tree: &mut Value) -> &mut Value {
-    &mut tree["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    http_options_of(&mut tree["static_resources"]["listeners"][0])
+}
+
+/// The same of one listener of several.
+pub fn http_options_of(listener: &mut Value) -> &mut Value {
+    &mut listener["filter_chains"][0]["filters"][0]["typed_config"]
 }
 
 /// Enables CONNECT and upgrades to WebSocket, so that they reach the filter.
