@@ -88,16 +88,20 @@ fn targets() -> Result<Vec<String>> {
 }
 
 fn build() -> Result<PathBuf> {
-    let host = toolchain::host()?;
+    process::run(&mut build_by(Command::new(env!("CARGO")))?)?;
+    Ok(folder("built").join(toolchain::host()?).join("release"))
+}
+
+/// Builds all targets by this command, which is cargo.
+pub fn build_by(mut cargo: Command) -> Result<Command> {
     // With an explicit target, build scripts and macros are built without coverage.
-    process::run(
-        Command::new(env!("CARGO"))
-            .args(["build", "--release", "--locked", "--bins", "--target", &host, "--target-dir"])
-            .arg(folder("built"))
-            .env("RUSTFLAGS", COVERAGE.join(" "))
-            .current_dir(repository::root().join("fuzz")),
-    )?;
-    Ok(folder("built").join(host).join("release"))
+    cargo
+        .args(["build", "--release", "--locked", "--bins", "--target", &toolchain::host()?])
+        .arg("--target-dir")
+        .arg(folder("built"))
+        .env("RUSTFLAGS", COVERAGE.join(" "))
+        .current_dir(repository::root().join("fuzz"));
+    Ok(cargo)
 }
 
 fn fuzz(programs: &std::path::Path, target: &str, seconds: u32) -> Result<Findings> {

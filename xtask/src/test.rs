@@ -1,5 +1,6 @@
 //! `cargo xtask test`: runs every check and test in order, and prints a summary.
 
+mod ahead;
 mod cluster;
 mod junit;
 mod session;
@@ -70,6 +71,9 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         [] => full || !step.is_long,
         only => only.iter().any(|name| *name == step.name),
     };
+    if only.is_empty() {
+        ahead::start();
+    }
     for step in STEPS.into_iter().filter(chosen) {
         println!("\n== {}: {}", step.name, step.purpose);
         let (start, cpu_before) = (Instant::now(), cpu_of_children());

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use programs::go::COMPILED_FAST;
 use xtask::{process, repository};
 
 /// Runs actionlint; without actionlint and without Go to build it, returns the reason.
@@ -36,7 +37,9 @@ fn actionlint() -> Result<Option<PathBuf>> {
     }
     fs::create_dir_all(&folder)?;
     let mut install = Command::new("go");
-    install.arg("install").arg(format!("{MODULE}@{VERSION}")).env("GOBIN", &folder);
+    // With the flags of the other programs, which then share Go's standard library with it.
+    install.arg("install").args(COMPILED_FAST).arg(format!("{MODULE}@{VERSION}"));
+    install.env("GOBIN", &folder).env("CGO_ENABLED", "0");
     process::run(&mut install).context("cannot build actionlint")?;
     Ok(Some(program))
 }
