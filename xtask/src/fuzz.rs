@@ -88,20 +88,20 @@ fn targets() -> Result<Vec<String>> {
 }
 
 fn build() -> Result<PathBuf> {
-    process::run(&mut build_by(Command::new(env!("CARGO")))?)?;
-    Ok(folder("built").join(toolchain::host()?).join("release"))
+    let host = toolchain::host()?;
+    process::run(&mut build_by(Command::new(env!("CARGO")), &host))?;
+    Ok(folder("built").join(host).join("release"))
 }
 
-/// Builds all targets by this command, which is cargo.
-pub fn build_by(mut cargo: Command) -> Result<Command> {
+/// Builds all targets for this host by this command, which is cargo.
+pub fn build_by(mut cargo: Command, host: &str) -> Command {
     // With an explicit target, build scripts and macros are built without coverage.
     cargo
-        .args(["build", "--release", "--locked", "--bins", "--target", &toolchain::host()?])
-        .arg("--target-dir")
+        .args(["build", "--release", "--locked", "--bins", "--target", host, "--target-dir"])
         .arg(folder("built"))
         .env("RUSTFLAGS", COVERAGE.join(" "))
         .current_dir(repository::root().join("fuzz"));
-    Ok(cargo)
+    cargo
 }
 
 fn fuzz(programs: &std::path::Path, target: &str, seconds: u32) -> Result<Findings> {

@@ -4,10 +4,12 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use programs::go::GoProgram;
+use xtask::toolchain;
 
 use crate::fuzz;
 
-/// Starts to build at the lowest priority: of the 125 s for the fuzz targets, 65 s are over when their step begins.
+/// Starts to build at the lowest priority. With Go's build cache filled, the step `fuzz` of `cargo xtask test` then took 64 s
+/// in place of 154 s; without it, the Go programs come first, and it took as long as before.
 ///
 /// Nothing waits for it or reads what it prints: a step that needs a program builds it itself, finds what is there, and
 /// reports what fails. Where a step fails before, the program in work is still finished.
@@ -17,7 +19,8 @@ pub fn start() {
             // Without Go there is none, and the tests say so.
             let _ = program.built_by(lowest_priority("go"));
         }
-        if let Ok(mut build) = fuzz::build_by(lowest_priority(env!("CARGO"))) {
+        if let Ok(host) = toolchain::host() {
+            let mut build = fuzz::build_by(lowest_priority(env!("CARGO")), &host);
             let _ = build.stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
     });
