@@ -5,15 +5,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::support::reviews::{outcome, reviewed, reviewer};
-use crate::support::{ACTIVE, Gate, api, check_refused, config, discovery, get};
+use crate::support::{ACTIVE, Gate, api, check_refused, config, discovery, get, p256_api_server};
 use anyhow::{Context, Result, ensure};
 use envoy_test::client::Connection;
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::token::assemble;
-use envoy_test::{
-    ApiServer, ApiServerOptions, Endpoint, EnvoySetup, Fault, KeyKind, Request, Response, Token,
-    poll,
-};
+use envoy_test::{ApiServer, Endpoint, EnvoySetup, Fault, Request, Response, Token, poll};
 use serde_json::{Value, json};
 
 /// `onOutage: "acceptVerified"` without a cache of reviews.
@@ -202,8 +199,7 @@ fn accepting_inline(api_server: &ApiServer) -> Value {
 
 /// An API server whose first answer takes 1.5 s.
 async fn slow() -> Result<ApiServer> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    let api_server = ApiServer::start(options).await?;
+    let api_server = p256_api_server().await?;
     api_server.set_fault(Endpoint::Discovery, Some(Fault::Slow(Duration::from_millis(1500))));
     Ok(api_server)
 }

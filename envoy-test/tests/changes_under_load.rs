@@ -6,13 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::{Gate, api, config, discovery, get, http_options_of};
+use crate::support::{Gate, api, config, discovery, get, http_options_of, p256_api_server};
 use anyhow::{Context, Result, ensure};
 use envoy_test::bench::Process;
 use envoy_test::envoy::{default_module, oldest_and_newest};
-use envoy_test::{
-    ApiServer, ApiServerOptions, Endpoint, EnvoySetup, KeyKind, Request, Token, poll,
-};
+use envoy_test::{ApiServer, Endpoint, EnvoySetup, Request, Token, poll};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -145,11 +143,6 @@ fn plugin(listener: &mut Value) -> &mut Value {
     &mut http["http_filters"][0]["typed_config"]["config"]
 }
 
-async fn api_server() -> Result<ApiServer> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    ApiServer::start(options).await
-}
-
 fn fetches(api_server: &ApiServer) -> [usize; 2] {
     [Endpoint::Discovery, Endpoint::Jwks].map(|one| api_server.count(one))
 }
@@ -157,7 +150,7 @@ fn fetches(api_server: &ApiServer) -> [usize; 2] {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundred_configuration_changes_under_load_cause_no_wrong_verdict() -> Result<()> {
     for version in oldest_and_newest() {
-        let (api_server, epoch) = (api_server().await?, Arc::new(Epoch::default()));
+        let (api_server, epoch) = (p256_api_server().await?, Arc::new(Epoch::default()));
         let gate = start(&version, &api_server).await?;
         let mut callers = Callers::for_all(gate.envoy.port(), &epoch, &api_server);
         for number in 1..=100 {
@@ -193,7 +186,7 @@ fn copy(folder: &Path, number: u8) -> Result<std::path::PathBuf> {
 async fn module_upgrades_under_load_cause_no_wrong_verdict() -> Result<()> {
     const UPGRADES: u8 = 4;
     for version in oldest_and_newest() {
-        let (api_server, epoch) = (api_server().await?, Arc::new(Epoch::default()));
+        let (api_server, epoch) = (p256_api_server().await?, Arc::new(Epoch::default()));
         let gate = start(&version, &api_server).await?;
         let vms = gate.envoy.stat(VMS).await?;
         let folder = tempfile::tempdir()?;
@@ -227,7 +220,7 @@ async fn module_upgrades_under_load_cause_no_wrong_verdict() -> Result<()> {
 /// With 600 changes the result was the same: no growth after the first 100.
 #[tokio::test]
 async fn replaced_configurations_do_not_leak_memory() -> Result<()> {
-    let api_server = api_server().await?;
+    let api_server = p256_api_server().await?;
     let setup = EnvoySetup::new().api_server(&api_server).plugin_config(numbered(0));
     let gate = Gate::start(setup.dynamic_listener(Duration::from_secs(1))).await?;
     let mut early = 0;

@@ -1,11 +1,9 @@
 //! The test driver itself, with Envoys without the filter.
 
+use crate::support::p256_api_server;
 use anyhow::Result;
 use envoy_test::envoy::oldest_and_newest;
-use envoy_test::{
-    ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, KeyKind, Request, Token, Upstream,
-    poll,
-};
+use envoy_test::{ApiServer, Endpoint, Envoy, EnvoySetup, Request, Token, Upstream, poll};
 use serde_json::{Value, json};
 
 fn newest() -> String {
@@ -14,11 +12,6 @@ fn newest() -> String {
 
 fn setup(version: &str, upstream: &Upstream) -> EnvoySetup {
     EnvoySetup::new().version(version).without_filter().upstream(upstream)
-}
-
-async fn api_server() -> Result<ApiServer> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    ApiServer::start(options).await
 }
 
 /// Routes `/<cluster>/…` to the cluster of that name.
@@ -82,7 +75,7 @@ async fn grpc_calls_have_trailers_in_both_directions() -> Result<()> {
 #[tokio::test]
 async fn envoy_authenticates_to_the_api_server_with_a_rotating_credential() -> Result<()> {
     for version in oldest_and_newest() {
-        let (upstream, api_server) = (Upstream::start().await?, api_server().await?);
+        let (upstream, api_server) = (Upstream::start().await?, p256_api_server().await?);
         let envoy = setup(&version, &upstream)
             .api_server(&api_server)
             .patch(route_to("kube-apiserver"))
@@ -116,7 +109,7 @@ fn caller(api_server: &ApiServer) -> String {
 #[tokio::test]
 async fn several_api_servers_run_in_parallel() -> Result<()> {
     let upstream = Upstream::start().await?;
-    let (east, west) = (api_server().await?, api_server().await?);
+    let (east, west) = (p256_api_server().await?, p256_api_server().await?);
     let envoy = setup(&newest(), &upstream)
         .api_server_named("east", &east)
         .api_server_named("west", &west)
@@ -135,7 +128,7 @@ async fn several_api_servers_run_in_parallel() -> Result<()> {
 
 #[tokio::test]
 async fn stopped_api_server_is_503_until_it_restarts() -> Result<()> {
-    let (upstream, api_server) = (Upstream::start().await?, api_server().await?);
+    let (upstream, api_server) = (Upstream::start().await?, p256_api_server().await?);
     let envoy = setup(&newest(), &upstream)
         .api_server(&api_server)
         .patch(route_to("kube-apiserver"))

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::support::listeners;
+use crate::support::{listeners, p256_api_server};
 use anyhow::{Context, Result, ensure};
 use envoy_test::load::Steady;
 use envoy_test::{
-    ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Fault, KeyKind, Request, Rotation,
-    Token, Upstream, poll, unix_now,
+    ApiServer, Endpoint, Envoy, EnvoySetup, Fault, Request, Rotation, Token, Upstream, poll,
+    unix_now,
 };
 use serde_json::{Value, json};
 use tokio::task::{JoinSet, LocalSet};
@@ -74,11 +74,6 @@ fn config(cluster: &str) -> Value {
     })
 }
 
-async fn api_server() -> Result<ApiServer> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    ApiServer::start(options).await
-}
-
 /// An Envoy with four workers, a listener for each of these API servers, and its upstream.
 async fn start(api_servers: Vec<ApiServer>) -> Result<(Vec<World>, Envoy, Upstream)> {
     let upstream = Upstream::start().await?;
@@ -100,7 +95,7 @@ async fn start(api_servers: Vec<ApiServer>) -> Result<(Vec<World>, Envoy, Upstre
 
 /// The same with one API server.
 async fn start_one() -> Result<(World, Envoy, Upstream)> {
-    let (mut worlds, envoy, upstream) = start(vec![api_server().await?]).await?;
+    let (mut worlds, envoy, upstream) = start(vec![p256_api_server().await?]).await?;
     Ok((worlds.pop().context("one")?, envoy, upstream))
 }
 
@@ -172,7 +167,7 @@ async fn key_server_faults_do_not_affect_callers_with_cached_keys() -> Result<()
 async fn key_server_faults_at_startup_pause_or_reject_callers_until_they_end() -> Result<()> {
     let mut api_servers = Vec::new();
     for fault in faults() {
-        let api_server = api_server().await?;
+        let api_server = p256_api_server().await?;
         begin(&fault, &api_server).await;
         api_servers.push(api_server);
     }

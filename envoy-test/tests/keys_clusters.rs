@@ -1,9 +1,9 @@
 //! Wrongly configured clusters: requests are denied, and the log has the remedy.
 
-use crate::support::{Gate, api, check_refused, config, discovery, get};
+use crate::support::{Gate, api, check_refused, config, discovery, get, p256_api_server};
 use anyhow::{Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
-use envoy_test::{ApiServer, ApiServerOptions, EnvoySetup, KeyKind, poll};
+use envoy_test::{ApiServer, ApiServerOptions, EnvoySetup, poll};
 use serde_json::{Value, json};
 
 /// The cluster `kube-apiserver`.
@@ -16,8 +16,7 @@ async fn logged_failures(
     version: &str,
     patch: impl FnOnce(&mut Value) + Send + 'static,
 ) -> Result<Vec<String>> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    let api_server = ApiServer::start(options).await?;
+    let api_server = p256_api_server().await?;
     let mut config = config(discovery(json!({})));
     config["limits"] = json!({ "waitTimeout": "1s" });
     let setup = EnvoySetup::new().version(version).api_server(&api_server).patch(patch);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::p256_api_server;
 use anyhow::{Result, ensure};
 use envoy_test::client::Connection;
 use envoy_test::load::{Report, Steady};
 use envoy_test::{
-    ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Fault, KeyKind, Request, Rotation,
-    SigningKey, Token, Upstream, poll,
+    ApiServer, Endpoint, Envoy, EnvoySetup, Fault, KeyKind, Request, Rotation, SigningKey, Token,
+    Upstream, poll,
 };
 use serde_json::{Value, json};
 
@@ -28,8 +29,7 @@ fn config(keys: Value) -> Value {
 }
 
 async fn start(keys: Value) -> Result<(ApiServer, Upstream, Envoy)> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
+    let (api_server, upstream) = (p256_api_server().await?, Upstream::start().await?);
     let setup = EnvoySetup::new().api_server(&api_server).upstream(&upstream).concurrency(WORKERS);
     let envoy = setup.plugin_config(config(keys)).start().await?;
     let token = mint(&api_server);
@@ -248,8 +248,7 @@ impl Flood {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousand_paused_requests_are_answered_without_a_stack_overflow() -> Result<()> {
     for passes in [false, true] {
-        let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-        let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
+        let (api_server, upstream) = (p256_api_server().await?, Upstream::start().await?);
         api_server.set_fault(Endpoint::Jwks, Some(Fault::Slow(Duration::from_secs(3))));
         let config = config(json!({ "timeout": "20s" }));
         let mut config = config;

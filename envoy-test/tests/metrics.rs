@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::p256_api_server;
 use anyhow::Result;
 use envoy_test::{
-    ApiServer, ApiServerOptions, Envoy, EnvoySetup, Fault, KeyKind, Request, SigningKey, Token,
-    Upstream, jwks, poll,
+    ApiServer, Envoy, EnvoySetup, Fault, KeyKind, Request, SigningKey, Token, Upstream, jwks, poll,
 };
 use serde_json::{Value, json};
 
@@ -33,8 +33,7 @@ struct World {
 }
 
 async fn start(workers: u32, patch: impl FnOnce(&mut Value) + Send + 'static) -> Result<World> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
+    let (api_server, upstream) = (p256_api_server().await?, Upstream::start().await?);
     let setup = EnvoySetup::new().api_server(&api_server).upstream(&upstream).concurrency(workers);
     let envoy = setup.plugin_config(config()).patch(patch).start().await?;
     Ok(World { api_server, _upstream: upstream, envoy })
@@ -116,8 +115,7 @@ async fn metrics_are_correct_with_one_and_four_workers() -> Result<()> {
 
 #[tokio::test]
 async fn paused_requests_are_visible_in_the_metrics() -> Result<()> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
+    let (api_server, upstream) = (p256_api_server().await?, Upstream::start().await?);
     api_server.set_fault(envoy_test::Endpoint::Jwks, Some(Fault::Stall));
     let setup = EnvoySetup::new().api_server(&api_server).upstream(&upstream);
     let envoy = setup.plugin_config(config()).start().await?;
@@ -188,8 +186,7 @@ async fn minimal_answers_hide_the_reason_from_callers_but_not_from_logs() -> Res
 #[tokio::test]
 async fn access_log_and_rbac_have_the_caller_of_paused_requests() -> Result<()> {
     for version in envoy_test::envoy::versions() {
-        let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-        let (api_server, upstream) = (ApiServer::start(options).await?, Upstream::start().await?);
+        let (api_server, upstream) = (p256_api_server().await?, Upstream::start().await?);
         api_server.set_fault(
             envoy_test::Endpoint::Jwks,
             Some(Fault::Slow(std::time::Duration::from_secs(1))),

@@ -4,13 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::support::{
     ACTIVE, Gate, answers, api, check_refused, clear_fault, config, discovery, get, long_wait,
-    send_all, stalled,
+    p256_api_server, send_all, stalled,
 };
 use anyhow::Result;
 use envoy_test::envoy::oldest_and_newest;
-use envoy_test::{
-    ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, KeyKind, Request, Token, poll,
-};
+use envoy_test::{ApiServer, Endpoint, Envoy, EnvoySetup, Request, Token, poll};
 use serde_json::{Value, json};
 
 /// A configuration that allows this account, with this realm in `WWW-Authenticate`.
@@ -90,7 +88,7 @@ async fn paused_requests_use_the_config_they_arrived_under() -> Result<()> {
 #[tokio::test]
 async fn invalid_configuration_is_rejected_and_the_old_one_stays_active() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = api_server().await?;
+        let api_server = p256_api_server().await?;
         let setup = dynamic(&version, &api_server, Duration::from_secs(1));
         let old = variant(config(discovery(json!({}))), "old", "api/api");
         let gate = Gate::start(setup.plugin_config(old.clone())).await?;
@@ -143,11 +141,6 @@ async fn fetch_of_a_replaced_configuration_does_not_delay_the_next() -> Result<(
         assert_eq!(api_server.count(Endpoint::Jwks), 2, "Envoy {version}");
     }
     Ok(())
-}
-
-async fn api_server() -> Result<ApiServer> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    ApiServer::start(options).await
 }
 
 const DRAINING: &str = "listener_manager.total_filter_chains_draining";

@@ -5,16 +5,13 @@ use std::path::PathBuf;
 
 use crate::support::authorization::network_rbac;
 use crate::support::command::{Ran, sa_authn, sa_authn_with};
-use crate::support::{Gate, api, check_refused, config, discovery, get, http_options};
+use crate::support::{
+    Gate, api, check_refused, config, discovery, get, http_options, p256_api_server,
+};
 use anyhow::{Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
-use envoy_test::{ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Fault, KeyKind, poll};
+use envoy_test::{ApiServer, Endpoint, Envoy, EnvoySetup, Fault, poll};
 use serde_json::{Value, json};
-
-async fn api_server() -> Result<ApiServer> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    ApiServer::start(options).await
-}
 
 async fn status(envoy: &Envoy, more: &[&str]) -> Result<Ran> {
     let admin = format!("http://127.0.0.1:{}", envoy.admin_port());
@@ -83,7 +80,7 @@ fn file(folder: &tempfile::TempDir, text: &str) -> Result<PathBuf> {
 #[tokio::test]
 async fn healthy_proxy_passes_and_shows_what_was_denied() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = api_server().await?;
+        let api_server = p256_api_server().await?;
         let config = config(discovery(json!({})));
         let gate = started(&version, &api_server, config.clone(), |_| {}).await?;
         let response = envoy_test::Request::get("/secrets/1").send(gate.envoy.port()).await?;
@@ -132,7 +129,7 @@ async fn healthy_proxy_passes_and_shows_what_was_denied() -> Result<()> {
 #[tokio::test]
 async fn refused_configuration_is_a_problem_until_a_good_one_replaces_it() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = api_server().await?;
+        let api_server = p256_api_server().await?;
         let config = config(discovery(json!({})));
         let setup = EnvoySetup::new().version(&version).api_server(&api_server);
         let setup = setup.dynamic_listener(std::time::Duration::from_secs(1));
@@ -208,7 +205,7 @@ async fn module_that_was_not_delivered_is_named() -> Result<()> {
 #[tokio::test]
 async fn keys_are_stale_while_their_server_is_down() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = api_server().await?;
+        let api_server = p256_api_server().await?;
         let keys = json!({ "refreshInterval": "1s", "minRefetchInterval": "1s" });
         let gate = started(&version, &api_server, config(discovery(keys)), |_| {}).await?;
         check(
@@ -237,7 +234,7 @@ async fn keys_are_stale_while_their_server_is_down() -> Result<()> {
 #[tokio::test]
 async fn filter_chains_without_the_filter_are_named() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = api_server().await?;
+        let api_server = p256_api_server().await?;
         let config = config(discovery(json!({})));
         let gate = started(&version, &api_server, config.clone(), |tree| {
             let mut http = chains(tree)[0].clone();
@@ -271,7 +268,7 @@ async fn filter_chains_without_the_filter_are_named() -> Result<()> {
 #[tokio::test]
 async fn failing_open_is_a_problem_and_shadow_mode_a_warning() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = api_server().await?;
+        let api_server = p256_api_server().await?;
         let config = config(discovery(json!({})));
         let gate = started(&version, &api_server, config.clone(), |tree| {
             let plugin = &mut http_options(tree)["http_filters"][0]["typed_config"]["config"];

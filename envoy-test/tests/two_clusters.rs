@@ -1,8 +1,9 @@
 //! Two clusters with one issuer: the kid selects the cluster, and an outage affects only one of them.
 
+use crate::support::p256_api_server;
 use anyhow::Result;
 use envoy_test::envoy::oldest_and_newest;
-use envoy_test::{ApiServer, ApiServerOptions, EnvoySetup, KeyKind, Request, Token, Upstream};
+use envoy_test::{ApiServer, EnvoySetup, Request, Token, Upstream};
 use serde_json::{Value, json};
 
 fn issuer(name: &str) -> Value {
@@ -15,16 +16,11 @@ fn issuer(name: &str) -> Value {
     })
 }
 
-async fn api_server() -> Result<ApiServer> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    ApiServer::start(options).await
-}
-
 #[tokio::test]
 async fn kid_selects_the_cluster_and_an_outage_affects_only_its_callers() -> Result<()> {
     for version in oldest_and_newest() {
         let (east, west, upstream) =
-            (api_server().await?, api_server().await?, Upstream::start().await?);
+            (p256_api_server().await?, p256_api_server().await?, Upstream::start().await?);
         let mint = |cluster: &ApiServer| cluster.mint(Token::for_service_account("api", "api"));
         let (of_east, of_west) = (mint(&east), mint(&west));
         west.stop().await;

@@ -81,10 +81,15 @@ pub fn long_wait(limits: Value) -> Value {
     config
 }
 
+/// An API server that signs with a key on P-256.
+pub async fn p256_api_server() -> Result<ApiServer> {
+    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
+    ApiServer::start(options).await
+}
+
 /// An API server that accepts the first request and does not answer until the fault is cleared.
 pub async fn stalled() -> Result<ApiServer> {
-    let options = ApiServerOptions { key_kind: KeyKind::P256, ..ApiServerOptions::default() };
-    let api_server = ApiServer::start(options).await?;
+    let api_server = p256_api_server().await?;
     api_server.set_fault(Endpoint::Discovery, Some(Fault::UntilCleared));
     Ok(api_server)
 }
@@ -195,10 +200,10 @@ impl Gate {
         Ok(outcome)
     }
 
-    /// Sends these HTTP/2 frames; the access log has the response.
-    pub async fn http2(&self, frames: &[u8]) -> Result<Outcome> {
+    /// Sends these HTTP/2 frames to the listener at this port; the access log has the response.
+    async fn http2_at(&self, port: u16, frames: &[u8]) -> Result<Outcome> {
         let before = (self.envoy.access_log().len(), self.upstream.count());
-        let mut stream = TcpStream::connect(("127.0.0.1", self.envoy.port())).await?;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         // Envoy closes the connection as soon as it detects the error.
         let _ = stream.write_all(frames).await;
         self.outcome(before).await
@@ -216,10 +221,18 @@ impl Gate {
 
     /// The failures of the cases without the expected outcome.
     pub async fn failures(&self, cases: &[Case]) -> Result<Vec<String>> {
+        self.failures_at(self.envoy.port(), cases).await
+    }
+
+    /// The same at the listener at this port.
+    pub async fn failures_at(&self, port: u16, cases: &[Case]) -> Result<Vec<String>> {
         let mut failures = Vec::new();
         for (name, bytes, expected) in cases {
             let http2 = bytes.starts_with(b"PRI ");
-            let outcome = if http2 { self.http2(bytes).await } else { self.http1(bytes).await };
+            let outcome = match http2 {
+                true => self.http2_at(port, bytes).await,
+                false => self.http1_at(port, bytes).await,
+            };
             match outcome.with_context(|| format!("case {name:?}"))? {
                 outcome if expected.is_met_by(&outcome) => {}
                 outcome => failures.push(format!("{name}: {outcome:?} instead of {expected:?}")),

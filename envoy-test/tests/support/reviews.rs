@@ -2,10 +2,10 @@
 
 use anyhow::{Result, ensure};
 use envoy_test::token::assemble;
-use envoy_test::{ApiServer, ApiServerOptions, EnvoySetup, KeyKind, Response};
+use envoy_test::{ApiServer, EnvoySetup, Response};
 use serde_json::{Value, json};
 
-use super::{Gate, api, config, discovery, get};
+use super::{Gate, api, config, discovery, get, p256_api_server};
 
 /// The values of `use`.
 pub const USES: [&str; 2] = ["afterVerification", "instead"];
@@ -19,8 +19,7 @@ pub async fn reviewer() -> Result<ApiServer> {
 
 /// The same without the permission to create them.
 pub async fn start() -> Result<ApiServer> {
-    let key_kind = KeyKind::P256;
-    ApiServer::start(ApiServerOptions { key_kind, ..ApiServerOptions::default() }).await
+    p256_api_server().await
 }
 
 /// One issuer with this `use` and these members of `tokenReview`.
