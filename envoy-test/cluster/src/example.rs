@@ -97,12 +97,16 @@ impl Example {
     /// Installs the example, or restores what an earlier test has changed, and waits until the filter decides requests.
     pub fn ready() -> Result<Self> {
         let example = Self { kubectl: Kubectl::admin(), image: Image::push("1")? };
-        example.remove_additions()?;
+        let is_changed = example.remove_additions()?;
         for file in ["example/callers.yaml", "example/secret-store.yaml", "api-server-sidecar.yaml"]
         {
             example.kubectl.apply(&Self::manifest(file)?)?;
         }
         example.kubectl.apply(&example.plugin()?)?;
+        if is_changed {
+            // Until the filter chains that had the additions are drained, open connections still pass them.
+            example.restart()?;
+        }
         example.kubectl.rolled_out(SECRETS, "secret-store")?;
         for caller in [Caller::Api, Caller::Web] {
             example.kubectl.rolled_out(caller.namespace(), caller.name())?;
@@ -159,14 +163,15 @@ impl Example {
         self.kubectl.apply(&plugin.to_string())
     }
 
-    /// Objects that the example does not have, of the kinds that decide over requests.
-    fn remove_additions(&self) -> Result<()> {
+    /// Removes objects that the example does not have, of the kinds that decide over requests; `true` if there were any.
+    fn remove_additions(&self) -> Result<bool> {
         let kinds = [
             "wasmplugins.extensions.istio.io",
             "trafficextensions.extensions.istio.io",
             "authorizationpolicies.security.istio.io",
             "requestauthentications.security.istio.io",
         ];
+        let mut is_changed = false;
         for kind in kinds {
             let found = ["-n", SECRETS, "get", kind, "-o", "name"];
             for name in self.kubectl.run(found).unwrap_or_default().lines() {
@@ -174,10 +179,11 @@ impl Example {
                     || name.contains("wasmplugin") && name.ends_with("/sa-authn");
                 if !is_shipped {
                     self.kubectl.run(["-n", SECRETS, "delete", name])?;
+                    is_changed = true;
                 }
             }
         }
-        Ok(())
+        Ok(is_changed)
     }
 
     /// The response to `GET path` with the caller's own token.
