@@ -97,14 +97,14 @@ impl Example {
     /// Installs the example, or restores what an earlier test has changed, and waits until the filter decides requests.
     pub fn ready() -> Result<Self> {
         let example = Self { kubectl: Kubectl::admin(), image: Image::push("1")? };
-        let is_changed = example.remove_additions()?;
+        let has_additions = example.remove_additions()?;
         for file in ["example/callers.yaml", "example/secret-store.yaml", "api-server-sidecar.yaml"]
         {
             example.kubectl.apply(&Self::manifest(file)?)?;
         }
-        example.kubectl.apply(&example.plugin()?)?;
-        if is_changed {
-            // Until the filter chains that had the additions are drained, open connections still pass them.
+        let applied = example.kubectl.with_input(["apply", "-f", "-"], &example.plugin()?)?;
+        if has_additions || applied.contains(" created") {
+            // Until the filter chains without the plugin or with additions are drained, open connections still pass them.
             example.restart()?;
         }
         example.kubectl.rolled_out(SECRETS, "secret-store")?;
@@ -171,7 +171,7 @@ impl Example {
             "authorizationpolicies.security.istio.io",
             "requestauthentications.security.istio.io",
         ];
-        let mut is_changed = false;
+        let mut has_additions = false;
         for kind in kinds {
             let found = ["-n", SECRETS, "get", kind, "-o", "name"];
             for name in self.kubectl.run(found).unwrap_or_default().lines() {
@@ -179,11 +179,11 @@ impl Example {
                     || name.contains("wasmplugin") && name.ends_with("/sa-authn");
                 if !is_shipped {
                     self.kubectl.run(["-n", SECRETS, "delete", name])?;
-                    is_changed = true;
+                    has_additions = true;
                 }
             }
         }
-        Ok(is_changed)
+        Ok(has_additions)
     }
 
     /// The response to `GET path` with the caller's own token.
