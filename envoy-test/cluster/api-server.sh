@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
-# api-server.sh start | kill | ready: starts the API server with the flags of cfg/tokens.flags, or kills it (SIGTERM would keep watches open for a minute).
+# api-server.sh start | kill | ready: starts the API server with the flags of cfg/tokens.flags, and then the controller manager; or kills the
+# API server (SIGTERM would keep watches open for a minute).
 . "$(dirname "$0")/common.sh"
 cd "$RUN"
 ready() { inside "$BIN/kubectl" --kubeconfig "$RUN/admin.kubeconfig" get --raw /readyz; }
+# ended NAME: kills this daemon, if there is one, and waits until it is gone.
+ended() {
+  [ -e "pid/$1" ] || return 0
+  inside sh -c 'pid=$(cat "$0"); kill -KILL $pid 2>/dev/null; while kill -0 $pid 2>/dev/null; do sleep 0.1; done' "$RUN/pid/$1"
+}
 case ${1:-} in
   start)
     inside "$HERE/daemon.sh" "$RUN" apiserver "$BIN/kube-apiserver" $(cat cfg/tokens.flags) \
@@ -14,9 +20,17 @@ case ${1:-} in
       --requestheader-client-ca-file=pki/ca.crt --proxy-client-cert-file=pki/front-proxy.crt --proxy-client-key-file=pki/front-proxy.key \
       --requestheader-allowed-names=front-proxy --requestheader-username-headers=X-Remote-User \
       --requestheader-group-headers=X-Remote-Group --requestheader-extra-headers-prefix=X-Remote-Extra-
-    until_ready 180 "the API server" ready ;;
-  kill)
-    inside sh -c 'pid=$(cat "$0/pid/apiserver"); kill -KILL $pid 2>/dev/null; while kill -0 $pid 2>/dev/null; do sleep 0.1; done' "$RUN" ;;
+    until_ready 180 "the API server" ready
+    # A usual cluster's controller manager loses its lease in an outage, ends, and is started anew. One that lived on sometimes
+    # waited two minutes and more to update EndpointSlices ("EndpointSlice informer cache is out of date").
+    ended controller-manager
+    inside "$HERE/daemon.sh" "$RUN" controller-manager "$BIN/kube-controller-manager" --kubeconfig admin.kubeconfig \
+      --authentication-kubeconfig admin.kubeconfig --authorization-kubeconfig admin.kubeconfig \
+      --service-account-private-key-file pki/sa1.key --root-ca-file pki/ca.crt --cluster-signing-cert-file pki/ca.crt \
+      --cluster-signing-key-file pki/ca.key --use-service-account-credentials --leader-elect=false \
+      --allocate-node-cidrs --cluster-cidr=10.244.0.0/16 --service-cluster-ip-range=10.96.0.0/16 \
+      --node-monitor-grace-period=10m ;; # Longer than any outage of a test: a node that is not ready has no endpoints.
+  kill) ended apiserver ;;
   ready) ready > log/last-check 2>&1 ;;
   *) die "usage: api-server.sh start | kill | ready" ;;
 esac

@@ -49,11 +49,6 @@ forward() {
 forward $API_PORT 6443
 forward $REGISTRY_PORT 5000
 until_ready 10 "the API server at 127.0.0.1:$API_PORT" kubectl get --raw /readyz
-run controller-manager "$BIN/kube-controller-manager" --kubeconfig admin.kubeconfig --authentication-kubeconfig admin.kubeconfig \
-  --authorization-kubeconfig admin.kubeconfig --service-account-private-key-file pki/sa1.key --root-ca-file pki/ca.crt \
-  --cluster-signing-cert-file pki/ca.crt --cluster-signing-key-file pki/ca.key --use-service-account-credentials --leader-elect=false \
-  --allocate-node-cidrs --cluster-cidr=10.244.0.0/16 --service-cluster-ip-range=10.96.0.0/16 \
-  --node-monitor-grace-period=10m # Longer than any outage of a test: a node that is not ready has no endpoints.
 run scheduler "$BIN/kube-scheduler" --kubeconfig admin.kubeconfig --authentication-kubeconfig admin.kubeconfig \
   --authorization-kubeconfig admin.kubeconfig --leader-elect=false
 
