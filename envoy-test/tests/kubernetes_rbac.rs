@@ -168,7 +168,7 @@ async fn outage_leaves_cached_answers_valid_until_they_expire_and_then_denies() 
 #[tokio::test]
 async fn missing_permission_of_the_proxy_is_named_in_the_log() -> Result<()> {
     for version in oldest_and_newest() {
-        let api_server = crate::support::reviews::start().await?;
+        let api_server = crate::support::p256_api_server().await?;
         let gate = gate(&version, &api_server, config(json!({}))?).await?;
         let token = api_server.mint(account("monitoring", "prometheus"));
         let response = metrics(&token).send(gate.envoy.port()).await?;

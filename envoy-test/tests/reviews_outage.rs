@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer, start};
-use crate::support::{Gate, api, check_refused, get};
+use crate::support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer};
+use crate::support::{Gate, api, check_refused, get, p256_api_server};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::{oldest_and_newest, versions};
 use envoy_test::load::Steady;
@@ -131,7 +131,7 @@ async fn missing_permission_to_review_is_logged_with_the_binding() -> Result<()>
     for version in oldest_and_newest() {
         for purpose in USES {
             let which = || format!("Envoy {version}, {purpose}");
-            let api_server = start().await?;
+            let api_server = p256_api_server().await?;
             let gate = gate(&version, &api_server, reviewed(purpose, json!({}))).await?;
             let token = api_server.mint(api());
             check_unavailable(&gate, &token).await.with_context(which)?;

@@ -12,14 +12,9 @@ pub const USES: [&str; 2] = ["afterVerification", "instead"];
 
 /// An API server on which Envoy may create TokenReviews.
 pub async fn reviewer() -> Result<ApiServer> {
-    let api_server = start().await?;
+    let api_server = p256_api_server().await?;
     api_server.grant_auth_delegator("envoy-system", "sa-authn");
     Ok(api_server)
-}
-
-/// The same without the permission to create them.
-pub async fn start() -> Result<ApiServer> {
-    p256_api_server().await
 }
 
 /// One issuer with this `use` and these members of `tokenReview`.
