@@ -50,6 +50,8 @@ started() { cut -d ' ' -f 22 "/proc/$1/stat" 2>/dev/null || true; }
 
 # Runs a program in the cluster's namespaces for processes, mounts and the network.
 inside() { nsenter --target "$(holder)" --mount --pid --net -- "$@"; }
+# Starts a daemon there: a name, and its program.
+run() { inside "$HERE/daemon.sh" "$RUN" "$@"; }
 
 # helm NAMESPACE COMMAND...
 helm() {

@@ -37,7 +37,6 @@ stage "certificates"
 . "$HERE/pki.sh"
 . "$HERE/config.sh"
 
-run() { inside "$HERE/daemon.sh" "$RUN" "$@"; }
 stage "etcd and the API server"
 run etcd "$BIN/server" --data-dir etcd --unsafe-no-fsync --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379
 "$HERE/api-server.sh" start
