@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: builds and runs the targets of fuzz/, and prints executions and coverage.
 //!
 //! Coverage is a compiler pass that every toolchain has, so no nightly toolchain is needed, and the same command
-//! works everywhere. `cargo fuzz` works in fuzz/ too.
+//! works everywhere.
 
 use std::fs;
 use std::path::PathBuf;
@@ -89,19 +89,15 @@ fn targets() -> Result<Vec<String>> {
 
 fn build() -> Result<PathBuf> {
     let host = toolchain::host()?;
-    process::run(&mut build_by(Command::new(env!("CARGO")), &host))?;
-    Ok(folder("built").join(host).join("release"))
-}
-
-/// Builds all targets for this host by this command, which is cargo.
-pub fn build_by(mut cargo: Command, host: &str) -> Command {
+    let mut cargo = repository::cargo("build");
     // With an explicit target, build scripts and macros are built without coverage.
     cargo
-        .args(["build", "--release", "--locked", "--bins", "--target", host, "--target-dir"])
+        .args(["-p", "sa-authn-fuzz", "--bins", "--features", "libfuzzer", "--profile", "fuzz"])
+        .args(["--locked", "--target", &host, "--target-dir"])
         .arg(folder("built"))
-        .env("RUSTFLAGS", COVERAGE.join(" "))
-        .current_dir(repository::root().join("fuzz"));
-    cargo
+        .env("RUSTFLAGS", COVERAGE.join(" "));
+    process::run(&mut cargo)?;
+    Ok(folder("built").join(host).join("fuzz"))
 }
 
 fn fuzz(programs: &std::path::Path, target: &str, seconds: u32) -> Result<Findings> {

@@ -8,12 +8,10 @@ use anyhow::Result;
 use programs::tool::Tool;
 use xtask::{process, repository};
 
-/// Applies deny.toml to the workspace and to fuzz/.
+/// Applies deny.toml.
 pub fn check() -> Result<()> {
     let program = Tool::CARGO_DENY.program()?;
-    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
-        judge(&program, manifest, &["licenses", "bans", "sources"])?;
-    }
+    judge(&program, &["licenses", "bans", "sources"])?;
     // The database is fetched from github.com. The other checks do not need it.
     let mut fetch = Command::new(&program);
     fetch.args(["--config", "deny.toml", "fetch", "db"]).current_dir(repository::root());
@@ -21,14 +19,12 @@ pub fn check() -> Result<()> {
         println!("Advisories were not checked: cannot fetch their database.");
         return Ok(());
     }
-    judge(&program, "Cargo.toml", &["advisories"])
+    judge(&program, &["advisories"])
 }
 
-fn judge(program: &Path, manifest: &str, what: &[&str]) -> Result<()> {
+fn judge(program: &Path, what: &[&str]) -> Result<()> {
     let mut deny = Command::new(program);
-    deny.args(["--manifest-path", manifest, "--locked", "--config", "deny.toml", "check"]);
-    // An entry that only the other manifest needs is not an error.
-    deny.args(["--allow", "license-exception-not-encountered"]).args(what);
+    deny.args(["--workspace", "--locked", "--config", "deny.toml", "check"]).args(what);
     process::run(deny.current_dir(repository::root()))
 }
 

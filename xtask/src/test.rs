@@ -40,7 +40,7 @@ pub fn command() -> clap::Command {
                 .help("List the steps without running them"),
         )
         .arg(Arg::new("full").long("full").action(ArgAction::SetTrue).help(
-            "Run everything in every supported Envoy, fuzz longer, and add the steps timings, coverage and soak; takes hours",
+            "Run everything in every supported Envoy, and add the steps fuzz, timings, coverage and soak; takes hours",
         ))
         .arg(
             version_argument()

@@ -95,7 +95,7 @@ impl Session {
         Ok(())
     }
 
-    /// Runs the fuzz targets.
+    /// Searches for inputs that violate a property; the native tests look at a few thousand of each kind.
     pub fn fuzz(&mut self) -> Result<()> {
         fuzz::run_all(match self.extent {
             Extent::EachChange => FUZZ_SECONDS,
@@ -221,13 +221,12 @@ impl Session {
     }
 }
 
-/// fuzz/ is a separate workspace.
+/// Checks the code of all packages.
 pub fn format() -> Result<()> {
-    process::run(&mut cargo("fmt --all --check"))?;
-    process::run(&mut cargo("fmt --manifest-path fuzz/Cargo.toml --check"))
+    process::run(&mut cargo("fmt --all --check"))
 }
 
-/// Checks the code of all packages.
+/// Reports what is unusual in the code of all packages, and what is forbidden in the filter.
 pub fn clippy() -> Result<()> {
     process::run(&mut cargo("clippy --workspace --all-targets -- -D warnings"))
 }
@@ -281,6 +280,6 @@ pub const SCENARIOS: &str =
 const ONCE: &str = "package(image) and kind(test) or package(envoy-test) and kind(test) and \
     test(/^(docker_compose|docker_image|envoy_gateway_schemas|install|istio_names|istio_schemas|module|prometheus)::/)";
 
-/// Long enough to run every seed and small changes of it; `cargo xtask fuzz` runs longer.
+/// Long enough to run every seed and small changes of it.
 const FUZZ_SECONDS: u32 = 6;
 const FULL_FUZZ_SECONDS: u32 = 600;

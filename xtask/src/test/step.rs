@@ -35,7 +35,6 @@ pub const STEPS: [Step; 17] = [
     step("supply-chain", "licences, sources and bans comply with deny.toml", |_| {
         supply_chain::check()
     }),
-    step("fuzz", "the fuzz targets find nothing", Session::fuzz),
     step("envoys", "the Envoys are fetched", Session::envoys),
     step("scenarios", "scenarios and conformance pass in every supported Envoy", |session| {
         session.in_envoys(SCENARIOS, &session.versions_or(&VERSIONS))
@@ -50,6 +49,7 @@ pub const STEPS: [Step; 17] = [
         "the tests in a real Kubernetes with Istio pass, if a cluster is up",
         Session::cluster,
     ),
+    long_step("fuzz", "libFuzzer finds nothing", Session::fuzz),
     long_step("timings", "tests that measure time pass, one at a time", Session::timings),
     long_step("coverage", "the native tests pass with instrumented code", |_| {
         coverage::measure(false)
@@ -75,6 +75,6 @@ const fn long_step(
     Step { name, purpose, is_long: true, perform }
 }
 
-const NATIVE: &str = "package(sa-authn)";
-const TOOLS: &str = "not package(sa-authn) and (kind(lib) or kind(bin))";
+const NATIVE: &str = "package(/^sa-authn/)";
+const TOOLS: &str = "not package(/^sa-authn/) and (kind(lib) or kind(bin))";
 const SOAK_MINUTES: u32 = 30;
