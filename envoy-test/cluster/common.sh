@@ -25,9 +25,10 @@ die() { echo "error: $*" >&2; exit 1; }
 # Tells what happens now, and how long the cluster has been starting.
 stage() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
 
-# programs MODULE LDFLAGS PACKAGE...: builds programs of a Go module into BIN, if the module's files or the toolchain have changed.
+# programs FOLDER LDFLAGS PACKAGE...: builds programs of the Go module in a folder into BIN, if the module's files or the toolchain have changed.
 programs() {
-  local module=$HERE/go/$1 flags=$2 stamp=$BIN/.$1 is; shift 2
+  local module=$HERE/$1 flags=$2 stamp is; shift 2
+  stamp=$BIN/.$(basename "$module")
   is=$(cat "$module/go.mod" "$module/go.sum" <(go version) <(echo "$flags $*") | sha256sum)
   [ "$(cat "$stamp" 2>/dev/null)" != "$is" ] || return 0
   stage "building $*"

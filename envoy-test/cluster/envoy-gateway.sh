@@ -3,7 +3,7 @@
 . "$(dirname "$0")/common.sh"
 holder >/dev/null || die "the cluster is not up; \`cargo xtask cluster up\` starts it"
 GATEWAY=github.com/envoyproxy/gateway
-programs envoy-gateway "" $GATEWAY/cmd/envoy-gateway
+programs go/envoy-gateway "" $GATEWAY/cmd/envoy-gateway
 
 archive=$CACHE/envoy-gateway.tar
 envoy=${ENVOYS%%=*}

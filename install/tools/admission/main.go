@@ -169,7 +169,7 @@ func judge(policy *compiled, raw json.RawMessage) (judgement, error) {
 		operation, oldObject = admission.Update, old
 	}
 	attributes := admission.NewAttributesRecord(object, oldObject, kind, object.GetNamespace(), object.GetName(), resource, "", operation, nil, false, nil)
-	versioned := &admission.VersionedAttributes{Attributes: attributes, VersionedKind: kind, VersionedObject: object, VersionedOldObject: oldObject}
+	versioned := &admission.VersionedAttributes{Attributes: attributes, VersionedKind: kind, VersionedObject: admission.NewLazyObject(object), VersionedOldObject: admission.NewLazyObject(oldObject)}
 	ctx := context.Background()
 	matched := policy.matcher.Match(ctx, versioned, nil, nil)
 	if matched.Error != nil {

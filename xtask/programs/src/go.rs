@@ -1,4 +1,4 @@
-//! Programs of Go modules, built with the dependencies that the go.mod and go.sum of a folder pin.
+//! Programs of the Go module in install/tools, built with the dependencies that its go.mod and go.sum pin.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::target;
 
-/// A program of one of the modules in install/tools/.
+/// A program of the module.
 #[derive(Clone, Copy, Debug)]
 pub struct GoProgram {
-    /// The folder with go.mod.
-    folder: &'static str,
+    name: &'static str,
     package: &'static str,
 }
 
@@ -20,12 +19,12 @@ pub struct GoProgram {
 
 impl GoProgram {
     /// Renders the chart.
-    pub const HELM: Self = Self { folder: "helm", package: "helm.sh/helm/v3/cmd/helm" };
+    pub const HELM: Self = Self { name: "helm", package: "helm.sh/helm/v3/cmd/helm" };
     /// Renders the kustomizations.
     pub const KUSTOMIZE: Self =
-        Self { folder: "kustomize", package: "sigs.k8s.io/kustomize/kustomize/v5" };
+        Self { name: "kustomize", package: "sigs.k8s.io/kustomize/kustomize/v5" };
     /// Evaluates the admission policy with the packages of the API server.
-    pub const ADMISSION: Self = Self { folder: "admission", package: "." };
+    pub const ADMISSION: Self = Self { name: "admission", package: "./admission" };
 
     /// The program, built if it is missing or old; `None` without Go.
     pub fn program(&self) -> Result<Option<PathBuf>> {
@@ -40,16 +39,16 @@ impl GoProgram {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../install/tools");
         let folder = target().join("tools/go");
         fs::create_dir_all(&folder)?;
-        let program = folder.join(self.folder);
+        let program = folder.join(self.name);
         // Each test is a process. The first one builds, and the others do not run a program that is being written.
-        let lock = fs::File::create(folder.join(format!("{}.lock", self.folder)))?;
+        let lock = fs::File::create(folder.join(format!("{}.lock", self.name)))?;
         lock.lock()?;
         build
             .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false"])
             .args(COMPILED_FAST)
             .arg("-o")
             .args([&program, Path::new(self.package)])
-            .current_dir(tools.join(self.folder))
+            .current_dir(tools)
             .env("CGO_ENABLED", "0");
         let answer = build.output().context("go build")?;
         let stderr = String::from_utf8_lossy(&answer.stderr);
