@@ -13,6 +13,7 @@ use envoy_test::envoy::{default_module, oldest_and_newest};
 use envoy_test::{ApiServer, Endpoint, EnvoySetup, Request, Token, poll};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 /// Even configurations allow `api/api`, odd ones `web/web`.
 fn numbered(number: u64) -> Value {
@@ -63,7 +64,7 @@ impl Epoch {
 /// A request, and the expected response of each configuration.
 type Kind = (Request, fn(u64) -> u16);
 
-/// Requests of one kind, each on a new connection, until they are stopped, and their number.
+/// Requests of one kind, each on a new connection and soon after the previous one, until they are stopped, and their number.
 struct Callers {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
@@ -86,6 +87,7 @@ impl Callers {
                         "{answer}, where the configurations {judges:?} may judge"
                     );
                     sent.fetch_add(1, Ordering::Relaxed);
+                    sleep(PACE).await;
                 }
                 Ok(())
             })
@@ -246,6 +248,9 @@ async fn replaced_configurations_do_not_leak_memory() -> Result<()> {
     assert!(early > 0 && late <= early + allowed, "{early} pages, then {late}, allowed {allowed}");
     Ok(())
 }
+
+/// A busy caller, and not one that keeps a core busy: the workers compile modules meanwhile.
+const PACE: Duration = Duration::from_millis(5);
 
 const HALF: u64 = 90;
 
