@@ -45,7 +45,7 @@ async fn in_envoy(version: &str, tables: &[Table]) -> Result<Vec<String>> {
     let envoy = setup.patch(move |tree| listeners::one_for_each(tree, &configs)).start().await?;
     let mut failures = Vec::new();
     for (number, table) in tables.iter().enumerate() {
-        let port = envoy.port_of(&listeners::name(number)).await?;
+        let port = listeners::port(&envoy, number).await?;
         let mut said = Vec::new();
         for case in &table.cases {
             said.push(judge(case, port, &upstream).await.with_context(|| case.name.clone())?);

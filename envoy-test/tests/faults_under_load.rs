@@ -87,7 +87,7 @@ async fn start(api_servers: Vec<ApiServer>) -> Result<(Vec<World>, Envoy, Upstre
     let envoy = setup.patch(move |tree| listeners::one_for_each(tree, &configs)).start().await?;
     let mut worlds = Vec::new();
     for (number, api_server) in api_servers.into_iter().enumerate() {
-        let port = envoy.port_of(&listeners::name(number)).await?;
+        let port = listeners::port(&envoy, number).await?;
         worlds.push(World { api_server, port });
     }
     Ok((worlds, envoy, upstream))

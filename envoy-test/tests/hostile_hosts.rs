@@ -119,7 +119,7 @@ async fn host_rules_match_what_envoys_router_matches() -> Result<()> {
         let gate = gate(&version, &settings).await?;
         let mut failures = Vec::new();
         for (number, setting) in settings.iter().enumerate() {
-            let port = gate.envoy.port_of(&listeners::name(number)).await?;
+            let port = listeners::port(&gate.envoy, number).await?;
             let found = gate.failures_at(port, &setting.cases).await?;
             let which = format!("open {}, {:?}", setting.open, setting.name);
             failures.extend(found.into_iter().map(|fault| format!("{which}, {fault}")));
@@ -134,7 +134,7 @@ async fn strip_matching_host_port_removes_the_port_of_the_listener() -> Result<(
     let setting = Setting { name: Some(STRIP_MATCHING), open: "www.example", cases: Vec::new() };
     for version in versions() {
         let gate = gate(&version, std::slice::from_ref(&setting)).await?;
-        let port = gate.envoy.port_of(&listeners::name(0)).await?;
+        let port = listeners::port(&gate.envoy, 0).await?;
         let own =
             format!("GET / HTTP/1.1\r\nhost: www.example:{port}\r\nconnection: close\r\n\r\n");
         let outcome = gate.http1_at(port, own.as_bytes()).await?;

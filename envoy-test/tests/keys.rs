@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::support::{Gate, api, check_refused, config, discovery, get};
+use crate::support::{Gate, api, check_refused, config, discovery, get, listeners};
 use anyhow::Result;
 use envoy_test::client::Connection;
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::{
     ApiServer, ApiServerOptions, Endpoint, EnvoySetup, KeyKind, Rotation, SigningKey, jwks, poll,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn options(issuer: &str) -> ApiServerOptions {
     ApiServerOptions {
@@ -112,14 +112,18 @@ async fn token_without_kid_is_verified_only_with_a_single_p521_key() -> Result<(
     for version in oldest_and_newest() {
         let keys = [KeyKind::P521, KeyKind::P521].map(SigningKey::generate);
         let [one, two] = &keys;
-        for (pem, statuses) in [(vec![one], [200, 401, 200]), (vec![one, two], [200, 200, 401])] {
-            let pem: Vec<_> = pem.into_iter().map(SigningKey::pem).collect();
-            let setup = EnvoySetup::new().version(&version);
-            let gate = Gate::start(setup.plugin_config(config(json!({ "pem": pem })))).await?;
+        let configs = [vec![one], vec![one, two]].map(|keys| {
+            let pem: Vec<_> = keys.into_iter().map(SigningKey::pem).collect();
+            config(json!({ "pem": pem })).to_string()
+        });
+        let listen = move |tree: &mut Value| listeners::one_for_each(tree, &configs);
+        let gate = Gate::start(EnvoySetup::new().version(&version).patch(listen)).await?;
+        for (number, statuses) in [[200, 401, 200], [200, 200, 401]].into_iter().enumerate() {
+            let port = listeners::port(&gate.envoy, number).await?;
             let without = api().without_header("kid").sign(one);
             for (token, status) in [api().sign(one), api().sign(two), without].iter().zip(statuses)
             {
-                let response = get(token).send(gate.envoy.port()).await?;
+                let response = get(token).send(port).await?;
                 assert_eq!(response.status, status, "Envoy {version}: {}", response.text());
                 let reason = (status == 401).then(|| "unknown_key".to_owned());
                 assert_eq!(response.reason(), reason, "Envoy {version}");

@@ -64,7 +64,7 @@ async fn every_request_is_denied_as_misconfigured_from_the_start() -> Result<()>
         let setup = setup(&version, DENY).patch(move |tree| listeners::one_for_each(tree, &texts));
         let gate = Gate::start(setup).await?;
         for (number, InvalidConfig { name, problem, .. }) in invalid.iter().enumerate() {
-            let port = gate.envoy.port_of(&listeners::name(number)).await?;
+            let port = listeners::port(&gate.envoy, number).await?;
             let closed = check_closed(&gate, port, &token, problem).await;
             closed.with_context(|| format!("Envoy {version}: {name}"))?;
             let log = gate.envoy.log();

@@ -1,8 +1,11 @@
 //! TokenReviews: tokens of deleted pods, service accounts and secrets, and requests that wait for a review.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer};
+use crate::support::reviews::{
+    Place, USES, check_passes, gate, outcome, places, reviewed, reviewer,
+};
 use crate::support::{ACTIVE, Gate, answers, api, check_refused, get, listeners, post, send_all};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::{oldest_and_newest, versions};
@@ -14,10 +17,10 @@ use tokio::net::TcpStream;
 use tokio::task::{JoinSet, LocalSet};
 
 /// Sends a token that has passed until it is denied as revoked, and returns the time.
-async fn becomes_revoked(gate: &Gate, token: &str, within: Duration) -> Result<Duration> {
+async fn becomes_revoked(port: u16, token: &str, within: Duration) -> Result<Duration> {
     let start = Instant::now();
     poll::until_within(within, "a token to be revoked", async || {
-        let response = get(token).send(gate.envoy.port()).await?;
+        let response = get(token).send(port).await?;
         if response.status != 200 {
             check_refused(&response, 401, "revoked")?;
         }
@@ -27,24 +30,23 @@ async fn becomes_revoked(gate: &Gate, token: &str, within: Duration) -> Result<D
 }
 
 /// Deletes a pod and a service account whose tokens are in use.
-async fn deletes(version: String, purpose: &'static str, own_cache: bool) -> Result<String> {
-    let api_server = reviewer().await?;
+async fn deletes(gate: &Gate, place: Place, own_cache: bool) -> Result<String> {
+    let Place { port, api_server } = place;
     api_server.set_success_cache(own_cache);
-    let gate = gate(&version, &api_server, reviewed(purpose, json!({ "cacheTtl": TTL }))).await?;
     let pod = api_server.mint(api().pod("api-1"));
     let account = api_server.mint(Token::for_service_account("web", "web"));
     let others = [api().pod("api-2"), api(), Token::for_service_account("web", "other")]
         .map(|token| get(&api_server.mint(token)))
-        .map(|request| Steady::paced(gate.envoy.port(), request, PACE));
-    check_passes(&gate, &pod).await?;
-    check_passes(&gate, &account).await?;
+        .map(|request| Steady::paced(port, request, PACE));
+    check_passes(port, &pod).await?;
+    check_passes(port, &account).await?;
     api_server.delete_pod("api", "api-1");
     api_server.delete_service_account("web", "web");
     let within = CACHE_TTL + if own_cache { API_SERVERS_OWN } else { Duration::ZERO };
     // Requests in flight must still be answered.
     let (pod_took, account_took) = tokio::try_join!(
-        becomes_revoked(&gate, &pod, within + MARGIN),
-        becomes_revoked(&gate, &account, within + MARGIN)
+        becomes_revoked(port, &pod, within + MARGIN),
+        becomes_revoked(port, &account, within + MARGIN)
     )?;
     let mut sent = 0;
     for other in others {
@@ -52,10 +54,10 @@ async fn deletes(version: String, purpose: &'static str, own_cache: bool) -> Res
         ensure!(report.refused.is_empty(), "others are refused: {:?}", report.refused);
         sent += report.sent;
     }
-    check_revoked(&gate, &[pod, account]).await?;
-    gate.check_alive(&api_server.mint(api())).await?;
+    check_revoked(port, &[pod, account]).await?;
+    gate.check_alive_at(port, &api_server.mint(api())).await?;
     Ok(format!(
-        "Envoy {version}, {purpose}, the API server's own cache {own_cache}: revoked after \
+        "the API server's own cache {own_cache}: revoked after \
          {pod_took:.1?} and {account_took:.1?} of at most {within:?}; {sent} requests of others passed"
     ))
 }
@@ -63,16 +65,25 @@ async fn deletes(version: String, purpose: &'static str, own_cache: bool) -> Res
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_of_deleted_pods_and_accounts_are_revoked_in_time() -> Result<()> {
     for version in oldest_and_newest() {
-        let mut all = JoinSet::new();
-        let cases = async {
-            for (purpose, own_cache) in
-                USES.into_iter().flat_map(|purpose| [(purpose, true), (purpose, false)])
-            {
-                all.spawn_local(deletes(version.clone(), purpose, own_cache));
+        let cases = USES.into_iter().flat_map(|purpose| [(purpose, true), (purpose, false)]);
+        let cases: Vec<_> = cases.collect();
+        let configs =
+            cases.iter().map(|(purpose, _)| reviewed(purpose, json!({ "cacheTtl": TTL })));
+        let (gate, places) = places(&version, configs.collect()).await?;
+        let gate = Rc::new(gate);
+        let all = async {
+            let mut all = JoinSet::new();
+            for (place, (purpose, own_cache)) in places.into_iter().zip(cases) {
+                let (gate, which) = (gate.clone(), format!("Envoy {version}, {purpose}"));
+                all.spawn_local(async move {
+                    let line =
+                        deletes(&gate, place, own_cache).await.with_context(|| which.clone())?;
+                    Ok::<_, anyhow::Error>(format!("{which}, {line}"))
+                });
             }
             all.join_all().await
         };
-        for line in LocalSet::new().run_until(cases).await {
+        for line in LocalSet::new().run_until(all).await {
             println!("{}", line?);
         }
     }
@@ -82,38 +93,37 @@ async fn tokens_of_deleted_pods_and_accounts_are_revoked_in_time() -> Result<()>
 #[tokio::test]
 async fn recreated_objects_do_not_accept_old_tokens() -> Result<()> {
     for version in versions() {
-        for purpose in USES {
+        let configs = USES.map(|purpose| reviewed(purpose, json!({ "cacheTtl": "0s" })));
+        let (_gate, places) = places(&version, configs.to_vec()).await?;
+        for (Place { port, api_server }, purpose) in places.into_iter().zip(USES) {
             let which = || format!("Envoy {version}, {purpose}");
-            let api_server = reviewer().await?;
             api_server.set_success_cache(false);
-            let config = reviewed(purpose, json!({ "cacheTtl": "0s" }));
-            let gate = gate(&version, &api_server, config).await?;
             let secret = || Token::for_service_account("web", "web").secret("ca");
             let account = || Token::for_service_account("job", "job");
             let pod = || api().pod("api-1").node("node-1");
             let old = [pod(), account(), secret()].map(|token| api_server.mint(token));
             for token in &old {
-                check_passes(&gate, token).await.with_context(which)?;
+                check_passes(port, token).await.with_context(which)?;
             }
             // Deleting a node does not invalidate pod tokens.
             api_server.delete_node("node-1");
-            check_passes(&gate, &old[0]).await.with_context(which)?;
+            check_passes(port, &old[0]).await.with_context(which)?;
             api_server.delete_pod("api", "api-1");
             api_server.delete_service_account("job", "job");
             api_server.delete_secret("web", "ca");
-            check_revoked(&gate, &old).await.with_context(which)?;
+            check_revoked(port, &old).await.with_context(which)?;
             for token in [pod(), account(), secret()].map(|token| api_server.mint(token)) {
-                check_passes(&gate, &token).await.with_context(which)?;
+                check_passes(port, &token).await.with_context(which)?;
             }
-            check_revoked(&gate, &old).await.with_context(which)?;
+            check_revoked(port, &old).await.with_context(which)?;
         }
     }
     Ok(())
 }
 
-async fn check_revoked(gate: &Gate, tokens: &[String]) -> Result<()> {
+async fn check_revoked(port: u16, tokens: &[String]) -> Result<()> {
     for token in tokens {
-        check_refused(&get(token).send(gate.envoy.port()).await?, 401, "revoked")?;
+        check_refused(&get(token).send(port).await?, 401, "revoked")?;
     }
     Ok(())
 }
@@ -129,10 +139,11 @@ fn clear_fault(api_server: &ApiServer) {
 #[tokio::test]
 async fn no_byte_of_a_body_reaches_the_upstream_before_the_review() -> Result<()> {
     for version in oldest_and_newest() {
-        for purpose in USES {
+        let configs = USES.map(|purpose| reviewed(purpose, json!({})));
+        let (gate, places) = places(&version, configs.to_vec()).await?;
+        for (Place { port, api_server }, purpose) in places.into_iter().zip(USES) {
             let which = format!("Envoy {version}, {purpose}");
-            let api_server = reviewer().await?;
-            let gate = gate(&version, &api_server, reviewed(purpose, json!({}))).await?;
+            let before = (gate.envoy.stat(RECEIVED).await?, gate.upstream.count());
             stall(&api_server);
             let good = api_server.mint(api());
             let gone = api_server.mint(Token::for_service_account("web", "web"));
@@ -143,18 +154,18 @@ async fn no_byte_of_a_body_reaches_the_upstream_before_the_review() -> Result<()
                 post(&gone).body(vec![b'c'; BODY]),
                 post(&gone).body(vec![b'd'; BODY]).trailer("x-end", "yes").grpc(),
             ];
-            let sent = send_all(gate.envoy.port(), requests);
-            gate.envoy.wait_stat(RECEIVED, |bytes| bytes >= 4 * BODY as u64).await?;
+            let sent = send_all(port, requests);
+            gate.envoy.wait_stat(RECEIVED, |bytes| bytes >= before.0 + 4 * BODY as u64).await?;
             // Requests with the same token share one review.
             api_server.wait_count(Endpoint::TokenReview, 2).await?;
-            assert_eq!(gate.upstream.count(), 0, "{which}");
+            assert_eq!(gate.upstream.count(), before.1, "{which}");
             clear_fault(&api_server);
             let answers = answers(sent).await?;
             let outcomes: Vec<_> = answers.iter().map(outcome).collect();
             assert_eq!(outcomes, ["200", "200", "401 revoked", "200"], "{which}");
             assert_eq!((answers[1].grpc_status(), answers[3].grpc_status()), (Some(0), Some(16)));
-            let received = gate.upstream.received();
-            assert_eq!((gate.upstream.count(), received.len()), (2, 2), "{which}");
+            let received = gate.upstream.received().split_off(before.1);
+            assert_eq!((gate.upstream.count(), received.len()), (before.1 + 2, 2), "{which}");
             assert!(received.iter().all(|received| received.body.len() == BODY), "{which}");
             assert_eq!(api_server.count(Endpoint::TokenReview), 2, "{which}");
         }
@@ -212,7 +223,7 @@ async fn shadow_mode_and_open_paths_do_not_wait_for_a_review() -> Result<()> {
         let gate = Gate::start(setup).await?;
         for (number, config) in configs.iter().enumerate() {
             let which = format!("Envoy {version}, {config}");
-            let port = gate.envoy.port_of(&listeners::name(number)).await?;
+            let port = listeners::port(&gate.envoy, number).await?;
             let response = post(&token).body(vec![b'a'; BODY]).send(port).await?;
             assert_eq!(outcome(&response), "200", "{which}");
             assert_eq!(gate.upstream.count(), number + 1, "{which}");

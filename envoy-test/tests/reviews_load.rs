@@ -79,7 +79,7 @@ async fn five_thousand_invalid_tokens_cause_at_most_48_reviews_at_once_with_inst
         config["limits"] = json!({ "waitTimeout": "30s" });
         let gate = gate(&version, &api_server, config).await?;
         let steady = api_server.mint(api());
-        check_passes(&gate, &steady).await?;
+        check_passes(gate.envoy.port(), &steady).await?;
         let before = api_server.count(Endpoint::TokenReview);
         api_server.set_fault(Endpoint::TokenReview, Some(Fault::UntilCleared));
         let mut tokens = invalid("unknown-kid", INVALID);
@@ -142,7 +142,7 @@ async fn steady_callers(version: String, purpose: &'static str) -> Result<String
         .collect();
     let start = Instant::now();
     for token in &tokens {
-        check_passes(&gate, token).await?;
+        check_passes(gate.envoy.port(), token).await?;
     }
     // From now on each review takes long, and no request waits for one.
     api_server.set_fault(Endpoint::TokenReview, Some(Fault::Slow(SLOW)));

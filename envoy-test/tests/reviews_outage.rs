@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::reviews::{USES, check_passes, gate, outcome, reviewed, reviewer};
+use crate::support::reviews::{
+    Place, USES, check_passes, gate, outcome, places, reviewed, reviewer,
+};
 use crate::support::{Gate, api, check_refused, get, p256_api_server};
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::{oldest_and_newest, versions};
@@ -50,9 +52,9 @@ async fn deny_on_outage_rejects_as_unavailable_until_the_outage_ends() -> Result
             let config = reviewed(purpose, json!({ "cacheTtl": "2s" }));
             let gate = gate(&version, &api_server, config).await?;
             let token = api_server.mint(api());
-            check_passes(&gate, &token).await?;
+            check_passes(gate.envoy.port(), &token).await?;
             api_server.stop().await;
-            check_passes(&gate, &token).await.with_context(which)?;
+            check_passes(gate.envoy.port(), &token).await.with_context(which)?;
             becomes(&gate, &token, "200", "503 review_unavailable").await.with_context(which)?;
             check_unavailable(&gate, &token).await.with_context(which)?;
             gate.envoy.wait_log(NO_ANSWER).await.with_context(which)?;
@@ -84,7 +86,7 @@ async fn accept_verified_passes_callers_in_an_outage_and_keeps_rejected_tokens_r
         // The API server has not reviewed these two tokens; it has rejected the third.
         for name in ["first", "second"] {
             let new = api_server.mint(Token::for_service_account("api", name));
-            check_passes(&gate, &new).await.with_context(which)?;
+            check_passes(gate.envoy.port(), &new).await.with_context(which)?;
             let seen = gate.upstream.received();
             let reached = seen.iter().any(|seen| seen.header("x-sa-name").as_deref() == Some(name));
             ensure!(reached, "the upstream received no request of {name}");
@@ -141,7 +143,7 @@ async fn missing_permission_to_review_is_logged_with_the_binding() -> Result<()>
             // Logged with the first review a second later.
             poll::until(REVIEWED, async || {
                 let other = api_server.mint(api());
-                check_passes(&gate, &other).await?;
+                check_passes(gate.envoy.port(), &other).await?;
                 Ok(gate.envoy.log().contains(REVIEWED).then_some(()))
             })
             .await
@@ -212,26 +214,26 @@ fn faults() -> Vec<(String, Fault)> {
 #[tokio::test]
 async fn response_that_is_not_a_review_is_unavailable() -> Result<()> {
     for version in oldest_and_newest() {
-        for purpose in USES {
-            let api_server = reviewer().await?;
-            let config = reviewed(purpose, json!({ "timeout": "300ms" }));
-            let gate = gate(&version, &api_server, config).await?;
+        let configs = USES.map(|purpose| reviewed(purpose, json!({ "timeout": "300ms" })));
+        let (gate, places) = places(&version, configs.to_vec()).await?;
+        for (Place { port, api_server }, purpose) in places.into_iter().zip(USES) {
             let token = api_server.mint(api());
             // The keys must be cached, because the test is about the review.
-            check_passes(&gate, &token).await?;
+            check_passes(port, &token).await?;
             let token = api_server.mint(api());
             for (name, fault) in faults() {
                 let which = || format!("Envoy {version}, {purpose}: {name}");
                 let before = (api_server.count(Endpoint::TokenReview), gate.upstream.count());
                 api_server.set_fault(Endpoint::TokenReview, Some(fault));
-                let response = get(&token).send(gate.envoy.port()).await?;
+                let response = get(&token).send(port).await?;
                 check_refused(&response, 503, "review_unavailable").with_context(which)?;
                 ensure!(gate.upstream.count() == before.1, "{}: it got through", which());
                 let asked = api_server.count(Endpoint::TokenReview) - before.0;
                 ensure!(asked == 1, "{}: asked {asked} times", which());
             }
             api_server.set_fault(Endpoint::TokenReview, None);
-            gate.check_alive(&token).await.with_context(|| format!("Envoy {version}"))?;
+            let alive = gate.check_alive_at(port, &token).await;
+            alive.with_context(|| format!("Envoy {version}, {purpose}"))?;
         }
     }
     Ok(())
@@ -240,9 +242,10 @@ async fn response_that_is_not_a_review_is_unavailable() -> Result<()> {
 #[tokio::test]
 async fn approval_of_another_identity_is_a_mismatch() -> Result<()> {
     for version in oldest_and_newest() {
-        for purpose in USES {
-            let api_server = reviewer().await?;
-            let gate = gate(&version, &api_server, reviewed(purpose, json!({}))).await?;
+        let configs = USES.map(|purpose| reviewed(purpose, json!({})));
+        let (gate, places) = places(&version, configs.to_vec()).await?;
+        for (Place { port, api_server }, purpose) in places.into_iter().zip(USES) {
+            let before = gate.upstream.count();
             let account = |name: &str, uid: &Value| {
                 json!({
                     "username": format!("system:serviceaccount:api:{name}"),
@@ -269,13 +272,13 @@ async fn approval_of_another_identity_is_a_mismatch() -> Result<()> {
                 });
                 let answer = answer.to_string().into_bytes();
                 api_server.set_fault(Endpoint::TokenReview, Some(Fault::Body(answer)));
-                let response = get(&api_server.mint(api())).send(gate.envoy.port()).await?;
+                let response = get(&api_server.mint(api())).send(port).await?;
                 check_refused(&response, 401, "review_mismatch")
                     .with_context(|| format!("Envoy {version}, {purpose}: {name}"))?;
             }
-            assert_eq!(gate.upstream.count(), 0, "Envoy {version}");
+            assert_eq!(gate.upstream.count(), before, "Envoy {version}, {purpose}");
             api_server.set_fault(Endpoint::TokenReview, None);
-            gate.check_alive(&api_server.mint(api())).await?;
+            gate.check_alive_at(port, &api_server.mint(api())).await?;
         }
     }
     Ok(())

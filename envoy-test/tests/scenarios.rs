@@ -40,7 +40,7 @@ async fn run(version: &str, groups: &[Group], api_server: &ApiServer) -> Result<
         .await?;
     let (mut failures, mut secrets) = (Vec::new(), Vec::new());
     for (number, group) in groups.iter().enumerate() {
-        let port = envoy.port_of(&listeners::name(number)).await?;
+        let port = listeners::port(&envoy, number).await?;
         for scenario in &group.scenarios {
             secrets.extend(crate::support::secrecy::secrets(&scenario.request));
             if let Err(error) = check(scenario, port, &upstream).await {

@@ -59,7 +59,7 @@ async fn run(version: &str, names: &[&str]) -> Result<()> {
         .start()
         .await?;
     for (number, name) in names.iter().enumerate() {
-        let port = envoy.port_of(&listeners::name(number)).await?;
+        let port = listeners::port(&envoy, number).await?;
         check(rows(name, &world), port, &upstream).await.with_context(|| (*name).to_owned())?;
     }
     ensure!(envoy.is_running(), "Envoy died");

@@ -1,5 +1,7 @@
 //! Several configurations in one Envoy: each has a listener.
 
+use anyhow::Result;
+use envoy_test::Envoy;
 use serde_json::{Value, json};
 
 use super::http_options_of;
@@ -20,7 +22,12 @@ pub fn one_for_each(tree: &mut Value, configs: &[String]) {
     tree["static_resources"]["listeners"] = listeners.collect();
 }
 
-/// The name of the listener for the configuration at this place, for `Envoy::port_of`.
+/// The port of the listener for the configuration at this place.
+pub async fn port(envoy: &Envoy, number: usize) -> Result<u16> {
+    envoy.port_of(&name(number)).await
+}
+
+/// The name of that listener and of its plugin.
 pub fn name(number: usize) -> String {
     format!("config-{number}")
 }

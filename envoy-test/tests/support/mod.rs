@@ -244,7 +244,12 @@ impl Gate {
     /// Fails unless this token still passes, no VM has crashed since the start, and the log does not contain
     /// the token.
     pub async fn check_alive(&self, token: &str) -> Result<()> {
-        let response = get(token).send(self.envoy.port()).await?;
+        self.check_alive_at(self.envoy.port(), token).await
+    }
+
+    /// The same at the listener at this port.
+    pub async fn check_alive_at(&self, port: u16, token: &str) -> Result<()> {
+        let response = get(token).send(port).await?;
         ensure!(response.status == 200, "{} {}", response.status, response.text());
         let failures = self.envoy.vm_failures().await?;
         ensure!(failures.is_empty(), "a VM died:\n{}", failures.join("\n"));

@@ -5,7 +5,7 @@ use envoy_test::token::assemble;
 use envoy_test::{ApiServer, EnvoySetup, Response};
 use serde_json::{Value, json};
 
-use super::{Gate, api, config, discovery, get, p256_api_server};
+use super::{Gate, api, config, discovery, get, listeners, p256_api_server};
 
 /// The values of `use`.
 pub const USES: [&str; 2] = ["afterVerification", "instead"];
@@ -42,9 +42,38 @@ pub async fn gate(version: &str, api_server: &ApiServer, config: Value) -> Resul
     Gate::start(setup.plugin_config(config)).await
 }
 
-/// Fails unless a request with this token passes.
-pub async fn check_passes(gate: &Gate, token: &str) -> Result<()> {
-    let response = get(token).send(gate.envoy.port()).await?;
+/// A listener, and the API server that reviews the tokens of its requests.
+pub struct Place {
+    pub port: u16,
+    pub api_server: ApiServer,
+}
+
+/// One Envoy with a listener and an API server for each of these configurations.
+pub async fn places(version: &str, configs: Vec<Value>) -> Result<(Gate, Vec<Place>)> {
+    let mut setup = EnvoySetup::new().version(version);
+    let (mut texts, mut api_servers) = (Vec::new(), Vec::new());
+    for (number, mut config) in configs.into_iter().enumerate() {
+        let (cluster, api_server) = (format!("kube-apiserver-{number}"), reviewer().await?);
+        for source in ["/issuers/0/keys/discovery", "/issuers/0/tokenReview"] {
+            if let Some(source) = config.pointer_mut(source) {
+                source["cluster"] = json!(cluster);
+            }
+        }
+        setup = setup.api_server_named(&cluster, &api_server);
+        texts.push(config.to_string());
+        api_servers.push(api_server);
+    }
+    let gate = Gate::start(setup.patch(move |tree| listeners::one_for_each(tree, &texts))).await?;
+    let mut places = Vec::new();
+    for (number, api_server) in api_servers.into_iter().enumerate() {
+        places.push(Place { port: listeners::port(&gate.envoy, number).await?, api_server });
+    }
+    Ok((gate, places))
+}
+
+/// Fails unless a request with this token passes at this port.
+pub async fn check_passes(port: u16, token: &str) -> Result<()> {
+    let response = get(token).send(port).await?;
     ensure!(response.status == 200, "{} {}", response.status, response.text());
     Ok(())
 }
