@@ -46,13 +46,24 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         Some(("envoy-gateway", matches)) => {
             let version: &String =
                 matches.get_one("envoy-version").context("the version has a default")?;
-            let envoy = format!("{version}={}", envoy_binary(version)?.display());
-            process::exit_code(script("envoy-gateway.sh").env("ENVOYS", envoy))
+            envoy_gateway(version)?;
+            Ok(ExitCode::SUCCESS)
         }
         Some(("down", _)) => process::exit_code(&mut script("down.sh")),
         Some(("status", _)) => process::exit_code(&mut script("status.sh")),
         _ => bail!("expected a subcommand"),
     }
+}
+
+/// Starts the cluster with Envoy Gateway, for all tests.
+pub fn start() -> Result<()> {
+    up(DEFAULT_VERSION)?;
+    envoy_gateway(ENVOY_GATEWAYS_VERSION)
+}
+
+fn envoy_gateway(version: &str) -> Result<()> {
+    let envoy = format!("{version}={}", envoy_binary(version)?.display());
+    process::run(script("envoy-gateway.sh").env("ENVOYS", envoy))
 }
 
 fn up(version: &str) -> Result<()> {

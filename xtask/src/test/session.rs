@@ -169,12 +169,20 @@ impl Session {
         self.count(tests.env("SA_AUTHN_MODULE", module).env("ENVOY_VERSIONS", version))
     }
 
-    /// Runs the tests in a real Kubernetes with Istio, one at a time, because they share it. Never starts a cluster.
+    /// Runs the tests in a real Kubernetes with Istio, one at a time, because they share it. Starts a cluster only if CLUSTER
+    /// is `start`: not earlier, because an idle cluster slows down the steps before by a tenth.
     pub fn cluster(&mut self) -> Result<()> {
-        let is_off = env::var_os("CLUSTER").is_some_and(|value| value == "none");
-        let cluster = if is_off { None } else { Cluster::find()? };
+        let wish = env::var("CLUSTER").unwrap_or_default();
+        let cluster = match wish.as_str() {
+            "none" => None,
+            "start" => {
+                crate::cluster::start()?;
+                Cluster::find()?
+            }
+            _ => Cluster::find()?,
+        };
         let Some(cluster) = cluster else {
-            let why = if is_off {
+            let why = if wish == "none" {
                 "the tests in a real Kubernetes with Istio, because CLUSTER is none"
             } else {
                 "no cluster is up, and KUBECONFIG is not set: `cargo xtask cluster up` starts one"
