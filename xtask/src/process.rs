@@ -38,6 +38,8 @@ pub enum Output {
     Shown,
     /// Nothing unless it fails, because parallel commands would mix their lines.
     Quiet,
+    /// The same, and other commands go first: for what is built ahead.
+    Ahead,
 }
 
 // === impl Output ===
@@ -48,6 +50,7 @@ impl Output {
         match self {
             Self::Shown => run(cargo),
             Self::Quiet => output(cargo).map(|_| ()),
+            Self::Ahead => output(&mut at_lowest_priority(cargo)).map(|_| ()),
         }
     }
 
@@ -55,9 +58,25 @@ impl Output {
     pub fn cargo_arguments(self) -> &'static [&'static str] {
         match self {
             Self::Shown => &[],
-            Self::Quiet => &["--quiet"],
+            Self::Quiet | Self::Ahead => &["--quiet"],
         }
     }
+}
+
+/// The same command by `nice`. Fails to start on systems without it.
+pub fn at_lowest_priority(command: &Command) -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => nice.env(name, value),
+            None => nice.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        nice.current_dir(folder);
+    }
+    nice
 }
 
 /// Runs a command with much output on stderr, passes each line to `see`, and prints the last lines if it fails.

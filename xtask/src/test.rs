@@ -72,7 +72,8 @@ pub fn run(matches: &ArgMatches) -> Result<ExitCode> {
         only => only.iter().any(|name| *name == step.name),
     };
     if only.is_empty() {
-        ahead::start();
+        // The step that needs it reports what fails.
+        ahead::start(session.toolchain().ok());
     }
     for step in STEPS.into_iter().filter(chosen) {
         println!("\n== {}: {}", step.name, step.purpose);

@@ -49,6 +49,12 @@ pub fn build_with(toolchain: &Toolchain, output: Output) -> Result<PathBuf> {
     Ok(module)
 }
 
+/// Compiles it for a later [`build`], while other commands go first.
+pub fn build_ahead(toolchain: &Toolchain) -> Result<()> {
+    let (root, target) = (repository::root(), repository::target());
+    compile(toolchain, root, &target, &cargo_home(), Output::Ahead).map(|_| ())
+}
+
 /// Builds or runs the program that removes unused callbacks.
 pub fn trim(subcommand: &str) -> Command {
     let mut cargo = repository::cargo(subcommand);

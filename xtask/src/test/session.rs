@@ -69,7 +69,8 @@ impl Session {
         Ok(module)
     }
 
-    fn toolchain(&mut self) -> Result<Toolchain> {
+    /// The toolchain for the module, installed if it is missing.
+    pub fn toolchain(&mut self) -> Result<Toolchain> {
         let toolchain = match self.toolchain {
             Some(toolchain) => toolchain,
             None => Toolchain::find(self.source)?,

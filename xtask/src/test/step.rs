@@ -23,8 +23,6 @@ pub const STEPS: [Step; 17] = [
     step("format", "the code is formatted", |_| session::format()),
     step("workflows", "actionlint reports nothing", Session::workflows),
     step("clippy", "clippy reports nothing for native code", |_| session::clippy()),
-    step("module", "the release module builds", |session| session.module().map(|_| ())),
-    step("clippy-wasm", "clippy reports nothing for the module", Session::clippy_wasm),
     step("native-tests", "the native tests of the filter pass", |session| session.test(NATIVE)),
     step("tool-tests", "the tests of envoy-test and xtask themselves pass", |session| {
         session.test(TOOLS)
@@ -35,6 +33,8 @@ pub const STEPS: [Step; 17] = [
     step("supply-chain", "licences, sources and bans comply with deny.toml", |_| {
         supply_chain::check()
     }),
+    step("module", "the release module builds", |session| session.module().map(|_| ())),
+    step("clippy-wasm", "clippy reports nothing for the module", Session::clippy_wasm),
     step("envoys", "the Envoys are fetched", Session::envoys),
     step("scenarios", "scenarios and conformance pass in every supported Envoy", |session| {
         session.in_envoys(SCENARIOS, &session.versions_or(&VERSIONS))
