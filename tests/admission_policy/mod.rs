@@ -8,7 +8,7 @@ mod invalid;
 
 use std::fs;
 use std::io::{Write, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -28,16 +28,25 @@ struct Judgement {
     cost: i64,
 }
 
-/// The judgement on each object; `None` without Go.
-fn judge(test: &str, objects: &[Value]) -> Result<Option<Vec<Judgement>>> {
-    let Some(program) = GoProgram::ADMISSION.program()? else {
+/// The program; `None` without Go.
+fn program(test: &str) -> Result<Option<Command>> {
+    let program = GoProgram::ADMISSION.program()?;
+    if program.is_none() {
         // Not with `println!`, which is only shown for failed tests. `cargo xtask test` repeats such lines.
         stdout().write_all(format!("not run: {test}: there is no Go\n").as_bytes())?;
-        return Ok(None);
-    };
-    let policy = root().join("install/chart/files/admission-policy.yaml");
-    let mut child = Command::new(program)
-        .arg(policy)
+    }
+    Ok(program.map(Command::new))
+}
+
+fn policy() -> PathBuf {
+    root().join("install/chart/files/admission-policy.yaml")
+}
+
+/// The judgement on each object; `None` without Go.
+fn judge(test: &str, objects: &[Value]) -> Result<Option<Vec<Judgement>>> {
+    let Some(mut program) = program(test)? else { return Ok(None) };
+    let mut child = program
+        .arg(policy())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -134,6 +143,15 @@ fn every_shipped_configuration_is_admitted_in_every_kind() -> Result<()> {
     for (name, judgement) in names.iter().zip(judge(test, &requests)?.into_iter().flatten()) {
         assert!(judgement.matched && judgement.admitted, "{name}: {judgement:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn expressions_of_the_policy_are_valid_in_the_oldest_and_the_newest_kubernetes() -> Result<()> {
+    let test = "expressions_of_the_policy_are_valid_in_the_oldest_and_the_newest_kubernetes";
+    let Some(mut program) = program(test)? else { return Ok(()) };
+    let output = program.arg("--check").arg(policy()).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 

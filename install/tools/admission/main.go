@@ -1,6 +1,7 @@
-// Evaluates a ValidatingAdmissionPolicy on objects, with the packages of the API server: admission POLICY.yaml < OBJECTS.
+// Evaluates a ValidatingAdmissionPolicy with the packages of the API server.
 //
-// The input is a list of {"object": ..., "oldObject": ...}; the output is a list of judgements.
+//	admission POLICY.yaml < OBJECTS    judges objects: {"object": ..., "oldObject": ...} in a list gives a list of judgements
+//	admission --check POLICY.yaml      checks its expressions as the API server does before it stores a policy
 package main
 
 import (
@@ -9,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	celgo "github.com/google/cel-go/cel"
@@ -64,7 +66,11 @@ func main() {
 }
 
 func run() error {
-	text, err := os.ReadFile(os.Args[1])
+	onlyCheck := len(os.Args) == 3 && os.Args[1] == "--check"
+	if len(os.Args) != 2 && !onlyCheck {
+		return fmt.Errorf("usage: admission [--check] POLICY.yaml")
+	}
+	text, err := os.ReadFile(os.Args[len(os.Args)-1])
 	if err != nil {
 		return err
 	}
@@ -76,15 +82,20 @@ func run() error {
 	if policy.Spec.FailurePolicy == nil || *policy.Spec.FailurePolicy != v1.Fail {
 		return fmt.Errorf("failurePolicy must be Fail: errors are judged as denials here")
 	}
+	if onlyCheck {
+		// The oldest Kubernetes with ValidatingAdmissionPolicy v1, and the newest that these packages know.
+		for _, kubernetes := range []*version.Version{version.MajorMinor(1, 30), environment.DefaultCompatibilityVersion()} {
+			if err := check(&policy, kubernetes); err != nil {
+				return fmt.Errorf("Kubernetes %s: %w", kubernetes, err)
+			}
+		}
+		return nil
+	}
 	var requests []json.RawMessage
 	if err := json.NewDecoder(os.Stdin).Decode(&requests); err != nil {
 		return err
 	}
-	// The policy must compile in the oldest Kubernetes with ValidatingAdmissionPolicy v1.
-	if _, err := compile(&policy, version.MajorMinor(1, 30)); err != nil {
-		return fmt.Errorf("Kubernetes 1.30: %w", err)
-	}
-	policyCompiled, err := compile(&policy, environment.DefaultCompatibilityVersion())
+	policyCompiled, err := compile(&policy)
 	if err != nil {
 		return err
 	}
@@ -99,17 +110,11 @@ func run() error {
 	return json.NewEncoder(os.Stdout).Encode(judgements)
 }
 
-func compile(policy *v1.ValidatingAdmissionPolicy, kubernetes *version.Version) (*compiled, error) {
+// The compiler for a version of Kubernetes, which knows the variables of the policy.
+func compiler(policy *v1.ValidatingAdmissionPolicy, kubernetes *version.Version) (*cel.CompositedCompiler, error) {
 	compiler, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(kubernetes))
 	if err != nil {
 		return nil, err
-	}
-	// The API server rejects a policy in which an expression does not compile.
-	check := func(name string, expression cel.ExpressionAccessor) error {
-		if result := compiler.CompileCELExpression(expression, variables, environment.NewExpressions); result.Error != nil {
-			return fmt.Errorf("%s: %s", name, result.Error.Detail)
-		}
-		return nil
 	}
 	for _, variable := range policy.Spec.Variables {
 		accessor := &expression{variable.Name, variable.Expression, []*celgo.Type{celgo.AnyType, celgo.DynType}}
@@ -117,25 +122,50 @@ func compile(policy *v1.ValidatingAdmissionPolicy, kubernetes *version.Version) 
 			return nil, fmt.Errorf("variable %s: %s", variable.Name, result.Error.Detail)
 		}
 	}
-	var conditions, validations, messages []cel.ExpressionAccessor
-	var own []string
+	return compiler, nil
+}
+
+func check(policy *v1.ValidatingAdmissionPolicy, kubernetes *version.Version) error {
+	compiler, err := compiler(policy, kubernetes)
+	if err != nil {
+		return err
+	}
+	conditions, validations, messages, _, err := expressions(policy)
+	if err != nil {
+		return err
+	}
+	for _, expression := range slices.Concat(conditions, validations, messages) {
+		if result := compiler.CompileCELExpression(expression, variables, environment.NewExpressions); result.Error != nil {
+			return fmt.Errorf("expression: %s", result.Error.Detail)
+		}
+	}
+	return nil
+}
+
+// The match conditions, the validations, their message expressions, and the messages where those give none.
+func expressions(policy *v1.ValidatingAdmissionPolicy) (conditions, validations, messages []cel.ExpressionAccessor, own []string, err error) {
 	for i := range policy.Spec.MatchConditions {
 		conditions = append(conditions, (*matchconditions.MatchCondition)(&policy.Spec.MatchConditions[i]))
 	}
 	for _, validation := range policy.Spec.Validations {
 		if validation.MessageExpression == "" {
-			return nil, fmt.Errorf("a validation needs a message expression: %s", validation.Expression)
+			return nil, nil, nil, nil, fmt.Errorf("a validation needs a message expression: %s", validation.Expression)
 		}
 		validations = append(validations, &expression{"", validation.Expression, []*celgo.Type{celgo.BoolType}})
 		messages = append(messages, &expression{"", validation.MessageExpression, []*celgo.Type{celgo.StringType}})
 		own = append(own, cmp.Or(strings.TrimSpace(validation.Message), "failed expression: "+strings.TrimSpace(validation.Expression)))
 	}
-	for _, expressions := range [][]cel.ExpressionAccessor{conditions, validations, messages} {
-		for _, expression := range expressions {
-			if err := check("expression", expression); err != nil {
-				return nil, err
-			}
-		}
+	return conditions, validations, messages, own, nil
+}
+
+func compile(policy *v1.ValidatingAdmissionPolicy) (*compiled, error) {
+	compiler, err := compiler(policy, environment.DefaultCompatibilityVersion())
+	if err != nil {
+		return nil, err
+	}
+	conditions, validations, messages, own, err := expressions(policy)
+	if err != nil {
+		return nil, err
 	}
 	stored := environment.StoredExpressions
 	fail := policy.Spec.FailurePolicy
