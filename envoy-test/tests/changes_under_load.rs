@@ -34,13 +34,9 @@ async fn start(version: &str, api_server: &ApiServer) -> Result<Gate> {
     let setup = setup.dynamic_listener(DRAIN_TIME).plugin_config(numbered(0));
     let gate = Gate::start(setup).await?;
     gate.check_alive(&api_server.mint(api())).await?;
-    fetched(&gate, VMS_OF_MODULE).await?;
+    // A configuration that arrives during a fetch has no keys to take over.
+    gate.envoy.wait_stat(FETCHED, |count| count >= VMS_OF_MODULE as u64).await?;
     Ok(gate)
-}
-
-/// Waits until so many VMs have their keys: a configuration that arrives during a fetch has none to take over.
-async fn fetched(gate: &Gate, vms: usize) -> Result<()> {
-    gate.envoy.wait_stat(FETCHED, |count| count >= vms as u64).await.map(drop)
 }
 
 /// The configurations that may be active: `2 * n` means only n, `2 * n + 1` means n or n + 1.
@@ -146,7 +142,7 @@ fn plugin(listener: &mut Value) -> &mut Value {
 }
 
 fn fetches(api_server: &ApiServer) -> [usize; 2] {
-    [Endpoint::Discovery, Endpoint::Jwks].map(|one| api_server.count(one))
+    FETCHED_FROM.map(|endpoint| api_server.count(endpoint))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -206,10 +202,9 @@ async fn module_upgrades_under_load_cause_no_wrong_verdict() -> Result<()> {
             more.with_context(|| format!("Envoy {version}, upgrade {number}"))?;
             // Not from Envoy's statistics: on a slow machine the VMs of an old module have ended, and their counts with them.
             let vms = VMS_OF_MODULE * (usize::from(number) + 1);
-            poll::until("each new VM to fetch its keys", async || {
-                Ok((fetches(&api_server) == [vms, vms]).then_some(()))
-            })
-            .await?;
+            for endpoint in FETCHED_FROM {
+                api_server.wait_count(endpoint, vms).await?;
+            }
         }
         let sent = callers.stop().await.with_context(|| format!("Envoy {version}"))?;
         println!("Envoy {version}: {UPGRADES} upgrades, {sent} requests, no wrong verdict");
@@ -271,6 +266,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(12);
 
 /// Counts each worker that has taken a listener.
 const TAKEN: &str = "listener_manager.listener_create_success";
+
+/// What each VM asks for its keys.
+const FETCHED_FROM: [Endpoint; 2] = [Endpoint::Discovery, Endpoint::Jwks];
 
 /// Counts each fetch after which a VM has keys.
 const FETCHED: &str = "wasmcustom.sa_authn.key_fetches.success.local";

@@ -8,7 +8,6 @@ use envoy_test::conformance::{Case, PASSES, Table, Verifier, differences, tables
 use envoy_test::envoy::versions;
 use envoy_test::scenarios::status_of;
 use envoy_test::{ApiServer, ApiServerOptions, Endpoint, EnvoySetup, Fault, Request, Upstream};
-use serde_json::json;
 
 #[test]
 fn every_signature_and_key_has_the_expected_verdict_in_every_envoy() -> Result<()> {
@@ -27,22 +26,15 @@ fn every_signature_and_key_has_the_expected_verdict_in_every_envoy() -> Result<(
 #[tokio::main(flavor = "current_thread")]
 async fn in_envoy(version: &str, tables: &[Table]) -> Result<Vec<String>> {
     let upstream = Upstream::start().await?;
-    let mut setup = EnvoySetup::new().version(version).upstream(&upstream);
-    let (mut api_servers, mut configs) = (Vec::new(), Vec::new());
-    for (number, table) in tables.iter().enumerate() {
+    let mut api_servers = Vec::new();
+    for table in tables {
         let api_server = ApiServer::start(ApiServerOptions::default()).await?;
         api_server.set_fault(Endpoint::Jwks, Some(Fault::Body(table.jwks.clone().into_bytes())));
-        let cluster = format!("api-server-{number}");
-        setup = setup.api_server_named(&cluster, &api_server);
-        let mut config = table.config.clone();
-        // Other tables have their keys in the configuration.
-        if let Some(discovery) = config.pointer_mut("/issuers/0/keys/discovery") {
-            discovery["cluster"] = json!(cluster);
-        }
-        configs.push(config.to_string());
         api_servers.push(api_server);
     }
-    let envoy = setup.patch(move |tree| listeners::one_for_each(tree, &configs)).start().await?;
+    let setup = EnvoySetup::new().version(version).upstream(&upstream);
+    let configs = tables.iter().map(|table| table.config.clone()).collect();
+    let envoy = listeners::each_with_an_api_server(setup, configs, &api_servers).start().await?;
     let mut failures = Vec::new();
     for (number, table) in tables.iter().enumerate() {
         let port = listeners::port(&envoy, number).await?;

@@ -59,14 +59,14 @@ struct World {
     port: u16,
 }
 
-/// Refreshes the keys every second, from this cluster.
-fn config(cluster: &str) -> Value {
+/// Refreshes the keys every second.
+fn config() -> Value {
     json!({
         "issuers": [{
             "issuer": envoy_test::token::DEFAULT_ISSUER,
             "audiences": ["secret-store"],
             "keys": {
-                "discovery": { "cluster": cluster, "authority": "kubernetes.default.svc" },
+                "discovery": { "cluster": "kube-apiserver", "authority": "kubernetes.default.svc" },
                 "refreshInterval": "1s", "minRefetchInterval": "1s", "timeout": "1s",
             },
         }],
@@ -77,19 +77,12 @@ fn config(cluster: &str) -> Value {
 /// An Envoy with four workers, a listener for each of these API servers, and its upstream.
 async fn start(api_servers: Vec<ApiServer>) -> Result<(Vec<World>, Envoy, Upstream)> {
     let upstream = Upstream::start().await?;
-    let mut setup = EnvoySetup::new().upstream(&upstream).concurrency(4);
-    let mut configs = Vec::new();
-    for (number, api_server) in api_servers.iter().enumerate() {
-        let cluster = format!("kube-apiserver-{number}");
-        setup = setup.api_server_named(&cluster, api_server);
-        configs.push(config(&cluster).to_string());
-    }
-    let envoy = setup.patch(move |tree| listeners::one_for_each(tree, &configs)).start().await?;
-    let mut worlds = Vec::new();
-    for (number, api_server) in api_servers.into_iter().enumerate() {
-        let port = listeners::port(&envoy, number).await?;
-        worlds.push(World { api_server, port });
-    }
+    let setup = EnvoySetup::new().upstream(&upstream).concurrency(4);
+    let configs = vec![config(); api_servers.len()];
+    let envoy = listeners::each_with_an_api_server(setup, configs, &api_servers).start().await?;
+    let ports = listeners::ports(&envoy, api_servers.len()).await?;
+    let worlds = api_servers.into_iter().zip(ports);
+    let worlds = worlds.map(|(api_server, port)| World { api_server, port }).collect();
     Ok((worlds, envoy, upstream))
 }
 

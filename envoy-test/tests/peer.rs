@@ -67,10 +67,7 @@ impl Mesh {
             }
         };
         let envoy = self.setup().upstream(&self.upstream).patch(listen).start().await?;
-        let mut ports = Vec::new();
-        for number in 0..listeners.len() {
-            ports.push(listeners::port(&envoy, number).await?);
-        }
+        let ports = listeners::ports(&envoy, listeners.len()).await?;
         Ok(Server { envoy, ports })
     }
 

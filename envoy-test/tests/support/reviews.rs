@@ -50,24 +50,16 @@ pub struct Place {
 
 /// One Envoy with a listener and an API server for each of these configurations.
 pub async fn places(version: &str, configs: Vec<Value>) -> Result<(Gate, Vec<Place>)> {
-    let mut setup = EnvoySetup::new().version(version);
-    let (mut texts, mut api_servers) = (Vec::new(), Vec::new());
-    for (number, mut config) in configs.into_iter().enumerate() {
-        let (cluster, api_server) = (format!("kube-apiserver-{number}"), reviewer().await?);
-        for source in ["/issuers/0/keys/discovery", "/issuers/0/tokenReview"] {
-            if let Some(source) = config.pointer_mut(source) {
-                source["cluster"] = json!(cluster);
-            }
-        }
-        setup = setup.api_server_named(&cluster, &api_server);
-        texts.push(config.to_string());
-        api_servers.push(api_server);
+    let mut api_servers = Vec::new();
+    for _ in &configs {
+        api_servers.push(reviewer().await?);
     }
-    let gate = Gate::start(setup.patch(move |tree| listeners::one_for_each(tree, &texts))).await?;
-    let mut places = Vec::new();
-    for (number, api_server) in api_servers.into_iter().enumerate() {
-        places.push(Place { port: listeners::port(&gate.envoy, number).await?, api_server });
-    }
+    let setup = EnvoySetup::new().version(version);
+    let setup = listeners::each_with_an_api_server(setup, configs, &api_servers);
+    let gate = Gate::start(setup).await?;
+    let ports = listeners::ports(&gate.envoy, api_servers.len()).await?;
+    let places = ports.into_iter().zip(api_servers);
+    let places = places.map(|(port, api_server)| Place { port, api_server }).collect();
     Ok((gate, places))
 }
 
