@@ -96,7 +96,7 @@ impl Session {
         Ok(())
     }
 
-    /// Searches for inputs that violate a property; the native tests look at a few thousand of each kind.
+    /// Searches for inputs that violate a property; the native tests look at 10,000 for each target.
     pub fn fuzz(&mut self) -> Result<()> {
         fuzz::run_all(match self.extent {
             Extent::EachChange => FUZZ_SECONDS,
