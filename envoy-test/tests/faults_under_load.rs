@@ -12,6 +12,8 @@ use envoy_test::{
 use serde_json::{Value, json};
 use tokio::task::{JoinSet, LocalSet};
 
+const WORKERS: u32 = 4;
+
 /// A fault, and the response to a valid caller before the first keys.
 struct KeyServerFault {
     name: &'static str,
@@ -35,7 +37,7 @@ fn faults() -> Vec<KeyServerFault> {
             fault: None,
             at_start: "503 keys_unavailable",
         },
-        KeyServerFault { at_start: "200", ..jwks("slow", Fault::Slow(Duration::from_millis(700))) },
+        KeyServerFault { at_start: "200", ..jwks("slow", Fault::Slow(Duration::from_millis(300))) },
         jwks("stalled", Fault::Stall),
         jwks("stalled mid-body", Fault::StallMidBody),
         jwks("500", Fault::Status(500)),
@@ -74,10 +76,10 @@ fn config() -> Value {
     })
 }
 
-/// An Envoy with four workers, a listener for each of these API servers, and its upstream.
+/// An Envoy with a listener for each of these API servers, and its upstream.
 async fn start(api_servers: Vec<ApiServer>) -> Result<(Vec<World>, Envoy, Upstream)> {
     let upstream = Upstream::start().await?;
-    let setup = EnvoySetup::new().upstream(&upstream).concurrency(4);
+    let setup = EnvoySetup::new().upstream(&upstream).concurrency(WORKERS);
     let configs = vec![config(); api_servers.len()];
     let envoy = listeners::each_with_an_api_server(setup, configs, &api_servers).start().await?;
     let ports = listeners::ports(&envoy, api_servers.len()).await?;
@@ -126,8 +128,8 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn key_server_faults_do_not_affect_callers_with_cached_keys() -> Result<()> {
-    let (world, _envoy, _upstream) = start_one().await?;
-    world.wait_for("200", &world.token()).await?;
+    let (world, envoy, _upstream) = start_one().await?;
+    envoy.wait_keys(WORKERS as usize + 1).await?;
     for fault in faults() {
         let steady = Steady::start(world.port, world.token());
         let asked = world.api_server.requests().len();

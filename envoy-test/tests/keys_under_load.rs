@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::p256_api_server;
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use envoy_test::client::Connection;
 use envoy_test::load::{Report, Steady};
 use envoy_test::{
@@ -32,12 +32,7 @@ async fn start(keys: Value) -> Result<(ApiServer, Upstream, Envoy)> {
     let (api_server, upstream) = (p256_api_server().await?, Upstream::start().await?);
     let setup = EnvoySetup::new().api_server(&api_server).upstream(&upstream).concurrency(WORKERS);
     let envoy = setup.plugin_config(config(keys)).start().await?;
-    let token = mint(&api_server);
-    // Until every worker has answered, a new connection may reach one without keys.
-    for _ in 0..4 * WORKERS {
-        let response = Request::get("/").bearer(&token).send(envoy.port()).await?;
-        ensure!(response.status == 200, "{}", response.text());
-    }
+    envoy.wait_keys(WORKERS as usize + 1).await?;
     Ok((api_server, upstream, envoy))
 }
 

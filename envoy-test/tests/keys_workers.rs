@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use envoy_test::{
-    ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Request, Token, Upstream, poll,
+    ApiServer, ApiServerOptions, Endpoint, Envoy, EnvoySetup, Request, Token, Upstream,
 };
 use serde_json::{Value, json};
 
@@ -44,15 +44,6 @@ async fn start(
         .await
 }
 
-/// Waits until every VM has logged that it has keys.
-async fn wait_for_keys(envoy: &Envoy) -> Result<()> {
-    poll::until("keys in every VM", async || {
-        let count = envoy.log().matches("issuer \"local\": loaded 1 key,").count();
-        Ok((count >= VMS).then_some(()))
-    })
-    .await
-}
-
 fn fetches(api_server: &ApiServer) -> BTreeMap<&'static str, usize> {
     let count = |endpoint| api_server.count(endpoint);
     BTreeMap::from([("discovery", count(Endpoint::Discovery)), ("jwks", count(Endpoint::Jwks))])
@@ -65,7 +56,7 @@ async fn each_vm_fetches_its_keys_once_at_start() -> Result<()> {
         let (api_server, upstream) =
             (ApiServer::start(ApiServerOptions::default()).await?, Upstream::start().await?);
         let envoy = start(&api_server, &upstream, json!({}), vm_id).await?;
-        wait_for_keys(&envoy).await?;
+        envoy.wait_keys(VMS).await?;
         assert_eq!(
             fetches(&api_server),
             BTreeMap::from([("discovery", VMS), ("jwks", VMS)]),

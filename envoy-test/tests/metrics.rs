@@ -73,11 +73,7 @@ async fn metrics_are_correct_with_one_and_four_workers() -> Result<()> {
     for workers in [1, 4] {
         let world = start(workers, |_| {}).await?;
         // A shadow rule does not wait for keys, so it would count requests before the first keys.
-        poll::until("keys in the main thread's VM and each worker's", async || {
-            let vms = world.envoy.log().matches("issuer \"local\": loaded 1 key,").count();
-            Ok((vms > workers as usize).then_some(()))
-        })
-        .await?;
+        world.envoy.wait_keys(workers as usize + 1).await?;
         let (api, web) = (world.token("api", "api"), world.token("web", "web"));
         for _ in 0..20 {
             assert_eq!(world.get("/secrets/1", Some(&api)).await?, 200);

@@ -61,6 +61,15 @@ impl Envoy {
         .await
     }
 
+    /// Waits until so many VMs have logged that they have keys, each of which does so once. Envoy has one VM for each
+    /// worker and one for its main thread.
+    pub async fn wait_keys(&self, vms: usize) -> Result<()> {
+        poll::until(&format!("keys in {vms} VMs"), async || {
+            Ok((self.log().matches(": loaded 1 key,").count() >= vms).then_some(()))
+        })
+        .await
+    }
+
     /// The access log so far, a value per request.
     pub fn access_log(&self) -> Vec<Value> {
         let text = self.files.read(ACCESS_LOG);
