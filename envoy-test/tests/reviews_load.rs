@@ -141,15 +141,13 @@ async fn steady_callers(version: String, purpose: &'static str) -> Result<String
         .map(|token| api_server.mint(token))
         .collect();
     let start = Instant::now();
+    let mut callers = Vec::new();
     for token in &tokens {
         check_passes(gate.envoy.port(), token).await?;
+        callers.push(Steady::paced(gate.envoy.port(), Request::get("/").bearer(token), PACE));
     }
     // From now on each review takes long, and no request waits for one.
     api_server.set_fault(Endpoint::TokenReview, Some(Fault::Slow(SLOW)));
-    let callers: Vec<_> = tokens
-        .iter()
-        .map(|token| Steady::paced(gate.envoy.port(), Request::get("/").bearer(token), PACE))
-        .collect();
     poll::until_within(Duration::from_secs(60), "10,000 requests", async || {
         let sent: usize = callers.iter().map(Steady::sent).sum();
         Ok((sent >= REQUESTS).then_some(()))
