@@ -35,7 +35,7 @@ async fn start(version: &str, api_server: &ApiServer) -> Result<Gate> {
     let gate = Gate::start(setup).await?;
     gate.check_alive(&api_server.mint(api())).await?;
     // A configuration that arrives during a fetch has no keys to take over.
-    gate.envoy.wait_stat(FETCHED, |count| count >= VMS_OF_MODULE as u64).await?;
+    gate.envoy.wait_keys(VMS_OF_MODULE).await?;
     Ok(gate)
 }
 
@@ -142,7 +142,7 @@ fn plugin(listener: &mut Value) -> &mut Value {
 }
 
 fn fetches(api_server: &ApiServer) -> [usize; 2] {
-    FETCHED_FROM.map(|endpoint| api_server.count(endpoint))
+    [Endpoint::Discovery, Endpoint::Jwks].map(|one| api_server.count(one))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,11 +200,7 @@ async fn module_upgrades_under_load_cause_no_wrong_verdict() -> Result<()> {
             change(&gate, &epoch, new).await?;
             let more = callers.more(100).await;
             more.with_context(|| format!("Envoy {version}, upgrade {number}"))?;
-            // Not from Envoy's statistics: on a slow machine the VMs of an old module have ended, and their counts with them.
-            let vms = VMS_OF_MODULE * (usize::from(number) + 1);
-            for endpoint in FETCHED_FROM {
-                api_server.wait_count(endpoint, vms).await?;
-            }
+            gate.envoy.wait_keys(VMS_OF_MODULE * (usize::from(number) + 1)).await?;
         }
         let sent = callers.stop().await.with_context(|| format!("Envoy {version}"))?;
         println!("Envoy {version}: {UPGRADES} upgrades, {sent} requests, no wrong verdict");
@@ -266,12 +262,6 @@ const DRAIN_TIME: Duration = Duration::from_secs(12);
 
 /// Counts each worker that has taken a listener.
 const TAKEN: &str = "listener_manager.listener_create_success";
-
-/// What each VM asks for its keys.
-const FETCHED_FROM: [Endpoint; 2] = [Endpoint::Discovery, Endpoint::Jwks];
-
-/// Counts each fetch after which a VM has keys.
-const FETCHED: &str = "wasmcustom.sa_authn.key_fetches.success.local";
 
 /// How many VMs there are.
 const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";

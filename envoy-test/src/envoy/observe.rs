@@ -62,7 +62,7 @@ impl Envoy {
     }
 
     /// Waits until so many VMs have logged that they have keys, each of which does so once. Envoy has one VM for each
-    /// worker and one for its main thread.
+    /// worker and one for its main thread. Unlike statistics, the log keeps the lines of VMs that have ended.
     pub async fn wait_keys(&self, vms: usize) -> Result<()> {
         poll::until(&format!("keys in {vms} VMs"), async || {
             Ok((self.log().matches(": loaded 1 key,").count() >= vms).then_some(()))
