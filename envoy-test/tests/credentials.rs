@@ -169,6 +169,7 @@ async fn expired_credential_is_logged_and_cached_keys_remain_valid() -> Result<(
         let gate = Gate::start(setup(&version, &api_server)).await?;
         gate.envoy.wait_keys(2).await?;
         let token = api_server.mint(api());
+        gate.check_alive(&token).await?;
         let [_, (_, expired), _] = bad(&api_server);
         for (credential, problem) in [(expired.as_str(), UNAUTHORIZED), ("", NOT_SENT)] {
             put(&gate, &api_server, credential)?;
@@ -201,6 +202,7 @@ async fn five_credential_rotations_lose_no_fetch_and_no_request() -> Result<()> 
         let gate = Gate::start(setup(&version, &api_server).concurrency(WORKERS)).await?;
         gate.envoy.wait_keys(VMS).await?;
         let token = api_server.mint(api());
+        gate.check_alive(&token).await?;
         let mut rotated = Vec::new();
         for (number, name) in names.iter().enumerate().skip(1) {
             put(&gate, &api_server, &api_server.mint(own(&api_server, name)))?;
