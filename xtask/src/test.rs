@@ -1,6 +1,7 @@
 //! `cargo xtask test`: runs every check and test in order, and prints a summary.
 
 mod ahead;
+mod clippy;
 mod cluster;
 mod junit;
 mod session;

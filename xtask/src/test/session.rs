@@ -13,6 +13,7 @@ use programs::tool::Tool;
 use xtask::toolchain::{Source, TARGET, Toolchain};
 use xtask::{process, repository, wasm};
 
+use super::clippy;
 use super::cluster::{self, Cluster};
 use super::junit::{self, Tally};
 use crate::{fuzz, prometheus, workflows};
@@ -34,6 +35,9 @@ pub struct Session {
     source: Option<Source>,
     toolchain: Option<Toolchain>,
     module: Option<PathBuf>,
+    /// Whether the tests are compiled by Clippy too. It is not, if this run does not lint: a warning then keeps no test
+    /// from its run.
+    is_linted: bool,
     tally: Tally,
     not_run: Vec<String>,
 }
@@ -49,6 +53,7 @@ impl Session {
             source,
             toolchain: None,
             module: None,
+            is_linted: false,
             tally: Tally::default(),
             not_run: Vec::new(),
         }
@@ -77,6 +82,13 @@ impl Session {
         };
         self.toolchain = Some(toolchain);
         Ok(toolchain)
+    }
+
+    /// Reports what is unusual in the code of all packages, and what is forbidden in the filter. Compiles what the tests of
+    /// later steps need.
+    pub fn clippy(&mut self) -> Result<()> {
+        self.is_linted = true;
+        process::run(clippy::compiles(&mut cargo("build --workspace --all-targets --locked")))
     }
 
     /// Checks the code that only the module has.
@@ -162,7 +174,7 @@ impl Session {
     fn in_envoy(&mut self, filter: &str, version: &str) -> Result<()> {
         let module = self.module()?;
         println!("SA_AUTHN_MODULE={} ENVOY_VERSIONS={version}", module.display());
-        let mut tests = nextest(filter)?;
+        let mut tests = self.nextest(filter)?;
         // The tests mostly wait for Envoys: with two for each core, both cores were idle for 59 % of the time.
         let threads = 3 * thread::available_parallelism()?.get();
         tests.args(["--test-threads", &threads.to_string()]);
@@ -196,7 +208,7 @@ impl Session {
         let images = cluster::images(&module)?;
         let (filter, not_run) = cluster.tests();
         self.not_run.extend(not_run);
-        let mut tests = nextest(&filter)?;
+        let mut tests = self.nextest(&filter)?;
         tests.args(["--test-threads", "1"]).envs(cluster.variables);
         tests.env("CLUSTER_IMAGES", images).env("SA_AUTHN_MODULE", module);
         if self.extent == Extent::Full {
@@ -209,14 +221,23 @@ impl Session {
     /// Runs one test at a time, because other load would slow down some requests.
     pub fn timings(&mut self) -> Result<()> {
         let module = self.module()?;
-        let mut tests = nextest("not package(cluster-test)")?;
+        let mut tests = self.nextest("not package(cluster-test)")?;
         tests.args(["--run-ignored", "only", "--test-threads", "1"]).env("SA_AUTHN_MODULE", module);
         self.count(&mut tests)
     }
 
+    /// The private items of the core are documented for contributors; those of the other packages are not. Examples in the
+    /// documentation run apart, because nextest does not run them; some of them must not compile.
+    pub fn docs(&self) -> Result<()> {
+        process::run(self.compiled(&mut cargo("test --workspace --doc --locked")))?;
+        // All packages at once: a choice of packages has other features, and cargo would check their dependencies again.
+        let mut doc = cargo("doc --no-deps --workspace --document-private-items");
+        process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    }
+
     /// Runs the native tests that a filter of nextest selects.
     pub fn test(&mut self, filter: &str) -> Result<()> {
-        self.count(&mut nextest(filter)?)
+        self.count(&mut self.nextest(filter)?)
     }
 
     /// Runs all tests of a step, even after a failure, so that one run shows every failure.
@@ -228,25 +249,28 @@ impl Session {
         self.not_run.extend(not_run);
         outcome
     }
+
+    /// Always for the whole workspace: another selection has other features, and would recompile dependencies. The tests of
+    /// the command line run the command that is built with them.
+    fn nextest(&self, filter: &str) -> Result<Command> {
+        let mut nextest = Command::new(Tool::CARGO_NEXTEST.program()?);
+        nextest
+            .args(["nextest", "run", "--workspace", "--locked", "--filterset", filter])
+            .env("SA_AUTHN_COMMAND", repository::target().join("debug/sa-authn"))
+            .current_dir(repository::root());
+        self.compiled(&mut nextest);
+        Ok(nextest)
+    }
+
+    /// The same as the step `clippy` compiled, if it was part of this run.
+    fn compiled<'a>(&self, cargo: &'a mut Command) -> &'a mut Command {
+        if self.is_linted { clippy::compiles(cargo) } else { cargo }
+    }
 }
 
 /// Checks the code of all packages.
 pub fn format() -> Result<()> {
     process::run(&mut cargo("fmt --all --check"))
-}
-
-/// Reports what is unusual in the code of all packages, and what is forbidden in the filter.
-pub fn clippy() -> Result<()> {
-    process::run(&mut cargo("clippy --workspace --all-targets -- -D warnings"))
-}
-
-/// The private items of the core are documented for contributors; those of the other packages are not. Examples in the
-/// documentation run apart, because nextest does not run them; some of them must not compile.
-pub fn docs() -> Result<()> {
-    process::run(&mut cargo("test --workspace --doc"))?;
-    // All packages at once: a choice of packages has other features, and cargo would check their dependencies again.
-    let mut doc = cargo("doc --no-deps --workspace --document-private-items");
-    process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// The folder of Prometheus, if it is not in the PATH. Without Prometheus, its tests report that they were not run.
@@ -261,17 +285,6 @@ fn prometheus_folder() -> Option<PathBuf> {
 pub fn with_tools(folders: impl IntoIterator<Item = PathBuf>) -> OsString {
     let path = env::var_os("PATH").unwrap_or_default();
     env::join_paths(folders.into_iter().chain(env::split_paths(&path))).unwrap_or(path)
-}
-
-/// Always for the whole workspace: another selection has other features, and would recompile dependencies. The tests of
-/// the command line run the command that is built with them.
-fn nextest(filter: &str) -> Result<Command> {
-    let mut nextest = Command::new(Tool::CARGO_NEXTEST.program()?);
-    nextest
-        .args(["nextest", "run", "--workspace", "--locked", "--filterset", filter])
-        .env("SA_AUTHN_COMMAND", repository::target().join("debug/sa-authn"))
-        .current_dir(repository::root());
-    Ok(nextest)
 }
 
 /// The native cargo, in the repository, with arguments that have no white space in them.

@@ -22,13 +22,13 @@ pub struct Step {
 pub const STEPS: [Step; 17] = [
     step("format", "the code is formatted", |_| session::format()),
     step("workflows", "actionlint reports nothing", Session::workflows),
-    step("clippy", "clippy reports nothing for native code", |_| session::clippy()),
+    step("clippy", "clippy reports nothing for native code", Session::clippy),
     step("native-tests", "the native tests of the filter pass", |session| session.test(NATIVE)),
     step("tool-tests", "the tests of envoy-test and xtask themselves pass", |session| {
         session.test(TOOLS)
     }),
-    step("docs", "the documentation builds without a warning, and its examples pass", |_| {
-        session::docs()
+    step("docs", "the documentation builds without a warning, and its examples pass", |session| {
+        session.docs()
     }),
     step("supply-chain", "licences, sources and bans comply with deny.toml", |_| {
         supply_chain::check()
