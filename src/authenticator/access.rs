@@ -34,7 +34,7 @@ type Answers = TokenCache<(AccessAnswer, Approval), Untrusted>;
 #[derive(Debug)]
 struct Asked {
     key: Rc<[u8]>,
-    user: [u8; 32],
+    subject: String,
     issuer: Rc<IssuerIdentity>,
     body: Vec<u8>,
     /// When the caller's token expires.
@@ -177,13 +177,12 @@ impl Authenticator {
             let why = format!("issuer {:?} has no subjectAccessReview", issuer.name);
             return Err(AccessAnswer::Denied(why.into()));
         };
-        let user = *caller.user_digest();
-        self.access.admit(&user, priority, now).map_err(AccessAnswer::Unavailable)?;
+        self.access.admit(caller, priority, now).map_err(AccessAnswer::Unavailable)?;
         let id = self.next_call();
         let call = Call { asked: now, timeout: plan.timeout };
         let asked = Asked {
             key: key.into(),
-            user,
+            subject: caller.subject().to_owned(),
             issuer: Rc::clone(issuer),
             body: question.body(),
             expires: expiry(caller),
@@ -194,12 +193,19 @@ impl Authenticator {
 }
 
 impl AccessReviews {
-    /// Whether there is room for one more call for this caller.
-    fn admit(&mut self, user: &[u8; 32], priority: Priority, now: UnixTime) -> Result<(), Denial> {
+    /// Whether there is room for one more call for this caller, whatever tokens and pods it has.
+    fn admit(
+        &mut self,
+        caller: &ServiceAccount,
+        priority: Priority,
+        now: UnixTime,
+    ) -> Result<(), Denial> {
         self.in_flight.admit(priority, now)?;
-        let of_user = self.in_flight.count(|asked| asked.user == *user);
-        if of_user >= self.share {
-            let detail = format!("{of_user} reviews of this caller are in progress already");
+        let (issuer, subject) = (&caller.issuer().name, caller.subject());
+        let of_caller =
+            self.in_flight.count(|asked| asked.subject == subject && asked.issuer.name == *issuer);
+        if of_caller >= self.share {
+            let detail = format!("{of_caller} reviews of this caller are in progress already");
             return Err(Reason::Overloaded.because(detail));
         }
         Ok(())

@@ -31,9 +31,11 @@ pub fn members(account: &ServiceAccount) -> String {
 }
 
 impl ServiceAccount {
-    /// Names the user of its SubjectAccessReviews: no two users have the same digest. Computed once for each token.
+    /// Names the user of its SubjectAccessReviews: no two users have the same digest, nor do the users of two issuers, whose
+    /// API servers may disagree about an account of the same name and uid. Computed once for each token.
     pub fn user_digest(&self) -> &[u8; 32] {
-        self.user_digest.get_or_init(|| sha256(members(self).as_bytes()))
+        self.user_digest
+            .get_or_init(|| sha256(format!("{}\n{}", self.issuer().name, members(self)).as_bytes()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{FORBIDDEN, HELD, START, World, allowed, denied, non_resource, plan, rule, world_of};
 use crate::support::{self, Core, Outcome, with};
-use envoy_test::{KeyKind, SigningKey};
+use envoy_test::{KeyKind, SigningKey, Token};
 use sa_authn::denial::Reason;
 use serde_json::{Value, json};
 
@@ -93,20 +93,58 @@ fn caller_without_a_valid_token_asks_nothing() {
     assert!(world.is_quiet());
 }
 
-#[test]
-fn account_of_an_issuer_without_access_reviews_is_forbidden() {
+/// A second issuer, with further members and a key of its own.
+fn with_foreign_issuer(more: Value) -> (World, SigningKey) {
     let (key, other) = (SigningKey::generate(KeyKind::P256), SigningKey::generate(KeyKind::P256));
     let mut config = support::inline(&[&key]);
     config["issuers"][0]["subjectAccessReview"] = plan();
     let mut foreign = support::inline(&[&other])["issuers"][0].clone();
     foreign["name"] = json!("foreign");
     foreign["issuer"] = json!("https://foreign.example");
-    config["issuers"].as_array_mut().unwrap().push(foreign);
+    config["issuers"].as_array_mut().unwrap().push(with(foreign, more));
     let config = with(config, json!({ "rules": [rule(&non_resource())] }));
-    let mut world = World { core: Core::at(START, &config), key };
-    let token =
-        envoy_test::Token::for_service_account("api", "api").issuer("https://foreign.example");
-    let token = token.issued_at(START).lifetime(3600).sign(&other);
+    (World { core: Core::at(START, &config), key }, other)
+}
+
+/// The same account, uid, pod and token ID of both issuers, as clusters that were restored from one backup have them.
+fn tokens_of_both(world: &World, other: &SigningKey) -> (String, String) {
+    let token = Token::for_service_account("api", "api").issued_at(START).lifetime(3600);
+    let foreign = token.clone().issuer("https://foreign.example");
+    (token.sign(&world.key), foreign.sign(other))
+}
+
+#[test]
+fn answer_for_one_issuer_is_not_used_for_an_issuer_without_access_reviews() {
+    let (mut world, other) = with_foreign_issuer(json!({}));
+    let (own, foreign) = tokens_of_both(&world, &other);
+    assert!(world.answered("/metrics", &own, allowed()).passes());
+    assert_eq!(world.get("/metrics", &foreign), FORBIDDEN);
+    assert!(world.is_quiet());
+}
+
+#[test]
+fn equal_users_of_two_issuers_are_reviewed_by_their_own_api_servers() {
+    let elsewhere = json!({ "cluster": "other-apiserver", "authority": "other.example" });
+    let (mut world, other) = with_foreign_issuer(json!({ "subjectAccessReview": elsewhere }));
+    let (own, foreign) = tokens_of_both(&world, &other);
+    let mut requests = [world.held("GET", "/a", &own), world.held("GET", "/a", &foreign)];
+    let calls = world.core.calls();
+    let clusters: Vec<_> = calls.iter().map(|call| call.cluster.as_str()).collect();
+    assert_eq!(clusters, ["kube-apiserver", "other-apiserver"]);
+    for (call, reply) in calls.iter().zip([denied(), allowed()]) {
+        world.core.answer_access(call, reply).unwrap();
+    }
+    let outcomes = requests.each_mut().map(|request| request.wakes(&mut world.core));
+    assert_eq!(outcomes[0], FORBIDDEN);
+    assert!(outcomes[1].passes());
+    assert_eq!(world.get("/a", &own), FORBIDDEN);
+    assert!(world.get("/a", &foreign).passes() && world.is_quiet());
+}
+
+#[test]
+fn account_of_an_issuer_without_access_reviews_is_forbidden() {
+    let (mut world, other) = with_foreign_issuer(json!({}));
+    let (_, token) = tokens_of_both(&world, &other);
     let denial = world.core.denial(&super::request("GET", "/metrics", &token));
     assert_eq!(denial.reason(), Reason::Forbidden);
     assert!(

@@ -37,7 +37,7 @@ impl<'q> AccessQuestion<'q> {
         self.attributes.push((name, value));
     }
 
-    /// Stands for the whole spec: the user by a digest, then every attribute.
+    /// Stands for the issuer and the whole spec: issuer and user by a digest, then every attribute.
     pub fn key(&self) -> &[u8] {
         &self.key
     }
