@@ -7,6 +7,8 @@ mod jwk;
 mod p521;
 mod pair;
 pub(crate) mod rsa;
+#[cfg(feature = "full")]
+mod twin;
 
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ use ring::digest;
 pub use jwk::jwks;
 pub(crate) use jwk::jwks_text;
 use pair::KeyPair;
+#[cfg(feature = "full")]
+pub use twin::twin;
 
 /// The keys that a Kubernetes API server can sign with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

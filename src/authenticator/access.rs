@@ -88,7 +88,7 @@ impl AccessReviews {
         reply: Reply,
         now: UnixTime,
     ) -> Option<Rc<AccessReviewed>> {
-        let Asked { key, issuer, expires, .. } = self.in_flight.answered(id)?;
+        let (_, Asked { key, issuer, expires, .. }) = self.in_flight.answered(id)?;
         let plan = issuer.access.as_ref()?;
         let answer = read(reply, plan, &key);
         let valid = |ttl: Duration| Approval::given(now, ttl.min(expires.since(now)), ttl / AHEAD);

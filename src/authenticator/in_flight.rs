@@ -91,9 +91,10 @@ impl<Q> InFlight<Q> {
         self.position(id).is_some()
     }
 
-    /// What a reply is for; `None` if it is not in progress any more.
-    pub(super) fn answered(&mut self, id: CalloutId) -> Option<Q> {
-        self.position(id).map(|at| self.calls.remove(at).2)
+    /// What a reply is for, and its call; `None` if it is not in progress any more.
+    pub(super) fn answered(&mut self, id: CalloutId) -> Option<(Call, Q)> {
+        let (_, call, question) = self.calls.remove(self.position(id)?);
+        Some((call, question))
     }
 
     fn position(&self, id: CalloutId) -> Option<usize> {

@@ -11,14 +11,22 @@ use std::time::Duration;
 
 /// Outages found by failed reviews. An outage ends by itself if no further review fails.
 #[derive(Debug, Default)]
-pub(super) struct Outages(Vec<Outage>);
+pub(super) struct Outages(Vec<Server>);
 
-/// One API server that could not be reached.
+/// An API server that was asked.
 #[derive(Debug)]
-struct Outage {
+struct Server {
     cluster: String,
     authority: String,
     path_prefix: String,
+    /// When it last answered.
+    answered: Option<UnixTime>,
+    outage: Option<Outage>,
+}
+
+/// An API server that cannot be reached.
+#[derive(Debug)]
+struct Outage {
     failed: UnixTime,
     /// When the next review probes whether the outage is over.
     probe: UnixTime,
@@ -38,7 +46,7 @@ pub(super) enum Health {
     Down(Rc<str>),
 }
 
-/// Tokens that an API server has rejected, by digest, until they expire.
+/// Tokens that an API server has rejected, by [`digest`], until they expire.
 ///
 /// No entry is evicted: an evicted token would pass during an outage. If there is no room, the list is marked as
 /// incomplete, and tokens that were never accepted do not pass either.
@@ -55,7 +63,8 @@ pub(super) struct Rejected {
 impl Outages {
     /// The state of the API server that this plan asks.
     pub(super) fn health(&self, plan: &ReviewPlan, now: UnixTime) -> Health {
-        match self.0.iter().find(|outage| outage.is_of(plan)) {
+        let server = self.0.iter().find(|server| server.is_of(plan));
+        match server.and_then(|server| server.outage.as_ref()) {
             // A clock that was set back must not make an outage longer.
             Some(outage) if now < outage.failed || now >= outage.ends => Health::Unknown,
             Some(outage) if now >= outage.probe => Health::ProbeDue(Rc::clone(&outage.why)),
@@ -64,38 +73,68 @@ impl Outages {
         }
     }
 
-    /// A review failed because its API server cannot be reached.
-    pub(super) fn failed(&mut self, plan: &ReviewPlan, why: &str, now: UnixTime) {
-        self.ended(plan);
-        let probe = now.plus(PROBE_INTERVAL);
-        self.0.push(Outage {
-            cluster: plan.cluster.clone(),
-            authority: plan.authority.clone(),
-            path_prefix: plan.path_prefix.clone(),
-            failed: now,
-            probe,
-            ends: probe.plus(PROBE_INTERVAL),
-            why: why.into(),
-        });
+    /// A review failed because its API server cannot be reached. `false` if the API server has answered another review since
+    /// this one was asked: then it is only slow, as a caller can make it, and there is no outage.
+    pub(super) fn failed(
+        &mut self,
+        plan: &ReviewPlan,
+        why: &str,
+        asked: UnixTime,
+        now: UnixTime,
+    ) -> bool {
+        let mut server = self.take(plan);
+        // A clock that was set back proves nothing.
+        let is_slow = server.answered.is_some_and(|answered| asked < answered && answered <= now);
+        if !is_slow {
+            let probe = now.plus(PROBE_INTERVAL);
+            let ends = probe.plus(PROBE_INTERVAL);
+            server.outage = Some(Outage { failed: now, probe, ends, why: why.into() });
+        }
+        self.0.push(server);
+        !is_slow
     }
 
     /// An API server has answered a review, with whatever result.
+    pub(super) fn answered(&mut self, plan: &ReviewPlan, now: UnixTime) {
+        let server = self.take(plan);
+        self.0.push(Server { answered: Some(now), outage: None, ..server });
+    }
+
+    /// A review has no result, and not because of an outage: a shortage never accepts a token.
     pub(super) fn ended(&mut self, plan: &ReviewPlan) {
-        self.0.retain(|outage| !outage.is_of(plan));
+        let server = self.take(plan);
+        self.0.push(Server { outage: None, ..server });
     }
 
     /// A review was sent that will show whether the outage is over.
     pub(super) fn probed(&mut self, plan: &ReviewPlan, now: UnixTime) {
-        if let Some(outage) = self.0.iter_mut().find(|outage| outage.is_of(plan)) {
+        let server = self.0.iter_mut().find(|server| server.is_of(plan));
+        if let Some(outage) = server.and_then(|server| server.outage.as_mut()) {
             outage.probe = now.plus(plan.timeout).plus(PROBE_INTERVAL);
             outage.ends = outage.probe;
         }
     }
+
+    /// Removes what is known of a server, for the caller to add it again.
+    fn take(&mut self, plan: &ReviewPlan) -> Server {
+        let known = self.0.iter().position(|server| server.is_of(plan));
+        known.map_or_else(|| Server::of(plan), |at| self.0.swap_remove(at))
+    }
 }
 
-// === impl Outage ===
+// === impl Server ===
 
-impl Outage {
+impl Server {
+    fn of(plan: &ReviewPlan) -> Self {
+        Self {
+            cluster: plan.cluster.clone(),
+            authority: plan.authority.clone(),
+            path_prefix: plan.path_prefix.clone(),
+            answered: None,
+            outage: None,
+        }
+    }
+
     fn is_of(&self, plan: &ReviewPlan) -> bool {
         self.cluster == plan.cluster
             && self.authority == plan.authority
@@ -113,7 +152,7 @@ impl Rejected {
 
     /// Adds a token that the API server has rejected, and that expires at `until`.
     pub(super) fn add(&mut self, token: &[u8], until: UnixTime, now: UnixTime) {
-        self.add_digest(sha256(token), until, now);
+        self.add_digest(digest(token), until, now);
     }
 
     /// Adds the tokens of an earlier configuration.
@@ -137,7 +176,7 @@ impl Rejected {
     /// The API server has accepted this token.
     pub(super) fn remove(&mut self, token: &[u8]) {
         if !self.tokens.is_empty() {
-            self.tokens.remove(&sha256(token));
+            self.tokens.remove(&digest(token));
         }
     }
 
@@ -148,7 +187,7 @@ impl Rejected {
         accepted_before: bool,
         now: UnixTime,
     ) -> Result<(), Denial> {
-        if !self.tokens.is_empty() && self.tokens.contains_key(&sha256(token)) {
+        if !self.tokens.is_empty() && self.tokens.contains_key(&digest(token)) {
             let detail = "the API server rejected the token before its outage";
             return Err(Reason::Revoked.because(detail));
         }
@@ -158,6 +197,12 @@ impl Rejected {
         }
         Ok(())
     }
+}
+
+/// Stands for a token without its signature: from an ECDSA signature, anyone can compute a second one for the same token.
+fn digest(token: &[u8]) -> [u8; 32] {
+    let signed = token.iter().rposition(|byte| *byte == b'.').and_then(|dot| token.get(..dot));
+    sha256(signed.unwrap_or(token))
 }
 
 /// How long after a failed review the next one decides whether the outage is over.

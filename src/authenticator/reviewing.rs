@@ -59,24 +59,25 @@ impl Authenticator {
         reply: Reply,
         now: UnixTime,
     ) -> Option<ReviewSettled> {
-        let question = self.reviews.answered(id)?;
+        let (call, question) = self.reviews.answered(id)?;
         let plan = question.identity.review.as_ref()?;
-        let outcome = plan.read(reply, &question.identity, &question.claims).map(Rc::new);
-        match &outcome {
-            Err(NotAccepted::Unavailable(Cause::Outage, why)) => {
-                self.reviews.outages.failed(plan, why.detail(), now);
-            }
+        let mut outcome = plan.read(reply, &question.identity, &question.claims).map(Rc::new);
+        match &mut outcome {
             // The reply says nothing about the token, so what is cached of it stays.
-            Err(NotAccepted::Unavailable(Cause::Shortage, _)) => {}
-            Err(NotAccepted::Unavailable(Cause::Misconfiguration, _)) => {
+            Err(NotAccepted::Unavailable(cause @ Cause::Outage, why)) => {
+                if !self.reviews.outages.failed(plan, why.detail(), call.asked, now) {
+                    *cause = Cause::Shortage;
+                }
+            }
+            Err(NotAccepted::Unavailable(Cause::Shortage | Cause::Misconfiguration, _)) => {
                 self.reviews.outages.ended(plan);
             }
             Ok(review) => {
-                self.reviews.outages.ended(plan);
+                self.reviews.outages.answered(plan, now);
                 self.approve(&question, plan, review, now);
             }
             Err(NotAccepted::Rejected(denial)) => {
-                self.reviews.outages.ended(plan);
+                self.reviews.outages.answered(plan, now);
                 self.known.remove(&question.token.0);
                 self.reviews.refuse(&question, plan, denial.clone(), now);
             }

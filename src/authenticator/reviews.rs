@@ -7,7 +7,7 @@ use super::in_flight::{Call, InFlight, Priority};
 use super::outage::{Outages, Rejected};
 use super::token_cache::{TokenCache, Untrusted};
 use crate::authn::claims::Claims;
-use crate::authn::issuer::{IssuerIdentity, OnOutage, ReviewPlan};
+use crate::authn::issuer::{IssuerIdentity, Purpose, ReviewPlan};
 use crate::authn::verify::Validity;
 use crate::callout::CalloutId;
 use crate::denial::{Denial, Reason};
@@ -91,8 +91,8 @@ impl Reviews {
         self.in_flight.has(id)
     }
 
-    /// The review that a reply is for; `None` if it is not in progress any more.
-    pub(super) fn answered(&mut self, id: CalloutId) -> Option<Question> {
+    /// The review that a reply is for, and its call; `None` if it is not in progress any more.
+    pub(super) fn answered(&mut self, id: CalloutId) -> Option<(Call, Question)> {
         self.in_flight.answered(id)
     }
 
@@ -104,7 +104,8 @@ impl Reviews {
     }
 
     /// Caches a rejection for a short time: the object that the token is bound to may be created again, or a replica of the
-    /// API server may not have seen it yet. For outages, the rejection is kept until the token expires.
+    /// API server may not have seen it yet. For outages, the rejection is kept until the token expires; a later configuration
+    /// may have `onOutage: "acceptVerified"`.
     pub(super) fn refuse(
         &mut self,
         question: &Question,
@@ -113,8 +114,8 @@ impl Reviews {
         now: UnixTime,
     ) {
         let token = &question.token.0;
-        // A token that is not valid yet will be.
-        if plan.on_outage == OnOutage::AcceptVerified
+        // A token that is not valid yet will be. Without a verified signature, callers could fill the list.
+        if plan.purpose == Purpose::AfterVerification
             && denial.reason() != Reason::NotYetValid
             && let Some(validity) = Validity::of(question.claims.times(), &question.identity)
         {

@@ -29,7 +29,8 @@ const KIND: &str = "TokenReview";
 pub enum Cause {
     /// The API server cannot be reached: no connection, no answer in time, or a status from 500 to 599.
     Outage,
-    /// The API server (429) or Envoy (an open circuit breaker, a call that was not sent) has no room for the call.
+    /// The API server (429) or Envoy (an open circuit breaker, a call that was not sent) has no room for the call, or the API
+    /// server, which answers other calls, is slow.
     Shortage,
     /// Something answers that does not review tokens for this proxy: 401, 403, 404, another status, no TokenReview, or no
     /// such cluster.

@@ -5,7 +5,8 @@ use super::{
     millis, review, seconds, verifying,
 };
 use crate::support;
-use crate::support::{Outcome, good};
+use crate::support::{Core, Outcome, good};
+use envoy_test::keys::twin;
 use envoy_test::{KeyKind, SigningKey};
 use sa_authn::callout::{Callout, Reply};
 use sa_authn::decision_log::DecisionLog;
@@ -180,13 +181,33 @@ fn one_request_probes_after_5_seconds_while_others_pass() {
 
 #[test]
 fn any_response_ends_an_outage() {
-    for reply in [gone(), answered(403, &json!({}))] {
+    // A shortage too: a caller could create one, and so prolong the outage.
+    for reply in [gone(), answered(403, &json!({})), answered(429, &json!({})), Reply::NotSent] {
         let mut world = in_outage(accepting());
         let (probe, other) = (world.caller("probe"), world.caller("other"));
         world.wait(seconds(5));
         assert!(!world.answered(&probe, reply).passes());
         assert_eq!(world.by(&other), HELD);
     }
+}
+
+#[test]
+fn failed_review_is_no_outage_if_the_api_server_answered_another_since() {
+    let mut world = accepting();
+    let (slow, quick, other) = (world.caller("slow"), world.caller("quick"), world.caller("other"));
+    let mut request = world.held(&slow);
+    let call = world.call();
+    world.wait(millis(3900));
+    world.admit(&quick);
+    world.wait(millis(100));
+    let timeout = support::answered(504, "upstream request timeout");
+    let settled = world.core.answer_review(&call, timeout.clone());
+    assert_eq!(request.reviewed(&mut world.core, &settled), UNAVAILABLE);
+    let mut request = world.held(&other);
+    // Asked after the last answer, it is an outage.
+    let settled = world.answer(timeout);
+    assert!(request.reviewed(&mut world.core, &settled).passes());
+    assert!(world.passes(&slow));
 }
 
 #[test]
@@ -241,6 +262,30 @@ fn rejected_token_stays_rejected_for_the_whole_outage() {
         world.wait(seconds(10));
         world.admit(&revoked);
     }
+}
+
+#[test]
+fn rejected_token_stays_rejected_with_its_second_signature() {
+    let mut world = accepting();
+    let revoked = world.caller("revoked");
+    let twin = Caller { token: twin(&revoked.token).unwrap(), claims: revoked.claims.clone() };
+    assert_eq!(world.answered(&revoked, gone()), REVOKED);
+    let mut world = in_outage(world);
+    assert_eq!(world.by(&twin), REVOKED);
+}
+
+#[test]
+fn token_that_was_rejected_under_deny_stays_rejected_when_the_configuration_accepts_outages() {
+    let mut old = verifying(json!({}));
+    let revoked = old.caller("revoked");
+    assert_eq!(old.answered(&revoked, gone()), REVOKED);
+    let mut config = support::inline(&[&old.key]);
+    config["issuers"][0]["tokenReview"] =
+        support::with(super::plan(), json!({ "onOutage": "acceptVerified" }));
+    let mut new = World { core: Core::at(super::START, &config), key: old.key };
+    new.core.takes_over(&mut old.core);
+    let mut new = in_outage(new);
+    assert_eq!(new.by(&revoked), REVOKED);
 }
 
 #[test]
