@@ -85,7 +85,7 @@ async fn methods_tokens_and_permissions_decide() -> Result<()> {
             (metrics(&other), "403 forbidden"),
             (Request::get("/metrics"), "401 missing_token"),
             (Request::get("/metrics/x").bearer(&token), "403 forbidden"),
-            (Request::get("/x/../metrics?a=b").bearer(&token), "200"),
+            (Request::get("/%6detrics?a=b").bearer(&token), "200"),
             (Request::get("/x%2f../metrics").bearer(&token), "400 ambiguous_path"),
         ] {
             let response = request.send(gate.envoy.port()).await?;

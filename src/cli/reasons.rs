@@ -90,7 +90,7 @@ fn meaning(reason: Reason) -> &'static str {
         }
         Reason::ConflictingTokens => "several different tokens",
         Reason::AmbiguousPath => {
-            "no path, or a path that upstreams interpret differently (`//`, `%2f`, `;`, ...), or an \
+            "no path, or a path that upstreams interpret differently (`//`, `..`, `%2f`, `;`, ...), or an \
              ambiguous host (several, a trailing dot, a malformed port); and a rule that depends on \
              it is evaluated"
         }
@@ -188,7 +188,7 @@ pub fn remedy(reason: Reason) -> &'static str {
             "send one token in one header: remove the token of the proxy or of the application"
         }
         Reason::AmbiguousPath => {
-            "send the path without `//`, `%2f`, `%5c`, `;` and backslashes, and the host without a \
+            "send the path without `//`, `..`, `%2f`, `%5c`, `;` and backslashes, and the host without a \
              trailing dot; or make Envoy normalize paths (`normalize_path` and `merge_slashes`; in \
              Istio `pathNormalization`)"
         }

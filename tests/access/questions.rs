@@ -98,7 +98,7 @@ fn segments_and_fixed_verb_are_used() {
         "name": { "segment": 4 }, "verb": "use",
     } }));
     assert_eq!(
-        attributes(&mut world, "POST", "/ns/./team-a/%73ecrets/db?ns=b"),
+        attributes(&mut world, "POST", "/ns/team-a/%73ecrets/db?ns=b"),
         json!({
             "group": "example.com", "resource": "secrets", "namespace": "team-a", "name": "db", "verb": "use",
         })

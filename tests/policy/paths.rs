@@ -11,12 +11,12 @@ struct Random(u64);
 #[test]
 fn path_pattern_matches_only_the_documented_paths() {
     for (pattern, covered, not_covered) in [
-        ("/", &["/", "/?x", "/a/.."][..], &["/a", "/a/"][..]),
-        ("/a", &["/a", "/a?x", "/b/../a"], &["/", "/a/", "/ab", "/a/b", "/A"]),
-        ("/a/", &["/a/", "/a/./", "/a/b/.."], &["/a", "/a/b"]),
+        ("/", &["/", "/?x"][..], &["/a", "/a/"][..]),
+        ("/a", &["/a", "/a?x", "/%61"], &["/", "/a/", "/ab", "/a/b", "/A"]),
+        ("/a/", &["/a/", "/%61/"], &["/a", "/a/b"]),
         ("/*", &["/", "/a", "/a/", "/a/b/c"], &[]),
         ("/a/*", &["/a/", "/a/b", "/a/b/", "/a/b/c"], &["/a", "/ab", "/b/a/c"]),
-        ("/a/*/c", &["/a/b/c", "/a/*/c", "/a/./b/c"], &["/a/c", "/a/b/b/c", "/a/b/c/"]),
+        ("/a/*/c", &["/a/b/c", "/a/*/c", "/a/.b/c"], &["/a/c", "/a/b/b/c", "/a/b/c/"]),
         ("/a/*/*", &["/a/b/", "/a/b/c", "/a/b/c/d"], &["/a/b", "/a/", "/a"]),
         ("/*/b", &["/a/b", "/*/b"], &["/b", "/a/b/", "/a/a/b"]),
         ("/a.b", &["/a.b", "/a%2eb", "/a%2Eb"], &["/aXb", "/a"]),
@@ -81,7 +81,7 @@ fn escaped_pattern_matches_the_unescaped_path() {
         ("/Users(1)", "forbidden"),
         ("/Users%281%29", "forbidden"),
         ("/Users%281)", "forbidden"),
-        ("/x/../Users(1)", "forbidden"),
+        ("/x/../Users(1)", "ambiguous_path"),
         ("/Users(2)", "rest"),
         ("/v1/x:export", "forbidden"),
         ("/v1/x%3Aexport", "forbidden"),

@@ -189,8 +189,17 @@ fn tricks(world: &World) -> Vec<Scenario> {
     let caller = of(world, "web", "frontend");
     let get = |path: &str| Request::get(path).bearer(&caller);
     vec![
-        Scenario::refused("dot segments", get("/public/../secrets/db"), "forbidden"),
-        Scenario::refused("escaped dot segments", get("/public/%2e%2E/secrets/db"), "forbidden"),
+        Scenario::refused("dot segments", get("/public/../secrets/db"), "ambiguous_path"),
+        Scenario::refused(
+            "escaped dot segments",
+            get("/public/%2e%2E/secrets/db"),
+            "ambiguous_path",
+        ),
+        Scenario::refused(
+            "dot segments that lead to an open path",
+            Request::get("/secrets/../public/1"),
+            "ambiguous_path",
+        ),
         Scenario::refused("an escaped letter", get("/%73ecrets/db"), "forbidden"),
         Scenario::refused("an escaped slash", get("/public/..%2fsecrets/db"), "ambiguous_path"),
         Scenario::refused("an escaped backslash", get("/public/..%5csecrets"), "ambiguous_path"),

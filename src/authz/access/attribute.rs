@@ -195,7 +195,7 @@ mod tests {
             })
         };
         assert_eq!(segment("/ns/a/x", 2).as_deref(), Ok("a"));
-        assert_eq!(segment("/ns/b/../%61?ns=c", 2).as_deref(), Ok("a"));
+        assert_eq!(segment("/ns/%61?ns=c", 2).as_deref(), Ok("a"));
         for (path, at) in [
             ("/ns/", 2),
             ("/ns", 2),
