@@ -141,11 +141,13 @@ async fn protected_paths_cannot_be_reached_without_permission() -> Result<()> {
         let world = start(&version).await?;
         let mut tried = 0;
         for (name, request) in bypasses(&world).into_iter().chain(forgeries(&world)) {
-            let response = request.send(world.envoy.port()).await;
+            let response = request.send(world.envoy.port()).await.context(name)?;
             ensure!(
                 world.upstream.count() == 0,
                 "Envoy {version}: {name} reached the upstream: {response:?}"
             );
+            let is_refused = response.status >= 400 || response.grpc_status().is_some();
+            ensure!(is_refused, "Envoy {version}: {name}: {response:?}");
             tried += 1;
         }
         for (name, lines) in raw_bypasses(&world) {

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{http_options, http_options_of};
+use crate::support::http_options_of;
 use anyhow::{Context, Result, ensure};
 use envoy_test::envoy::oldest_and_newest;
 use envoy_test::token::{DEFAULT_AUDIENCE, DEFAULT_ISSUER, unix_now};
@@ -112,16 +112,10 @@ async fn start(version: &str, config: Value, filters: Vec<Value>) -> Result<Pair
             own.insert(at, filter);
         }
         tree["static_resources"]["listeners"].as_array_mut().expect("listeners").push(listener);
-        http_options(tree);
     });
     let envoy = setup.start().await?;
-    let listeners =
-        Request::get("/listeners?format=json").send(envoy.admin_port()).await?.json()?;
-    let statuses = listeners["listener_statuses"].as_array().context("listeners")?;
-    let found =
-        statuses.iter().find(|status| status["name"] == "original").context("the original")?;
-    let port = found["local_address"]["socket_address"]["port_value"].as_u64().context("a port")?;
-    Ok(Pair { envoy, _upstream: upstream, original: port.try_into()? })
+    let original = envoy.port_of("original").await?;
+    Ok(Pair { envoy, _upstream: upstream, original })
 }
 
 /// Tokens by name; the empty one is no token.

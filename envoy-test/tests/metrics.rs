@@ -100,7 +100,13 @@ async fn metrics_are_correct_with_one_and_four_workers() -> Result<()> {
                 u64::from(workers) + 1,
             ),
             (r#"sa_authn_keys_count{issuer="local"}"#.to_owned(), 1),
-            (r#"sa_authn_build{version="0_1_0"}"#.to_owned(), 1),
+            (
+                format!(
+                    "sa_authn_build{{version=\"{}\"}}",
+                    env!("CARGO_PKG_VERSION").replace('.', "_")
+                ),
+                1,
+            ),
             ("sa_authn_misconfigured{}".to_owned(), 0),
         ];
         let names: Vec<_> = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();

@@ -246,7 +246,7 @@ async fn filter_chains_without_the_filter_are_named() -> Result<()> {
         })
         .await?;
         let expected = [
-            "ok  filter    sa-authn 0.1.0 in 1 filter chain",
+            concat!("ok  filter    sa-authn ", env!("CARGO_PKG_VERSION"), " in 1 filter chain"),
             "NO  chains    inbound/old: requests reach the upstream without the filter",
             "NO  chains    inbound/tcp: TCP connections reach the upstream without the filter",
         ];

@@ -1,4 +1,4 @@
-//! `cargo xtask reproduce`: builds the module twice in different folders, and compares the bytes.
+//! `cargo xtask reproduce`: builds the module twice in different folders, as it ships, and compares the bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ fn build(toolchain: &Toolchain, folder: &Path, cargo_home: &Path) -> Result<Path
     let built =
         wasm::compile(toolchain, &sources, &folder.join("built"), cargo_home, Output::Shown)?;
     let module = folder.join("sa_authn.wasm");
-    fs::copy(&built, &module)?;
+    wasm::trim_to(&built, &module, Output::Shown)?;
     Ok(module)
 }
 

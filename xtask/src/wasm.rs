@@ -43,7 +43,7 @@ pub fn build_with(toolchain: &Toolchain, output: Output) -> Result<PathBuf> {
     let built = compile(toolchain, root, &target, &cargo_home(), output)?;
     let module = root.join(MODULE);
     let trimmed = built.with_file_name("sa_authn.trimmed.wasm");
-    output.run(trim("run").arg("--").args([&built, &trimmed]))?;
+    trim_to(&built, &trimmed, output)?;
     let bytes = fs::read(&trimmed).with_context(|| trimmed.display().to_string())?;
     put(&bytes, &module).with_context(|| format!("cannot write {MODULE}"))?;
     Ok(module)
@@ -53,6 +53,11 @@ pub fn build_with(toolchain: &Toolchain, output: Output) -> Result<PathBuf> {
 pub fn build_ahead(toolchain: &Toolchain) -> Result<()> {
     let (root, target) = (repository::root(), repository::target());
     compile(toolchain, root, &target, &cargo_home(), Output::Ahead).map(|_| ())
+}
+
+/// Writes what ships of a compiled module.
+pub fn trim_to(compiled: &Path, trimmed: &Path, output: Output) -> Result<()> {
+    output.run(trim("run").arg("--").args([compiled, trimmed]))
 }
 
 /// Builds or runs the program that removes unused callbacks.

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-/// Has cargo compile the packages of the workspace by Clippy's driver, which is the compiler with more lints. Every warning
-/// is an error.
+/// Has cargo compile the packages of the workspace by Clippy's driver, which is the compiler with more lints and without
+/// optimizations of its middle representation. Every warning is an error. The module and the released command are never
+/// compiled by it.
 ///
 /// `cargo clippy` checks without compiling, so that cargo reads all packages once more for the tests. On two cores and in
 /// empty target folders, `cargo build --workspace --all-targets` with these variables and `cargo doc --workspace --no-deps

@@ -33,13 +33,13 @@ pub fn remove() -> Result<()> {
 }
 
 /// The counts of the last run, and the lines of tests that passed without testing everything (`not run: WHAT: WHY`).
-/// Without a report nothing ran: the tests did not compile.
-pub fn read() -> Result<(Tally, Vec<String>)> {
+/// `None` without a report: no test ran, as when they do not compile.
+pub fn read() -> Result<Option<(Tally, Vec<String>)>> {
     if !path().exists() {
-        return Ok((Tally::default(), Vec::new()));
+        return Ok(None);
     }
     let report = fs::read_to_string(path())?;
-    Ok((tally(&report)?, not_run(&report)))
+    Ok(Some((tally(&report)?, not_run(&report))))
 }
 
 fn tally(report: &str) -> Result<Tally> {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use programs::envoy::VERSIONS;
 
 use super::session::{self, SCENARIOS, Session};
-use crate::{coverage, separate, supply_chain};
+use crate::{coverage, separate};
 
 /// One step.
 pub struct Step {
@@ -30,9 +30,7 @@ pub const STEPS: [Step; 17] = [
     step("docs", "the documentation builds without a warning, and its examples pass", |session| {
         session.docs()
     }),
-    step("supply-chain", "licences, sources and bans comply with deny.toml", |_| {
-        supply_chain::check()
-    }),
+    step("supply-chain", "licences, sources and bans comply with deny.toml", Session::supply_chain),
     step("module", "the release module builds", |session| session.module().map(|_| ())),
     step("clippy-wasm", "clippy reports nothing for the module", Session::clippy_wasm),
     step("envoys", "the Envoys are fetched", Session::envoys),
