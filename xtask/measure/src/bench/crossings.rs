@@ -45,7 +45,7 @@ pub fn crossings(modules: &Modules) -> Vec<Crossing> {
 /// The table, in Markdown.
 pub fn table(rows: &[Crossing], costs: &[Cost]) -> String {
     let mut table =
-        "| for each request | us over no filter | quartiles | beyond | us for each call |\n\
+        "| for each request | us over no filter | quartiles | compared with | us for each call |\n\
                      |---|---:|---|---|---:|\n"
             .to_owned();
     for (row, cost) in rows.iter().zip(costs).skip(1) {
