@@ -80,16 +80,26 @@ pub struct Step {
     pub output: String,
 }
 
-/// Runs commands of a guide one after the other in one shell, and compares each output with the one that the guide shows.
+/// Runs commands of a guide one after the other in one shell, and compares each output with the one that the guide shows. A
+/// command without an output in the guide must succeed.
 pub fn perform(steps: &[Step]) -> Result<()> {
     let script: String =
-        steps.iter().map(|step| format!("{}\necho {SEPARATOR}\n", step.command)).collect();
+        steps.iter().map(|step| format!("{}\necho \"{END} $?\"\n", step.command)).collect();
     let ran = run(&script)?;
-    let outputs: Vec<_> = ran.output.split(&format!("{SEPARATOR}\n")).collect();
-    ensure!(outputs.len() == steps.len() + 1, "{}", ran.output);
-    for (step, output) in steps.iter().zip(outputs) {
-        let is_shown = step.output.is_empty() || shows(&step.output, output);
-        ensure!(is_shown, "{}\nexpected {}\nfound {output}", step.command, step.output);
+    let mut rest = ran.output.as_str();
+    for Step { command, output: expected } in steps {
+        let ended = rest.split_once(END).and_then(|(output, after)| {
+            let (code, after) = after.split_once('\n')?;
+            Some((output, code.trim(), after))
+        });
+        let (output, code, after) = ended.with_context(|| format!("{command}: {rest}"))?;
+        rest = after;
+        if expected.is_empty() {
+            ensure!(code == "0", "{command}\nexit code {code}\n{output}");
+        } else {
+            let is_shown = shows(expected, output);
+            ensure!(is_shown, "{command}\nexpected {expected}\nfound {output}");
+        }
     }
     Ok(())
 }
@@ -112,7 +122,8 @@ fn shows(expected: &str, found: &str) -> bool {
     rest.is_empty() || has_wildcard
 }
 
-const SEPARATOR: &str = "-- end of output --";
+/// Before the exit code of a command, after its output.
+const END: &str = "-- end of output, exit code";
 
 /// The outcome of a command.
 #[derive(Debug)]

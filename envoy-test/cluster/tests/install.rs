@@ -307,42 +307,48 @@ fn kustomization_is_verified_as_the_chart_is() -> Result<()> {
 
 #[test]
 fn every_overlay_for_sidecars_protects_the_workload_until_it_is_removed() -> Result<()> {
-    let image = Image::push("1")?;
-    let workload = Workload::deploy(&image)?;
-    for method in ["keys", "token-review"] {
-        for api in ["wasmplugin", "trafficextension"] {
-            let overlay = format!("sidecar-{method}-{api}");
-            let folder = kustomization(&image, &overlay, NAMESPACE)?;
-            let path = folder.path().display();
-            succeed(&format!("kubectl apply -k {path}/example"))?;
-            workload.enroll()?;
-            workload.protected().context(overlay)?;
-            workload.withdraw()?;
-            succeed(&format!("kubectl delete -k {path}/example"))?;
-            workload.expect(None, "200")?;
-        }
-    }
-    Ok(())
+    overlays_protect_the_workload("wasmplugin")
 }
 
 #[test]
 fn every_overlay_for_gateways_protects_the_gateway_until_it_is_removed() -> Result<()> {
+    overlays_protect_the_gateway("wasmplugin")
+}
+
+/// The overlays for sidecars with this kind of object.
+pub(crate) fn overlays_protect_the_workload(api: &str) -> Result<()> {
+    let image = Image::push("1")?;
+    let workload = Workload::deploy(&image)?;
+    for method in ["keys", "token-review"] {
+        let overlay = format!("sidecar-{method}-{api}");
+        let folder = kustomization(&image, &overlay, NAMESPACE)?;
+        let path = folder.path().display();
+        succeed(&format!("kubectl apply -k {path}/example"))?;
+        workload.enroll()?;
+        workload.protected().context(overlay)?;
+        workload.withdraw()?;
+        succeed(&format!("kubectl delete -k {path}/example"))?;
+        workload.expect(None, "200")?;
+    }
+    Ok(())
+}
+
+/// The overlays for gateways with this kind of object.
+pub(crate) fn overlays_protect_the_gateway(api: &str) -> Result<()> {
     let image = Image::push("1")?;
     let gateway = Gateway::ready()?;
     for method in ["keys", "token-review"] {
-        for api in ["wasmplugin", "trafficextension"] {
-            let overlay = format!("gateway-{method}-{api}");
-            let folder = kustomization(&image, &overlay, INGRESS)?;
-            let path = folder.path().display();
-            succeed(&format!("kubectl apply -k {path}/example"))?;
-            refer_to("sa-authn-deployment")?;
-            gateway.protected().context(overlay)?;
-            refer_to("sa-authn-gateway")?;
-            succeed(&format!("kubectl delete -k {path}/example"))?;
-            // The overlay's ConfigMap has the name of the one that the manifests have installed.
-            Kubectl::admin().apply(&Example::manifest("api-server-gateway.yaml")?)?;
-            gateway.open()?;
-        }
+        let overlay = format!("gateway-{method}-{api}");
+        let folder = kustomization(&image, &overlay, INGRESS)?;
+        let path = folder.path().display();
+        succeed(&format!("kubectl apply -k {path}/example"))?;
+        refer_to("sa-authn-deployment")?;
+        gateway.protected().context(overlay)?;
+        refer_to("sa-authn-gateway")?;
+        succeed(&format!("kubectl delete -k {path}/example"))?;
+        // The overlay's ConfigMap has the name of the one that the manifests have installed.
+        Kubectl::admin().apply(&Example::manifest("api-server-gateway.yaml")?)?;
+        gateway.open()?;
     }
     Ok(())
 }

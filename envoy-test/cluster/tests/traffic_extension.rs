@@ -1,5 +1,6 @@
 //! The filter as a TrafficExtension, which Istio has since 1.30.
 
+use crate::install;
 use anyhow::Result;
 use cluster_test::{Caller, Example, Gateway};
 
@@ -18,4 +19,14 @@ fn traffic_extension_acts_as_the_wasm_plugin() -> Result<()> {
 #[test]
 fn traffic_extension_of_a_gateway_passes_one_caller_and_denies_the_other() -> Result<()> {
     Gateway::ready()?.protect("trafficextension-gateway.yaml")
+}
+
+#[test]
+fn overlays_with_a_traffic_extension_protect_the_workload_until_they_are_removed() -> Result<()> {
+    install::overlays_protect_the_workload("trafficextension")
+}
+
+#[test]
+fn overlays_with_a_traffic_extension_protect_the_gateway_until_they_are_removed() -> Result<()> {
+    install::overlays_protect_the_gateway("trafficextension")
 }
