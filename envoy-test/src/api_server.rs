@@ -160,11 +160,6 @@ impl ApiServer {
         lock(&self.cluster.admins).insert(format!("system:serviceaccount:{namespace}:{name}"));
     }
 
-    /// Sets `max-age` in the Cache-Control of both documents.
-    pub fn set_max_age(&self, seconds: u64) {
-        *lock(&self.cluster.max_age) = seconds;
-    }
-
     /// Whether successful authentications are cached for 10 s, as in a real API server (the default).
     pub fn set_success_cache(&self, on: bool) {
         lock(&self.cluster.successes).set_enabled(on);

@@ -73,11 +73,6 @@ impl Request {
         &self.headers
     }
 
-    /// Whether it is sent over HTTP/2.
-    pub fn is_http2(&self) -> bool {
-        self.http2
-    }
-
     /// What Envoy hands a filter of it: pseudo-headers first, several `authorization` lines as one.
     pub fn header_map(&self) -> Pairs {
         let host = self.headers.iter().rfind(|(name, _)| name == "host");

@@ -58,7 +58,7 @@ fn answer(
     if !accepts(accept, content_type) {
         return Answer::not_acceptable(content_type);
     }
-    Answer::document(content_type, *lock(&cluster.max_age), body())
+    Answer::document(content_type, body())
 }
 
 fn accepts(accept: Option<&str>, content_type: &str) -> bool {

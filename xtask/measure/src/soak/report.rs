@@ -96,6 +96,9 @@ impl Report {
             complaints.push(format!("{} lines of the log may hold a token", self.leaks));
         }
         for (name, trend) in [("Envoy's memory", self.resident), ("the VMs' memory", self.wasm)] {
+            if trend.early == 0.0 {
+                complaints.push(format!("{name} was not measured"));
+            }
             if trend.grows() {
                 let (early, late) = (mb(trend.early), mb(trend.late));
                 complaints.push(format!("{name} grew from {early} to {late}"));
