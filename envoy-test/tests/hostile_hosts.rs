@@ -129,6 +129,28 @@ async fn host_rules_match_what_envoys_router_matches() -> Result<()> {
     Ok(())
 }
 
+/// Each of its labels is below a parent domain, and a pattern would be looked up for each of these.
+#[tokio::test]
+async fn host_that_fills_the_headers_is_ambiguous() -> Result<()> {
+    let key = SigningKey::generate(KeyKind::P256);
+    let mut plugin = config(json!({ "inline": jwks(&[&key]) }));
+    plugin["rules"] = json!([{ "name": "below", "hosts": ["*.example:*"], "allow": "anyone" }]);
+    let request =
+        |host: &str| format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    for version in versions() {
+        let setup = EnvoySetup::new().version(&version).plugin_config(plugin.clone());
+        let gate = Gate::start(setup).await?;
+        for (labels, expected) in
+            [(100, Outcome::passes()), (29_000, Outcome::refused(400, "ambiguous_path"))]
+        {
+            let host = "a.".repeat(labels) + "example";
+            let outcome = gate.http1(request(&host).as_bytes()).await?;
+            assert_eq!(outcome, expected, "{labels} labels in Envoy {version}");
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn strip_matching_host_port_removes_the_port_of_the_listener() -> Result<()> {
     let setting = Setting { name: Some(STRIP_MATCHING), open: "www.example", cases: Vec::new() };

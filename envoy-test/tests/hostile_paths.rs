@@ -84,19 +84,8 @@ async fn paths_are_matched_correctly_without_envoys_normalization() -> Result<()
 #[tokio::test]
 async fn path_with_an_empty_segment_is_ambiguous() -> Result<()> {
     let key = SigningKey::generate(KeyKind::P256);
-    let paths = [
-        "//public/secrets/1",
-        "///public/1",
-        "/.//public/1",
-        "/%2e//public/1",
-        "/..//public/1",
-        "/public/..//public/1",
-        "/public/%2e%2E//public/1",
-        "/public//1",
-        "/public/1//",
-        "/public//",
-        "//",
-    ];
+    let paths =
+        ["//public/secrets/1", "///public/1", "/public//1", "/public/1//", "/public//", "//"];
     let ambiguous =
         |path: &&'static str| anonymous(path, path, Outcome::refused(400, "ambiguous_path"));
     let mut cases: Vec<_> = paths.iter().map(ambiguous).collect();

@@ -61,6 +61,9 @@ impl Authenticator {
     ) -> Option<ReviewSettled> {
         let (call, question) = self.reviews.answered(id)?;
         let plan = question.identity.review.as_ref()?;
+        // Envoy answers 503 and 504 itself.
+        let is_answer =
+            matches!(&reply, Reply::Response { status, .. } if !(500..=599).contains(status));
         let mut outcome = plan.read(reply, &question.identity, &question.claims).map(Rc::new);
         match &mut outcome {
             // The reply says nothing about the token, so what is cached of it stays.
@@ -69,9 +72,10 @@ impl Authenticator {
                     *cause = Cause::Shortage;
                 }
             }
-            Err(NotAccepted::Unavailable(Cause::Shortage | Cause::Misconfiguration, _)) => {
-                self.reviews.outages.ended(plan);
+            Err(NotAccepted::Unavailable(..)) if is_answer => {
+                self.reviews.outages.answered(plan, now);
             }
+            Err(NotAccepted::Unavailable(..)) => self.reviews.outages.ended(plan),
             Ok(review) => {
                 self.reviews.outages.answered(plan, now);
                 self.approve(&question, plan, review, now);

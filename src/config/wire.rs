@@ -99,8 +99,8 @@ object! {
         /// cache. A token of more than 1,536 bytes uses several entries.
         token_cache_entries: usize = "tokenCacheEntries",
         /// The maximum number of concurrent TokenReview calls, and of concurrent SubjectAccessReview calls. A quarter is
-        /// reserved for tokens and accesses that a review accepted before. One caller can use half of the
-        /// SubjectAccessReview calls.
+        /// reserved for tokens and accesses that a review accepted before. One account can use half of the
+        /// SubjectAccessReview calls, with all its tokens.
         max_reviews: usize = "maxReviews",
     }
 }

@@ -193,21 +193,46 @@ fn any_response_ends_an_outage() {
 
 #[test]
 fn failed_review_is_no_outage_if_the_api_server_answered_another_since() {
+    let undecided = json!({ "user": {}, "error": "context deadline exceeded" });
+    for reply in [
+        None,
+        Some(gone()),
+        Some(created(&review(&undecided))),
+        Some(answered(429, &json!({}))),
+        Some(answered(403, &json!({}))),
+    ] {
+        let mut world = accepting();
+        let (slow, quick) = (world.caller("slow"), world.caller("quick"));
+        let mut request = world.held(&slow);
+        let call = world.call();
+        world.wait(millis(3900));
+        let reply = reply.unwrap_or_else(|| quick.approved());
+        let which = format!("{reply:?}");
+        world.answered(&quick, reply);
+        world.wait(millis(100));
+        let timeout = support::answered(504, "upstream request timeout");
+        let settled = world.core.answer_review(&call, timeout.clone());
+        assert_eq!(request.reviewed(&mut world.core, &settled), UNAVAILABLE, "{which}");
+        let other = world.caller("other");
+        let mut request = world.held(&other);
+        // Asked after the last answer, it is an outage.
+        let settled = world.answer(timeout);
+        assert!(request.reviewed(&mut world.core, &settled).passes(), "{which}");
+        assert!(world.passes(&slow), "{which}");
+    }
+}
+
+#[test]
+fn call_that_was_not_sent_does_not_hide_an_outage() {
     let mut world = accepting();
-    let (slow, quick, other) = (world.caller("slow"), world.caller("quick"), world.caller("other"));
+    let (slow, other) = (world.caller("slow"), world.caller("other"));
     let mut request = world.held(&slow);
     let call = world.call();
-    world.wait(millis(3900));
-    world.admit(&quick);
-    world.wait(millis(100));
-    let timeout = support::answered(504, "upstream request timeout");
-    let settled = world.core.answer_review(&call, timeout.clone());
-    assert_eq!(request.reviewed(&mut world.core, &settled), UNAVAILABLE);
-    let mut request = world.held(&other);
-    // Asked after the last answer, it is an outage.
-    let settled = world.answer(timeout);
+    world.wait(seconds(3));
+    assert_eq!(world.answered(&other, Reply::NotSent), UNAVAILABLE);
+    let settled = world.core.answer_review(&call, Reply::Reset);
     assert!(request.reviewed(&mut world.core, &settled).passes());
-    assert!(world.passes(&slow));
+    assert!(world.passes(&other));
 }
 
 #[test]

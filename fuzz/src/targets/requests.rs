@@ -106,7 +106,7 @@ fn seeds() -> Vec<Vec<u8>> {
     maps.push(to_map([
         (b":authority".as_slice(), b"a.example".as_slice()),
         (b":method", b"OPTIONS"),
-        (b":path", b"/app/%2e%2e/app/1/x?q"),
+        (b":path", b"/app/%31/x?q"),
         (b"origin", b"https://b.example"),
         (b"access-control-request-method", b"GET"),
         (b"authorization", &other),

@@ -13,9 +13,9 @@ object! {
         authority: String = "authority",
         /// What precedes the path of SubjectAccessReviews, such as `/k8s/clusters/ID` of Rancher.
         path_prefix: String = "pathPrefix",
-        /// How long an allowed access stays valid, at most until the token's `exp`. `0s` reviews each request.
+        /// How long an allowed access stays valid, at most until the token's `exp` plus `leeway`. `0s` reviews each request.
         allowed_ttl: WireDuration = "allowedTtl",
-        /// How long a denied access stays valid, at most until the token's `exp`.
+        /// How long a denied access stays valid, at most until the token's `exp` plus `leeway`.
         denied_ttl: WireDuration = "deniedTtl",
         /// The timeout of one call.
         timeout: WireDuration = "timeout",

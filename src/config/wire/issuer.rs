@@ -127,7 +127,7 @@ object! {
         path_prefix: String = "pathPrefix",
         /// Whether a review follows the local verification of a token, or replaces it.
         purpose: Purpose = "use",
-        /// How long an approval stays valid, at most until the token's `exp`. A rejection stays valid as long, but at most
+        /// How long an approval stays valid, at most until the token's `exp` plus `leeway`. A rejection stays valid as long, but at most
         /// 5 s. `0s` reviews each request.
         cache_ttl: WireDuration = "cacheTtl",
         /// How long before its approval expires the filter reviews a token again, if the token is in use.
