@@ -150,7 +150,7 @@ impl Example {
 
     /// A manifest with the image of this run.
     pub fn with_image(&self, manifest: &str) -> Result<String> {
-        let shipped = "oci://registry.example.com/sa-authn:0.1.0";
+        let shipped = concat!("oci://registry.example.com/sa-authn:", env!("CARGO_PKG_VERSION"));
         ensure!(manifest.contains(shipped), "the manifest has no {shipped}");
         Ok(manifest.replace(shipped, &self.image.url))
     }

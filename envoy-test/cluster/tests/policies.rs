@@ -66,8 +66,12 @@ fn request_authentication_is_replaced_by_way_of_shadow_mode() -> Result<()> {
     // RequestAuthentication still decides.
     expect(&example, ["200", "403", "403"])?;
 
-    in_namespace(&["delete", "requestauthentication", "secret-store"])?;
+    // Both decide.
+    example.change_plugin(|spec| spec["pluginConfig"]["forwardToken"] = json!(true))?;
+    expect(&example, ["200", "403 forbidden", "401 missing_token"])?;
     in_namespace(&["delete", "authorizationpolicy", "secret-store"])?;
+    in_namespace(&["delete", "requestauthentication", "secret-store"])?;
+    expect(&example, ["200", "403 forbidden", "401 missing_token"])?;
     kubectl.apply(&example.plugin()?)?;
     expect(&example, ["200", "403 forbidden", "401 missing_token"])
 }
