@@ -102,17 +102,21 @@ impl Outages {
 
     /// A review has no result, and not because of an outage: a shortage never accepts a token.
     pub(super) fn ended(&mut self, plan: &ReviewPlan) {
-        let server = self.take(plan);
-        self.0.push(Server { outage: None, ..server });
+        if let Some(server) = self.known(plan) {
+            server.outage = None;
+        }
     }
 
     /// A review was sent that will show whether the outage is over.
     pub(super) fn probed(&mut self, plan: &ReviewPlan, now: UnixTime) {
-        let server = self.0.iter_mut().find(|server| server.is_of(plan));
-        if let Some(outage) = server.and_then(|server| server.outage.as_mut()) {
+        if let Some(outage) = self.known(plan).and_then(|server| server.outage.as_mut()) {
             outage.probe = now.plus(plan.timeout).plus(PROBE_INTERVAL);
             outage.ends = outage.probe;
         }
+    }
+
+    fn known(&mut self, plan: &ReviewPlan) -> Option<&mut Server> {
+        self.0.iter_mut().find(|server| server.is_of(plan))
     }
 
     /// Removes what is known of a server, for the caller to add it again.

@@ -62,8 +62,9 @@ impl Authenticator {
         let (call, question) = self.reviews.answered(id)?;
         let plan = question.identity.review.as_ref()?;
         // Envoy answers 503 and 504 itself.
-        let is_answer =
-            matches!(&reply, Reply::Response { status, .. } if !(500..=599).contains(status));
+        if matches!(&reply, Reply::Response { status, .. } if !(500..=599).contains(status)) {
+            self.reviews.outages.answered(plan, now);
+        }
         let mut outcome = plan.read(reply, &question.identity, &question.claims).map(Rc::new);
         match &mut outcome {
             // The reply says nothing about the token, so what is cached of it stays.
@@ -72,16 +73,9 @@ impl Authenticator {
                     *cause = Cause::Shortage;
                 }
             }
-            Err(NotAccepted::Unavailable(..)) if is_answer => {
-                self.reviews.outages.answered(plan, now);
-            }
             Err(NotAccepted::Unavailable(..)) => self.reviews.outages.ended(plan),
-            Ok(review) => {
-                self.reviews.outages.answered(plan, now);
-                self.approve(&question, plan, review, now);
-            }
+            Ok(review) => self.approve(&question, plan, review, now),
             Err(NotAccepted::Rejected(denial)) => {
-                self.reviews.outages.answered(plan, now);
                 self.known.remove(&question.token.0);
                 self.reviews.refuse(&question, plan, denial.clone(), now);
             }

@@ -9,6 +9,7 @@ mod issuers;
 mod metrics;
 mod outage;
 mod refresh;
+mod rejected_before_outage;
 mod rejections;
 mod requests;
 mod secrecy;
@@ -47,7 +48,11 @@ fn verifying(review: Value) -> World {
 
 /// The same, with further members of the configuration.
 fn configured(review: Value, more: Value) -> World {
-    let key = SigningKey::generate(KeyKind::P256);
+    configured_with(SigningKey::generate(KeyKind::P256), review, more)
+}
+
+/// The same, for this key.
+fn configured_with(key: SigningKey, review: Value, more: Value) -> World {
     let mut config = support::inline(&[&key]);
     config["issuers"][0]["tokenReview"] = with(plan(), review);
     World { core: Core::at(START, &with(config, more)), key }
